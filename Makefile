@@ -1,0 +1,49 @@
+# The maintainer's commands. They install what is missing first (tools/setup.sh), so that a fresh machine needs no more
+# than `make demo` or `make test`; all of Python stays in .venv.
+
+PYTHON ?= python3
+CONF ?= conf/spfmilter.ini
+
+BIN := .venv/bin
+STAMP := .venv/.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint run clean setup-build setup-mta
+
+help: ## list these targets
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) setup-mta ## a refused sender, seen from both ends; KEEP=1 leaves it running
+	KEEP=$(KEEP) $(BIN)/python demo/demo.py
+
+test: lint setup-mta ## lint, then all tests, with real Postfix and NSD (ARGS=... for pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+run: $(STAMP) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
+	$(BIN)/spfmilter run -c $(CONF)
+
+clean: ## remove all that these targets made
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp, not the folder, says that the installation was finished; order-only, as setup-build is never up to date.
+# --group came with pip 25.1; the pip that venv brings is as old as the interpreter.
+$(STAMP): pyproject.toml | setup-build
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+# An interpreter that is too old is told so before anything is installed for it; one that is absent, setup.sh can install.
+setup-build:
+	@! command -v $(PYTHON) >/dev/null || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$$($(PYTHON) --version) is too old: spfmilter needs Python 3.11 or newer (make PYTHON=python3.11 ...)" >&2; exit 69; }
+	@PYTHON=$(PYTHON) sh tools/setup.sh build
+
+setup-mta:
+	@sh tools/setup.sh mta

@@ -1,0 +1,86 @@
+"""What starting, awaiting and ending a private server takes, whichever server it is.
+
+It knows ports, deadlines and process groups of Linux. It does not know what any server speaks.
+"""
+
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from os import killpg
+from pathlib import Path
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+# Below Linux's range of ephemeral ports (32768 to 60999): a client's socket elsewhere cannot take the port between our
+# look and the server's bind.
+PORTS = range(20000, 32000)
+_ROUND = 0.01  # seconds between two looks: short beside any start-up, long beside the cost of a look
+
+
+def until(probe: Callable[[], Found | None], timeout: float, what: str | Callable[[], str]) -> Found:
+    """The first truthy value of the probe; TimeoutError, saying what was awaited, if none came in time."""
+    deadline = time.monotonic() + timeout
+    pause = threading.Event()
+    while True:
+        if found := probe():
+            return found
+        if time.monotonic() >= deadline:
+            raise TimeoutError(f"not within {timeout:g} s: {what if isinstance(what, str) else what()}")
+        pause.wait(_ROUND)
+
+
+def has_ipv6() -> bool:
+    """Whether ::1 can be bound here; containers often come without it."""
+    return _can_bind(socket.AF_INET6, socket.SOCK_STREAM, "::1", 0)
+
+
+def free_port() -> int:
+    """A port that is free on 127.0.0.1 and, where there is IPv6, on ::1, for TCP and for UDP."""
+    for _ in range(1000):
+        port = secrets.choice(PORTS)
+        if all(_can_bind(family, kind, host, port) for family, kind, host in _endpoints()):
+            return port
+    raise RuntimeError(f"no free port on loopback between {PORTS.start} and {PORTS.stop}")
+
+
+def _endpoints() -> Iterator[tuple[socket.AddressFamily, socket.SocketKind, str]]:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        yield socket.AF_INET, kind, "127.0.0.1"
+        if has_ipv6():
+            yield socket.AF_INET6, kind, "::1"
+
+
+def _can_bind(family: socket.AddressFamily, kind: socket.SocketKind, host: str, port: int) -> bool:
+    try:
+        with socket.socket(family, kind) as trial:
+            trial.bind((host, port))
+    except OSError:
+        return False
+    return True
+
+
+def group_members(group: int) -> list[int]:
+    """The living processes of a process group; zombies, which only wait for their parent, are left out."""
+    return [pid for pid, (state, pgrp) in _processes() if pgrp == group and state not in "ZX"]
+
+
+def _processes() -> Iterator[tuple[int, tuple[str, int]]]:
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):  # it ended while we looked
+            # proc(5): "pid (name) state ppid pgrp ..."; the name may hold anything, the last ")" ends it.
+            state, _ppid, pgrp = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
+            yield int(entry.name), (state, int(pgrp))
+
+
+def end_group(group: int, timeout: float = 5.0) -> None:
+    """Kill what is left of a process group and wait until it is gone."""
+    with suppress(ProcessLookupError):
+        killpg(group, signal.SIGKILL)
+    until(lambda: not group_members(group), timeout, f"process group {group} gone after SIGKILL")

@@ -1,0 +1,138 @@
+"""The SPF test suites that pyspf carries in its source distribution: fetched when asked for, never kept in git.
+
+It knows where they are, that they are the right ones (by hash), and their YAML. It knows nothing of how a case is run.
+The wheel that pip installs has no suites in it, so that the source distribution is fetched as well, into a cache.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.dnszone import ZoneData
+
+SUITES = ("rfc7208-tests", "rfc4408-tests", "test")
+
+_VERSION = "2.0.14"
+_SHA256 = "57a7ef01bda090173aafb6af0106251686ed73f03db4e911fcd34c57fc347186"
+_SDIST = f"pyspf-{_VERSION}.tar.gz"
+_CACHE = Path(__file__).parent.parent / ".cache"
+
+
+class SuiteUnavailableError(Exception):
+    """The source distribution could not be fetched, or is another one than expected."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One check and what may come of it; the first of several results is the preferred one."""
+
+    suite: str
+    scenario: str
+    name: str
+    host: str
+    helo: str
+    mailfrom: str
+    results: tuple[str, ...]
+    explanation: str | None  # "DEFAULT" stands for the checker's own
+    spec: str  # the sections that the case is about, such as "4.3/1"
+    strict: int = 1  # pyspf's strictness, where the case asks for another (2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """Cases that share one zone."""
+
+    description: str
+    zonedata: ZoneData
+    cases: tuple[Case, ...]
+
+
+def load(suite: str, *, cache: Path = _CACHE) -> list[Scenario]:
+    """The scenarios of one of SUITES, in the order of its file (with or without `.yml`)."""
+    import yaml  # noqa: PLC0415 - what only lists SUITES should not need it
+
+    suite = suite.removesuffix(".yml")
+    if suite not in SUITES:
+        msg = f"unknown suite {suite!r}: there are {', '.join(SUITES)}"
+        raise ValueError(msg)
+    with tarfile.open(source_distribution(cache=cache)) as archive:
+        member = archive.extractfile(f"pyspf-{_VERSION}/test/{suite}.yml")
+        assert member is not None
+        documents = list(yaml.safe_load_all(member.read()))
+    return [_scenario(suite, document) for document in documents]
+
+
+def source_distribution(*, cache: Path = _CACHE) -> Path:
+    """The path of pyspf's source distribution, fetched with pip unless the cache has it, its hash checked."""
+    path = cache / _SDIST
+    if path.exists() and _sha256(path) == _SHA256:
+        return path
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        _download(Path(folder))
+        fetched = Path(folder) / _SDIST
+        if not fetched.exists() or _sha256(fetched) != _SHA256:
+            msg = f"pip fetched something else than {_SDIST} with sha256 {_SHA256}"
+            raise SuiteUnavailableError(msg)
+        fetched.replace(path)  # at once: test processes running at the same time may do the same
+    return path
+
+
+def _download(folder: Path) -> None:
+    """Have pip fetch it: pip knows the mirrors and the certificates of this machine.
+
+    pip runs an sdist's setup.py for its metadata, in an isolated environment, for which it fetches setuptools itself:
+    `--no-binary pyspf` and not `:all:`, or else it would build that from source as well. With a hash in the
+    requirements file pip checks it before it runs anything of the archive.
+    """
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"pyspf=={_VERSION} --hash=sha256:{_SHA256}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "pyspf"]
+    command += ["--require-hashes", "--dest", str(folder), "--requirement", str(requirements)]
+    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    if done.returncode != 0:
+        msg = f"pip could not fetch {_SDIST}:\n{done.stderr.strip()}"
+        raise SuiteUnavailableError(msg)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _scenario(suite: str, document: Mapping[str, Any]) -> Scenario:
+    """One YAML document. test.yml's have no description, but a comment."""
+    description = str(document.get("description") or document.get("comment") or "").strip()
+    return Scenario(
+        description=description,
+        zonedata={str(name): entries for name, entries in document["zonedata"].items()},
+        cases=tuple(_case(suite, description, str(name), test) for name, test in document["tests"].items()),
+    )
+
+
+def _case(suite: str, scenario: str, name: str, test: Mapping[str, Any]) -> Case:
+    """One test. YAML reads a spec such as 4.3 as a number."""
+    return Case(
+        suite=suite,
+        scenario=scenario,
+        name=name,
+        host=str(test["host"]),
+        helo=str(test["helo"]),
+        mailfrom=str(test["mailfrom"]),
+        results=_texts(test["result"]),
+        explanation=test.get("explanation"),
+        spec=", ".join(_texts(test.get("spec", ""))),
+        strict=test.get("strict", 1),
+    )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """One text or several, as YAML leaves the choice."""
+    return tuple(map(str, value)) if isinstance(value, list) else (str(value),)

@@ -1,0 +1,172 @@
+"""A plain SMTP client that says just what it is told to and keeps the whole conversation as text.
+
+It knows how commands, answers and message content stand on the wire (RFC 5321, 2920, 3030) and Postfix's XCLIENT. It
+does not know which order of commands is right: a test may want the wrong one.
+"""
+
+import re
+import socket
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+_ANSWER = re.compile(rb"(\d{3})(?:([ -])(.*))?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A server's answer: its code, and the text of each line without the code."""
+
+    code: int
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The lines as one text."""
+        return "\n".join(self.lines)
+
+    def __str__(self) -> str:
+        *before, last = self.lines or [""]
+        return "\n".join([*(f"{self.code}-{line}" for line in before), f"{self.code} {last}"])
+
+
+class SmtpDialogue:
+    """One SMTP connection, made at once; a method per verb, and `transcript` with "> " and "< " before each line."""
+
+    def __init__(self, host: str, port: int, *, timeout: float = 20.0) -> None:
+        """Connect and read the greeting; the time limit is for the connect and for each answer."""
+        self.transcript: list[str] = []
+        self._peer = f"{host} port {port}"
+        self._timeout = timeout
+        self._socket = socket.create_connection((host, port), timeout=timeout)
+        self._file = self._socket.makefile("rb")
+        self._last = "the connection"
+        try:
+            self.greeting = self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def ehlo(self, name: str) -> Answer:
+        """Greet as an ESMTP client."""
+        return self.raw(f"EHLO {name}")
+
+    def helo(self, name: str) -> Answer:
+        """Greet as a client of RFC 821 would."""
+        return self.raw(f"HELO {name}")
+
+    def xclient(self, **attributes: str) -> Answer:
+        """Postfix's XCLIENT, e.g. addr="203.0.113.7", name="host.example.com", helo=..., login=...; 220 on success."""
+        return self.raw(
+            " ".join(["XCLIENT", *(f"{name.upper()}={_xclient(name, attributes[name])}" for name in attributes)])
+        )
+
+    def mail(self, sender: str, *parameters: str) -> Answer:
+        """MAIL FROM; the angle brackets are added, "" is the null sender."""
+        return self.raw(" ".join([f"MAIL FROM:<{sender}>", *parameters]))
+
+    def rcpt(self, recipient: str, *parameters: str) -> Answer:
+        """RCPT TO; the angle brackets are added."""
+        return self.raw(" ".join([f"RCPT TO:<{recipient}>", *parameters]))
+
+    def data(self, content: bytes | str) -> Answer:
+        """DATA and the content, dots stuffed; what answers the content, or the refusal of DATA itself."""
+        go_ahead = self.raw("DATA")
+        if go_ahead.code != 354:
+            return go_ahead
+        wire = on_the_wire(content)
+        self._send(re.sub(rb"(?m)^\.", b"..", wire) + b".\r\n", f"the content of {len(wire)} bytes")
+        return self._answer()
+
+    def bdat(self, content: bytes | str, *, last: bool = True) -> Answer:
+        """One chunk (RFC 3030); bytes go as they are."""
+        chunk = content if isinstance(content, bytes) else on_the_wire(content)
+        command = f"BDAT {len(chunk)}{' LAST' if last else ''}"
+        self._send(command.encode() + b"\r\n" + chunk, command)
+        return self._answer()
+
+    def rset(self) -> Answer:
+        """Drop the transaction, keep the connection."""
+        return self.raw("RSET")
+
+    def quit(self) -> Answer:
+        """Say goodbye and close."""
+        answer = self.raw("QUIT")
+        self.close()
+        return answer
+
+    def raw(self, line: str | bytes) -> Answer:
+        """One command line just as given, CR LF added."""
+        return self.send_many(line)[0]
+
+    def send_many(self, *lines: str | bytes) -> list[Answer]:
+        """Pipelined commands (RFC 2920): all in one write, then all their answers."""
+        wire = b"".join(_bytes(line) + b"\r\n" for line in lines)
+        self._send(wire, " | ".join(_text(_bytes(line)) for line in lines))
+        return [self._answer() for _ in lines]
+
+    def close(self) -> None:
+        """Drop the connection without a word; harmless when closed already."""
+        self._file.close()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, wire: bytes, what: str) -> None:
+        self._last = what
+        self.transcript += [f"> {_text(line)}" for line in wire.removesuffix(b"\r\n").split(b"\r\n")]
+        self._socket.sendall(wire)
+
+    def _answer(self) -> Answer:
+        lines: list[str] = []
+        while True:
+            line = self._line()
+            self.transcript.append(f"< {_text(line)}")
+            parts = _ANSWER.fullmatch(line)
+            if parts is None:
+                raise ConnectionError(self._complaint(f"no SMTP answer: {line!r}"))
+            lines.append(_text(parts[3] or b""))
+            if parts[2] != b"-":
+                return Answer(code=int(parts[1]), lines=lines)
+
+    def _line(self) -> bytes:
+        try:
+            line = self._file.readline()
+        except TimeoutError:
+            raise TimeoutError(self._complaint(f"no answer within {self._timeout:g} s")) from None
+        if not line.endswith(b"\n"):
+            raise ConnectionError(self._complaint("closed the connection"))
+        return line.removesuffix(b"\n").removesuffix(b"\r")
+
+    def _complaint(self, what: str) -> str:
+        return "\n".join([f"{self._peer}, after {self._last}: {what}", *self.transcript])
+
+
+def on_the_wire(content: bytes | str) -> bytes:
+    """Message content with CR LF at every line's end, the last included; bytes keep lone CR or LF on purpose."""
+    if isinstance(content, str):
+        content = re.sub(rb"\r?\n", b"\r\n", _bytes(content))
+    return content if not content or content.endswith(b"\r\n") else content + b"\r\n"
+
+
+def _xclient(name: str, value: str) -> str:
+    """A value as XCLIENT wants it: xtext (RFC 3461 section 4), and IPv6 addresses with their RFC 5321 tag."""
+    if name.lower() in {"addr", "destaddr"} and ":" in value and not value.upper().startswith("IPV6:"):
+        value = f"IPV6:{value}"
+    return "".join(
+        chr(octet) if 33 <= octet <= 126 and octet not in b"+=" else f"+{octet:02X}" for octet in _bytes(value)
+    )
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+
+
+def _text(wire: bytes) -> str:
+    return wire.decode("utf-8", "surrogateescape")

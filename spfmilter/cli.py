@@ -1,0 +1,207 @@
+"""The commands. Exit codes follow sysexits.h; output for people is a table or a tree, ``--json`` is for machines.
+
+Knows the options and how errors are said; the work is done elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+from spfmilter import __version__, headers, policy, reply
+from spfmilter import attach as attaching
+from spfmilter.addresses import parse_address, parse_reverse_path
+from spfmilter.explain import Explained, as_json, as_text
+from spfmilter.model import Client, Disposition, Edits, Facts
+from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show
+from spfmilter.text import unicode_line
+
+# sysexits.h has no EX_* beyond these that we need.
+EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = os.EX_USAGE, os.EX_UNAVAILABLE, os.EX_CANTCREAT, os.EX_CONFIG
+
+_config = click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_PATH,
+    show_default=True,
+    help="The INI file.",
+)
+_json = click.option("--json", "json_output", is_flag=True, help="Print JSON for machines.")
+
+
+def main() -> NoReturn:
+    """The console script: wrong usage is 64, not click's 2."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EX_USAGE)
+    except click.Abort:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing stdout does not fail again
+        sys.exit(141)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="spfmilter")
+def cli() -> None:
+    """SPF for Postfix and Sendmail: refuses forged senders, and says why."""
+
+
+def _settings(path: Path) -> Settings:
+    """The settings, or the end of the program with every problem listed."""
+    try:
+        return load(path)
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_CONFIG)
+
+
+@cli.command()
+@_config
+def run(path: Path) -> None:
+    """Run the daemon, in the foreground."""
+    settings = _settings(path)
+    # Imported here, so that the other commands do not need libmilter.
+    from spfmilter.milter.listener import ListenError, open_listener  # noqa: PLC0415
+    from spfmilter.milter.worker import serve  # noqa: PLC0415
+    from spfmilter.observe import log  # noqa: PLC0415
+
+    log.configure(settings.log)
+    try:
+        listener = open_listener(settings.milter)
+    except ListenError as error:
+        log.error("cannot start", reason=str(error))
+        sys.exit(EX_CANTCREAT)
+    status = serve(settings, listener)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # libmilter's thread is still in its loop, and takes seconds to be told otherwise
+
+
+@cli.group()
+def config() -> None:
+    """Look at the INI file."""
+
+
+@config.command("check")
+@_config
+def config_check(path: Path) -> None:
+    """Validate the INI file: every problem with its line; exit status 78 if there is one."""
+    _settings(path)
+    click.echo(f"{path}: no problems")
+
+
+@config.command("show")
+@_config
+@_json
+def config_show(path: Path, *, json_output: bool) -> None:
+    """Print the effective settings, defaults included."""
+    settings = _settings(path)
+    if json_output:
+        click.echo(json.dumps(_settings_json(settings), indent=2))
+    else:
+        click.echo(show(settings), nl=False)
+
+
+def _settings_json(settings: Settings) -> dict[str, dict[str, str]]:
+    sections: dict[str, dict[str, str]] = {}
+    for name, section in ini.parse(show(settings)).sections.items():
+        sections[name] = {key: entry.value for key, entry in section.entries.items()}
+    return sections
+
+
+@cli.command()
+@_config
+@_json
+@click.option("--ip", required=True, help="The client's address.")
+@click.option("--helo", default="", help="The name that it gives in HELO or EHLO.")
+@click.option("--mail-from", "mail_from", required=True, help="The sender's address; empty or <> for a bounce.")
+@click.option("--rcpt", default="", help="The recipient, for rules that depend on it.")
+@click.option("--auth", default="", help="The login, for a client that has authenticated.")
+def check(path: Path, ip: str, helo: str, mail_from: str, *, rcpt: str, auth: str, json_output: bool) -> None:  # noqa: PLR0913 - one argument an option
+    """Evaluate now: the tree of terms, the result, the rule that decides, the reply and the header fields."""
+    settings = _settings(path)
+    address = parse_address(ip)
+    if address is None:
+        raise click.BadParameter(f"{ip!r} is not an IP address", param_hint="--ip")
+    facts = Facts(
+        client=Client(address=address),
+        helo=helo,
+        reverse_path=parse_reverse_path(mail_from),
+        authenticated=auth,
+        smtputf8=not mail_from.isascii(),
+        hostname=socket.getfqdn(),
+    )
+    explained = _explain(facts, settings)
+    if json_output:
+        click.echo(json.dumps({**as_json(explained), "rcpt": rcpt or None}, indent=2))
+    else:
+        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(as_text(explained))
+
+
+def _explain(facts: Facts, settings: Settings) -> Explained:
+    from spfmilter.evaluation.evaluator import Evaluator, Limits  # noqa: PLC0415 - dnspython takes its time to load
+    from spfmilter.evaluation.lookups import Resolver  # noqa: PLC0415
+
+    dns = settings.dns
+    limits = Limits(time=dns.timeout.seconds, lookups=dns.lookup_limit, void_lookups=dns.void_lookup_limit)
+    evaluator = Evaluator(Resolver(dns.nameservers), limits, receiver=headers.authserv_id(facts, settings))
+    planned = policy.plan(facts, settings)
+    verdicts, action = policy.judge(planned, lambda c: evaluator.evaluate(c, trace=True), settings)
+    for verdict in verdicts:
+        if verdict.fault is not None:
+            click.echo(verdict.fault, err=True)
+    edits = headers.edits(action, verdicts, facts, settings)
+    answer = reply.reply_for(action, facts, settings)
+    return Explained(
+        facts=facts,
+        plan=planned,
+        verdicts=verdicts,
+        action=action,
+        reply=answer,
+        edits=Edits() if action.disposition in {Disposition.REJECT, Disposition.DEFER} else edits,
+    )
+
+
+@cli.command()
+@_config
+@_json
+@click.option("--apply", "do_it", is_flag=True, help="Change Postfix's main.cf, and reload Postfix.")
+@click.option("--postfix-config", metavar="DIR", help="Postfix's configuration directory, where it is not the default.")
+def attach(path: Path, postfix_config: str | None, *, do_it: bool, json_output: bool) -> None:
+    """Print the settings that attach Postfix or Sendmail to this daemon."""
+    settings = _settings(path)
+    try:
+        postfix = attaching.read_postfix(postfix_config)
+        wanted = attaching.postfix_settings(settings, postfix) if postfix else {}
+        commands = attaching.postfix_commands(wanted, postfix_config) if postfix else []
+        if do_it:
+            attaching.apply(commands)
+    except attaching.AttachError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_UNAVAILABLE)
+    sendmail = attaching.sendmail_line(settings)
+    if json_output:
+        result: dict[str, Any] = {"postfix": wanted, "commands": commands, "sendmail": sendmail, "applied": do_it}
+        click.echo(json.dumps(result, indent=2))
+        return
+    for command in commands:
+        click.echo(("done: " if do_it else "") + shlex.join(command))
+    if not do_it:
+        if not commands:
+            ours = attaching.postfix_socket(settings.milter.socket, attaching.NO_POSTFIX)
+            click.echo(f"# Postfix is not installed here; in its main.cf: smtpd_milters = {unicode_line(ours)}")
+        click.echo(f"# Sendmail, in sendmail.mc:\n{sendmail}")

@@ -1,0 +1,60 @@
+"""What the DNS said to one question, as a value: the evaluation sees nothing else of the DNS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+
+
+class Type(Enum):
+    """The record types that SPF asks for; the values are the wire's (RFC 1035 section 3.2.2, RFC 3596)."""
+
+    A = 1
+    PTR = 12
+    MX = 15
+    TXT = 16
+    AAAA = 28
+
+
+class Status(Enum):
+    """How a lookup ended."""
+
+    DATA = "data"
+    NO_DATA = "no data"  # the name exists, but not with this type
+    NO_NAME = "no such name"  # NXDOMAIN
+    NOT_ASKED = "not a DNS name"  # no packet could ask for it: an empty or too long label, non-ASCII
+    FAILED = "failed"  # timeout, SERVFAIL, REFUSED ...: RFC 7208 section 2.6.6 calls it temperror
+
+
+# A: the address as 4 bytes; AAAA: 16 bytes; PTR: the name; MX: (preference, exchange); TXT: its strings joined.
+RecordData = bytes | str | tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The outcome of one lookup, CNAMEs already followed."""
+
+    status: Status
+    records: tuple[RecordData, ...] = ()
+    ttl: int = 0  # seconds: the shortest on the way; for negative answers by the SOA (RFC 2308 section 5)
+    failure: str = ""  # for FAILED: what happened, such as "timeout" or "SERVFAIL"
+
+    @property
+    def void(self) -> bool:
+        """Whether this is a void lookup (RFC 7208 section 4.6.4)."""
+        return self.status in {Status.NO_DATA, Status.NO_NAME}
+
+    def texts(self) -> tuple[str, ...]:
+        """The records as people read them."""
+        return tuple(_text(record) for record in self.records)
+
+
+def _text(record: RecordData) -> str:
+    if isinstance(record, tuple):
+        return f"{record[0]} {record[1] or '.'}"
+    if isinstance(record, str):
+        return record
+    if len(record) == 4:
+        return str(IPv4Address(record))
+    return str(IPv6Address(record)) if len(record) == 16 else record.decode("ascii", "backslashreplace")

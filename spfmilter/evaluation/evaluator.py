@@ -1,0 +1,364 @@
+"""One Check in, one Verdict out: check_host() of RFC 7208, on pyspf's query class.
+
+pyspf gives the frame (check, the state that macros read, the exceptions); what it does otherwise than the RFC, slower
+than linear, or unsafely, is overridden here, each with its section. Knows no policy, no SMTP, no sockets. ``evaluate``
+never raises.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import spf
+
+from spfmilter.evaluation import macros, record
+from spfmilter.evaluation.answer import Answer, Status, Type
+from spfmilter.evaluation.macros import MacroString
+from spfmilter.evaluation.record import Directive, Record, RecordError
+from spfmilter.evaluation.trace import Tracer
+from spfmilter.model import Check, LookupStep, Problem, ProblemKind, Result, Verdict
+from spfmilter.text import ascii_line
+
+_MAX_HOSTS = 10  # address lookups for one mx, ptr or %{p} (RFC 7208 section 4.6.4)
+_MAX_EXPLANATION = 1024  # characters of exp= text that are worth expanding
+_EXPLANATION_TIME = 5.0  # seconds at most for it, of what the evaluation has left: the client is waiting for a refusal
+
+
+class Lookups(Protocol):
+    """Whoever answers questions to the DNS; see ``lookups.Resolver``."""
+
+    def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
+        """The answer, by the deadline on the clock of ``time.monotonic``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of one evaluation (RFC 7208 section 4.6.4)."""
+
+    time: float = 20.0  # seconds
+    lookups: int = 10
+    void_lookups: int = 2
+
+
+class Evaluator:
+    """Evaluates checks with one resolver and one set of limits; safe for use by several threads at once."""
+
+    def __init__(
+        self,
+        lookups: Lookups,
+        limits: Limits | None = None,
+        *,
+        receiver: str = "unknown",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lookups, self._limits, self._receiver, self._clock = lookups, limits or Limits(), receiver, clock
+
+    def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
+        """The verdict on a check; whatever happens is in it.
+
+        Args:
+            check: what to evaluate.
+            deadline: when the evaluation ends at the latest, on this evaluator's clock; by default the time limit from
+                now. Several checks of one message share one.
+            trace: keep the tree of terms and lookups.
+        """
+        start = self._clock()
+        if not check.domain:
+            problem = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
+            return Verdict(check=check, result=Result.NONE, problem=problem)
+        query = None
+        try:
+            query = _Query(check, self, start + self._limits.time if deadline is None else deadline, trace=trace)
+            result = Result(query.check()[0])
+            return query.verdict(result, self._clock() - start)
+        except Exception:  # noqa: BLE001 - the boundary: a bug of ours or pyspf's must not reach the MTA as anything else
+            return Verdict(
+                check=check,
+                result=Result.TEMPERROR,
+                problem=Problem(kind=ProblemKind.INTERNAL, text="internal error of the receiving server"),
+                lookups=query.lookups if query is not None else 0,
+                elapsed=self._clock() - start,
+                fault=traceback.format_exc(),
+            )
+
+
+class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
+    """pyspf's query for one check; names of attributes and overridden methods are pyspf's."""
+
+    def __init__(self, check: Check, evaluator: Evaluator, deadline: float, *, trace: bool) -> None:
+        super().__init__(i=str(check.address), s=check.sender, h=check.helo or "unknown", receiver=evaluator._receiver)  # noqa: SLF001
+        # pyspf splits at the first @, which lets "a@b"@victim.example through; the check has been split at the last.
+        self.l, self.o = check.local, check.domain
+        self.d = check.domain
+        self._check, self._deadline = check, deadline
+        self._lookups_of, self._limits, self._clock = evaluator._lookups, evaluator._limits, evaluator._clock  # noqa: SLF001
+        self._bits = 32 if check.address.version == 4 else 128
+        self._address = int(check.address)
+        self._address_type = Type.A if check.address.version == 4 else Type.AAAA
+        self._tracer = Tracer() if trace else None
+        self._term: str | None = None  # the one being evaluated
+        self._void_counted = True  # whether this term's void lookup is counted already; before any term nothing counts
+        self._matched: tuple[str, str] | None = None  # at the top level: the term and its record's domain
+        self._top: tuple[Record, str] | None = None  # the record that exp= is taken from (section 6.2)
+        self._client_name: str | None = None  # %{p}
+        self._ttl: int | None = None
+        self._trouble: Problem | None = None  # why the DNS could not be asked
+
+    def verdict(self, result: Result, elapsed: float) -> Verdict:
+        """What the finished query has found; fetches the explanation of a fail."""
+        explanation = self._explanation() if result is Result.FAIL else None
+        problem = None
+        if result is Result.PERMERROR:
+            problem = self.perm_error.problem()  # every permerror of ours is a RecordError
+        elif result is Result.TEMPERROR:
+            problem = self._trouble
+        term, domain = self._matched or (None, None)
+        return Verdict(
+            check=self._check,
+            result=result,
+            term=term,
+            term_domain=domain,
+            problem=problem,
+            explanation=explanation,
+            lookups=self.lookups,
+            void_lookups=self.void_lookups,
+            elapsed=elapsed,
+            ttl=self._ttl,
+            trace=self._tracer.finish(self._check.domain) if self._tracer else None,
+        )
+
+    # -- the frame: records ------------------------------------------------------------------------------------------
+
+    def check1(self, spf_text: str | None, domain: str, recursion: int) -> tuple[str, int, str]:
+        """A record in the place of ``domain``; the depth is bounded by the lookup limit, not by pyspf's own 20."""
+        outer, self.d = self.d, domain
+        try:
+            return self.check0(spf_text, recursion)
+        except RecordError as error:
+            error.domain = error.domain or domain
+            raise
+        finally:
+            self.d = outer
+
+    def check0(self, spf_text: str | None, recursion: int) -> tuple[str, int, str]:
+        """Evaluate a record's terms from left to right (section 4.6), the whole record having been read first."""
+        if self._tracer:
+            self._tracer.open_record(self.d, spf_text)
+        if not spf_text:
+            return (Result.NONE, 250, "")
+        found = record.parse(spf_text)
+        if not recursion:
+            self._top = (found, self.d)
+        for directive in found.directives:
+            with self._evaluating(directive.text, counts=directive.mechanism in record.LOOKUP_MECHANISMS):
+                matched = self._matches(directive, recursion)
+                if self._tracer:
+                    self._tracer.close_term(matched=matched)
+            if matched:
+                if not recursion:
+                    self._matched = (directive.text, self.d)
+                return self._leave(directive.result)
+        if found.redirect is not None:
+            # Section 6.1: a redirect counts, and is looked up, only when nothing matched.
+            with self._evaluating(found.redirect_text, counts=True):
+                return self._redirect(found.redirect, recursion)
+        return self._leave(Result.NEUTRAL)
+
+    def _leave(self, result: Result) -> tuple[str, int, str]:
+        if self._tracer:
+            self._tracer.close_record()
+        return (result, 250, "")
+
+    def _redirect(self, spec: MacroString, recursion: int) -> tuple[str, int, str]:
+        domain = spec.expand_domain(self._letter)
+        text = self.dns_spf(domain)
+        if not text:
+            raise RecordError(ProblemKind.MISSING_RECORD, f"{domain} has no SPF record", term=self._term)
+        result = self.check1(text, domain, recursion)
+        return self._leave(Result(result[0]))
+
+    @contextmanager
+    def _evaluating(self, text: str, *, counts: bool) -> Iterator[None]:
+        """A term is the one being evaluated; one that looks up is counted, its void lookups once (section 4.6.4)."""
+        outer = self._term, self._void_counted
+        self._term, self._void_counted = text, False
+        if self._tracer:
+            self._tracer.open_term(text)
+        try:
+            if counts:
+                self.check_lookups()
+            yield
+        except RecordError as error:
+            error.term = error.term or text
+            raise
+        finally:
+            self._term, self._void_counted = outer
+
+    def check_lookups(self) -> None:
+        """Count a term that looks up."""
+        self.lookups += 1
+        if self.lookups > self._limits.lookups:
+            text = f"more than {self._limits.lookups} terms that need a DNS lookup"
+            raise RecordError(ProblemKind.LOOKUP_LIMIT, text, term=self._term)
+
+    # -- mechanisms (section 5) --------------------------------------------------------------------------------------
+
+    def _matches(self, directive: Directive, recursion: int) -> bool:
+        match directive.mechanism:
+            case "all":
+                return True
+            case "ip4":
+                return self._bits == 32 and self._within(directive.network, directive.prefix4)
+            case "ip6":
+                return self._bits == 128 and self._within(directive.network, directive.prefix6)
+        domain = self._target(directive.target)
+        if not domain.isascii():
+            return False  # RFC 8616 section 4: a local part beyond ASCII makes a term that uses it match nothing
+        match directive.mechanism:
+            case "include":
+                return self._include(domain, recursion)
+            case "a":
+                return self._any_within(domain, directive)
+            case "mx":
+                return any(self._any_within(host, directive) for host in self._exchanges(domain))
+            case "exists":
+                return bool(self._ask(domain, Type.A).records)
+            case _:
+                return self._ptr(domain)
+
+    def _within(self, network: int, prefix: int) -> bool:
+        return (network ^ self._address) >> (self._bits - prefix) == 0
+
+    def _target(self, spec: MacroString | None) -> str:
+        return self.d if spec is None else spec.expand_domain(self._letter)
+
+    def _include(self, domain: str, recursion: int) -> bool:
+        text = self.dns_spf(domain)
+        if not text:
+            raise RecordError(ProblemKind.MISSING_RECORD, f"{domain} has no SPF record", term=self._term)
+        return self.check1(text, domain, recursion + 1)[0] == Result.PASS
+
+    def _any_within(self, host: str, directive: Directive) -> bool:
+        prefix = directive.prefix4 if self._bits == 32 else directive.prefix6
+        addresses = self._ask(host, self._address_type).records
+        return any(isinstance(a, bytes) and self._within(int.from_bytes(a, "big"), prefix) for a in addresses)
+
+    def _exchanges(self, domain: str) -> Iterator[str]:
+        """The MX hosts, best first; looked up one by one, until one matches."""
+        records = [r for r in self._ask(domain, Type.MX).records if isinstance(r, tuple)]
+        if len(records) > _MAX_HOSTS:
+            raise RecordError(ProblemKind.HOST_LIMIT, f"{domain} has more than {_MAX_HOSTS} MX hosts", term=self._term)
+        return (exchange for _, exchange in sorted(records) if exchange)
+
+    def _ptr(self, domain: str) -> bool:
+        target = domain.lower()
+        return any(self._is_ours(name) for name in self._ptr_names() if name == target or name.endswith("." + target))
+
+    def _ptr_names(self) -> list[str]:
+        """The first ten names of the client's address; a failing lookup means none (section 5.5)."""
+        reverse = ".".join(reversed(self.i.split("."))) + f".{self.v}.arpa"
+        answer = self._ask(reverse, Type.PTR, tolerant=True)
+        return [str(name).lower() for name in answer.records[:_MAX_HOSTS]]
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether a name from the reverse DNS has the client's address; a failing lookup skips it (section 5.5)."""
+        packed = self._address.to_bytes(self._bits // 8, "big")
+        return packed in self._ask(name, self._address_type, tolerant=True, counts=False).records
+
+    # -- macros (section 7) ------------------------------------------------------------------------------------------
+
+    def _letter(self, letter: str) -> str:
+        return self.getp() if letter == "p" else str(getattr(self, letter))
+
+    def getp(self) -> str:
+        """The client's validated name (section 7.3): the current domain, else a name below it, else any."""
+        if self._client_name is None:
+            domain = self.d.lower()
+            names = self._ptr_names()
+            names.sort(key=lambda name: (name != domain, not name.endswith("." + domain)))
+            self._client_name = next((name for name in names if self._is_ours(name)), "unknown")
+        return self._client_name
+
+    def _explanation(self) -> str | None:
+        """The domain's own text for a fail, or None: whatever goes wrong with it changes nothing (section 6.2)."""
+        if self._top is None:
+            return None
+        found, self.d = self._top
+        if found.exp is None:
+            return None
+        self._deadline = min(self._deadline, self._clock() + _EXPLANATION_TIME)
+        try:
+            target = found.exp.expand_domain(self._letter)
+            records = self._ask(target, Type.TXT, tolerant=True, counts=False).records
+            if len(records) != 1 or not isinstance(records[0], bytes):
+                return None
+            text = records[0].decode("ascii")[:_MAX_EXPLANATION]
+            return macros.parse(text, explanation=True).expand(self._letter)
+        except (spf.TempError, UnicodeDecodeError, macros.MacroError):
+            return None
+
+    # -- the DNS -----------------------------------------------------------------------------------------------------
+
+    def dns_spf(self, domain: str) -> str | None:
+        """The SPF record of a domain, or None (section 4.5); more than one is a permerror."""
+        found = [r for r in self._ask(domain, Type.TXT).records if isinstance(r, bytes) and spf.RE_SPF.match(r)]
+        if len(found) > 1:
+            raise RecordError(ProblemKind.SEVERAL_RECORDS, f"{domain} has more than one SPF record", domain=domain)
+        if not found:
+            return None
+        try:
+            return found[0].decode("ascii")
+        except UnicodeDecodeError:
+            message = f"the record of {domain} holds characters that are not ASCII"
+            raise RecordError(ProblemKind.NOT_ASCII, message, domain=domain) from None
+
+    def dns(self, name: str, qtype: str, cnames: Any = None, ignore_void: bool = False) -> list[Any]:  # noqa: ARG002, FBT001, FBT002 - its
+        """The hook of pyspf, for whatever of pyspf still asks by itself."""
+        records = self._ask(name, Type[qtype], counts=not ignore_void).records
+        return [(r,) if qtype == "TXT" else str(r) for r in records]
+
+    def _ask(self, name: str, rdtype: Type, *, tolerant: bool = False, counts: bool = True) -> Answer:
+        """One lookup, inside the time limit whatever it is for; a void one counts once for its term."""
+        start = self._clock()
+        if start >= self._deadline:
+            limit = f"{self._limits.time:g}"
+            raise self._temperror(ProblemKind.TIME_LIMIT, f"the lookups took longer than {limit} s", name)
+        answer = self._lookups_of.ask(name, rdtype, self._deadline)
+        if self._tracer:
+            self._tracer.lookup(_step(name, rdtype, answer, self._clock() - start))
+        if answer.status is Status.FAILED and not tolerant:
+            text = f"DNS lookup of {name} ({rdtype.name}) failed: {answer.failure}"
+            raise self._temperror(ProblemKind.DNS_FAILURE, text, name)
+        if answer.status is not Status.NOT_ASKED:
+            self._ttl = answer.ttl if self._ttl is None else min(self._ttl, answer.ttl)
+        if answer.void and counts and not self._void_counted:
+            self._void_counted = True
+            self.void_lookups += 1
+            if self.void_lookups > self._limits.void_lookups:
+                limit = f"more than {self._limits.void_lookups} terms whose lookup finds nothing"
+                raise RecordError(ProblemKind.VOID_LOOKUP_LIMIT, f"{limit} (the last: {name})", term=self._term)
+        return answer
+
+    def _temperror(self, kind: ProblemKind, text: str, name: str) -> Exception:
+        term = ascii_line(self._term, 120) if self._term else None
+        self._trouble = Problem(kind=kind, text=ascii_line(text), domain=ascii_line(name), term=term)
+        error: Exception = spf.TempError(text)
+        return error
+
+
+def _step(name: str, rdtype: Type, answer: Answer, elapsed: float) -> LookupStep:
+    """A lookup for the tree."""
+    match answer.status:
+        case Status.DATA:
+            outcome = f"{len(answer.records)} answer{'s' if len(answer.records) != 1 else ''}"
+        case Status.FAILED:
+            outcome = answer.failure
+        case status:
+            outcome = status.value
+    return LookupStep(name=name, type=rdtype.name, outcome=outcome, answers=answer.texts(), elapsed=elapsed)

@@ -1,0 +1,82 @@
+"""The tree of an evaluation: which terms were looked at, which lookups they cost, where it ended.
+
+Knows how to collect it while the evaluation runs; kept only where somebody asked for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from spfmilter.model import LookupStep, RecordStep, TermStep
+
+
+@dataclass(slots=True)
+class _Term:
+    text: str
+    matched: bool | None = None
+    target: str | None = None
+    lookups: list[LookupStep] = field(default_factory=list)
+    record: RecordStep | None = None
+
+
+@dataclass(slots=True)
+class _Record:
+    domain: str
+    text: str | None
+    lookups: list[LookupStep] = field(default_factory=list)
+    terms: list[TermStep] = field(default_factory=list)
+    term: _Term | None = None
+
+
+class Tracer:
+    """Collects the steps; whatever is still open when an evaluation ends early is closed by ``finish``."""
+
+    def __init__(self) -> None:
+        self._open: list[_Record] = []
+        self._root: RecordStep | None = None
+        self._loose: list[LookupStep] = []  # made before any record was there
+
+    def lookup(self, step: LookupStep) -> None:
+        """A lookup belongs to the term that is being evaluated, or to the record to come."""
+        if self._open and self._open[-1].term is not None:
+            self._open[-1].term.lookups.append(step)
+        else:
+            self._loose.append(step)
+
+    def open_record(self, domain: str, text: str | None) -> None:
+        """A record begins: the first one, or one that the open term leads to."""
+        self._open.append(_Record(domain, text, self._loose))
+        self._loose = []
+
+    def open_term(self, text: str, target: str | None = None) -> None:
+        """A term of the innermost record begins."""
+        self._open[-1].term = _Term(text, target=target)
+
+    def close_term(self, *, matched: bool | None) -> None:
+        """The term that is open is done."""
+        record = self._open[-1]
+        term, record.term = record.term, None
+        if term is not None:
+            record.terms.append(
+                TermStep(
+                    text=term.text, matched=matched, lookups=tuple(term.lookups), record=term.record, target=term.target
+                )
+            )
+
+    def close_record(self) -> None:
+        """The innermost record is done."""
+        self.close_term(matched=None)
+        record = self._open.pop()
+        step = RecordStep(
+            domain=record.domain, text=record.text, lookups=tuple(record.lookups), terms=tuple(record.terms)
+        )
+        if self._open and self._open[-1].term is not None:
+            self._open[-1].term.record = step
+        else:
+            self._root = step
+
+    def finish(self, domain: str) -> RecordStep:
+        """The whole tree, however the evaluation ended."""
+        while self._open:
+            self.close_record()
+        return self._root or RecordStep(domain=domain, text=None, lookups=tuple(self._loose))

@@ -1,0 +1,213 @@
+"""DNS packets: a question out, an Answer in.
+
+Knows RFC 1035's format for the few record types that SPF needs, over dnspython's bounds-checked parser, and reads any
+packet without raising anything but ``MalformedError``. Knows no sockets and no servers. (dnspython's own messages cost
+thirty times as much, and refuse a whole answer for one TXT record with no strings; docs/decisions/0004-dns.md.)
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import dns.exception
+import dns.name
+import dns.wire
+
+from spfmilter.evaluation.answer import Answer, RecordData, Status, Type
+
+EDNS_SIZE = 1232  # bytes: fits every path without fragments (DNS flag day 2020)
+_OPT = struct.pack("!BHHIH", 0, 41, EDNS_SIZE, 0, 0)  # root name, type OPT, our size, no flags, no options
+_CNAME, _SOA, _CLASS_IN = 5, 6, 1
+_MAX_CNAMES = 10  # in one chain; as pyspf, by analogy with RFC 7208's other limits of ten
+_NEGATIVE_TTL = 60  # seconds, for a negative answer that carries no SOA; RFC 2308 section 5 would not keep it at all
+MAX_TTL = 2**31 - 1  # RFC 2181 section 8
+RCODES = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
+
+
+class MalformedError(Exception):
+    """The packet is no answer to the question: garbage, cut off, or of somebody else."""
+
+
+class TruncatedError(Exception):
+    """The answer did not fit (TC): ask again over TCP (RFC 7766)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question as it stands in a packet; answers are compared with it."""
+
+    name: tuple[bytes, ...]  # labels in lower case, without the root
+    type: Type
+    wire: bytes
+
+
+def question(name: str, rdtype: Type) -> Question | None:
+    """The question for a name in text, or None where no packet can hold it.
+
+    The labels are taken literally: no escapes, no IDNA, no search list. RFC 1035 section 2.3.4: at most 63 bytes a
+    label, 255 the name.
+    """
+    if not name.isascii():
+        return None
+    labels = tuple(name.lower().removesuffix(".").encode().split(b"."))
+    if any(not 0 < len(label) < 64 for label in labels) or sum(map(len, labels)) + len(labels) > 254:
+        return None
+    return from_labels(labels, rdtype)
+
+
+def from_labels(labels: tuple[bytes, ...], rdtype: Type) -> Question:
+    """The question for labels that are already known to be valid."""
+    wire = (
+        b"".join(bytes((len(label),)) + label for label in labels) + b"\0" + struct.pack("!HH", rdtype.value, _CLASS_IN)
+    )
+    return Question(labels, rdtype, wire)
+
+
+def packet(asked: Question, ident: int, *, edns: bool = True) -> bytes:
+    """The packet that asks a recursive server, with EDNS (RFC 6891) unless the server does not know it."""
+    header = struct.pack("!HHHHHH", ident, 0x0100, 1, 0, 0, 1 if edns else 0)
+    return header + asked.wire + (_OPT if edns else b"")
+
+
+def identifier(data: bytes) -> int | None:
+    """The id of a packet that could be an answer, else None."""
+    return int.from_bytes(data[:2], "big") if len(data) >= 12 and data[2] & 0x80 else None
+
+
+def is_reply_to(asked: Question, data: bytes) -> bool:
+    """Whether the packet repeats our question (RFC 5452 section 9.1).
+
+    A FORMERR may come without one: old servers that do not know EDNS answer with the bare header (RFC 6891 section 7).
+    """
+    if data[4:6] != b"\0\1":
+        return len(data) == 12 and data[3] & 0x0F == 1
+    end = 12 + len(asked.wire)
+    return data[12:end].lower() == asked.wire.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Dangling:
+    """A CNAME chain that leads out of the packet: the rest has to be asked for."""
+
+    target: tuple[bytes, ...]
+    ttl: int
+    followed: int
+
+
+def parse(asked: Question, data: bytes) -> Answer | Dangling:
+    """The answer in a packet for which ``is_reply_to`` holds.
+
+    Raises:
+        MalformedError: the packet cannot be read.
+        TruncatedError: the answer did not fit.
+    """
+    if data[2] & 0x02:
+        raise TruncatedError
+    rcode = data[3] & 0x0F
+    if rcode not in {0, 3}:
+        return Answer(Status.FAILED, failure=RCODES.get(rcode, f"RCODE {rcode}"))
+    try:
+        return _Reader(asked, data).answer(no_name=rcode == 3)
+    except (dns.exception.DNSException, struct.error, ValueError) as error:
+        raise MalformedError(str(error) or type(error).__name__) from None
+
+
+class _Reader:
+    """One walk through a packet."""
+
+    def __init__(self, asked: Question, data: bytes) -> None:
+        self.asked = asked
+        _, _, self.questions, self.answers, self.authority, _ = struct.unpack_from("!HHHHHH", data)
+        self.parser = dns.wire.Parser(data, 12)
+
+    def answer(self, *, no_name: bool) -> Answer | Dangling:
+        for _ in range(self.questions):
+            self.parser.get_name()
+            self.parser.get_bytes(4)
+        wanted: dict[tuple[bytes, ...], tuple[int, list[RecordData]]] = {}
+        aliases: dict[tuple[bytes, ...], tuple[int, tuple[bytes, ...]]] = {}
+        for _ in range(self.answers):
+            owner, rdtype, ttl, rdlength = self._record()
+            with self.parser.restrict_to(rdlength):
+                if rdtype == self.asked.type.value:
+                    known_ttl, records = wanted.setdefault(owner, (ttl, []))
+                    records.append(self._data(rdlength))
+                    wanted[owner] = (min(known_ttl, ttl), records)
+                elif rdtype == _CNAME:
+                    aliases[owner] = (ttl, self._labels())
+                else:
+                    self.parser.get_remaining()
+        return self._follow(wanted, aliases, no_name=no_name)
+
+    def _follow(
+        self,
+        wanted: dict[tuple[bytes, ...], tuple[int, list[RecordData]]],
+        aliases: dict[tuple[bytes, ...], tuple[int, tuple[bytes, ...]]],
+        *,
+        no_name: bool,
+    ) -> Answer | Dangling:
+        """The records at the end of the CNAME chain that begins at our question (RFC 1034 section 3.6.2)."""
+        name, ttl, seen = self.asked.name, MAX_TTL, 0
+        while name not in wanted and name in aliases:
+            seen += 1
+            if seen > _MAX_CNAMES:
+                return Answer(Status.NO_DATA, ttl=_NEGATIVE_TTL)  # a loop: nothing at its end
+            alias_ttl, name = aliases[name]
+            ttl = min(ttl, alias_ttl)
+        if name in wanted:
+            records_ttl, records = wanted[name]
+            return Answer(Status.DATA, tuple(records), min(ttl, records_ttl))
+        if seen and not no_name and not self.authority:
+            return Dangling(name, ttl, seen)
+        return Answer(Status.NO_NAME if no_name else Status.NO_DATA, ttl=min(ttl, self._negative_ttl()))
+
+    def _record(self) -> tuple[tuple[bytes, ...], int, int, int]:
+        owner = self._labels()
+        rdtype, _, ttl, rdlength = self.parser.get_struct("!HHIH")
+        return owner, rdtype, ttl if ttl <= MAX_TTL else 0, rdlength
+
+    def _labels(self) -> tuple[bytes, ...]:
+        return tuple(label.lower() for label in self.parser.get_name().labels[:-1])
+
+    def _data(self, rdlength: int) -> RecordData:
+        match self.asked.type:
+            case Type.A | Type.AAAA:
+                return self.parser.get_bytes(4 if self.asked.type is Type.A else 16)
+            case Type.MX:
+                return (self.parser.get_uint16(), _text(self._labels()))
+            case Type.PTR:
+                return _text(self._labels())
+            case Type.TXT:
+                return self._strings(rdlength)
+
+    def _strings(self, rdlength: int) -> bytes:
+        """The character-strings of a TXT record, joined (RFC 7208 section 3.3); a record may hold none at all."""
+        data, strings, at = self.parser.get_bytes(rdlength), [], 0
+        while at < rdlength:
+            end = at + 1 + data[at]
+            if end > rdlength:
+                raise dns.exception.FormError
+            strings.append(data[at + 1 : end])
+            at = end
+        return b"".join(strings)
+
+    def _negative_ttl(self) -> int:
+        """How long a negative answer may be kept: the smaller of the SOA's TTL and its minimum (RFC 2308 section 5)."""
+        for _ in range(self.authority):
+            _, rdtype, ttl, rdlength = self._record()
+            with self.parser.restrict_to(rdlength):
+                if rdtype == _SOA:
+                    self.parser.get_name()
+                    self.parser.get_name()
+                    *_, minimum = self.parser.get_struct("!IIIII")
+                    return int(min(ttl, minimum))
+                self.parser.get_remaining()
+        return _NEGATIVE_TTL
+
+
+def _text(labels: tuple[bytes, ...]) -> str:
+    r"""A name from the DNS as text; bytes that are not part of host names become ``\ddd``, so that no dot is forged."""
+    return ".".join(
+        "".join(chr(b) if 0x20 < b < 0x7F and b not in b".\\" else f"\\{b:03d}" for b in label) for label in labels
+    )

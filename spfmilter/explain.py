@@ -1,0 +1,212 @@
+"""A judged message for people and machines: the tree of terms, the result, the rule, the reply and the header fields.
+
+Knows how to show; evaluates and decides nothing. Strangers' text is shown as plain text, never as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from spfmilter.model import Action, Edits, Facts, Identity, LookupStep, Plan, RecordStep, Result, TermStep, Verdict
+from spfmilter.reply import Reply, problem_text
+from spfmilter.text import unicode_line
+
+_STYLES = {
+    Result.PASS: "bold green",
+    Result.FAIL: "bold red",
+    Result.SOFTFAIL: "bold yellow",
+    Result.PERMERROR: "bold magenta",
+    Result.TEMPERROR: "bold magenta",
+    Result.NEUTRAL: "bold",
+    Result.NONE: "bold",
+}
+_SHOWN_ANSWERS = 6
+_SHOWN_TEXT = 1000  # characters of a record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """Everything about one message that was judged by hand."""
+
+    facts: Facts
+    plan: Plan
+    verdicts: tuple[Verdict, ...]
+    action: Action
+    reply: Reply | None
+    edits: Edits
+
+
+def as_json(explained: Explained) -> dict[str, object]:
+    """The same for machines; the keys are those of the log where both have them."""
+    facts, action = explained.facts, explained.action
+    return {
+        "client": str(facts.client.address) if facts.client.address else None,
+        "helo": facts.helo,
+        "mail_from": str(facts.reverse_path),
+        "skip": explained.plan.skip,
+        "verdicts": [_verdict_json(verdict) for verdict in explained.verdicts],
+        "action": action.disposition,
+        "would": action.withheld,
+        "rule": {
+            "section": action.rule.section,
+            "key": action.rule.key,
+            "value": action.rule.value,
+            "line": action.rule.line,
+        },
+        "reply": str(explained.reply).split("\n") if explained.reply else None,
+        "headers": [{"name": field.name, "value": field.value} for field in explained.edits.insert],
+        "quarantine": explained.edits.quarantine,
+    }
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, object]:
+    problem = verdict.problem
+    return {
+        "identity": verdict.check.identity,
+        "domain": verdict.check.domain or None,
+        "result": verdict.result,
+        "term": verdict.term,
+        "record": verdict.term_domain,
+        "problem": None
+        if problem is None
+        else {"kind": problem.kind, "text": problem.text, "term": problem.term, "domain": problem.domain},
+        "explanation": verdict.explanation,
+        "lookups": verdict.lookups,
+        "void": verdict.void_lookups,
+        "ms": _ms(verdict.elapsed),
+        "ttl": verdict.ttl,
+        "tree": _record_json(verdict.trace) if verdict.trace else None,
+    }
+
+
+def _record_json(record: RecordStep) -> dict[str, object]:
+    return {
+        "domain": record.domain,
+        "text": record.text,
+        "lookups": [_lookup_json(lookup) for lookup in record.lookups],
+        "terms": [
+            {
+                "term": term.text,
+                "matched": term.matched,
+                "lookups": [_lookup_json(lookup) for lookup in term.lookups],
+                "record": _record_json(term.record) if term.record else None,
+            }
+            for term in record.terms
+        ],
+    }
+
+
+def _lookup_json(lookup: LookupStep) -> dict[str, object]:
+    return {
+        "name": lookup.name,
+        "type": lookup.type,
+        "outcome": lookup.outcome,
+        "answers": list(lookup.answers),
+        "ms": _ms(lookup.elapsed),
+    }
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def as_text(explained: Explained) -> RenderableType:
+    """The message for a person at a terminal."""
+    parts: list[RenderableType] = [verdict_tree(verdict) for verdict in explained.verdicts]
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _rows(explained):
+        table.add_row(name, value)
+    return Group(*_spaced(parts), table)
+
+
+def _spaced(parts: Sequence[RenderableType]) -> Iterable[RenderableType]:
+    return (Padding(part, (0, 0, 1, 0)) for part in parts)
+
+
+def _rows(explained: Explained) -> Iterable[tuple[str, Text]]:
+    action = explained.action
+    if explained.plan.skip is not None:
+        yield "not checked", Text(explained.plan.skip)
+    for verdict in explained.verdicts:
+        yield f"{_identity(verdict)} result", _result(verdict)
+    yield "rule", Text(str(action.rule))
+    done = f"{action.disposition}" + (f" (monitor mode; would be: {action.withheld})" if action.withheld else "")
+    yield "action", Text(done, style="bold")
+    if explained.reply is not None:
+        yield "reply", Text(str(explained.reply))
+    for field in explained.edits.insert:
+        yield "header field", Text(f"{field.name}: {field.value}")
+    if explained.edits.quarantine is not None:
+        yield "held because", Text(explained.edits.quarantine)
+
+
+def _identity(verdict: Verdict) -> str:
+    return "HELO" if verdict.check.identity is Identity.HELO else "MAIL FROM"
+
+
+def _result(verdict: Verdict) -> Text:
+    text = Text(verdict.result, style=_STYLES[verdict.result])
+    if verdict.term is not None:
+        text.append(f'  matched "{unicode_line(verdict.term)}" of {verdict.term_domain}', style="not bold default")
+    if verdict.problem is not None:
+        text.append(f"  {problem_text(verdict.problem)}", style="not bold default")
+    return text
+
+
+def verdict_tree(verdict: Verdict) -> Tree:
+    """The tree of an evaluation: records, their terms, the lookups of each, with the one that decided marked."""
+    check = verdict.check
+    title = Text(f"{_identity(verdict)} {unicode_line(check.said) or '(empty)'}", style="bold")
+    title.append(f" from {check.address}: ", style="not bold")
+    title.append(verdict.result, style=_STYLES[verdict.result])
+    title.append(
+        f"  ({verdict.lookups} lookup terms, {verdict.void_lookups} void, {_ms(verdict.elapsed)} ms)",
+        style="dim not bold",
+    )
+    tree = Tree(title)
+    if verdict.trace is not None:
+        _add_record(tree, verdict.trace)
+    if verdict.explanation:
+        tree.add(Text(f"the domain's own explanation: {unicode_line(verdict.explanation)}", style="italic"))
+    if verdict.problem is not None:
+        tree.add(Text(problem_text(verdict.problem), style="magenta"))
+    return tree
+
+
+def _add_record(tree: Tree, record: RecordStep) -> None:
+    text = unicode_line(record.text, _SHOWN_TEXT) if record.text is not None else "no SPF record"
+    branch = tree.add(Text.assemble((record.domain, "bold"), "  ", (text, "cyan" if record.text else "dim")))
+    for lookup in record.lookups:
+        branch.add(_lookup(lookup))
+    for term in record.terms:
+        _add_term(branch, term)
+
+
+def _add_term(tree: Tree, term: TermStep) -> None:
+    mark, style = {True: ("✔", "bold green"), False: ("·", "dim"), None: ("→", "")}[term.matched]
+    branch = tree.add(Text.assemble((f"{mark} ", style), (unicode_line(term.text), style)))
+    for lookup in term.lookups:
+        branch.add(_lookup(lookup))
+    if term.record is not None:
+        _add_record(branch, term.record)
+
+
+def _lookup(lookup: LookupStep) -> Text:
+    text = Text.assemble((f"{lookup.type} {unicode_line(lookup.name)}: ", "dim"))
+    if lookup.answers and lookup.type != "TXT":
+        shown = ", ".join(unicode_line(answer) for answer in lookup.answers[:_SHOWN_ANSWERS])
+        more = len(lookup.answers) - _SHOWN_ANSWERS
+        text.append(shown + (f" and {more} more" if more > 0 else ""))
+    else:
+        text.append(lookup.outcome)
+    text.append(f"  {_ms(lookup.elapsed)} ms", style="dim")
+    return text

@@ -1,0 +1,198 @@
+"""The header fields: those that are written, and which incoming ones are forged.
+
+Knows the grammar of Received-SPF (RFC 7208 section 9.1) and Authentication-Results (RFC 8601). What strangers wrote comes
+in through ``text``; no field can be broken by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from spfmilter.model import Action, Disposition, Edits, Facts, HeaderField, Identity, Removal, Result, Verdict
+from spfmilter.reply import notice as notice_lines
+from spfmilter.reply import problem_text
+from spfmilter.settings import Settings
+from spfmilter.settings.schema import FieldKind
+from spfmilter.text import ascii_line, comment, dot_atom_or_quoted, quoted_string
+
+AUTHENTICATION_RESULTS = "Authentication-Results"
+RECEIVED_SPF = "Received-SPF"
+_LINE = 78  # characters (RFC 5322 section 2.1.1)
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]+")  # RFC 2045; a value that needs no quotes (RFC 8601 section 2.2)
+_ID_PART = re.compile(r'[^\s;()"]+')
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?', re.DOTALL)
+
+# The comments of RFC 7208 section 9.1's examples.
+_COMMENTS = {
+    Result.PASS: "domain of {who} designates {ip} as permitted sender",
+    Result.FAIL: "domain of {who} does not designate {ip} as permitted sender",
+    Result.SOFTFAIL: "domain of transitioning {who} does not designate {ip} as permitted sender",
+    Result.NEUTRAL: "{ip} is neither permitted nor denied by domain of {who}",
+    Result.NONE: "domain of {who} does not designate permitted sender hosts",
+    Result.PERMERROR: "error in processing the record of {who}",
+    Result.TEMPERROR: "temporary error in processing during lookup of {who}",
+}
+
+
+def authserv_id(facts: Facts, settings: Settings) -> str:
+    """The authserv-id (RFC 8601 section 2.5): configured, or the MTA's own name."""
+    return settings.headers.authserv_id or ascii_line(facts.hostname) or "localhost"
+
+
+def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings) -> tuple[HeaderField, ...]:
+    """The fields that record the verdicts, in reading order: Authentication-Results, then Received-SPF per identity."""
+    if not verdicts:
+        return ()
+    own = authserv_id(facts, settings)
+    # A HELO that names no domain is nobody's result; it is only shown where there is nothing else to show.
+    verdicts = [verdict for verdict in verdicts if verdict.check.domain or len(verdicts) == 1]
+    fields = []
+    if FieldKind.AUTHENTICATION_RESULTS in settings.headers.write:
+        fields.append(_authentication_results(verdicts, own))
+    if FieldKind.RECEIVED_SPF in settings.headers.write:
+        fields.extend(_received_spf(verdict, facts, own) for verdict in verdicts)
+    return tuple(fields)
+
+
+def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderField | None:
+    """The notice for the receiver of a message that is tagged, quarantined, or would have been refused."""
+    if not action.notice or action.verdict is None:
+        return None
+    said = f"in monitor mode; would be: {action.withheld};" if action.withheld is not None else f"{action.disposition};"
+    words = [said, *" ".join(notice_lines(action.verdict, facts, settings)).split(" ")]
+    return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, words))
+
+
+def edits(
+    action: Action, verdicts: Sequence[Verdict], facts: Facts, settings: Settings, forged: Iterable[Removal] = ()
+) -> Edits:
+    """All that is changed in an accepted message."""
+    notice = notice_field(action, facts, settings)
+    fields = result_fields(verdicts, facts, settings)
+    held = action.verdict if action.disposition is Disposition.QUARANTINE else None
+    return Edits(
+        remove=tuple(sorted(forged, key=lambda removal: -removal.index)),
+        insert=(*fields, notice) if notice is not None else fields,
+        quarantine=_quarantine_reason(held) if held is not None else None,
+    )
+
+
+def _quarantine_reason(verdict: Verdict) -> str:
+    """What the MTA records about a message that it holds."""
+    return ascii_line(
+        f"SPF {verdict.result} for {verdict.check.domain or verdict.check.said} from {verdict.check.address}"
+    )
+
+
+def _comment(verdict: Verdict) -> str:
+    who = verdict.check.domain or verdict.check.said or "an empty name"
+    text = _COMMENTS[verdict.result].format(who=ascii_line(who), ip=verdict.check.address)
+    if verdict.problem is not None:
+        text = f"{text}: {problem_text(verdict.problem)}"
+    return text
+
+
+def _received_spf(verdict: Verdict, facts: Facts, receiver: str) -> HeaderField:
+    """RFC 7208 section 9.1: result, comment, key-value list."""
+    check, utf8 = verdict.check, facts.smtputf8
+    pairs = [f"client-ip={dot_atom_or_quoted(str(check.address))}"]
+    if check.identity is Identity.MAILFROM:
+        pairs.append(f"envelope-from={quoted_string(str(facts.reverse_path), utf8=utf8)}")
+    pairs.append(f"helo={dot_atom_or_quoted(facts.helo or '', utf8=utf8)}")
+    pairs.append(f"receiver={dot_atom_or_quoted(receiver)}")
+    pairs.append(f"identity={check.identity}")
+    if verdict.problem is not None:
+        pairs.append(f"problem={quoted_string(problem_text(verdict.problem), 200)}")
+    elif verdict.result is not Result.NONE:
+        pairs.append(f"mechanism={dot_atom_or_quoted(verdict.term or 'default', 200)}")
+    words = [verdict.result.capitalize(), *f"({comment(f'{receiver}: {_comment(verdict)}')})".split(" ")]
+    words += [f"{pair};" for pair in pairs[:-1]] + pairs[-1:]
+    return HeaderField(name=RECEIVED_SPF, value=_fold(RECEIVED_SPF, words))
+
+
+def _authentication_results(verdicts: Sequence[Verdict], own: str) -> HeaderField:
+    """RFC 8601 section 2.2, one resinfo for each identity.
+
+    ``smtp.mailfrom`` is the domain alone: OpenDMARC matches nothing else, and drops the field over a ``=`` in an address.
+    """
+    words = [f"{_value(own)};"]
+    for place, verdict in enumerate(verdicts, start=1):
+        value = _value(verdict.check.domain or ascii_line(verdict.check.said))
+        words.append(f"spf={verdict.result}")
+        words += f"({comment(_comment(verdict))})".split(" ")
+        words.append(f"smtp.{verdict.check.identity}={value}" + (";" if place < len(verdicts) else ""))
+    return HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, words))
+
+
+def _value(text: str) -> str:
+    return text if _TOKEN.fullmatch(text) else quoted_string(text)
+
+
+def _fold(name: str, words: Iterable[str]) -> str:
+    """The words with blanks, or a line break and a blank where the line would grow past 78 characters."""
+    lines, line, room = [], "", _LINE - len(name) - 2
+    for word in words:
+        if line and len(line) + 1 + len(word) > room:
+            lines.append(line)
+            line, room = word, _LINE - 1
+        else:
+            line = f"{line} {word}" if line else word
+    return "\n ".join([*lines, line])
+
+
+# -- forged fields -----------------------------------------------------------------------------------------------------
+
+
+def watched(settings: Settings) -> frozenset[str]:
+    """The names, in lower case, of the fields that ``is_forged`` has an opinion about."""
+    return frozenset({AUTHENTICATION_RESULTS.lower(), RECEIVED_SPF.lower(), settings.headers.tag_header.lower()})
+
+
+def is_forged(name: str, value: str, own_id: str, settings: Settings) -> bool:
+    """Whether an incoming field pretends to be ours (RFC 8601 section 5).
+
+    Received-SPF, and our notice, are nobody's but the last server's; Authentication-Results only with our authserv-id:
+    those of others, who may have reasons to be believed, stay.
+    """
+    if name.lower() == AUTHENTICATION_RESULTS.lower():
+        return claims(value, own_id)
+    return name.lower() in watched(settings)
+
+
+def claims(value: str, own_id: str) -> bool:
+    """Whether an Authentication-Results value begins with our authserv-id, compared without case.
+
+    Read generously: a reader downstream may overlook an error of grammar, and would then take the field for ours.
+    """
+    rest = _without_comments(value).lstrip()
+    quoted = _QUOTED.match(rest)
+    if quoted is not None:
+        claimed = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL).strip()
+    else:
+        found = _ID_PART.match(rest)
+        claimed = found[0].rstrip(".") if found is not None else ""
+    return claimed.lower() == own_id.lower()
+
+
+def _without_comments(value: str) -> str:
+    """The value up to the first semicolon, comments (RFC 5322 section 3.2.2) left out.
+
+    A comment that is never closed is read as if its parenthesis were not there.
+    """
+    kept, depth, escaped = [], 0, False
+    for c in value:
+        if escaped:
+            escaped = False
+        elif c == "\\" and depth:
+            escaped = True
+        elif c == "(":
+            depth += 1
+        elif c == ")" and depth:
+            depth -= 1
+            continue
+        elif c == ";" and not depth:
+            break
+        if not depth:
+            kept.append(c)
+    return "".join(kept) if not depth else value.replace("(", " ")

@@ -1,0 +1,276 @@
+"""libmilter's callbacks: each translates one event for the Session, and what the Session says back for libmilter.
+
+Knows pymilter's C module, its codes and its traps (strings that may not be UTF-8, ``%`` in replies, codes that hang a
+session), and holds the one error boundary: nothing is raised into libmilter, whatever happens. Decides nothing.
+
+The module ``milter`` is used directly, without pymilter's class ``Milter.Base``: its negotiation turns every protocol
+step back on when a macro list is set (docs/decisions/0005-pymilter.md).
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
+
+import milter
+
+from spfmilter import policy
+from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.milter.session import Macros, Session
+from spfmilter.model import Disposition, Edits, SkipReason, Transaction
+from spfmilter.observe import log
+from spfmilter.reply import Reply, internal_error
+from spfmilter.settings import Settings
+
+NAME = "spfmilter"
+_P = ParamSpec("_P")
+# What we may do to a message; asked for when libmilter registers, and again of each MTA.
+_ACTIONS = milter.ADDHDRS | milter.CHGHDRS | milter.QUARANTINE | milter.SETSYMLIST
+# Steps that we do not need at all, and those that need no answer: a message costs four round trips instead of thirty.
+_UNUSED = milter.P_NORCPT | milter.P_NODATA | milter.P_NOEOH | milter.P_NOBODY | milter.P_NOUNKNOWN
+_SILENT = milter.P_NR_CONN | milter.P_NR_HELO | milter.P_NR_HDR
+_MACROS = {
+    milter.M_CONNECT: "j {client_addr}",
+    milter.M_ENVFROM: "i {auth_authen}",
+    milter.M_EOM: "i",
+}
+_CODES = {
+    Disposition.ACCEPT: milter.CONTINUE,
+    Disposition.TAG: milter.CONTINUE,
+    Disposition.QUARANTINE: milter.CONTINUE,
+    Disposition.DEFER: milter.TEMPFAIL,
+    Disposition.REJECT: milter.REJECT,
+}
+
+
+class _Connection:
+    """A Session with what libmilter needs to know beside it."""
+
+    __slots__ = ("broken", "session", "silent")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.silent = 0  # steps for which the MTA awaits no answer
+        self.broken = False  # an event was lost to our own error: the next message follows on_error
+
+
+def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
+    """Let no exception out of a callback.
+
+    Args:
+        step: the ``P_NR_`` flag of the callback, 0 where it has none.
+        decides: whether the callback's answer settles the message; others carry on and leave it to the one that does.
+    """
+
+    def wrap(
+        method: Callable[Concatenate[Callbacks, Any, _P], int],
+    ) -> Callable[Concatenate[Callbacks, Any, _P], int]:
+        @functools.wraps(method)
+        def call(self: Callbacks, ctx: Any, /, *args: _P.args, **kwargs: _P.kwargs) -> int:
+            try:
+                code = method(self, ctx, *args, **kwargs)
+            except BaseException:  # noqa: BLE001 - also SystemExit: it would leave the session hanging for ever
+                code = self._failed(ctx, method.__name__, decides=decides)
+            connection = ctx.getpriv()
+            silent = connection.silent if isinstance(connection, _Connection) else 0
+            return int(milter.NOREPLY) if silent & step else code
+
+        return call
+
+    return wrap
+
+
+class Callbacks:
+    """The callbacks of one process, all with the same settings and evaluator."""
+
+    def __init__(self, settings: Settings, evaluator: Evaluator, hostname: str) -> None:
+        self._settings, self._evaluator, self._hostname = settings, evaluator, hostname
+        self._seldom = log.Seldom()
+        self._sessions = 0
+        self._changed = threading.Condition()
+
+    def register(self) -> None:
+        """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
+        milter.set_flags(_ACTIONS)
+        # What libmilter does when pymilter itself cannot call us (a name that is not UTF-8): carry on; the Session copes
+        # with events that never came.
+        milter.set_exception_policy(milter.CONTINUE)
+        milter.set_connect_callback(self.connect)
+        milter.set_helo_callback(self.helo)
+        milter.set_envfrom_callback(self.envfrom)
+        milter.set_header_callback(self.header)
+        milter.set_eom_callback(self.eom)
+        milter.set_abort_callback(self.abort)
+        milter.set_close_callback(self.close)
+        milter.register(NAME, negotiate=self.negotiate)
+
+    def wait_until_idle(self, timeout: float) -> int:
+        """Wait until no session is open, ``timeout`` seconds at most; the number of those that still are."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._sessions == 0, timeout)
+            return self._sessions
+
+    # -- the connection ----------------------------------------------------------------------------------------------
+
+    @_boundary(0, decides=False)
+    def negotiate(self, ctx: Any, options: list[int]) -> int:
+        """Ask the MTA for just the steps, macros and rights that we need."""
+        connection = self._open(ctx)
+        offered_actions, offered_steps = options[0], options[1]
+        unused = _UNUSED if self._settings.headers.remove_forged else _UNUSED | milter.P_NOHDRS
+        options[0] = offered_actions & _ACTIONS
+        options[1] = offered_steps & (unused | _SILENT)
+        options[2] = options[3] = 0
+        connection.silent = options[1] & _SILENT
+        if offered_actions & milter.SETSYMLIST:
+            for stage, names in _MACROS.items():
+                ctx.setsymlist(stage, names)
+        return int(milter.CONTINUE)
+
+    def _open(self, ctx: Any) -> _Connection:
+        connection = ctx.getpriv()
+        if not isinstance(connection, _Connection):
+            connection = _Connection(Session(self._settings, self._hostname))
+            ctx.setpriv(connection)
+            with self._changed:
+                self._sessions += 1
+        return connection
+
+    @_boundary(milter.P_NR_CONN, decides=False)
+    def connect(self, ctx: Any, name: str, _family: int, hostaddr: object) -> int:
+        """The client's name and address."""
+        self._open(ctx).session.connect(name, hostaddr)
+        return int(milter.CONTINUE)
+
+    @_boundary(milter.P_NR_HELO, decides=False)
+    def helo(self, ctx: Any, name: str) -> int:
+        """HELO or EHLO."""
+        self._open(ctx).session.hello(name)
+        return int(milter.CONTINUE)
+
+    @_boundary(0, decides=False)
+    def close(self, ctx: Any) -> int:
+        """The connection is gone."""
+        connection = ctx.getpriv()
+        ctx.setpriv(None)
+        if isinstance(connection, _Connection):
+            with self._changed:
+                self._sessions -= 1
+                self._changed.notify_all()
+            self._record(connection.session.abandon())
+        return int(milter.CONTINUE)
+
+    # -- the message -------------------------------------------------------------------------------------------------
+
+    @_boundary(0, decides=True)
+    def envfrom(self, ctx: Any, sender: bytes, *parameters: bytes) -> int:
+        """MAIL FROM: evaluate, decide, and refuse where the policy says so."""
+        connection = self._open(ctx)
+        if connection.broken:
+            connection.broken = False
+            return self._on_error(ctx)
+        self._record(connection.session.abandon())  # an MTA that begins anew without saying RSET
+        deadline = time.monotonic() + self._settings.dns.timeout.seconds
+        action, reply, ended = connection.session.mail(
+            _text(sender),
+            [_text(parameter) for parameter in parameters],
+            _macros(ctx),
+            lambda check: self._evaluator.evaluate(check, deadline=deadline),
+        )
+        self._record(ended)
+        if reply is not None:
+            _say(ctx, reply)
+        return int(_CODES[action.disposition])
+
+    @_boundary(milter.P_NR_HDR, decides=False)
+    def header(self, ctx: Any, name: str, value: bytes) -> int:
+        """A header field."""
+        self._open(ctx).session.header(name, _text(value))
+        return int(milter.CONTINUE)
+
+    @_boundary(0, decides=True)
+    def eom(self, ctx: Any) -> int:
+        """The end of the message: change it as decided."""
+        connection = self._open(ctx)
+        edits, ended = connection.session.end_of_message(_macro(ctx, "i"))
+        self._record(ended)
+        if connection.broken:
+            connection.broken = False
+            return self._on_error(ctx)
+        _apply(ctx, edits)
+        return int(milter.CONTINUE)
+
+    @_boundary(0, decides=False)
+    def abort(self, ctx: Any) -> int:
+        """The message ends early; the connection may go on."""
+        self._record(self._open(ctx).session.abandon())
+        return int(milter.CONTINUE)
+
+    # -- trouble and records -----------------------------------------------------------------------------------------
+
+    def _record(self, ended: Transaction | None) -> None:
+        if ended is None:
+            return
+        log.transaction(ended)
+        if ended.plan.skip is SkipReason.PRIVATE:
+            self._seldom.private_client(str(ended.facts.client.address))
+
+    def _failed(self, ctx: Any, where: str, *, decides: bool) -> int:
+        """Our own error: one log line, and what ``on_error`` says, now or at the callback that decides."""
+        try:
+            log.fault(where, traceback.format_exc())
+            if decides:
+                return self._on_error(ctx)
+            connection = ctx.getpriv()
+            if isinstance(connection, _Connection):
+                connection.broken = where != "close"
+        except BaseException:  # noqa: BLE001 - the boundary itself must hold, e.g. when memory has run out
+            return int(milter.TEMPFAIL if decides else milter.CONTINUE)
+        return int(milter.CONTINUE)
+
+    def _on_error(self, ctx: Any) -> int:
+        disposition, _ = policy.on_error(self._settings)
+        if disposition.refuses:
+            _say(ctx, internal_error())
+        # ACCEPT and not CONTINUE: nothing more is asked of us about a message that we are not fit to handle.
+        return int(_CODES[disposition]) if disposition.refuses else int(milter.ACCEPT)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _macro(ctx: Any, name: str) -> str:
+    """A macro's value, empty where the MTA has none or it is not UTF-8 (pymilter decodes strictly)."""
+    try:
+        return ctx.getsymval(name) or ""
+    except UnicodeDecodeError:
+        return ""
+
+
+def _macros(ctx: Any) -> Macros:
+    return Macros(
+        queue_id=_macro(ctx, "i"),
+        authenticated=_macro(ctx, "{auth_authen}"),
+        hostname=_macro(ctx, "j"),
+        client_address=_macro(ctx, "{client_addr}"),
+    )
+
+
+def _say(ctx: Any, reply: Reply) -> None:
+    """The only place where a reply is given; libmilter refuses a ``%`` that is not doubled."""
+    ctx.setreply(str(reply.code), reply.status, *(line.replace("%", "%%") for line in reply.lines))
+
+
+def _apply(ctx: Any, edits: Edits) -> None:
+    """The only place where a message is changed: forged fields go first, then ours come, in reading order on top."""
+    for removal in edits.remove:
+        ctx.chgheader(removal.name, removal.index, None)
+    for field in reversed(edits.insert):
+        ctx.addheader(field.name, field.value, 0)
+    if edits.quarantine is not None:
+        ctx.quarantine(edits.quarantine)

@@ -1,0 +1,136 @@
+"""One connection from the MTA: the client's facts, and the state of the message that is under way.
+
+Knows the order of events (connect, HELO, then any number of messages) and what each leads to; knows no libmilter, no
+clock, and does no I/O: it is given a function that evaluates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from spfmilter import headers, policy, reply
+from spfmilter.addresses import client_of, parse_address, parse_reverse_path
+from spfmilter.model import Action, Check, Client, Edits, Facts, Identity, Plan, Removal, Result, Transaction, Verdict
+from spfmilter.reply import Reply
+from spfmilter.settings import Settings
+
+Evaluate = Callable[[Check], Verdict]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Macros:
+    """What the MTA tells beside MAIL FROM; empty where it does not."""
+
+    queue_id: str = ""  # i
+    authenticated: str = ""  # {auth_authen}
+    hostname: str = ""  # j
+    client_address: str = ""  # {client_addr}
+
+
+@dataclass(slots=True)
+class _Message:
+    """The message between MAIL FROM and its end."""
+
+    facts: Facts
+    plan: Plan
+    verdicts: tuple[Verdict, ...]
+    action: Action
+    queue_id: str
+    counts: dict[str, int]  # of each field name that we watch, in lower case
+    forged: list[Removal]
+
+
+class Session:
+    """The state of one connection; settings are those with which it began."""
+
+    def __init__(self, settings: Settings, hostname: str) -> None:
+        self._settings, self._hostname = settings, hostname
+        self._watched = headers.watched(settings)
+        self._client: Client | None = None
+        self._helo: str | None = None
+        self._helo_verdict: Verdict | None = None
+        self._message: _Message | None = None
+
+    def connect(self, name: str, hostaddr: object) -> None:
+        """The client has connected; see ``addresses.client_of`` for ``hostaddr``."""
+        self._client = client_of(name, hostaddr)
+
+    def hello(self, name: str) -> None:
+        """HELO or EHLO, also a second one after STARTTLS."""
+        self._helo, self._helo_verdict = name, None
+
+    def mail(
+        self, sender: str, parameters: Sequence[str], macros: Macros, evaluate: Evaluate
+    ) -> tuple[Action, Reply | None, Transaction | None]:
+        """MAIL FROM: what to do, what to say, and the finished transaction where the message ends here."""
+        self._message = None
+        facts = Facts(
+            client=self._client_or_macro(macros),
+            helo=self._helo,
+            reverse_path=parse_reverse_path(sender),
+            authenticated=macros.authenticated,
+            smtputf8=any(parameter.upper() == "SMTPUTF8" for parameter in parameters),
+            hostname=macros.hostname or self._hostname,
+        )
+        planned = policy.plan(facts, self._settings)
+        verdicts, action = policy.judge(planned, lambda check: self._evaluate(check, evaluate), self._settings)
+        self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [])
+        answer = reply.reply_for(action, facts, self._settings)
+        return action, answer, self._end("refused") if answer is not None else None
+
+    def header(self, name: str, value: str) -> None:
+        """One field of the message; forged ones are remembered."""
+        message = self._message
+        if message is None or message.plan.trusted:
+            return
+        key = name.rstrip().lower()
+        if key not in self._watched:
+            return
+        message.counts[key] = message.counts.get(key, 0) + 1
+        own = headers.authserv_id(message.facts, self._settings)
+        if headers.is_forged(key, value, own, self._settings):
+            message.forged.append(Removal(name=name, index=message.counts[key]))
+
+    def end_of_message(self, queue_id: str) -> tuple[Edits, Transaction | None]:
+        """The message has been taken: how to change it."""
+        message = self._message
+        if message is None:
+            return Edits(), None
+        message.queue_id = queue_id or message.queue_id
+        edits = headers.edits(message.action, message.verdicts, message.facts, self._settings, message.forged)
+        return edits, self._end("message")
+
+    def abandon(self) -> Transaction | None:
+        """RSET, QUIT, a lost connection, or a refusal by somebody else: the message that was under way, if any."""
+        return self._end("abandoned")
+
+    def _end(self, how: str) -> Transaction | None:
+        message, self._message = self._message, None
+        if message is None:
+            return None
+        return Transaction(
+            facts=message.facts,
+            plan=message.plan,
+            verdicts=message.verdicts,
+            action=message.action,
+            queue_id=message.queue_id,
+            ended=how,
+            removed=len(message.forged),
+        )
+
+    def _client_or_macro(self, macros: Macros) -> Client:
+        """The client as connected; where that event got lost (a name that is not UTF-8), the MTA's macro tells."""
+        if self._client is not None:
+            return self._client
+        return Client(address=parse_address(macros.client_address))
+
+    def _evaluate(self, check: Check, evaluate: Evaluate) -> Verdict:
+        """HELO does not change from message to message: its verdict is kept until the next HELO."""
+        kept = self._helo_verdict
+        if kept is not None and kept.check == check:
+            return kept
+        verdict = evaluate(check)
+        if check.identity is Identity.HELO and verdict.result is not Result.TEMPERROR:
+            self._helo_verdict = verdict
+        return verdict

@@ -1,0 +1,286 @@
+"""The values of one SMTP transaction, frozen, in the order in which they arise.
+
+Knows the words of the field (identity, result, disposition ...) and nothing else: no I/O, no clock, no settings.
+``Facts -> Plan -> Check -> Verdict -> Action``; the reply, the header fields and the log line are rendered from these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+
+IPAddress = IPv4Address | IPv6Address
+
+
+class Identity(StrEnum):
+    """Which name of the SMTP conversation was checked (RFC 7208 section 2); the values are the header field's words."""
+
+    HELO = "helo"
+    MAILFROM = "mailfrom"
+
+
+class Result(StrEnum):
+    """An SPF result (RFC 7208 section 2.6); the values are the wire's words."""
+
+    NONE = "none"
+    NEUTRAL = "neutral"
+    PASS = "pass"
+    FAIL = "fail"
+    SOFTFAIL = "softfail"
+    TEMPERROR = "temperror"
+    PERMERROR = "permerror"
+
+
+class Disposition(StrEnum):
+    """What is done with the message; ordered from the mildest to the most severe, see ``severity``."""
+
+    ACCEPT = "accept"
+    TAG = "tag"
+    QUARANTINE = "quarantine"
+    DEFER = "defer"
+    REJECT = "reject"
+
+    @property
+    def severity(self) -> int:
+        """The place in the order accept, tag, quarantine, defer, reject."""
+        return _SEVERITY[self]
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the client is told that the message is not taken (now)."""
+        return self in {Disposition.DEFER, Disposition.REJECT}
+
+
+_SEVERITY = {disposition: place for place, disposition in enumerate(Disposition)}
+
+
+class ProblemKind(StrEnum):
+    """What is wrong, for a permerror, a temperror or a none: the key under which a notice explains it."""
+
+    NO_DOMAIN = "no-domain"  # the identity names no DNS domain: null HELO, address literal, single label
+    SYNTAX = "syntax"
+    UNKNOWN_MECHANISM = "unknown-mechanism"
+    BAD_DOMAIN = "bad-domain"
+    BAD_MACRO = "bad-macro"
+    BAD_ADDRESS = "bad-address"
+    BAD_PREFIX = "bad-prefix-length"
+    DUPLICATE_MODIFIER = "duplicate-modifier"
+    TOO_LONG = "too-long"
+    SEVERAL_RECORDS = "several-records"
+    MISSING_RECORD = "missing-record"  # of an include or a redirect
+    NOT_ASCII = "not-ascii"
+    LOOKUP_LIMIT = "lookup-limit"
+    VOID_LOOKUP_LIMIT = "void-lookup-limit"
+    HOST_LIMIT = "host-limit"  # more than ten MX hosts
+    CNAME_CHAIN = "cname-chain"
+    DNS_FAILURE = "dns-failure"
+    TIME_LIMIT = "time-limit"
+    INTERNAL = "internal"  # our own fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why an evaluation did not reach a plain result."""
+
+    kind: ProblemKind
+    text: str  # one English clause, already safe to show, without a full stop
+    domain: str | None = None  # whose record, or which name in the DNS
+    term: str | None = None  # the term at fault, as published
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """The SMTP client, as the MTA reports it."""
+
+    address: IPAddress | None  # None: unknown, or a client on a unix socket; IPv4-mapped addresses are IPv4 here
+    name: str = ""  # the MTA's name for the address (PTR); a stranger's text
+    local: bool = False  # connected to the MTA over a unix socket, or not over the network at all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReversePath:
+    """The address in MAIL FROM (RFC 5321 section 4.1.2), without its angle brackets."""
+
+    local: str
+    domain: str  # after the last @, as sent; empty where there is none
+
+    @property
+    def null(self) -> bool:
+        """Whether this is the empty reverse-path, ``<>``."""
+        return not self.local and not self.domain
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}" if self.domain else self.local
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that is known of a transaction when MAIL FROM has been said."""
+
+    client: Client
+    helo: str | None  # None: the client has not greeted, or not with a name that can be read
+    reverse_path: ReversePath
+    authenticated: str = ""  # the login of an authenticated client, else empty
+    smtputf8: bool = False  # MAIL FROM carried the SMTPUTF8 parameter (RFC 6531)
+    hostname: str = ""  # the MTA's own name (macro j)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One evaluation to make: check_host() of RFC 7208 section 4.1 with its arguments."""
+
+    identity: Identity
+    address: IPAddress
+    local: str  # local part of the sender, ``postmaster`` where the identity has none
+    domain: str  # ASCII; empty where the identity names no domain that DNS could hold
+    helo: str
+    said: str  # the identity as the client said it, for people and header fields; a stranger's text
+    null_sender: bool = False  # stands for an empty reverse-path (RFC 7208 section 2.4)
+
+    @property
+    def sender(self) -> str:
+        """The <sender> argument: local part, @, domain."""
+        return f"{self.local}@{self.domain}"
+
+
+class SkipReason(StrEnum):
+    """Why a message is not checked at all; the values are the log's words."""
+
+    NETWORK = "exempt-network"
+    PRIVATE = "private-client"
+    AUTHENTICATED = "authenticated"
+    LOCAL = "local-client"
+    UNKNOWN_CLIENT = "unknown-client"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be evaluated for a message, or why nothing is."""
+
+    checks: tuple[Check, ...] = ()
+    skip: SkipReason | None = None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the message comes from our own side, so that the header fields that it carries are left alone."""
+        return self.skip in {SkipReason.NETWORK, SkipReason.LOCAL}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupStep:
+    """One DNS lookup of a traced evaluation."""
+
+    name: str
+    type: str
+    outcome: str  # "3 answers", "no data", "no such name", "timeout" ...
+    answers: tuple[str, ...] = ()
+    elapsed: float = 0.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermStep:
+    """One term of a traced evaluation, in the order of evaluation."""
+
+    text: str
+    matched: bool | None  # None: not reached, or it raised the problem that ended the evaluation
+    lookups: tuple[LookupStep, ...] = ()
+    record: RecordStep | None = None  # what an include or redirect led to
+    target: str | None = None  # the domain-spec after macro expansion, where it differs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordStep:
+    """One SPF record of a traced evaluation."""
+
+    domain: str
+    text: str | None  # None: there is no record
+    lookups: tuple[LookupStep, ...] = ()
+    terms: tuple[TermStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came out of one Check."""
+
+    check: Check
+    result: Result
+    term: str | None = (
+        None  # the directive that matched at the top level, as published; None: the default, or no record
+    )
+    term_domain: str | None = None  # whose record holds it: the checked domain, or where a redirect led
+    problem: Problem | None = None
+    explanation: str | None = None  # the domain's own exp= text, macro-expanded: a stranger's text
+    lookups: int = 0  # terms that cost a lookup (RFC 7208 section 4.6.4)
+    void_lookups: int = 0
+    elapsed: float = 0.0  # seconds
+    ttl: int | None = None  # seconds that the shortest-lived answer used may be kept; None: no DNS was asked
+    fault: str | None = None  # traceback of our own error: policy then follows on_error, not the result's row
+    trace: RecordStep | None = None  # only where it was asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The line of the settings that decided."""
+
+    section: str
+    key: str
+    value: str
+    line: int | None = None  # in the INI file; None: the default, not written there
+
+    def __str__(self) -> str:
+        place = f" (line {self.line})" if self.line is not None else ""
+        return f"[{self.section}] {self.key} = {self.value}{place}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What is to be done with the message, and why."""
+
+    disposition: Disposition
+    rule: Rule
+    verdict: Verdict | None = None  # the one that decided; None: nothing was checked
+    withheld: Disposition | None = None  # monitor mode: what would have been done
+
+    @property
+    def notice(self) -> bool:
+        """Whether the message is to carry the notice in a header field (tagged, or would have been refused)."""
+        return self.withheld is not None or self.disposition in {Disposition.TAG, Disposition.QUARANTINE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderField:
+    """A header field to write; ``value`` is folded with LF and a space."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """A header field to remove: the ``index``-th (from 1) of all fields called ``name``."""
+
+    name: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edits:
+    """What is to be changed in an accepted message; removals come first, highest index first."""
+
+    remove: tuple[Removal, ...] = ()
+    insert: tuple[HeaderField, ...] = ()  # in reading order, above everything
+    quarantine: str | None = None  # the reason that the MTA records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """One MAIL FROM, from the first fact to the end: what the log, the journal and the metrics speak of."""
+
+    facts: Facts
+    plan: Plan
+    verdicts: tuple[Verdict, ...]
+    action: Action
+    queue_id: str = ""
+    ended: str = "message"  # how it ended: message (end of data), refused, abandoned (RSET, QUIT, lost connection)
+    removed: int = 0  # forged header fields

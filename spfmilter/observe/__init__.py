@@ -1,0 +1,1 @@
+"""What others see of the daemon's work: the log, and later metrics, journal and reports."""

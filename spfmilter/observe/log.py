@@ -1,0 +1,215 @@
+"""The log: one function per event, in text or JSON with the same keys, to stderr, syslog or the journal.
+
+Knows the events and their keys; whatever a stranger wrote passes ``text`` before it is part of a line. Recipients are
+never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from spfmilter.model import Identity, SkipReason, Transaction, Verdict
+from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
+from spfmilter.text import log_value, unicode_line
+
+_LOGGER = logging.getLogger("spfmilter")
+_JOURNAL = Path("/run/systemd/journal/socket")
+_SYSLOG = Path("/dev/log")
+_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_WARN_EVERY = 600.0  # seconds between two warnings of the same kind
+Value = str | int | float | bool
+
+
+class _Formatter(logging.Formatter):
+    """A record's event and fields as ``event key=value ...`` or one JSON object."""
+
+    def __init__(self, form: LogFormat, *, stamp: bool) -> None:
+        super().__init__()
+        self._form, self._stamp = form, stamp
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; a traceback follows in text, and is a key in JSON."""
+        fields: Mapping[str, Value] = getattr(record, "fields", {})
+        trace = self.formatException(record.exc_info) if record.exc_info else getattr(record, "trace", "")
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        level = record.levelname.lower()
+        if self._form is LogFormat.JSON:
+            line = {"time": stamp, "level": level, "event": record.getMessage(), **fields}
+            if trace:
+                line["traceback"] = trace
+            return json.dumps(line, ensure_ascii=True)
+        parts = [stamp] if self._stamp else []
+        if record.levelno != logging.INFO:
+            parts.append(f"{level}:")
+        parts.append(record.getMessage())
+        parts += [f"{key}={log_value(str(value), 1024)}" for key, value in fields.items()]
+        return "\n".join([" ".join(parts), trace]) if trace else " ".join(parts)
+
+
+class _JournalHandler(logging.Handler):
+    """The journal's native protocol (systemd.journal-fields(7)): the line, and each field as a field of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.connect(str(_JOURNAL))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one datagram; the journal being away loses the line, never the message."""
+        pairs = {"MESSAGE": self.format(record), "PRIORITY": _PRIORITIES.get(record.levelno, 6)}
+        pairs["SYSLOG_IDENTIFIER"] = "spfmilter"
+        fields: Mapping[str, Value] = getattr(record, "fields", {})
+        pairs.update({f"SPFMILTER_{key.upper()}": unicode_line(str(value), 1024) for key, value in fields.items()})
+        data = b"".join(_journal_pair(key, str(value)) for key, value in pairs.items())
+        try:
+            self._socket.send(data)
+        except OSError:
+            self.handleError(record)
+
+
+def _journal_pair(key: str, value: str) -> bytes:
+    raw = value.encode("utf-8", "replace")
+    if b"\n" not in raw:
+        return key.encode() + b"=" + raw + b"\n"
+    return key.encode() + b"\n" + len(raw).to_bytes(8, "little") + raw + b"\n"
+
+
+def configure(settings: LogSection) -> None:
+    """Send the log where the settings say; where that is not possible, to stderr, and say so."""
+    handler, trouble = _handler(settings.to)
+    handler.setFormatter(_Formatter(settings.format, stamp=isinstance(handler, logging.StreamHandler)))
+    _LOGGER.handlers[:] = [handler]
+    _LOGGER.setLevel(settings.level.upper())
+    _LOGGER.propagate = False
+    logging.raiseExceptions = False  # a full disk or a lost syslog must not print into the MTA's conversation
+    if trouble:
+        warning("log target not usable, using stderr", target=settings.to, reason=trouble)
+
+
+def _handler(target: LogTarget) -> tuple[logging.Handler, str]:
+    try:
+        match target:
+            case LogTarget.SYSLOG:
+                handler = logging.handlers.SysLogHandler(str(_SYSLOG), logging.handlers.SysLogHandler.LOG_MAIL)
+                handler.ident = "spfmilter: "
+                return handler, ""
+            case LogTarget.JOURNAL:
+                return _JournalHandler(), ""
+            case LogTarget.STDERR:
+                pass
+    except OSError as error:
+        return logging.StreamHandler(sys.stderr), error.strerror or str(error)
+    return logging.StreamHandler(sys.stderr), ""
+
+
+def _event(level: int, event: str, fields: Mapping[str, Value], trace: str = "") -> None:
+    _LOGGER.log(level, event, extra={"fields": fields, "trace": trace})
+
+
+def info(event: str, **fields: Value) -> None:
+    """Something that an administrator may want to know."""
+    _event(logging.INFO, event, fields)
+
+
+def warning(event: str, **fields: Value) -> None:
+    """Something that an administrator should look at."""
+    _event(logging.WARNING, event, fields)
+
+
+def error(event: str, **fields: Value) -> None:
+    """Something that does not work."""
+    _event(logging.ERROR, event, fields)
+
+
+def fault(where: str, trace: str, **fields: Value) -> None:
+    """A bug of ours: one line with its traceback; the message follows ``on_error``."""
+    _event(logging.ERROR, "internal error", {"where": where, **fields}, trace)
+
+
+def transaction(ended: Transaction) -> None:
+    """One MAIL FROM, however it ended."""
+    if _LOGGER.isEnabledFor(logging.INFO):
+        _event(logging.INFO, "message", transaction_fields(ended))
+    for verdict in ended.verdicts:
+        if verdict.fault is not None:
+            fault("evaluation", verdict.fault, queue_id=ended.queue_id, domain=verdict.check.domain)
+
+
+def transaction_fields(ended: Transaction) -> dict[str, Value]:
+    """The keys of a transaction's line; those without a value are left out."""
+    facts, action = ended.facts, ended.action
+    deciding = action.verdict
+    fields: dict[str, Value] = {
+        "queue_id": ended.queue_id,
+        "client": str(facts.client.address or ("local" if facts.client.local else "unknown")),
+        "name": unicode_line(facts.client.name),
+        "helo": unicode_line(facts.helo or ""),
+        "from": unicode_line(f"<{facts.reverse_path}>", 320),
+        "auth": unicode_line(facts.authenticated),
+    }
+    for verdict in ended.verdicts:
+        fields[f"spf_{verdict.check.identity}"] = verdict.result
+    if deciding is not None:
+        fields.update(_deciding(deciding))
+    if ended.plan.skip is not None:
+        fields["skip"] = ended.plan.skip
+    fields["action"] = action.disposition
+    fields["would"] = action.withheld or ""
+    fields["rule"] = str(action.rule)
+    fields["ended"] = "" if ended.ended == "message" else ended.ended
+    fields["forged"] = ended.removed or ""
+    if ended.verdicts:
+        fields["lookups"] = sum(verdict.lookups for verdict in ended.verdicts)
+        fields["void"] = sum(verdict.void_lookups for verdict in ended.verdicts)
+        fields["ms"] = round(sum(verdict.elapsed for verdict in ended.verdicts) * 1000, 1)
+    return {key: value for key, value in fields.items() if value != ""}
+
+
+def _deciding(verdict: Verdict) -> dict[str, Value]:
+    fields: dict[str, Value] = {
+        "identity": Identity.HELO if verdict.check.identity is Identity.HELO else Identity.MAILFROM,
+        "domain": unicode_line(verdict.check.domain),
+        "term": unicode_line(verdict.term or ""),
+    }
+    if verdict.term_domain not in {None, verdict.check.domain}:
+        fields["record"] = unicode_line(verdict.term_domain or "")
+    if verdict.problem is not None:
+        fields["problem"] = verdict.problem.text
+        fields["at"] = verdict.problem.term or ""
+    return fields
+
+
+class Seldom:
+    """Says a warning at most once in ten minutes, and then how often it was held back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next: float | None = None
+        self._held = 0
+
+    def private_client(self, address: str) -> None:
+        """A client with a private address reached us from outside our exempt networks: probably a NAT or a proxy."""
+        self._warn(
+            "client address is private, SPF is skipped: if this is mail from outside, a NAT or proxy in front of the MTA "
+            "hides the real address",
+            client=address,
+            rule=f"[exempt] {SkipReason.PRIVATE}",
+        )
+
+    def _warn(self, event: str, **fields: Value) -> None:
+        with self._lock:
+            now = self._clock()
+            if self._next is not None and now < self._next:
+                self._held += 1
+                return
+            held, self._held, self._next = self._held, 0, now + _WARN_EVERY
+        warning(event, **fields, **({"also": held} if held else {}))

@@ -1,0 +1,145 @@
+"""The INI text, read into sections and entries that know their lines; every syntax problem is found, not only the first.
+
+Knows the file's syntax and nothing of its keys. (Why not configparser: it stops at the first duplicate, knows no
+line numbers of values, and reads an indented key as the rest of the value above it without a word. See
+docs/decisions/0003-ini-reader.md.)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+SIZE_LIMIT = 1 << 20  # bytes: a thousand times the shipped file; anything longer is not a settings file
+_SECTION = re.compile(r"\[([^\[\]]*)\]")
+_KEY = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with the file; ``str()`` is the line that an administrator reads."""
+
+    message: str
+    line: int | None = None
+    section: str | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        place = f"line {self.line}: " if self.line is not None else ""
+        where = f"[{self.section}] " if self.section is not None else ""
+        where += f"{self.key}: " if self.key is not None else ""
+        return f"{place}{where}{self.message}"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One ``key = value``; lines that continue it are joined with LF."""
+
+    key: str
+    value: str
+    line: int
+
+
+@dataclass(slots=True)
+class Section:
+    """One ``[name]`` with its entries by key, in the file's order."""
+
+    name: str
+    line: int
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Document:
+    """The whole file: sections by name in the file's order, and what is wrong with its syntax."""
+
+    sections: dict[str, Section] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def decode(data: bytes) -> tuple[str, list[Problem]]:
+    """The file's bytes as text; a byte-order mark is let through, anything that is not UTF-8 text is a problem."""
+    if len(data) > SIZE_LIMIT:
+        return "", [Problem(message=f"the file is larger than {SIZE_LIMIT // 1024} KB: this is not a settings file")]
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return "", [Problem(message=f"byte 0x{data[error.start]:02x} is not UTF-8", line=line)]
+    return text, []
+
+
+def parse(text: str) -> Document:
+    """Sections and entries of an INI text.
+
+    A comment stands on a line of its own and begins with ``;`` or ``#``; inside a value these are plain characters, as
+    ``%`` is. A line that begins with white space continues the value above it.
+    """
+    return _Reader().read(text)
+
+
+class _Reader:
+    """The state of one reading: the section and the entry that the next line may belong to."""
+
+    def __init__(self) -> None:
+        self.document = Document()
+        self.section: Section | None = None
+        self.entry: Entry | None = None
+        self.skipping = False  # inside a section or entry that is already reported as wrong
+
+    def read(self, text: str) -> Document:
+        for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+            line = raw.rstrip()
+            if not line or line.lstrip()[0] in ";#":
+                continue
+            bad = next((c for c in line if c != "\t" and not c.isprintable()), None)
+            if bad is not None:
+                self._problem(number, f"control character U+{ord(bad):04X}")
+            elif line[0].isspace():
+                self._continuation(number, line.strip())
+            elif line[0] == "[":
+                self._header(number, line)
+            else:
+                self._entry(number, line)
+        return self.document
+
+    def _problem(self, line: int, message: str, key: str | None = None) -> None:
+        section = self.section.name if self.section else None
+        self.document.problems.append(Problem(message=message, line=line, section=section, key=key))
+
+    def _header(self, number: int, line: str) -> None:
+        self.entry, self.skipping = None, False
+        found = _SECTION.fullmatch(line)
+        name = found[1].strip() if found else ""
+        if not name:
+            self.section, self.skipping = None, True
+            self._problem(number, f"{line!r} is not a section header: write [name] on a line of its own")
+            return
+        known = self.document.sections.get(name)
+        self.section = Section(name, number)
+        if known is not None:
+            self._problem(number, f"the section stands here a second time (first in line {known.line}): merge the two")
+            return  # its entries are still read, into a section that nobody sees, so that their problems are found
+        self.document.sections[name] = self.section
+
+    def _entry(self, number: int, line: str) -> None:
+        self.entry, found = None, _KEY.fullmatch(line)
+        if found is None:
+            self._problem(number, f"{line!r} is neither a section, a comment nor key = value")
+        elif self.section is None:
+            if not self.skipping:
+                self._problem(number, "stands before the first section", found[1])
+        else:
+            key, value = found[1], found[2].strip()
+            if key in self.section.entries:
+                first = self.section.entries[key].line
+                self._problem(number, f"the key stands here a second time (first in line {first})", key)
+                self.entry = Entry(key, value, number)  # takes the lines that continue it
+            else:
+                self.entry = self.section.entries[key] = Entry(key, value, number)
+
+    def _continuation(self, number: int, line: str) -> None:
+        if self.entry is not None:
+            self.entry.value = f"{self.entry.value}\n{line}" if self.entry.value else line
+        elif not self.skipping:
+            self._problem(number, f"{line!r} is indented, but continues no value: remove the white space before it")

@@ -1,0 +1,311 @@
+"""Every section and key of the INI file with its kind and default; ``conf/spfmilter.ini`` says what each is for.
+
+Knows names, kinds, defaults and which features are still to come. A test ties this file and the shipped one together,
+both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spfmilter.model import Disposition, Identity, Result
+from spfmilter.settings import types
+from spfmilter.settings.types import Duration, FileMode, Line, Nameserver, Network, SocketAddress, YesNo
+from spfmilter.template import Template
+
+
+class Later:
+    """Marks a key whose feature is not there yet: any value but the default is refused, never silently ignored."""
+
+
+LATER = Later()
+
+
+class OnError(StrEnum):
+    """What the MTA is told when spfmilter itself fails."""
+
+    TEMPFAIL = "tempfail"
+    ACCEPT = "accept"
+
+
+class Mode(StrEnum):
+    """Whether the policy acts or only speaks."""
+
+    ENFORCE = "enforce"
+    MONITOR = "monitor"
+
+
+class RejectAt(StrEnum):
+    """The stage of the conversation at which a refusal is said."""
+
+    MAIL = "mail"
+    RCPT = "rcpt"
+    MESSAGE = "message"
+
+
+class FieldKind(StrEnum):
+    """The result fields that can be written."""
+
+    RECEIVED_SPF = "received-spf"
+    AUTHENTICATION_RESULTS = "authentication-results"
+
+
+class LogLevel(StrEnum):
+    """How much is logged; a transaction's line is info."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """The form of a log line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogTarget(StrEnum):
+    """Where the log goes."""
+
+    STDERR = "stderr"
+    SYSLOG = "syslog"
+    JOURNAL = "journal"
+
+
+class Language(StrEnum):
+    """The languages of notices (BCP 47 tags)."""
+
+    EN = "en"
+    ZH_HANS = "zh-Hans"
+    ZH_HANT = "zh-Hant"
+
+
+Treatment = Annotated[Disposition, types.reader(types.one_of(Disposition))]
+ReplyText = Annotated[tuple[Template, ...], types.reader(types.template_lines)]
+
+
+class SectionModel(BaseModel):
+    """What all sections share: frozen, and no key that is not declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+
+
+class MilterSection(SectionModel):
+    """``[milter]``: the daemon and its socket."""
+
+    socket: Annotated[SocketAddress, types.reader(types.socket_address)] = SocketAddress(
+        "inet", port=8890, host="127.0.0.1"
+    )
+    socket_mode: Annotated[FileMode, types.reader(types.file_mode)] = FileMode(0o660)
+    socket_group: Line = ""
+    workers: Annotated[Line, Field(pattern=r"^(auto|[1-9]\d?)$"), LATER] = "auto"
+    on_error: Annotated[OnError, types.reader(types.one_of(OnError))] = OnError.TEMPFAIL
+    drain_timeout: Annotated[Duration, types.reader(types.duration_between("0s", "1h"))] = Duration(30)
+
+
+class PolicySection(SectionModel):
+    """``[policy]``: what is checked, when a refusal is said, and whether it is."""
+
+    mode: Annotated[Mode, types.reader(types.one_of(Mode))] = Mode.ENFORCE
+    reject_at: Annotated[RejectAt, types.reader(types.one_of(RejectAt)), LATER] = RejectAt.MAIL
+    check: Annotated[tuple[Identity, ...], types.list_reader(types.one_of(Identity)), Field(min_length=1)] = (
+        Identity.HELO,
+        Identity.MAILFROM,
+    )
+    yield_to_dmarc: Annotated[YesNo, LATER] = False
+
+
+class ResultTable(SectionModel):
+    """A row of the policy for each result."""
+
+    none: Treatment = Disposition.ACCEPT
+    neutral: Treatment = Disposition.ACCEPT
+    pass_: Treatment = Field(default=Disposition.ACCEPT, alias="pass")
+    softfail: Treatment = Disposition.ACCEPT
+    fail: Treatment = Disposition.REJECT
+    temperror: Treatment = Disposition.ACCEPT
+    permerror: Treatment = Disposition.ACCEPT
+
+    def treatment(self, result: Result) -> Disposition:
+        """What the table says for a result."""
+        value: Disposition = getattr(self, "pass_" if result is Result.PASS else result.value)
+        return value
+
+
+class MailFromTable(ResultTable):
+    """``[policy.mailfrom]``."""
+
+    softfail: Treatment = Disposition.TAG
+    permerror: Treatment = Disposition.TAG
+
+
+class HeloTable(ResultTable):
+    """``[policy.helo]``."""
+
+
+class ExemptSection(SectionModel):
+    """``[exempt]``: what is not checked at all."""
+
+    networks: Annotated[tuple[Network, ...], types.list_reader(types.network)] = (
+        types.network("127.0.0.0/8"),
+        types.network("::1"),
+    )
+    private_clients: YesNo = True
+    authenticated: YesNo = True
+    forwarders: Annotated[tuple[str, ...], types.list_reader(types.domain_or_subdomains), LATER] = ()
+    forwarder_spf: Annotated[tuple[str, ...], types.list_reader(types.domain_name), LATER] = ()
+    recipients: Annotated[tuple[str, ...], types.list_reader(types.recipient_pattern), LATER] = (
+        "postmaster@",
+        "abuse@",
+    )
+    senders: Annotated[tuple[str, ...], types.list_reader(types.domain_or_subdomains), LATER] = ()
+
+
+class RelaysSection(SectionModel):
+    """``[relays]``: our own servers in front of this one."""
+
+    trusted: Annotated[tuple[Network, ...], types.list_reader(types.network), LATER] = ()
+
+
+class DomainSection(SectionModel):
+    """``[domain:NAME]``: a sender domain's own rules; a result without a key follows the general table."""
+
+    none: Treatment | None = None
+    neutral: Treatment | None = None
+    pass_: Treatment | None = Field(default=None, alias="pass")
+    softfail: Treatment | None = None
+    fail: Treatment | None = None
+    temperror: Treatment | None = None
+    permerror: Treatment | None = None
+    record: Annotated[str, types.reader(types.spf_record)] = ""
+
+
+class RecipientSection(SectionModel):
+    """``[recipient:PATTERN]``: a recipient's own rules."""
+
+    none: Treatment | None = None
+    neutral: Treatment | None = None
+    pass_: Treatment | None = Field(default=None, alias="pass")
+    softfail: Treatment | None = None
+    fail: Treatment | None = None
+    temperror: Treatment | None = None
+    permerror: Treatment | None = None
+
+
+class ReplySection(SectionModel):
+    """``[reply]``: the notice. A text per result; empty means the built-in one."""
+
+    languages: Annotated[tuple[Language, ...], types.list_reader(types.one_of(Language)), LATER] = (
+        Language.EN,
+        Language.ZH_HANS,
+        Language.ZH_HANT,
+    )
+    help_url: Annotated[Line, LATER] = ""
+    contact: Annotated[Template, types.reader(types.contact_template)] = types.contact_template("postmaster@{hostname}")
+    fail: ReplyText = ()
+    softfail: ReplyText = ()
+    neutral: ReplyText = ()
+    none: ReplyText = ()
+    pass_: ReplyText = Field(default=(), alias="pass")
+    permerror: ReplyText = ()
+    temperror: ReplyText = ()
+
+    def lines(self, result: Result) -> tuple[Template, ...]:
+        """The administrator's own text for a result, empty where there is none."""
+        value: tuple[Template, ...] = getattr(self, "pass_" if result is Result.PASS else result.value)
+        return value
+
+
+class HeadersSection(SectionModel):
+    """``[headers]``: the fields that are written and removed."""
+
+    write: Annotated[tuple[FieldKind, ...], types.list_reader(types.one_of(FieldKind))] = (
+        FieldKind.RECEIVED_SPF,
+        FieldKind.AUTHENTICATION_RESULTS,
+    )
+    authserv_id: Annotated[str, types.reader(types.authserv_id)] = ""
+    remove_forged: YesNo = True
+    tag_header: Annotated[str, types.reader(types.field_name)] = "X-SPF-Notice"
+    tag_subject: Annotated[Line, LATER] = ""
+
+
+class DnsSection(SectionModel):
+    """``[dns]``: whom to ask, and the limits of an evaluation."""
+
+    nameservers: Annotated[tuple[Nameserver, ...], types.list_reader(types.nameserver)] = ()
+    # The MTA waits for the verdict: Postfix 30 s by default (milter_command_timeout).
+    timeout: Annotated[Duration, types.reader(types.duration_between("1s", "2m"))] = Duration(20)
+    lookup_limit: Annotated[int, Field(ge=1, le=100)] = 10
+    void_lookup_limit: Annotated[int, Field(ge=0, le=100)] = 2
+    prefetch: Annotated[YesNo, LATER] = True
+    cache_entries: Annotated[int, Field(ge=0, le=10_000_000), LATER] = 50_000
+    cache_max_ttl: Annotated[Duration, types.reader(types.duration_between("1s", "7d")), LATER] = Duration(3600)
+
+
+class LogSection(SectionModel):
+    """``[log]``."""
+
+    level: Annotated[LogLevel, types.reader(types.one_of(LogLevel))] = LogLevel.INFO
+    format: Annotated[LogFormat, types.reader(types.one_of(LogFormat))] = LogFormat.TEXT
+    to: Annotated[LogTarget, types.reader(types.one_of(LogTarget))] = LogTarget.STDERR
+
+
+class StateSection(SectionModel):
+    """``[state]``: what several processes or hosts must remember together."""
+
+    url: Annotated[Line, LATER] = ""
+
+
+class JournalSection(SectionModel):
+    """``[journal]``: the database of what was done."""
+
+    url: Annotated[Line, LATER] = ""
+    keep: Annotated[Duration, types.reader(types.duration_between("1h", "3650d")), LATER] = Duration(30 * 86400)
+
+
+class MetricsSection(SectionModel):
+    """``[metrics]``."""
+
+    listen: Annotated[str, types.reader(types.listen_address), LATER] = ""
+
+
+class WebSection(SectionModel):
+    """``[web]``: the help page."""
+
+    listen: Annotated[str, types.reader(types.listen_address), LATER] = "127.0.0.1:8891"
+    secret_file: Annotated[Line, LATER] = "/etc/spfmilter/secret"
+
+
+# INI section -> attribute of Settings and its model. The order is that of the shipped file.
+SECTIONS: dict[str, tuple[str, type[SectionModel]]] = {
+    "milter": ("milter", MilterSection),
+    "policy": ("policy", PolicySection),
+    "policy.mailfrom": ("mailfrom", MailFromTable),
+    "policy.helo": ("helo", HeloTable),
+    "exempt": ("exempt", ExemptSection),
+    "relays": ("relays", RelaysSection),
+    "reply": ("reply", ReplySection),
+    "headers": ("headers", HeadersSection),
+    "dns": ("dns", DnsSection),
+    "log": ("log", LogSection),
+    "state": ("state", StateSection),
+    "journal": ("journal", JournalSection),
+    "metrics": ("metrics", MetricsSection),
+    "web": ("web", WebSection),
+}
+# Sections that carry a name after a colon, with the reader of that name. Both come with a later feature.
+NAMED_SECTIONS: dict[str, tuple[type[SectionModel], Callable[[str], str]]] = {
+    "domain": (DomainSection, types.domain_or_subdomains),
+    "recipient": (RecipientSection, types.recipient_pattern),
+}
+
+
+def key_of(model: type[SectionModel], attribute: str) -> str:
+    """The INI key of a model's attribute (``pass`` for ``pass_``)."""
+    return model.model_fields[attribute].alias or attribute

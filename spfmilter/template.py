@@ -1,0 +1,72 @@
+"""Texts with ``{placeholders}``: parsed and checked when the settings are read, filled for each reply.
+
+Knows the placeholders and how they are filled; values come in already cleaned. No attribute or index access and no
+format specifications, so that a template can name a value and do nothing else with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from string import Formatter
+
+# Every name that a reply can show, with what it stands for; docs and the shipped INI file list the same.
+PLACEHOLDERS: Mapping[str, str] = {
+    "address": "the client's IP address",
+    "identity": "MAIL FROM or HELO",
+    "said": "the identity as the client gave it: the sender's address, or the host name",
+    "sender": "the sender's address, as MAIL FROM gave it",
+    "domain": "the domain that was checked",
+    "helo": "the host name that the client gave in HELO",
+    "result": "the SPF result",
+    "term": "the term of the record that decided, such as -all",
+    "record_domain": "the domain whose record holds that term: usually domain, or where redirect= led",
+    "problem": "what is wrong with the record, for permerror and temperror",
+    "add": "the term that would allow this client, such as ip4:192.0.2.1",
+    "contact": "the contact of [reply]",
+    "hostname": "the receiving server's own name",
+}
+LINE_LIMIT = 400  # characters of one unfilled line, so that it can still grow within SMTP's 512 (RFC 5321 4.5.3.1.5)
+
+
+class TemplateError(ValueError):
+    """The text is not a template; the message says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A parsed text: literals and names, alternating as they stand; ``text`` is what was written."""
+
+    text: str
+    parts: tuple[tuple[str, str | None], ...]
+
+    @classmethod
+    def parse(cls, text: str, allowed: Iterable[str] = PLACEHOLDERS) -> Template:
+        """Read one line.
+
+        Raises:
+            TemplateError: an unknown placeholder, unbalanced braces, characters that SMTP cannot carry, or too long.
+        """
+        known = tuple(allowed)
+        if len(text) > LINE_LIMIT:
+            raise TemplateError(f"a line has {len(text)} characters, at most {LINE_LIMIT} are possible")
+        if not (text.isascii() and text.isprintable()):
+            bad = next(c for c in text if not (c.isascii() and c.isprintable()))
+            raise TemplateError(f"{bad!r} cannot be sent in an SMTP reply: only printable ASCII can")
+        try:
+            parsed = list(Formatter().parse(text))
+        except ValueError as error:
+            raise TemplateError(f"{error} in {text!r}: write {{{{ and }}}} for the characters themselves") from None
+        for _, name, spec, conversion in parsed:
+            if name is not None and (name not in known or spec or conversion):
+                raise TemplateError(
+                    f"{{{name}}} is not a placeholder; there are " + ", ".join(f"{{{n}}}" for n in known)
+                )
+        return cls(text, tuple((literal, name) for literal, name, _, _ in parsed))
+
+    def fill(self, values: Mapping[str, str]) -> str:
+        """The text with its placeholders replaced; ``values`` holds every allowed name."""
+        return "".join(literal if name is None else literal + values[name] for literal, name in self.parts)
+
+    def __str__(self) -> str:
+        return self.text

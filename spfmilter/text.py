@@ -1,0 +1,69 @@
+"""The door for strangers' text: whatever a client or a domain wrote passes here before a person or a program reads it.
+
+Knows how to make text harmless for an SMTP reply, a header field's comment and quoted string, and a log value. Knows
+nothing of what the text means.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+REPLACEMENT = "?"
+# What a name from outside may take in our output at most: a DNS name has 253 characters, an address 254 (RFC 5321
+# section 4.5.3.1.3); beyond that nobody is helped by seeing all of it.
+NAME_LIMIT = 256
+
+
+def ascii_line(text: str, limit: int = NAME_LIMIT) -> str:
+    """One line of printable ASCII: anything else becomes ``?``; longer than ``limit`` characters is cut with ``...``."""
+    if len(text) > limit:
+        text = text[: limit - 3] + "..."
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if " " <= c <= "~" else REPLACEMENT for c in text)
+
+
+def unicode_line(text: str, limit: int = NAME_LIMIT) -> str:
+    """One line of printable Unicode for UTF-8 output: controls, surrogates, bidirectional and format marks become ``?``.
+
+    Format characters (category Cf) reorder or hide what a person reads, so they are not shown either.
+    """
+    if len(text) > limit:
+        text = text[: limit - 3] + "..."
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c == " " or (c.isprintable() and unicodedata.category(c) != "Cf") else REPLACEMENT for c in text
+    )
+
+
+def quoted_string(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> str:
+    """An RFC 5322 quoted-string (section 3.2.4) of one line; non-ASCII only with ``utf8`` (RFC 6532)."""
+    line = unicode_line(text, limit) if utf8 else ascii_line(text, limit)
+    return '"' + line.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_ATEXT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~")
+
+
+def is_dot_atom(text: str) -> bool:
+    """Whether the text can stand unquoted (RFC 5322 section 3.2.3, dot-atom-text)."""
+    return bool(text) and all(atom and _ATEXT.issuperset(atom) for atom in text.split("."))
+
+
+def dot_atom_or_quoted(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> str:
+    """The text as it is where the grammar allows it, else quoted (RFC 7208 section 9.1, key-value-pair)."""
+    return text if len(text) <= limit and is_dot_atom(text) else quoted_string(text, limit, utf8=utf8)
+
+
+def comment(text: str, limit: int = 4 * NAME_LIMIT) -> str:
+    """The content of an RFC 5322 comment (section 3.2.2), without its outer parentheses."""
+    return ascii_line(text, limit).replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
+
+
+def log_value(text: str, limit: int = NAME_LIMIT) -> str:
+    """A value of the ``key=value`` log: plain where it is one harmless word, else quoted and escaped."""
+    line = unicode_line(text, limit)
+    if line and not any(c in ' "=\\' for c in line):
+        return line
+    return '"' + line.replace("\\", "\\\\").replace('"', '\\"') + '"'

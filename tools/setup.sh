@@ -1,0 +1,136 @@
+#!/bin/sh
+# Installs from Debian's (or a sister's) packages what this machine lacks:
+#
+#   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
+#   tools/setup.sh mta      what the lab and the demo need: Postfix and NSD, as commands, not as running services
+#
+# Does nothing, and quickly, where nothing is missing. PYTHON names the interpreter that the virtual environment is made
+# from. Exit codes as in sysexits.h: 64 for a wrong call, 69 where something is missing that cannot be installed from here.
+set -eu
+
+PYTHON=${PYTHON:-python3}
+PATH=$PATH:/usr/sbin:/sbin # where the servers are, but not on every user's PATH
+
+have() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# The packages for the chosen interpreter; it may be another than Debian's own, which no package can complete.
+python_packages() {
+    if ! have "$PYTHON"; then
+        if [ "$PYTHON" = python3 ]; then
+            echo python3 python3-dev python3-venv
+            return
+        fi
+        echo "tools/setup.sh: there is no $PYTHON on this machine" >&2
+        exit 69
+    fi
+    "$PYTHON" - <<'PROBE'
+import importlib.util
+import os.path
+import sys
+import sysconfig
+
+# Debian keeps the headers, and the pip that a new virtual environment gets, in packages apart.
+version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+missing = []
+if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
+    missing.append(f"{version}-dev")
+if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+    missing.append(f"{version}-venv")
+if missing and sys.base_prefix != "/usr":
+    sys.exit(f"tools/setup.sh: {sys.executable} is no Debian package and lacks what {' and '.join(missing)} would hold")
+print(*missing)
+PROBE
+}
+
+# The packages of a group that are missing here.
+missing_for() {
+    case $1 in
+    build)
+        have gcc || echo gcc libc6-dev
+        [ -e /usr/include/libmilter/mfapi.h ] || [ -e /usr/local/include/libmilter/mfapi.h ] || echo libmilter-dev
+        python_packages
+        ;;
+    mta)
+        have postfix || echo postfix
+        have nsd || echo nsd
+        ;;
+    esac
+}
+
+# Sets AS_ROOT to what runs a command as root: nothing or sudo. Fails if there is neither.
+find_root() {
+    if [ "$(id -u)" = 0 ]; then
+        AS_ROOT=
+    elif have sudo && sudo true; then
+        AS_ROOT=sudo
+    else
+        return 1
+    fi
+}
+
+# A Debian package starts its service as soon as it is installed, unless policy-rc.d says 101, "forbidden by policy".
+# This is for the duration of the install only, and an administrator's own policy-rc.d stays untouched.
+forbid_services() {
+    [ -e /usr/sbin/policy-rc.d ] && return
+    trap 'allow_services' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    printf '#!/bin/sh\nexit 101\n' | $AS_ROOT tee /usr/sbin/policy-rc.d >/dev/null
+    $AS_ROOT chmod 755 /usr/sbin/policy-rc.d
+}
+
+allow_services() {
+    $AS_ROOT rm -f /usr/sbin/policy-rc.d
+}
+
+install_packages() {
+    for package in "$@"; do
+        # "No configuration" leaves /etc/postfix without a main.cf: the lab's own instances bring theirs.
+        if [ "$package" = postfix ] && have debconf-set-selections; then
+            echo "postfix postfix/main_mailer_type select No configuration" | $AS_ROOT debconf-set-selections
+        fi
+    done
+    forbid_services
+    $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+    $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
+    for service in postfix nsd; do
+        # Not started now, they would be at the next boot: a developer's machine is not to become a mail server by this.
+        case " $* " in
+        *" $service "*) if have systemctl; then $AS_ROOT systemctl --quiet disable "$service" || true; fi ;;
+        esac
+    done
+}
+
+[ $# -gt 0 ] || set -- help
+for group in "$@"; do
+    case $group in
+    build | mta) ;;
+    *)
+        echo "usage: tools/setup.sh [build] [mta]" >&2
+        exit 64
+        ;;
+    esac
+done
+
+packages=
+for group in "$@"; do
+    found=$(missing_for "$group") || exit 69
+    packages="$packages $found"
+done
+# Unquoted on purpose: the list is split into words, and what is missing nowhere leaves none.
+# shellcheck disable=SC2086
+set -- $packages
+[ $# -gt 0 ] || exit 0
+
+if ! have apt-get; then
+    echo "tools/setup.sh: no apt-get here; please install what Debian calls: $*" >&2
+    exit 69
+fi
+if ! find_root; then
+    echo "tools/setup.sh: neither root nor sudo; please have these installed: apt-get install $*" >&2
+    exit 69
+fi
+echo "tools/setup.sh: installing $*"
+install_packages "$@"
