@@ -17,7 +17,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from lab.processes import end_group, free_port, until
+from lab.processes import end_group, free_port, group_members, until
 
 START_TIMEOUT = 10.0
 _NSD = shutil.which("nsd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -121,9 +121,13 @@ class Nsd:
         if zone not in self._zones:
             raise KeyError(f"{zone} is not a zone of this server: {', '.join(self._zones)}")
         logged = len(self.log())
+        process = self._running()
+        before = set(group_members(process.pid))
         self._zones[zone] = text
         self._write(zone, text)
-        self._running().send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGHUP)
+        # The child with the old zones shares its socket with the one that replaces it, and may take a last query.
+        until(lambda: before - set(group_members(process.pid)), START_TIMEOUT, lambda: f"nsd reloads:\n{self.log()}")
         self._wait_for(zone, logged)
 
     def log(self) -> str:

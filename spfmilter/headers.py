@@ -1,7 +1,7 @@
 """The header fields: those that are written, and which incoming ones are forged.
 
-Knows the grammar of Received-SPF (RFC 7208 section 9.1) and Authentication-Results (RFC 8601). What strangers wrote comes
-in through ``text``; no field can be broken by it.
+Knows the grammar of Received-SPF (RFC 7208 section 9.1) and Authentication-Results (RFC 8601). What strangers wrote
+comes in through ``text``; no field can be broken by it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _received_spf(verdict: Verdict, facts: Facts, receiver: str) -> HeaderField:
         pairs.append(f"problem={quoted_string(problem_text(verdict.problem), 200)}")
     elif verdict.result is not Result.NONE:
         pairs.append(f"mechanism={dot_atom_or_quoted(verdict.term or 'default', 200)}")
-    words = [verdict.result.capitalize(), *f"({comment(f'{receiver}: {_comment(verdict)}')})".split(" ")]
+    words = [str(verdict.result), *f"({comment(f'{receiver}: {_comment(verdict)}')})".split(" ")]
     words += [f"{pair};" for pair in pairs[:-1]] + pairs[-1:]
     return HeaderField(name=RECEIVED_SPF, value=_fold(RECEIVED_SPF, words))
 
@@ -114,7 +114,8 @@ def _received_spf(verdict: Verdict, facts: Facts, receiver: str) -> HeaderField:
 def _authentication_results(verdicts: Sequence[Verdict], own: str) -> HeaderField:
     """RFC 8601 section 2.2, one resinfo for each identity.
 
-    ``smtp.mailfrom`` is the domain alone: OpenDMARC matches nothing else, and drops the field over a ``=`` in an address.
+    ``smtp.mailfrom`` is the domain alone: OpenDMARC matches nothing else, and drops the field over a ``=`` in an
+    address.
     """
     words = [f"{_value(own)};"]
     for place, verdict in enumerate(verdicts, start=1):

@@ -25,7 +25,7 @@ class Result(StrEnum):
 
     NONE = "none"
     NEUTRAL = "neutral"
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a result, no password
     FAIL = "fail"
     SOFTFAIL = "softfail"
     TEMPERROR = "temperror"

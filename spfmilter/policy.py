@@ -21,8 +21,8 @@ def plan(facts: Facts, settings: Settings) -> Plan:
     address, helo = facts.client.address, facts.helo or ""
     wanted = settings.policy.check
     if facts.reverse_path.null:
-        # RFC 7208 section 2.4: the MAIL FROM identity is then postmaster@HELO. It is one evaluation, reported as HELO's;
-        # both tables look at it, see _treatment.
+        # RFC 7208 section 2.4: the MAIL FROM identity is then postmaster@HELO. It is one evaluation, reported as
+        # HELO's; both tables look at it, see _treatments.
         return Plan(checks=(_helo_check(address, helo, null_sender=True),))
     checks = []
     if Identity.HELO in wanted:
@@ -86,13 +86,18 @@ def judge(
 
 
 def decide(planned: Plan, verdicts: Sequence[Verdict], settings: Settings) -> Action:
-    """What is done with the message: the most severe of what the verdicts call for, the first of equals."""
+    """What is done with the message: the most severe of what the verdicts call for.
+
+    Of equally severe ones MAIL FROM's is named, since it is what people look for; but HELO's where both refuse, since
+    HELO's refusal does not wait for MAIL FROM to be looked up (see ``judge``).
+    """
     if planned.skip is not None:
         return Action(disposition=Disposition.ACCEPT, rule=_exemption(planned.skip, settings))
     chosen: tuple[Disposition, Rule, Verdict] | None = None
     for verdict in verdicts:
         for disposition, rule in _treatments(verdict, settings):
-            if chosen is None or disposition.severity > chosen[0].severity:
+            more = -1 if chosen is None else disposition.severity - chosen[0].severity
+            if chosen is None or more > 0 or (more == 0 and not disposition.refuses):
                 chosen = disposition, rule, verdict
     if chosen is None:
         return Action(disposition=Disposition.ACCEPT, rule=settings.rule("policy", "check", settings.policy.check))

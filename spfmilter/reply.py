@@ -1,8 +1,8 @@
 """The notice: what the refused sender reads in the SMTP reply, and in the header field of a tagged message.
 
-Knows which text goes with which verdict, the reply codes (RFC 7208 section 8, RFC 7372), and that line 1 must make sense
-alone, because many servers show only that. The advice is always about the *sender domain's own* record. The English
-texts are the keys of the translations to come.
+Knows which text goes with which verdict, the reply codes (RFC 7208 section 8, RFC 7372), and that line 1 must make
+sense alone, because many servers show only that. The advice is always about the *sender domain's own* record. The
+English texts are the keys of the translations to come.
 """
 
 from __future__ import annotations

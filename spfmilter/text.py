@@ -15,7 +15,7 @@ NAME_LIMIT = 256
 
 
 def ascii_line(text: str, limit: int = NAME_LIMIT) -> str:
-    """One line of printable ASCII: anything else becomes ``?``; longer than ``limit`` characters is cut with ``...``."""
+    """One line of printable ASCII: anything else becomes ``?``; what is longer than ``limit`` ends in ``...``."""
     if len(text) > limit:
         text = text[: limit - 3] + "..."
     if text.isascii() and text.isprintable():
@@ -24,7 +24,7 @@ def ascii_line(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def unicode_line(text: str, limit: int = NAME_LIMIT) -> str:
-    """One line of printable Unicode for UTF-8 output: controls, surrogates, bidirectional and format marks become ``?``.
+    """One line of printable Unicode for UTF-8 output: controls, surrogates and format marks become ``?``.
 
     Format characters (category Cf) reorder or hide what a person reads, so they are not shown either.
     """

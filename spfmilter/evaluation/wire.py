@@ -11,7 +11,6 @@ import struct
 from dataclasses import dataclass
 
 import dns.exception
-import dns.name
 import dns.wire
 
 from spfmilter.evaluation.answer import Answer, RecordData, Status, Type
@@ -109,7 +108,7 @@ def parse(asked: Question, data: bytes) -> Answer | Dangling:
         return Answer(Status.FAILED, failure=RCODES.get(rcode, f"RCODE {rcode}"))
     try:
         return _Reader(asked, data).answer(no_name=rcode == 3)
-    except (dns.exception.DNSException, struct.error, ValueError) as error:
+    except (dns.exception.DNSException, struct.error, ValueError, IndexError) as error:
         raise MalformedError(str(error) or type(error).__name__) from None
 
 
@@ -123,7 +122,7 @@ class _Reader:
 
     def answer(self, *, no_name: bool) -> Answer | Dangling:
         for _ in range(self.questions):
-            self.parser.get_name()
+            self._labels()
             self.parser.get_bytes(4)
         wanted: dict[tuple[bytes, ...], tuple[int, list[RecordData]]] = {}
         aliases: dict[tuple[bytes, ...], tuple[int, tuple[bytes, ...]]] = {}
@@ -168,7 +167,9 @@ class _Reader:
         return owner, rdtype, ttl if ttl <= MAX_TTL else 0, rdlength
 
     def _labels(self) -> tuple[bytes, ...]:
-        return tuple(label.lower() for label in self.parser.get_name().labels[:-1])
+        labels, end = _name(self.parser.wire, self.parser.current)
+        self.parser.seek(end)
+        return labels
 
     def _data(self, rdlength: int) -> RecordData:
         match self.asked.type:
@@ -198,12 +199,38 @@ class _Reader:
             _, rdtype, ttl, rdlength = self._record()
             with self.parser.restrict_to(rdlength):
                 if rdtype == _SOA:
-                    self.parser.get_name()
-                    self.parser.get_name()
+                    self._labels()
+                    self._labels()
                     *_, minimum = self.parser.get_struct("!IIIII")
                     return int(min(ttl, minimum))
                 self.parser.get_remaining()
         return _NEGATIVE_TTL
+
+
+def _name(data: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
+    """The labels, in lower case, of a name in a packet, and where it ends (RFC 1035 section 4.1.4).
+
+    A pointer must lead backwards from where the piece that holds it began, so that the walk ends.
+    """
+    labels: list[bytes] = []
+    end, start, size = 0, at, 0
+    while (count := data[at]) != 0:
+        if count >= 192:
+            target = (count & 0x3F) << 8 | data[at + 1]
+            end = end or at + 2
+            if target >= start:
+                raise ValueError("a compression pointer that does not lead back")
+            at = start = target
+        elif count < 64:
+            label = data[at + 1 : at + 1 + count]
+            size += count + 1
+            if len(label) < count or size > 254:
+                raise ValueError("a name that is cut off or too long")
+            labels.append(label.lower())
+            at += 1 + count
+        else:
+            raise ValueError("an unknown kind of label")
+    return tuple(labels), end or at + 1
 
 
 def _text(labels: tuple[bytes, ...]) -> str:

@@ -96,8 +96,8 @@ class Callbacks:
     def register(self) -> None:
         """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
         milter.set_flags(_ACTIONS)
-        # What libmilter does when pymilter itself cannot call us (a name that is not UTF-8): carry on; the Session copes
-        # with events that never came.
+        # What libmilter does when pymilter itself cannot call us (a name that is not UTF-8): carry on; the Session
+        # copes with events that never came.
         milter.set_exception_policy(milter.CONTINUE)
         milter.set_connect_callback(self.connect)
         milter.set_helo_callback(self.helo)

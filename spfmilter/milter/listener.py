@@ -1,7 +1,7 @@
 """The listening socket: made by us with the right options and rights, since libmilter's own has neither.
 
-Knows addresses, modes, groups, and stale sockets of dead daemons. A unix socket appears under its final name only when its
-mode and group are right, and a live one is never taken away from its owner.
+Knows addresses, modes, groups, and stale sockets of dead daemons. A unix socket appears under its final name only when
+its mode and group are right, and a live one is never taken away from its owner.
 """
 
 from __future__ import annotations

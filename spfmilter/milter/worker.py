@@ -107,8 +107,8 @@ def _run_libmilter(stop: threading.Event, failed: threading.Event) -> None:
 def _drain(descriptor: int, callbacks: Callbacks, timeout: float) -> None:
     """Take no new session, let the open ones finish their work, ``timeout`` seconds at most.
 
-    A socket that nobody can reach takes the place of the listening one: libmilter goes on to wait for connections on it,
-    which never come, and serves those that it has.
+    A socket that nobody can reach takes the place of the listening one: libmilter goes on to wait for connections on
+    it, which never come, and serves those that it has.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as dead_end:
         dead_end.bind("")  # an abstract name that the kernel chooses

@@ -199,8 +199,8 @@ class Seldom:
     def private_client(self, address: str) -> None:
         """A client with a private address reached us from outside our exempt networks: probably a NAT or a proxy."""
         self._warn(
-            "client address is private, SPF is skipped: if this is mail from outside, a NAT or proxy in front of the MTA "
-            "hides the real address",
+            "client address is private, SPF is skipped: if this is mail from outside, a NAT or proxy in front of the "
+            "MTA hides the real address",
             client=address,
             rule=f"[exempt] {SkipReason.PRIVATE}",
         )

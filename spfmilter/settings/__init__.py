@@ -131,7 +131,7 @@ def _validated(
 
 
 def _named_section(section: ini.Section, problems: list[Problem]) -> None:
-    """A section such as ``[domain:example.com]``: read and checked whole, then refused, since its feature is to come."""
+    """A section such as ``[domain:example.com]``: checked whole, then refused, since its feature is to come."""
     kind, colon, name = section.name.partition(":")
     known = schema.NAMED_SECTIONS.get(kind)
     if known is None or not colon:

@@ -1,4 +1,4 @@
-"""The INI text, read into sections and entries that know their lines; every syntax problem is found, not only the first.
+"""The INI text, read into sections and entries that know their lines; every syntax problem is found.
 
 Knows the file's syntax and nothing of its keys. (Why not configparser: it stops at the first duplicate, knows no
 line numbers of values, and reads an indented key as the rest of the value above it without a word. See

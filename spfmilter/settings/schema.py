@@ -279,7 +279,7 @@ class WebSection(SectionModel):
     """``[web]``: the help page."""
 
     listen: Annotated[str, types.reader(types.listen_address), LATER] = "127.0.0.1:8891"
-    secret_file: Annotated[Line, LATER] = "/etc/spfmilter/secret"
+    secret_file: Annotated[Line, LATER] = "/etc/spfmilter/secret"  # noqa: S105 - a path
 
 
 # INI section -> attribute of Settings and its model. The order is that of the shipped file.

@@ -136,7 +136,8 @@ def socket_address(text: str) -> SocketAddress:
         return SocketAddress("unix", path=rest)
     if family not in {"inet", "inet6"}:
         raise ValueError(
-            f"{text!r} is not a socket: write inet:8890@127.0.0.1, inet6:8890@::1, unix:/run/spfmilter/spfmilter.sock or systemd"
+            f"{text!r} is not a socket: write inet:8890@127.0.0.1, inet6:8890@::1, "
+            "unix:/run/spfmilter/spfmilter.sock or systemd"
         )
     port, at, host = rest.partition("@")
     version = 4 if family == "inet" else 6
@@ -189,9 +190,8 @@ def network(text: str) -> Network:
         raise ValueError(
             f"{text!r} is not an IP address or network: write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
         ) from None
-    raise ValueError(
-        f"{text!r} has bits set below its prefix: write {meant} for the network, or {text.split('/')[0]} alone"
-    )
+    host = text.partition("/")[0]
+    raise ValueError(f"{text!r} has bits set below its prefix: write {meant} for the network, or {host} alone")
 
 
 def file_mode(text: str) -> FileMode:
@@ -250,7 +250,7 @@ def plain_line(text: str) -> str:
 
 def spf_record(text: str) -> str:
     """An SPF record, as it would be published; empty for none."""
-    if text and text.split()[0].lower() != "v=spf1":
+    if text and text.partition(" ")[0].lower() != "v=spf1":
         raise ValueError(f"{text!r} is not an SPF record: it begins with v=spf1")
     return " ".join(text.split())
 
