@@ -155,7 +155,11 @@ class MilterClient:
         self._send(wire.packet(b"A"))
 
     def quit_nc(self) -> None:
-        """The SMTP connection ends; another one follows on this connection, without negotiation."""
+        """The SMTP connection ends; another one follows on this connection, without negotiation.
+
+        libmilter heeds it straight after the end of a message (or an unknown command) only: elsewhere it ignores it in
+        silence, and the connect that follows gets no reply.
+        """
         self._send(wire.packet(b"K"))
 
     def quit(self) -> None:
