@@ -71,24 +71,17 @@ def _settings(path: Path) -> Settings:
 
 @cli.command()
 @_config
-def run(path: Path) -> None:
+@click.option("--self-test", is_flag=True, help="Ask the resolvers first, and say what is wrong if nothing answers.")
+def run(path: Path, *, self_test: bool) -> None:
     """Run the daemon, in the foreground."""
     settings = _settings(path)
     # Imported here, so that the other commands do not need libmilter.
-    from spfmilter.milter.listener import ListenError, open_listener  # noqa: PLC0415
-    from spfmilter.milter.worker import serve  # noqa: PLC0415
-    from spfmilter.observe import log  # noqa: PLC0415
+    from spfmilter.milter.daemon import StartError, serve  # noqa: PLC0415
 
-    log.configure(settings.log)
     try:
-        listener = open_listener(settings.milter)
-    except ListenError as error:
-        log.error("cannot start", reason=str(error))
+        sys.exit(serve(path, settings, self_test=self_test))
+    except StartError:
         sys.exit(EX_CANTCREAT)
-    status = serve(settings, listener)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # libmilter's thread is still in its loop, and takes seconds to be told otherwise
 
 
 @cli.group()

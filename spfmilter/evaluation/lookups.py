@@ -60,8 +60,9 @@ class Resolver:
         *,
         resolv_conf: Path = RESOLV_CONF,
         clock: Callable[[], float] = time.monotonic,
+        observe: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._clock = clock
+        self._clock, self._observe = clock, observe
         self._resolv_conf = None if nameservers else resolv_conf
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
@@ -69,6 +70,11 @@ class Resolver:
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
         """The answer to one question, by ``deadline`` (on the clock of ``time.monotonic``) at the latest."""
+        answer = self._ask(name, rdtype, deadline)
+        self._observe(answer.status.value)
+        return answer
+
+    def _ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
         asked = wire.question(name, rdtype)
         if asked is None:
             return Answer(Status.NOT_ASKED)

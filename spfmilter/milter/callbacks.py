@@ -21,8 +21,9 @@ import milter
 from spfmilter import policy
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.milter.session import Macros, Session
-from spfmilter.model import Disposition, Edits, SkipReason, Transaction
+from spfmilter.model import Check, Disposition, Edits, Identity, SkipReason, Transaction, Verdict
 from spfmilter.observe import log
+from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply, internal_error
 from spfmilter.settings import Settings
 
@@ -50,11 +51,12 @@ _CODES = {
 class _Connection:
     """A Session with what libmilter needs to know beside it."""
 
-    __slots__ = ("broken", "session", "silent")
+    __slots__ = ("broken", "evaluated", "session", "silent")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.silent = 0  # steps for which the MTA awaits no answer
+        self.evaluated: list[Check] = []  # what the last MAIL FROM had to evaluate; the rest was known
         self.broken = False  # an event was lost to our own error: the next message follows on_error
 
 
@@ -87,11 +89,12 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
 class Callbacks:
     """The callbacks of one process, all with the same settings and evaluator."""
 
-    def __init__(self, settings: Settings, evaluator: Evaluator, hostname: str) -> None:
-        self._settings, self._evaluator, self._hostname = settings, evaluator, hostname
+    def __init__(self, settings: Settings, evaluator: Evaluator, hostname: str, metrics: Metrics) -> None:
+        self._settings, self._evaluator, self._hostname, self._metrics = settings, evaluator, hostname, metrics
         self._seldom = log.Seldom()
         self._sessions = 0
         self._changed = threading.Condition()
+        self._running: dict[int, float] = {}  # the MAIL FROMs being judged: when each began
 
     def register(self) -> None:
         """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
@@ -113,6 +116,10 @@ class Callbacks:
         with self._changed:
             self._changed.wait_for(lambda: self._sessions == 0, timeout)
             return self._sessions
+
+    def longest_running(self) -> float:
+        """Seconds that the oldest MAIL FROM at work has taken so far."""
+        return time.monotonic() - min(list(self._running.values()), default=time.monotonic())
 
     # -- the connection ----------------------------------------------------------------------------------------------
 
@@ -138,6 +145,7 @@ class Callbacks:
             ctx.setpriv(connection)
             with self._changed:
                 self._sessions += 1
+            self._metrics.session(1)
         return connection
 
     @_boundary(milter.P_NR_CONN, decides=False)
@@ -161,7 +169,8 @@ class Callbacks:
             with self._changed:
                 self._sessions -= 1
                 self._changed.notify_all()
-            self._record(connection.session.abandon())
+            self._metrics.session(-1)
+            self._record(connection, connection.session.abandon())
         return int(milter.CONTINUE)
 
     # -- the message -------------------------------------------------------------------------------------------------
@@ -173,15 +182,23 @@ class Callbacks:
         if connection.broken:
             connection.broken = False
             return self._on_error(ctx)
-        self._record(connection.session.abandon())  # an MTA that begins anew without saying RSET
-        deadline = time.monotonic() + self._settings.dns.timeout.seconds
-        action, reply, ended = connection.session.mail(
-            _text(sender),
-            [_text(parameter) for parameter in parameters],
-            _macros(ctx),
-            lambda check: self._evaluator.evaluate(check, deadline=deadline),
-        )
-        self._record(ended)
+        self._record(connection, connection.session.abandon())  # an MTA that begins anew without saying RSET
+        key, start = id(connection), time.monotonic()
+        deadline = start + self._settings.dns.timeout.seconds
+        connection.evaluated.clear()
+
+        def evaluate(check: Check) -> Verdict:
+            connection.evaluated.append(check)
+            return self._evaluator.evaluate(check, deadline=deadline)
+
+        self._running[key] = start
+        try:
+            action, reply, ended = connection.session.mail(
+                _text(sender), [_text(parameter) for parameter in parameters], _macros(ctx), evaluate
+            )
+        finally:
+            del self._running[key]
+        self._record(connection, ended)
         if reply is not None:
             _say(ctx, reply)
         return int(_CODES[action.disposition])
@@ -197,7 +214,7 @@ class Callbacks:
         """The end of the message: change it as decided."""
         connection = self._open(ctx)
         edits, ended = connection.session.end_of_message(_macro(ctx, "i"))
-        self._record(ended)
+        self._record(connection, ended)
         if connection.broken:
             connection.broken = False
             return self._on_error(ctx)
@@ -207,15 +224,22 @@ class Callbacks:
     @_boundary(0, decides=False)
     def abort(self, ctx: Any) -> int:
         """The message ends early; the connection may go on."""
-        self._record(self._open(ctx).session.abandon())
+        connection = self._open(ctx)
+        self._record(connection, connection.session.abandon())
         return int(milter.CONTINUE)
 
     # -- trouble and records -----------------------------------------------------------------------------------------
 
-    def _record(self, ended: Transaction | None) -> None:
+    def _record(self, connection: _Connection, ended: Transaction | None) -> None:
         if ended is None:
             return
         log.transaction(ended)
+        self._metrics.transaction(ended)
+        for verdict in ended.verdicts:
+            if verdict.check.identity is Identity.HELO and verdict.check.domain:
+                self._metrics.cache("helo", hit=verdict.check not in connection.evaluated)
+            if verdict.fault is not None:
+                self._metrics.fault()
         if ended.plan.skip is SkipReason.PRIVATE:
             self._seldom.private_client(str(ended.facts.client.address))
 
@@ -223,6 +247,7 @@ class Callbacks:
         """Our own error: one log line, and what ``on_error`` says, now or at the callback that decides."""
         try:
             log.fault(where, traceback.format_exc())
+            self._metrics.fault()
             if decides:
                 return self._on_error(ctx)
             connection = ctx.getpriv()

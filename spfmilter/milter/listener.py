@@ -1,24 +1,32 @@
 """The listening socket: made by us with the right options and rights, since libmilter's own has neither.
 
-Knows addresses, modes, groups, and stale sockets of dead daemons. A unix socket appears under its final name only when
-its mode and group are right, and a live one is never taken away from its owner.
+Knows addresses, modes, groups, stale sockets of dead daemons, and systemd's socket activation. A unix socket appears
+under its final name only when its mode and group are right, and a live one is never taken away from its owner.
 """
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import socket
+import time
 from pathlib import Path
 
 from spfmilter.settings.schema import MilterSection
 from spfmilter.settings.types import SocketAddress
 
 _BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
+_PATIENCE = 3.0  # seconds that workers of a killed daemon may take to let go of its socket
+_PASSED = 3  # the first descriptor that systemd passes (sd_listen_fds(3))
 
 
 class ListenError(Exception):
     """The socket cannot be had; the message says why and what to do."""
+
+
+class _BusyError(ListenError):
+    """Somebody else listens there; he may be about to let go of it."""
 
 
 def open_listener(settings: MilterSection) -> socket.socket:
@@ -27,13 +35,47 @@ def open_listener(settings: MilterSection) -> socket.socket:
     Raises:
         ListenError: somebody else listens there, or the system does not allow it.
     """
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return _listen(settings)
+        except _BusyError:
+            if time.monotonic() > give_up:
+                raise
+        time.sleep(0.05)
+
+
+def _listen(settings: MilterSection) -> socket.socket:
     address = settings.socket
     try:
-        if address.family == "unix":
-            return _unix(Path(address.path), settings.socket_mode.bits, settings.socket_group)
-        return _inet(address)
+        match address.family:
+            case "systemd":
+                return _from_systemd()
+            case "unix":
+                return _unix(Path(address.path), settings.socket_mode.bits, settings.socket_group)
+            case _:
+                return _inet(address)
     except OSError as error:
-        raise ListenError(f"cannot listen on {address}: {error.strerror or error}{_hint(error, address)}") from None
+        kind = _BusyError if error.errno == errno.EADDRINUSE else ListenError
+        raise kind(f"cannot listen on {address}: {error.strerror or error}{_hint(error, address)}") from None
+
+
+def _from_systemd() -> socket.socket:
+    """The socket that systemd has opened for us and keeps open across our restarts (systemd.socket(5))."""
+    number = os.environ.get("LISTEN_FDS", "")
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or number != "1":
+        raise ListenError(
+            "[milter] socket = systemd, but systemd has passed "
+            + (f"{number} sockets: one is needed" if number.isdigit() else "none: start spfmilter.socket")
+        )
+    sock = socket.socket(fileno=_PASSED)
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ListenError("the socket that systemd has passed is no listening stream socket")
+    sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    os.set_inheritable(_PASSED, False)  # noqa: FBT003 - the standard library's signature
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def _hint(error: OSError, address: SocketAddress) -> str:
@@ -64,7 +106,7 @@ def _inet(address: SocketAddress) -> socket.socket:
 
 def _unix(path: Path, mode: int, group: str) -> socket.socket:
     if _is_live(path):
-        raise ListenError(f"cannot listen on unix:{path}: another process serves this socket; stop it first")
+        raise _BusyError(f"cannot listen on unix:{path}: another process serves this socket; stop it first")
     gid = _group_id(group)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -113,7 +155,8 @@ def _group_id(name: str) -> int | None:
 
 
 def remove_socket(address: SocketAddress, sock: socket.socket) -> None:
-    """Take our unix socket's name away when we stop, unless another daemon has taken the place meanwhile."""
+    """Close our socket when we stop; a unix socket's name goes, too, unless another daemon has taken the place."""
+    sock.close()
     if address.family != "unix":
         return
     path = Path(address.path)
@@ -122,5 +165,3 @@ def remove_socket(address: SocketAddress, sock: socket.socket) -> None:
             path.unlink(missing_ok=True)
     except (OSError, ListenError):
         return
-    finally:
-        sock.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from spfmilter.model import Identity, Rule
-from spfmilter.settings import ini, schema, types
+from spfmilter.settings import ini, schema
 from spfmilter.settings.ini import Problem
 from spfmilter.settings.types import to_ini
 
@@ -122,8 +122,7 @@ def _validated(
     for key in given:
         info = model.model_fields[by_key[key]]
         chosen = getattr(value, by_key[key])
-        socket_from_systemd = isinstance(chosen, types.SocketAddress) and chosen.family == "systemd"
-        if socket_from_systemd or (schema.LATER in info.metadata and chosen != info.default):
+        if schema.LATER in info.metadata and chosen != info.default:
             line = section.entries[key].line
             message = f"{to_ini(chosen)!r} is not available yet in this version; leave it at {to_ini(info.default)!r}"
             problems.append(Problem(message=message, line=line, section=section.name, key=key))

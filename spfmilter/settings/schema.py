@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spfmilter.model import Disposition, Identity, Result
 from spfmilter.settings import types
-from spfmilter.settings.types import Duration, FileMode, Line, Nameserver, Network, SocketAddress, YesNo
+from spfmilter.settings.types import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
 
 
@@ -104,7 +104,8 @@ class MilterSection(SectionModel):
     )
     socket_mode: Annotated[FileMode, types.reader(types.file_mode)] = FileMode(0o660)
     socket_group: Line = ""
-    workers: Annotated[Line, Field(pattern=r"^(auto|[1-9]\d?)$"), LATER] = "auto"
+    workers: Annotated[Line, Field(pattern=r"^(auto|[1-9]\d?)$")] = "auto"
+    memory_limit: Annotated[Size, types.reader(types.size_between("64M", "64G"))] = types.Size(512 << 20)
     on_error: Annotated[OnError, types.reader(types.one_of(OnError))] = OnError.TEMPFAIL
     drain_timeout: Annotated[Duration, types.reader(types.duration_between("0s", "1h"))] = Duration(30)
 
@@ -272,7 +273,7 @@ class JournalSection(SectionModel):
 class MetricsSection(SectionModel):
     """``[metrics]``."""
 
-    listen: Annotated[str, types.reader(types.listen_address), LATER] = ""
+    listen: Annotated[str, types.reader(types.listen_address)] = ""
 
 
 class WebSection(SectionModel):

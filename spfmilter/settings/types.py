@@ -21,6 +21,8 @@ Network = IPv4Network | IPv6Network
 
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"(\d{1,9})([KMGkmg])")
+_SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _YES, _NO = frozenset({"yes", "true", "on", "1"}), frozenset({"no", "false", "off", "0"})
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,253}")  # RFC 2045 token, what an authserv-id is without quotes
@@ -103,6 +105,40 @@ def duration_between(shortest: str, longest: str) -> Callable[[str], Duration]:
         value = duration(text)
         if not low.seconds <= value.seconds <= high.seconds:
             raise ValueError(f"{text!r} is out of bounds: write a time from {low} to {high}")
+        return value
+
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """An amount of memory; written as a whole number with K, M or G."""
+
+    bytes: int
+
+    def __str__(self) -> str:
+        for unit, factor in reversed(_SIZES.items()):
+            if self.bytes % factor == 0:
+                return f"{self.bytes // factor}{unit}"
+        return f"{self.bytes // 1024}K"
+
+
+def size(text: str) -> Size:
+    """``512M``, ``1G``."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not an amount of memory: write a whole number with K, M or G, such as 512M")
+    return Size(int(found[1]) * _SIZES[found[2].upper()])
+
+
+def size_between(smallest: str, largest: str) -> Callable[[str], Size]:
+    """A reader for amounts of memory within bounds, both included."""
+    low, high = size(smallest), size(largest)
+
+    def read(text: str) -> Size:
+        value = size(text)
+        if not low.bytes <= value.bytes <= high.bytes:
+            raise ValueError(f"{text!r} is out of bounds: write an amount from {low} to {high}")
         return value
 
     return read

@@ -1,0 +1,110 @@
+"""A child process as the supervisor sees it: its pid, what it has said, and how it ended.
+
+Knows fork and the socket pair; decides nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spfmilter.milter.link import Word
+from spfmilter.observe import log
+
+_TOLD_BY = (signal.SIGTERM, signal.SIGUSR1)  # how a child is told to end
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """A process that the supervisor has started."""
+
+    pid: int
+    link: socket.socket
+    slot: int  # the smallest number that no living child of the kind had: names its metrics
+    generation: int
+    started: float  # on the supervisor's clock, as all times here
+    last_beat: float
+    ready: bool = False
+    draining: bool = False  # it takes no new session
+    leaving: bool = False  # it has been told to end
+    heavy: bool = False  # it has asked to be replaced
+
+    def listen(self, now: float) -> None:
+        """Take in what it has said."""
+        try:
+            data = self.link.recv(4096)
+        except OSError:
+            return
+        for byte in data:
+            word = Word(bytes((byte,)))
+            self.last_beat = now
+            self.ready = self.ready or word is Word.READY
+            self.draining = self.draining or word is Word.DRAINING
+            self.heavy = self.heavy or word is Word.HEAVY
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; one that is gone already needs none."""
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            return
+
+
+def fork(
+    work: Callable[[socket.socket], int], slot: int, generation: int, now: float, close: Callable[[], None]
+) -> Child:
+    """Start a child that does ``work`` with its end of the link, and never returns from here.
+
+    Args:
+        work: the child's whole life; its result is the exit status.
+        slot: see ``Child``.
+        generation: of the settings that it serves.
+        now: the time.
+        close: what the child does first: let go of all that is the supervisor's alone.
+    """
+    ours, theirs = socket.socketpair()
+    # A signal for the child must not be lost to the supervisor's handlers that it is born with: it waits until the
+    # child has its own, see let_signals_in.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD_BY)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        status = 70  # EX_SOFTWARE
+        try:
+            ours.close()
+            signal.set_wakeup_fd(-1)
+            close()
+            status = work(theirs)
+        except BaseException:  # noqa: BLE001 - nothing may return into the supervisor's code in the child
+            log.fault("child", traceback.format_exc())
+        finally:
+            sys.stderr.flush()
+            # Not sys.exit: libmilter's thread is still in its loop, and takes seconds to be told otherwise.
+            os._exit(status)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()
+    ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return Child(pid=pid, link=ours, slot=slot, generation=generation, started=now, last_beat=now)
+
+
+def let_signals_in() -> None:
+    """In the child: its handlers are in place."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD_BY)
+
+
+def ending(status: int) -> str:
+    """How a process ended, in words: its signal by name, or its exit status."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return f"killed by {name}" + (" (core dumped)" if os.WCOREDUMP(status) else "")
+    return f"exit status {os.waitstatus_to_exitcode(status)}"

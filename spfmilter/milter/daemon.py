@@ -1,0 +1,78 @@
+"""The daemon's start: log, socket, self-test, supervisor, in this order; and what is cleaned up after it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from spfmilter.evaluation.answer import Status, Type
+from spfmilter.evaluation.lookups import Resolver
+from spfmilter.milter.listener import ListenError, open_listener, remove_socket
+from spfmilter.milter.supervisor import Supervisor
+from spfmilter.observe import log
+from spfmilter.settings import Settings
+
+# Asked by the self-test: an address record that every resolver with a way to the world finds, and most have at hand.
+_KNOWN_NAME = "a.root-servers.net"
+_SELF_TEST_TIME = 5.0  # seconds
+
+
+class StartError(Exception):
+    """The daemon cannot start; the log says why."""
+
+
+def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
+    """Run the daemon until it is told to stop; the exit status.
+
+    Raises:
+        StartError: the socket cannot be had.
+    """
+    log.configure(settings.log)
+    try:
+        listener = open_listener(settings.milter)
+    except ListenError as error:
+        log.error("cannot start", reason=str(error))
+        raise StartError(str(error)) from None
+    if self_test:
+        test_resolvers(settings)
+    folder = _metrics_folder(settings)
+    try:
+        return Supervisor(path, settings, listener, folder).run()
+    finally:
+        remove_socket(settings.milter.socket, listener)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_resolvers(settings: Settings) -> bool:
+    """Ask each nameserver for a name that exists, and say what is wrong with those that do not answer.
+
+    Returns:
+        Whether one of them answered. The daemon starts all the same: what cannot be looked up is a temperror.
+    """
+    servers = Resolver(settings.dns.nameservers).nameservers()
+    working = 0
+    for server in servers:
+        answer = Resolver([server]).ask(_KNOWN_NAME, Type.A, time.monotonic() + _SELF_TEST_TIME)
+        if answer.status is Status.FAILED:
+            log.error("self-test: nameserver does not answer", nameserver=str(server), reason=answer.failure)
+        else:
+            working += 1
+            log.info("self-test: nameserver answers", nameserver=str(server), outcome=answer.status.value)
+    if not working:
+        log.error(
+            "self-test: no nameserver answers; every check will be a temperror until one does",
+            nameservers=", ".join(map(str, servers)),
+            mend="[dns] nameservers, or /etc/resolv.conf",
+        )
+    return bool(working)
+
+
+def _metrics_folder(settings: Settings) -> Path | None:
+    """Where the processes keep their counts: in the service's own runtime folder, else in a temporary one."""
+    if not settings.metrics.listen:
+        return None
+    return Path(tempfile.mkdtemp(prefix="spfmilter-metrics-", dir=os.environ.get("RUNTIME_DIRECTORY")))

@@ -1,0 +1,79 @@
+"""The process that serves /metrics, apart from the supervisor, which must not wait for a slow reader.
+
+Knows its start, its restart and its end; the metrics are ``observe.metrics``'s.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from spfmilter.milter import child as children
+from spfmilter.milter.child import Child
+from spfmilter.observe import log
+from spfmilter.observe.metrics import serve
+from spfmilter.settings.types import nameserver
+
+_RESTART_AFTER = 2.0  # seconds
+
+
+class Keeper:
+    """Keeps one exporter running at the address that the settings name, or none."""
+
+    def __init__(self, folder: Path | None, close: Callable[[], None]) -> None:
+        self._folder = folder
+        self._close = close  # what the exporter does first: let go of all that is the supervisor's
+        self._child: Child | None = None
+        self._listen = ""
+        self._not_before = 0.0
+
+    def keep(self, listen: str, now: float) -> None:
+        """Start, stop or move the exporter, as the settings want it now."""
+        if self._child is not None and listen != self._listen:
+            self.stop()
+        if self._child is None and listen and self._folder is not None and now >= self._not_before:
+            self._listen, self._not_before = listen, now + _RESTART_AFTER
+            self._child = children.fork(_work(self._folder, listen), 0, 0, now, self._close)
+
+    def ended(self, pid: int, status: int) -> None:
+        """A child has ended that is no worker."""
+        if self._child is not None and self._child.pid == pid:
+            log.error("metrics exporter died", pid=pid, how=children.ending(status))
+            self._child.link.close()
+            self._child = None
+
+    def stop(self) -> None:
+        """End it; it has nothing to finish."""
+        if self._child is not None:
+            child, self._child = self._child, None
+            child.signal(signal.SIGKILL)
+            child.link.close()
+
+    def let_go(self) -> None:
+        """In another child: close what is the supervisor's."""
+        if self._child is not None:
+            self._child.link.close()
+
+
+def _work(folder: Path, listen: str) -> Callable[[socket.socket], int]:
+    address = nameserver(listen, need_port=True)
+
+    def work(link: socket.socket) -> int:
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        children.let_signals_in()
+        try:
+            serve(folder, address.address, address.port)
+        except OSError as error:
+            log.error("metrics cannot be served", listen=listen, reason=error.strerror or str(error))
+            time.sleep(_RESTART_AFTER)
+            return 1
+        log.info("metrics served", listen=listen)
+        link.recv(1)  # the supervisor says nothing: this ends when it does
+        return 0
+
+    return work

@@ -1,0 +1,349 @@
+"""The supervisor: keeps the workers alive, reloads, stops; never enters libmilter itself.
+
+Knows processes, generations of settings, and the service manager. It owns the listening socket, which outlives every
+worker, so that no connection is refused while they come and go. One thread, one loop: signals and the workers' words
+come in, and ``_tick`` does what is due.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from spfmilter.milter import child as children
+from spfmilter.milter import exporter
+from spfmilter.milter.child import Child
+from spfmilter.milter.notify import notify, reloading, watchdog_interval
+from spfmilter.milter.worker import Worker
+from spfmilter.observe import log
+from spfmilter.observe.metrics import Metrics, forget, open_metrics
+from spfmilter.settings import Settings, SettingsError, load
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_TICK = 0.5  # seconds at most between two looks at what is due
+_SILENCE = 15.0  # seconds without a heartbeat after which a worker is killed
+_START = 30.0  # seconds that a worker may take to serve
+_SHORT_LIFE = 10.0  # seconds: a worker that ends sooner is restarted more slowly each time
+_FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # seconds; the first restart has none
+_GIVE_UP_AFTER = 5  # short-lived workers before the daemon has ever served
+_GRACE = 5.0  # seconds beyond drain_timeout before workers are killed at the end
+EX_SOFTWARE = os.EX_SOFTWARE
+
+
+@dataclass(slots=True)
+class _Coming:
+    """A reload under way: the settings whose workers are starting."""
+
+    settings: Settings
+    generation: int
+    deadline: float
+
+
+class Supervisor:
+    """One daemon: its settings, its socket, its processes."""
+
+    def __init__(self, path: Path, settings: Settings, listener: socket.socket, metrics_folder: Path | None) -> None:
+        self._path, self._settings, self._listener = path, settings, listener
+        self._metrics_folder = metrics_folder
+        self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
+        self._exporter = exporter.Keeper(metrics_folder, self._let_go_of_all)
+        self._workers: dict[int, Child] = {}  # by pid, of all generations
+        self._generation = 0  # the one that serves
+        self._newest = 0
+        self._coming: _Coming | None = None
+        self._again = False  # a further reload was asked for while one was under way
+        self._switching = False  # the new generation serves, but the old one has not let go of the socket yet
+        self._served = False
+        self._stopping: float | None = None  # when workers that are left are killed
+        self._short_lives = 0
+        self._next_start = 0.0
+        self._watchdog = watchdog_interval()
+        self._next_sign = 0.0
+        self._trouble = ""  # for the service manager's status line
+        self._status = 0
+        self._selector = selectors.DefaultSelector()
+        self._wakeup, self._wake = socket.socketpair()
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; the exit status."""
+        self._catch_signals()
+        _raise_file_limit()
+        while not self._finished():
+            self._tick(time.monotonic())
+            for key, _ in self._selector.select(_TICK):
+                if key.data is None:
+                    self._on_signals(self._wakeup.recv(4096))
+                else:
+                    key.data.listen(time.monotonic())
+        self._exporter.stop()
+        log.info("stopped")
+        return self._status
+
+    def _catch_signals(self) -> None:
+        for end in (self._wakeup, self._wake):
+            end.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, _ignore)  # a handler, so that the wake-up descriptor is written to
+        self._selector.register(self._wakeup, selectors.EVENT_READ, None)
+
+    def _on_signals(self, numbers: bytes) -> None:
+        self._reap()
+        for number in numbers:
+            if number in {signal.SIGTERM, signal.SIGINT}:
+                self._stop(signal.Signals(number).name)
+            elif number == signal.SIGHUP:
+                self._reload()
+
+    def _finished(self) -> bool:
+        return self._stopping is not None and not self._workers
+
+    def _tick(self, now: float) -> None:
+        """Whatever is due."""
+        self._watch(now)
+        if self._stopping is not None:
+            if now > self._stopping:
+                self._signal_all(signal.SIGKILL)
+            return
+        self._fill(now)
+        self._settle(now)
+        self._replace_heavy()
+        self._exporter.keep(self._settings.metrics.listen, now)
+        self._sign_of_life(now)
+
+    # -- workers -----------------------------------------------------------------------------------------------------
+
+    def _of(self, generation: int) -> Iterator[Child]:
+        return (c for c in self._workers.values() if c.generation == generation and not c.leaving)
+
+    def _fill(self, now: float) -> None:
+        """Start the workers that are missing, in the serving generation and in the coming one."""
+        plans = [(self._generation, self._settings)]
+        if self._coming is not None:
+            plans.append((self._coming.generation, self._coming.settings))
+        for generation, settings in plans:
+            missing = worker_count(settings) - sum(not c.heavy for c in self._of(generation))
+            for _ in range(missing):
+                if now < self._next_start and generation == self._generation:
+                    break
+                self._start(generation, settings, now)
+
+    def _start(self, generation: int, settings: Settings, now: float) -> None:
+        taken = {c.slot for c in self._workers.values()}
+        slot = next(number for number in range(len(taken) + 1) if number not in taken)
+        folder, listener = self._metrics_folder, self._listener
+
+        def work(link: socket.socket) -> int:
+            return Worker(settings, listener, link, open_metrics(folder, f"worker{slot}")).serve()
+
+        child = children.fork(work, slot, generation, now, self._let_go)
+        self._workers[child.pid] = child
+        self._selector.register(child.link, selectors.EVENT_READ, child)
+
+    def _let_go(self) -> None:
+        """In a new worker: close what is the supervisor's, so that workers see its end, and each other's."""
+        self._selector.close()
+        for sock in (self._wakeup, self._wake, *(c.link for c in self._workers.values())):
+            sock.close()
+        self._exporter.let_go()
+
+    def _let_go_of_all(self) -> None:
+        """In the exporter: the listening socket, too."""
+        self._let_go()
+        self._listener.close()
+
+    def _reap(self) -> None:
+        """Take note of the children that have ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._workers.pop(pid, None)
+            if child is None:
+                self._exporter.ended(pid, status)
+                continue
+            self._selector.unregister(child.link)
+            child.link.close()
+            forget(self._metrics_folder, f"worker{child.slot}")
+            self._on_end(child, status, time.monotonic())
+
+    def _on_end(self, child: Child, status: int, now: float) -> None:
+        how = children.ending(status)
+        if child.leaving:
+            level = log.info if status == 0 else log.warning
+            level("worker ended", pid=child.pid, how=how)
+            return
+        log.error("worker died", pid=child.pid, how=how, seconds=round(now - child.started, 1))
+        self._metrics.worker_ended(how)
+        if self._coming is not None and child.generation == self._coming.generation:
+            self._give_up_reload(f"a worker with the new settings ended: {how}")
+            return
+        self._short_lives = self._short_lives + 1 if now - child.started < _SHORT_LIFE else 0
+        if self._short_lives > 1:
+            self._next_start = now + min(_FIRST_DELAY * 2 ** (self._short_lives - 2), _LONGEST_DELAY)
+        if not self._served and self._short_lives >= _GIVE_UP_AFTER:
+            log.error("cannot serve: the workers end as soon as they start")
+            self._status = EX_SOFTWARE
+            self._stop("failure")
+
+    def _watch(self, now: float) -> None:
+        """Kill what does not answer; its end is then noticed as any other."""
+        for child in self._workers.values():
+            silence = _SILENCE if child.ready else _START
+            if now - child.last_beat > silence:
+                log.error("worker does not answer and is killed", pid=child.pid, silent=round(now - child.last_beat, 1))
+                child.signal(signal.SIGKILL)
+                child.last_beat = now
+
+    def _replace_heavy(self) -> None:
+        """Let a worker that has grown too large go, once others serve in its place."""
+        serving = sum(c.ready and not c.heavy for c in self._of(self._generation))
+        if serving >= worker_count(self._settings):
+            for child in [c for c in self._of(self._generation) if c.heavy]:
+                self._dismiss(child)
+
+    def _dismiss(self, child: Child, number: signal.Signals = signal.SIGUSR1) -> None:
+        """Tell a worker to take no new session and to end with its last one."""
+        child.leaving = True
+        child.signal(number)
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        """SIGHUP: validate, then start workers with the new settings; a bad file changes nothing."""
+        if self._stopping is not None:
+            return
+        if self._coming is not None or self._switching:
+            self._again = True
+            return
+        reloading()
+        try:
+            fresh = load(self._path)
+        except SettingsError as error:
+            for problem in error.problems:
+                log.error("bad settings", file=error.source, problem=str(problem))
+            self._give_up_reload(f"{len(error.problems)} problems in {error.source}")
+            return
+        fresh = self._with_what_stays(fresh)
+        self._newest += 1
+        self._coming = _Coming(fresh, self._newest, time.monotonic() + _START)
+        log.configure(fresh.log)
+
+    def _with_what_stays(self, fresh: Settings) -> Settings:
+        """The new settings with the socket that we have: to change it would mean to refuse connections."""
+        old, new = self._settings.milter, fresh.milter
+        keep = {name: getattr(old, name) for name in ("socket", "socket_mode", "socket_group")}
+        for name, value in keep.items():
+            if getattr(new, name) != value:
+                log.warning("needs a restart, not a reload", section="milter", key=name, keeps=str(value))
+        if fresh.metrics.listen and self._metrics_folder is None:
+            log.warning("needs a restart, not a reload", section="metrics", key="listen", keeps="(none)")
+            fresh = replace(fresh, metrics=self._settings.metrics)
+        return replace(fresh, milter=new.model_copy(update=keep))
+
+    def _settle(self, now: float) -> None:
+        """Whether the first generation serves, and how far a reload has come."""
+        if self._coming is not None:
+            ready = sum(c.ready for c in self._of(self._coming.generation))
+            if ready >= worker_count(self._coming.settings):
+                self._switch(self._coming)
+            elif now > self._coming.deadline:
+                self._give_up_reload(f"workers with the new settings did not serve within {_START:g} s")
+        elif self._switching:
+            old = [c for c in self._workers.values() if c.generation < self._generation]
+            if all(c.draining for c in old):
+                self._switching = False
+                self._metrics.reload("done")
+                self._announce("reloaded")
+        elif not self._served:
+            serving = sum(c.ready for c in self._of(self._generation))
+            if serving >= worker_count(self._settings):
+                self._served = True
+                self._announce("serving")
+
+    def _switch(self, coming: _Coming) -> None:
+        self._settings, self._generation, self._coming = coming.settings, coming.generation, None
+        self._switching, self._trouble, self._short_lives = True, "", 0
+        for child in list(self._workers.values()):
+            if child.generation < self._generation and not child.leaving:
+                self._dismiss(child)
+
+    def _give_up_reload(self, why: str) -> None:
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            for child in list(self._of(coming.generation)):
+                self._dismiss(child, signal.SIGTERM)
+        log.configure(self._settings.log)
+        log.error("reload refused, the old settings stay", reason=why)
+        self._metrics.reload("refused")
+        self._trouble = f"; reload refused: {why}"
+        self._announce("not reloaded")
+
+    def _announce(self, event: str) -> None:
+        """Tell the log and the service manager how things are."""
+        milter, mode = self._settings.milter, self._settings.policy.mode
+        number = worker_count(self._settings)
+        self._metrics.workers(number)
+        log.info(event, socket=str(milter.socket), mode=mode, workers=number)
+        notify("READY=1", f"STATUS=serving on {milter.socket}, mode {mode}, {number} workers{self._trouble}")
+        if self._again:
+            self._again = False
+            self._reload()
+
+    # -- the end and signs of life -----------------------------------------------------------------------------------
+
+    def _stop(self, why: str) -> None:
+        """Let the workers finish; a second call does not wait for them."""
+        now = time.monotonic()
+        if self._stopping is not None:
+            self._stopping = now
+            return
+        log.info("stopping", signal=why, drain_timeout=str(self._settings.milter.drain_timeout))
+        notify("STOPPING=1", "STATUS=draining")
+        self._stopping = now + self._settings.milter.drain_timeout.seconds + _GRACE
+        for child in self._workers.values():
+            self._dismiss(child, signal.SIGTERM)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for child in self._workers.values():
+            child.signal(number)
+
+    def _sign_of_life(self, now: float) -> None:
+        """Feed the service manager's watchdog, as long as a worker beats."""
+        if self._watchdog is None or now < self._next_sign:
+            return
+        if any(c.ready and now - c.last_beat < _SILENCE for c in self._workers.values()):
+            self._next_sign = now + self._watchdog
+            notify("WATCHDOG=1")
+
+
+def worker_count(settings: Settings) -> int:
+    """How many workers the settings ask for; auto: one a processor, but two at least, so that one can fail."""
+    wanted = settings.milter.workers
+    return max(2, len(os.sched_getaffinity(0))) if wanted == "auto" else int(wanted)
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """The signal's number has been written to the wake-up descriptor: that is all."""
+
+
+def _raise_file_limit() -> None:
+    """Let the daemon have as many open files as it may: a session needs one, and one while it asks the DNS."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    log.info("limit of open files", limit=wanted, was=soft)

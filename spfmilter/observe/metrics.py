@@ -1,0 +1,140 @@
+"""Counters for Prometheus, over all processes of the daemon; free of cost where the INI file asks for none.
+
+Knows the names of the metrics and prometheus-client's multiprocess mode: every process writes files of its own into one
+folder, named by its slot and not by its pid, so that restarts and reloads go on counting in the same files.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from spfmilter import __version__
+from spfmilter.model import Transaction
+
+# Seconds: memory, a near and a far resolver, several round trips, a lost packet, the time limit.
+_BUCKETS = (0.0002, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+
+
+class Metrics:
+    """Counts nothing: what the daemon uses where ``[metrics] listen`` is empty."""
+
+    def transaction(self, ended: Transaction) -> None:
+        """One MAIL FROM, however it ended."""
+
+    def session(self, change: int) -> None:
+        """A session has begun (1) or ended (-1)."""
+
+    def dns_query(self, outcome: str) -> None:
+        """A question to the DNS has been answered, or has failed."""
+
+    def cache(self, name: str, *, hit: bool) -> None:
+        """Something was looked for in a cache."""
+
+    def fault(self) -> None:
+        """An internal error."""
+
+    def worker_ended(self, cause: str) -> None:
+        """A worker ended that had not been told to."""
+
+    def workers(self, number: int) -> None:
+        """How many workers serve."""
+
+    def reload(self, outcome: str) -> None:
+        """A reload was done or refused."""
+
+
+class _Prometheus(Metrics):
+    """Counts into the files of one slot."""
+
+    def __init__(self, slot: str) -> None:
+        import prometheus_client as prometheus  # noqa: PLC0415 - only where asked for
+        from prometheus_client import values  # noqa: PLC0415
+
+        values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+        new: Any = {"registry": None, "namespace": "spfmilter"}
+        labels = ("identity", "result", "action")
+        self._messages = prometheus.Counter("messages", "MAIL FROM commands judged.", labels, **new)
+        self._withheld = prometheus.Counter("withheld", "Actions withheld by monitor mode.", ("action",), **new)
+        self._forged = prometheus.Counter("forged_fields", "Forged header fields removed.", **new)
+        self._seconds = prometheus.Histogram(
+            "evaluation_seconds", "Time of one evaluation.", ("identity",), buckets=_BUCKETS, **new
+        )
+        self._dns = prometheus.Counter("dns_queries", "Questions to the DNS.", ("outcome",), **new)
+        self._cache = prometheus.Counter("cache_lookups", "Looks into a cache.", ("cache", "outcome"), **new)
+        self._faults = prometheus.Counter("faults", "Internal errors.", **new)
+        self._ended = prometheus.Counter("worker_restarts", "Workers that ended untold.", ("cause",), **new)
+        self._reloads = prometheus.Counter("reloads", "Reloads of the settings.", ("outcome",), **new)
+        live: Any = {"multiprocess_mode": "livesum", **new}
+        self._sessions = prometheus.Gauge("sessions_open", "Sessions open.", **live)
+        self._workers = prometheus.Gauge("workers", "Workers that serve.", **live)
+        self._build = prometheus.Gauge("build_info", "Version of the daemon.", ("version", "python"), **live)
+        self._sessions.set(0)  # the slot's last owner may have died with sessions open
+        if slot == "supervisor":
+            self._build.labels(__version__, platform.python_version()).set(1)
+
+    def transaction(self, ended: Transaction) -> None:
+        deciding, action = ended.action.verdict, ended.action
+        result = deciding.result if deciding is not None else "skipped"
+        identity = deciding.check.identity if deciding is not None else "none"
+        self._messages.labels(identity, result, action.disposition).inc()
+        if action.withheld is not None:
+            self._withheld.labels(action.withheld).inc()
+        if ended.removed:
+            self._forged.inc(ended.removed)
+        for verdict in ended.verdicts:
+            self._seconds.labels(verdict.check.identity).observe(verdict.elapsed)
+
+    def session(self, change: int) -> None:
+        self._sessions.inc(change)
+
+    def dns_query(self, outcome: str) -> None:
+        self._dns.labels(outcome).inc()
+
+    def cache(self, name: str, *, hit: bool) -> None:
+        self._cache.labels(name, "hit" if hit else "miss").inc()
+
+    def fault(self) -> None:
+        self._faults.inc()
+
+    def worker_ended(self, cause: str) -> None:
+        self._ended.labels(cause).inc()
+
+    def workers(self, number: int) -> None:
+        self._workers.set(number)
+
+    def reload(self, outcome: str) -> None:
+        self._reloads.labels(outcome).inc()
+
+
+def open_metrics(folder: Path | None, slot: str) -> Metrics:
+    """The metrics of a process; ``folder`` is shared by all of them, None where nothing is counted."""
+    if folder is None:
+        return Metrics()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    return _Prometheus(slot)
+
+
+def forget(folder: Path | None, slot: str) -> None:
+    """A process is dead: what it said of the present (open sessions) is no longer true; its counts stay."""
+    if folder is None:
+        return
+    for path in folder.glob(f"gauge_live*_{slot}.db"):
+        path.unlink(missing_ok=True)
+
+
+def serve(folder: Path, host: str, port: int) -> object:
+    """Serve ``/metrics`` over all processes' files from threads of their own; the server.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    import prometheus_client as prometheus  # noqa: PLC0415 - only where asked for
+    from prometheus_client import multiprocess  # noqa: PLC0415
+
+    registry = prometheus.CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+    server, _ = prometheus.start_http_server(port, host, registry)
+    return server
