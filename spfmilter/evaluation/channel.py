@@ -1,0 +1,345 @@
+"""Asks the DNS for one connection: questions go out early, on a socket of their own, and are read when they are needed.
+
+Knows packets in flight: resending, several nameservers, TCP for long answers, and what to do as soon as an answer is
+there (``then``), so that whoever waits for one answer lets the others get on, too. All in the calling thread: libmilter
+calls on its own threads, and handing work to another costs more than it brings. Every trouble comes back as an Answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+import select
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from spfmilter.evaluation import wire
+from spfmilter.evaluation.answer import Answer, Status, Type
+from spfmilter.evaluation.cache import Key
+
+if TYPE_CHECKING:
+    from spfmilter.evaluation.lookups import Resolver, Server
+
+_FIRST_WAIT = 0.4  # seconds until a lost packet is sent again; then doubled
+_LONGEST_WAIT = 3.2
+_AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked only after the others
+_MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
+_FOLLOW_TICK = 0.002  # seconds between two looks for an answer that another connection is waiting for
+_PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameservers live at all
+_PACKET = 4096  # bytes: more than the EDNS size that we offer
+_NO_EDNS = frozenset({"FORMERR", "NOTIMP", "BADVERS"})
+
+Then = Callable[[Answer], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A question that is not answered yet."""
+
+    key: Key | None  # None: a probe, whose answer nobody needs
+    asked: wire.Question
+    servers: list[Server]  # those that may still answer, the next to ask first
+    started: float
+    due: float  # when to act again
+    wait: float = _FIRST_WAIT
+    ttl: int = wire.MAX_TTL
+    chain: int = 0
+    following: bool = False  # another connection has asked, and its answer will be in the cache
+    long: Server | None = None  # the answer did not fit: to be had from here over TCP
+    failure: str = "timeout"
+    heard: bool = False  # some server has said something about it
+    then: list[Then] = field(default_factory=list)
+
+
+class Channel:
+    """The lookups of one connection, for one message at a time; ``close`` after each."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._cache, self._clock = resolver.cache, resolver.clock
+        self._answers: dict[Key, Answer] = {}  # of this message: also what may not be kept beyond it (TTL 0)
+        self._pending: dict[Key | None, _Pending] = {}
+        self._sent: dict[tuple[int, int], tuple[_Pending, Server]] = {}  # by descriptor and id
+        self._sockets: dict[tuple[str, int], socket.socket] = {}  # by endpoint
+        self._by_descriptor: dict[int, socket.socket] = {}
+        self._poll = select.poll()
+        self.reading = False  # somebody waits here, so that others may rely on what is in flight
+
+    # -- what others call --------------------------------------------------------------------------------------------
+
+    def start(self, name: str, rdtype: Type, then: Then | None = None) -> None:
+        """Send a question, unless its answer is known or on its way; ``then`` is called with the answer."""
+        key = (rdtype, name.lower().removesuffix("."))
+        answer = self._known(key)
+        pending = None
+        if answer is None:
+            pending = self._pending.get(key) or self._begin(key)
+            answer = self._answers.get(key)
+        if answer is not None:
+            if then is not None:
+                then(answer)
+        elif then is not None and pending is not None:
+            pending.then.append(then)
+
+    def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
+        """The answer to a question, by ``deadline`` (on the resolver's clock) at the latest."""
+        key = (rdtype, name.lower().removesuffix("."))
+        answer = self._known(key)
+        if answer is None:
+            if key not in self._pending:
+                self._begin(key)
+            self.reading = True
+            try:
+                answer = self._wait_for(key, deadline)
+            finally:
+                self.reading = False
+        self._resolver.observe(answer)
+        return answer
+
+    def close(self) -> None:
+        """Forget the message: sockets, and questions that nobody needs any more. The channel can be used again."""
+        for pending in self._pending.values():
+            self._resolver.release(pending.key, self)
+        for sock in self._sockets.values():
+            self._poll.unregister(sock)
+            sock.close()
+        for table in (self._answers, self._pending, self._sent, self._sockets, self._by_descriptor):
+            table.clear()
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    def _known(self, key: Key) -> Answer | None:
+        answer = self._answers.get(key)
+        if answer is None and key not in self._pending:
+            answer = self._cache.get(key)
+            if answer is not None:
+                self._answers[key] = answer
+        return answer
+
+    def _begin(self, key: Key) -> _Pending | None:
+        """Put a question on its way; None where it is answered at once, because nobody can be asked."""
+        asked = wire.question(key[1], key[0])
+        if asked is None:
+            self._answers[key] = Answer(Status.NOT_ASKED)
+            return None
+        now = self._clock()
+        pending = _Pending(key, asked, self._resolver.by_health(), now, now)
+        self._pending[key] = pending
+        if self._resolver.claim(key, self):
+            self._send(pending)
+        else:
+            pending.following, pending.due = True, now + _FIRST_WAIT
+        return pending if key in self._pending else None
+
+    def _send(self, pending: _Pending) -> None:
+        """One packet to the next server that can be reached, from a port and with an id that nobody can guess.
+
+        RFC 5452 section 9.2; the port is the kernel's choice for this connection's own socket.
+        """
+        while pending.servers:
+            server = pending.servers[0]
+            ident = secrets.randbits(16)
+            try:
+                sock = self._socket(server)
+                sock.send(wire.packet(pending.asked, ident, edns=server.edns))
+            except OSError as error:
+                self._drop(pending, server, error.strerror or "network error")
+                continue
+            self._sent[sock.fileno(), ident] = pending, server
+            pending.due = self._clock() + pending.wait
+            return
+        self._finish(pending, self._failed(pending))
+
+    def _socket(self, server: Server) -> socket.socket:
+        sock = self._sockets.get(server.endpoint)
+        if sock is None:
+            sock = server.socket(socket.SOCK_DGRAM)
+            sock.settimeout(0)
+            sock.connect(server.endpoint)
+            self._sockets[server.endpoint] = self._by_descriptor[sock.fileno()] = sock
+            self._poll.register(sock, select.POLLIN)
+        return sock
+
+    def _drop(self, pending: _Pending, server: Server, failure: str) -> None:
+        pending.failure = failure
+        pending.servers = [s for s in pending.servers if s is not server]
+
+    def _failed(self, pending: _Pending) -> Answer:
+        """No server has answered: whose fault that is, depends on whether any of them has said anything at all."""
+        ours = not pending.heard and self._resolver.silent_since(pending.started)
+        return Answer(Status.FAILED, failure=pending.failure, ours=ours)
+
+    def _finish(self, pending: _Pending, answer: Answer) -> None:
+        """The question is answered: remember it, and do what waits for it."""
+        self._pending.pop(pending.key, None)
+        if pending.key is None:
+            return
+        if answer.status is Status.FAILED:
+            answer = self._cache.stale(pending.key) or answer
+        elif pending.ttl < answer.ttl:
+            answer = replace(answer, ttl=pending.ttl)
+        self._answers[pending.key] = answer
+        self._cache.put(pending.key, answer)
+        self._resolver.release(pending.key, self)
+        for then in pending.then:
+            then(answer)
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def _wait_for(self, key: Key, deadline: float) -> Answer:
+        while (answer := self._answers.get(key)) is None:
+            pending = self._pending[key]
+            if self._clock() >= deadline:
+                for server in pending.servers[:1]:
+                    server.avoid_until = self._clock() + _AVOID_FOR
+                self._finish(pending, self._failed(pending))
+            elif pending.long is not None:
+                self._over_tcp(pending, pending.long, deadline)
+            else:
+                self._pump(deadline)
+        return answer
+
+    def _pump(self, deadline: float) -> None:
+        """Wait for the next packet or the next time to act, and take in whatever there is."""
+        pendings = list(self._pending.values())
+        now = self._clock()
+        until = min([deadline, *(now + _FOLLOW_TICK if p.following else p.due for p in pendings if p.long is None)])
+        for descriptor, _ in self._poll.poll(max(0.0, (until - now) * 1000)):
+            self._read_all(self._by_descriptor[descriptor], descriptor)
+        now = self._clock()
+        for pending in pendings:
+            if pending.key in self._pending and pending.long is None:
+                if pending.following:
+                    self._look_over(pending, now)
+                elif pending.due <= now:
+                    self._resend(pending, now)
+
+    def _look_over(self, pending: _Pending, now: float) -> None:
+        """Whether the connection that asked before us has its answer; if it gives up or is slow, ask ourselves."""
+        key = pending.key
+        answer = self._cache.get(key) if key is not None else None
+        if answer is not None:
+            self._finish(pending, answer)
+        elif pending.due <= now or (key is not None and self._resolver.claim(key, self)):
+            pending.following = False
+            self._send(pending)
+
+    def _resend(self, pending: _Pending, now: float) -> None:
+        """Nothing came: the other servers first, and less often each time."""
+        silent = pending.servers[0]
+        silent.avoid_until = now + _AVOID_FOR
+        pending.servers = [*pending.servers[1:], silent]
+        pending.wait = min(2 * pending.wait, _LONGEST_WAIT)
+        self._send(pending)
+        if now - pending.started > _PROBE_AFTER and self._resolver.wants_probe(pending.started):
+            probe = _Pending(None, wire.from_labels((), Type.A), self._resolver.by_health(), now, now)
+            self._pending[None] = probe
+            self._send(probe)
+
+    def _read_all(self, sock: socket.socket, descriptor: int) -> None:
+        """Every packet that is there."""
+        while True:
+            try:
+                data = sock.recv(_PACKET)
+            except BlockingIOError:
+                return
+            except OSError as error:  # ICMP: nobody listens there
+                self._refused(sock, error.strerror or "network error")
+                return
+            ident = wire.identifier(data)
+            found = self._sent.get((descriptor, ident)) if ident is not None else None
+            if found is None or not wire.is_reply_to(found[0].asked, data):
+                continue  # not an answer to us: stray, late or forged; the real one may still come
+            self._resolver.heard()
+            pending, server = found
+            pending.heard = True
+            if self._pending.get(pending.key) is pending:
+                del self._sent[descriptor, ident or 0]
+                self._understand(pending, server, data)
+
+    def _refused(self, sock: socket.socket, failure: str) -> None:
+        endpoint = next(endpoint for endpoint, known in self._sockets.items() if known is sock)
+        for pending in list(self._pending.values()):
+            for server in pending.servers:
+                if server.endpoint == endpoint and not pending.following:
+                    server.avoid_until = self._clock() + _AVOID_FOR
+                    self._drop(pending, server, failure)
+                    self._send(pending)
+                    break
+
+    def _understand(self, pending: _Pending, server: Server, data: bytes) -> None:
+        try:
+            answer = wire.parse(pending.asked, data)
+        except wire.TruncatedError:
+            pending.long = server
+            return
+        except wire.MalformedError as error:
+            self._next_server(pending, server, f"malformed answer: {error}")
+            return
+        self._take(pending, server, answer)
+
+    def _take(self, pending: _Pending, server: Server, answer: Answer | wire.Dangling) -> None:
+        if isinstance(answer, wire.Dangling):
+            pending.ttl, pending.chain = min(pending.ttl, answer.ttl), pending.chain + 1
+            pending.asked = wire.from_labels(answer.target, pending.asked.type)
+            if pending.chain >= _MAX_CHAIN:
+                self._finish(pending, Answer(Status.NO_DATA, ttl=pending.ttl))  # a chain without end holds nothing
+            else:
+                self._send(pending)
+        elif answer.status is not Status.FAILED:
+            server.avoid_until = 0.0
+            self._finish(pending, answer)
+        elif answer.failure in _NO_EDNS and server.edns:
+            server.edns = False  # RFC 6891 section 7: ask again without
+            self._send(pending)
+        else:
+            self._next_server(pending, server, answer.failure)
+
+    def _next_server(self, pending: _Pending, server: Server, failure: str) -> None:
+        was_next = bool(pending.servers) and pending.servers[0] is server
+        self._drop(pending, server, failure)
+        if was_next or not pending.servers:
+            self._send(pending)
+
+    # -- TCP ---------------------------------------------------------------------------------------------------------
+
+    def _over_tcp(self, pending: _Pending, server: Server, deadline: float) -> None:
+        """Ask again over TCP (RFC 7766); only when the answer is really needed, since it holds up all the others."""
+        pending.long = None
+        ident = secrets.randbits(16)
+        request = wire.packet(pending.asked, ident, edns=server.edns)
+        try:
+            with server.socket(socket.SOCK_STREAM) as sock:
+                self._limit(sock, deadline)
+                sock.connect(server.endpoint)
+                sock.sendall(struct.pack("!H", len(request)) + request)
+                (length,) = struct.unpack("!H", self._exactly(sock, 2, deadline))
+                data = self._exactly(sock, length, deadline)
+            mine = wire.identifier(data) == ident and wire.is_reply_to(pending.asked, data)
+            answer = wire.parse(pending.asked, data) if mine else None
+        except (OSError, wire.MalformedError, wire.TruncatedError) as error:
+            self._next_server(pending, server, f"no answer over TCP ({error!s:.80})")
+            return
+        if answer is None:
+            self._next_server(pending, server, "an answer over TCP to another question")
+        else:
+            self._take(pending, server, answer)
+
+    def _exactly(self, sock: socket.socket, count: int, deadline: float) -> bytes:
+        data = bytearray()
+        while len(data) < count:
+            self._limit(sock, deadline)
+            piece = sock.recv(count - len(data))
+            if not piece:
+                raise ConnectionError("connection closed")
+            data += piece
+        return bytes(data)
+
+    def _limit(self, sock: socket.socket, deadline: float) -> None:
+        """Let nothing on this socket outlast the deadline, however slowly the bytes drip."""
+        left = deadline - self._clock()
+        if left <= 0:
+            raise TimeoutError("timeout")
+        sock.settimeout(left)

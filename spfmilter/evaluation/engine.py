@@ -1,0 +1,94 @@
+"""The evaluation as the rest of the daemon sees it: an Engine for the process, an Inquiry for each SMTP connection.
+
+Knows how resolver, caches, prefetch and evaluator are put together from the settings.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from spfmilter.evaluation.answer import Answer
+from spfmilter.evaluation.cache import AnswerCache, Counters
+from spfmilter.evaluation.channel import Channel
+from spfmilter.evaluation.evaluator import Evaluator, Limits
+from spfmilter.evaluation.lookups import Resolver
+from spfmilter.evaluation.prefetch import Prefetch
+from spfmilter.evaluation.verdicts import VerdictCache
+from spfmilter.model import Check, Verdict
+from spfmilter.settings.schema import DnsSection
+
+# A verdict takes more memory than an answer, and one in five senders of a busy day comes again from the same address.
+_ANSWERS_PER_VERDICT = 5
+
+
+class Engine:
+    """What all connections of a process share."""
+
+    def __init__(
+        self,
+        settings: DnsSection,
+        *,
+        receiver: str = "unknown",
+        clock: Callable[[], float] = time.monotonic,
+        observe: Callable[[Answer], None] = lambda _: None,
+    ) -> None:
+        longest = settings.cache_max_ttl.seconds
+        self.clock = clock
+        self.prefetch = settings.prefetch
+        self.limits = Limits(
+            time=settings.timeout.seconds,
+            lookups=settings.lookup_limit,
+            void_lookups=settings.void_lookup_limit,
+        )
+        self.answers = AnswerCache(
+            entries=settings.cache_entries,
+            max_ttl=longest,
+            serve_stale=settings.serve_stale.seconds,
+            clock=clock,
+        )
+        self.verdicts = VerdictCache(
+            entries=settings.cache_entries // _ANSWERS_PER_VERDICT, max_ttl=longest, clock=clock
+        )
+        self.resolver = Resolver(settings.nameservers, cache=self.answers, clock=clock, observe=observe)
+        self.evaluator = Evaluator(self.resolver, self.limits, receiver=receiver, clock=clock)
+
+    def inquiry(self) -> Inquiry:
+        """What one connection needs."""
+        return Inquiry(self)
+
+    def counters(self) -> Mapping[str, Counters]:
+        """What the caches have been good for, by name."""
+        return {"answers": self.answers.counters, "verdicts": self.verdicts.counters}
+
+
+class Inquiry:
+    """The evaluations of one SMTP connection, over a channel to the DNS of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._channel = Channel(engine.resolver)
+        self._expected: set[Check] = set()
+
+    def expect(self, checks: Iterable[Check]) -> None:
+        """These will be evaluated: send their lookups now, and read the answers when they are needed."""
+        if not self._engine.prefetch:
+            return
+        for check in checks:
+            if check not in self._expected and self._engine.verdicts.get(check) is None:
+                self._expected.add(check)
+                Prefetch(check, self._channel, self._engine.limits.lookups).start()
+
+    def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
+        """The verdict on a check: a known one that still holds, unless its tree is wanted, or a fresh one."""
+        known = None if trace else self._engine.verdicts.get(check)
+        if known is not None:
+            return known
+        verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline, trace=trace)
+        self._engine.verdicts.put(verdict)
+        return verdict
+
+    def done(self) -> None:
+        """The message is judged: what is still in flight is of no use, and the next message begins afresh."""
+        self._channel.close()
+        self._expected.clear()

@@ -1,0 +1,123 @@
+"""Sends early what an evaluation will ask for: a record's lookups go out as soon as the record is there.
+
+Knows which lookups a record leads to, in the order of RFC 7208 section 4.6; decides nothing. The evaluation asks the
+same channel afterwards, one question after the other, and finds the answers there; what was not foreseen it simply asks
+itself. So the verdict is the same with and without, and a cold one costs the depth of the record in round trips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import spf
+
+from spfmilter.evaluation import record
+from spfmilter.evaluation.answer import Answer, Type
+from spfmilter.evaluation.channel import Channel
+from spfmilter.evaluation.macros import MacroString
+from spfmilter.evaluation.record import Directive, RecordError
+from spfmilter.model import Check
+
+_MAX_HOSTS = 10  # address lookups for one mx or ptr (RFC 7208 section 4.6.4)
+
+
+class Prefetch:
+    """The lookups of one check, sent ahead; never more terms than the lookup limit allows."""
+
+    def __init__(self, check: Check, channel: Channel, lookup_limit: int) -> None:
+        self._channel, self._left = channel, lookup_limit
+        version4 = check.address.version == 4
+        self._address, self._bits = int(check.address), 32 if version4 else 128
+        self._address_type = Type.A if version4 else Type.AAAA
+        pointer = check.address.reverse_pointer
+        nibbles = pointer.removesuffix(".ip6.arpa" if not version4 else ".in-addr.arpa").split(".")
+        self._reverse = pointer
+        self._values = {
+            "s": check.sender,
+            "l": check.local,
+            "o": check.domain,
+            "i": str(check.address) if version4 else ".".join(reversed(nibbles)).upper(),
+            "v": "in-addr" if version4 else "ip6",
+            "h": check.helo or "unknown",
+        }
+        self._domain = check.domain
+
+    def start(self) -> None:
+        """Send the first question; the others follow from its answer."""
+        if self._domain:
+            self._record_of(self._domain)
+
+    def _record_of(self, domain: str) -> None:
+        self._channel.start(domain, Type.TXT, lambda answer: self._read(domain, answer))
+
+    def _read(self, domain: str, answer: Answer) -> None:
+        """A record is there: send what its terms need, up to the one that decides."""
+        texts = [r for r in answer.records if isinstance(r, bytes) and spf.RE_SPF.match(r)]
+        if len(texts) != 1 or not texts[0].isascii():
+            return
+        try:
+            found = record.parse(texts[0].decode("ascii"))
+        except RecordError:
+            return
+        for directive in found.directives:
+            if directive.mechanism == "all" or self._matches(directive):
+                return
+            if directive.mechanism in record.LOOKUP_MECHANISMS and not self._term(directive, domain):
+                return
+        if found.redirect is not None and self._take_one():
+            target = self._expand(found.redirect, domain)
+            if target:
+                self._record_of(target)
+
+    def _take_one(self) -> bool:
+        self._left -= 1
+        return self._left >= 0
+
+    def _matches(self, directive: Directive) -> bool:
+        if directive.mechanism not in {"ip4", "ip6"} or directive.mechanism != f"ip{4 if self._bits == 32 else 6}":
+            return False
+        prefix = directive.prefix4 if self._bits == 32 else directive.prefix6
+        return (directive.network ^ self._address) >> (self._bits - prefix) == 0
+
+    def _term(self, directive: Directive, domain: str) -> bool:
+        """Send a term's lookups; False where the limit is reached."""
+        if not self._take_one():
+            return False
+        target = domain if directive.target is None else self._expand(directive.target, domain)
+        if not target:
+            return True
+        match directive.mechanism:
+            case "include":
+                self._record_of(target)
+            case "a":
+                self._channel.start(target, self._address_type)
+            case "exists":
+                self._channel.start(target, Type.A)
+            case "mx":
+                self._channel.start(target, Type.MX, self._hosts)
+            case "ptr":
+                self._channel.start(self._reverse, Type.PTR, self._names(target.lower()))
+        return True
+
+    def _hosts(self, answer: Answer) -> None:
+        exchanges = sorted(r for r in answer.records if isinstance(r, tuple))
+        if len(exchanges) <= _MAX_HOSTS:  # more is a permerror, and none of them is looked up
+            for _, exchange in exchanges:
+                if exchange:
+                    self._channel.start(exchange, self._address_type)
+
+    def _names(self, target: str) -> Callable[[Answer], None]:
+        def then(answer: Answer) -> None:
+            for name in (str(r).lower() for r in answer.records[:_MAX_HOSTS]):
+                if name == target or name.endswith("." + target):
+                    self._channel.start(name, self._address_type)
+
+        return then
+
+    def _expand(self, spec: MacroString, domain: str) -> str:
+        """The domain that a term names, or empty where that takes lookups itself (%{p}) or is none."""
+        if "p" in spec.letters:
+            return ""
+        values = {**self._values, "d": domain}
+        expanded = spec.expand_domain(values.__getitem__)
+        return expanded if expanded.isascii() else ""
