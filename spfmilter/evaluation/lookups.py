@@ -26,6 +26,7 @@ from spfmilter.settings.types import Nameserver
 RESOLV_CONF = Path("/etc/resolv.conf")
 _FIRST_WAIT = 0.4  # seconds until a lost packet is sent again; then doubled
 _LONGEST_WAIT = 3.2
+_TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
 _AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked only after the others
 _RECHECK_AFTER = 5.0  # seconds between looks at resolv.conf
 _MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
@@ -99,7 +100,7 @@ class Resolver:
             if stamp == self._stamp:
                 return
             found = dns.resolver.Resolver(str(path)).nameservers
-        except (OSError, dns.exception.DNSException):
+        except (OSError, ValueError, dns.exception.DNSException):  # ValueError: a nameserver that is no address
             found, stamp = [], (0, 0)
         self._stamp = stamp
         # Without a usable file the servers of before stay; at first that of resolv.conf(5): the local host.
@@ -215,13 +216,14 @@ class _Exchange:
     def _over_tcp(self, server: _Server) -> Answer | wire.Dangling | None:
         ident = secrets.randbits(16)
         request = wire.packet(self.asked, ident, edns=server.edns)
+        until = self.deadline if self.waiting == [server] else min(self.deadline, self.clock() + _TCP_WAIT)
         try:
             with server.socket(socket.SOCK_STREAM) as sock:
-                self._limit(sock)
+                self._limit(sock, until)
                 sock.connect(server.endpoint)
                 sock.sendall(struct.pack("!H", len(request)) + request)
-                (length,) = struct.unpack("!H", self._exactly(sock, 2))
-                data = self._exactly(sock, length)
+                (length,) = struct.unpack("!H", self._exactly(sock, 2, until))
+                data = self._exactly(sock, length, until)
             mine = wire.identifier(data) == ident and wire.is_reply_to(self.asked, data)
             answer = wire.parse(self.asked, data) if mine else None
         except (OSError, wire.MalformedError, wire.TruncatedError) as error:
@@ -235,19 +237,19 @@ class _Exchange:
             return None
         return answer
 
-    def _exactly(self, sock: socket.socket, count: int) -> bytes:
+    def _exactly(self, sock: socket.socket, count: int, until: float) -> bytes:
         data = bytearray()
         while len(data) < count:
-            self._limit(sock)
+            self._limit(sock, until)
             piece = sock.recv(count - len(data))
             if not piece:
                 raise ConnectionError("connection closed")
             data += piece
         return bytes(data)
 
-    def _limit(self, sock: socket.socket) -> None:
-        """Let nothing on this socket outlast the deadline, however slowly the bytes drip."""
-        left = self.deadline - self.clock()
+    def _limit(self, sock: socket.socket, until: float) -> None:
+        """Let nothing on this socket outlast the time, however slowly the bytes drip."""
+        left = until - self.clock()
         if left <= 0:
             raise TimeoutError("timeout")
         sock.settimeout(left)

@@ -50,10 +50,11 @@ _CODES = {
 class _Connection:
     """A Session with what libmilter needs to know beside it."""
 
-    __slots__ = ("broken", "session", "silent")
+    __slots__ = ("broken", "granted", "session", "silent")
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.granted = _ACTIONS  # what the MTA lets us do to a message
         self.silent = 0  # steps for which the MTA awaits no answer
         self.broken = False  # an event was lost to our own error: the next message follows on_error
 
@@ -122,7 +123,7 @@ class Callbacks:
         connection = self._open(ctx)
         offered_actions, offered_steps = options[0], options[1]
         unused = _UNUSED if self._settings.headers.remove_forged else _UNUSED | milter.P_NOHDRS
-        options[0] = offered_actions & _ACTIONS
+        options[0] = connection.granted = offered_actions & _ACTIONS
         options[1] = offered_steps & (unused | _SILENT)
         options[2] = options[3] = 0
         connection.silent = options[1] & _SILENT
@@ -201,7 +202,7 @@ class Callbacks:
         if connection.broken:
             connection.broken = False
             return self._on_error(ctx)
-        _apply(ctx, edits)
+        _apply(ctx, edits, connection.granted)
         return int(milter.CONTINUE)
 
     @_boundary(0, decides=False)
@@ -244,18 +245,18 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-def _macro(ctx: Any, name: str) -> str:
-    """A macro's value, empty where the MTA has none or it is not UTF-8 (pymilter decodes strictly)."""
+def _macro(ctx: Any, name: str, unreadable: str = "") -> str:
+    """A macro's value, empty where the MTA has none; ``unreadable`` where it is not UTF-8 (pymilter is strict)."""
     try:
         return ctx.getsymval(name) or ""
     except UnicodeDecodeError:
-        return ""
+        return unreadable
 
 
 def _macros(ctx: Any) -> Macros:
     return Macros(
         queue_id=_macro(ctx, "i"),
-        authenticated=_macro(ctx, "{auth_authen}"),
+        authenticated=_macro(ctx, "{auth_authen}", unreadable="?"),
         hostname=_macro(ctx, "j"),
         client_address=_macro(ctx, "{client_addr}"),
     )
@@ -266,11 +267,14 @@ def _say(ctx: Any, reply: Reply) -> None:
     ctx.setreply(str(reply.code), reply.status, *(line.replace("%", "%%") for line in reply.lines))
 
 
-def _apply(ctx: Any, edits: Edits) -> None:
-    """The only place where a message is changed: forged fields go first, then ours come, in reading order on top."""
-    for removal in edits.remove:
+def _apply(ctx: Any, edits: Edits, granted: int) -> None:
+    """The only place where a message is changed: forged fields go first, then ours come, in reading order on top.
+
+    What the MTA does not let us do is left undone: libmilter would refuse it, and the message must not suffer for that.
+    """
+    for removal in edits.remove if granted & milter.CHGHDRS else ():
         ctx.chgheader(removal.name, removal.index, None)
-    for field in reversed(edits.insert):
+    for field in reversed(edits.insert) if granted & milter.ADDHDRS else ():
         ctx.addheader(field.name, field.value, 0)
-    if edits.quarantine is not None:
+    if edits.quarantine is not None and granted & milter.QUARANTINE:
         ctx.quarantine(edits.quarantine)

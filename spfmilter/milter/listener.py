@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from spfmilter.settings.schema import MilterSection
@@ -117,10 +118,11 @@ def remove_socket(address: SocketAddress, sock: socket.socket) -> None:
     if address.family != "unix":
         return
     path = Path(address.path)
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)  # close() alone leaves it listening while libmilter's poll() holds on to it
+    sock.close()
     try:
         if not _is_live(path):
             path.unlink(missing_ok=True)
     except (OSError, ListenError):
         return
-    finally:
-        sock.close()
