@@ -130,7 +130,10 @@ def _settings_json(settings: Settings) -> dict[str, dict[str, str]]:
 @click.option("--mail-from", "mail_from", required=True, help="The sender's address; empty or <> for a bounce.")
 @click.option("--rcpt", default="", help="The recipient; no rule depends on it yet.")
 @click.option("--auth", default="", help="The login, for a client that has authenticated.")
-def check(path: Path, ip: str, helo: str, mail_from: str, *, rcpt: str, auth: str, json_output: bool) -> None:  # noqa: PLR0913 - one argument an option
+@click.option("--hostname", default="", help="The receiving server's own name.  [default: this host's]")
+def check(  # noqa: PLR0913 - one argument an option
+    path: Path, ip: str, helo: str, mail_from: str, *, rcpt: str, auth: str, hostname: str, json_output: bool
+) -> None:
     """Evaluate now: the tree of terms, the result, the rule that decides, the reply and the header fields."""
     settings = _settings(path)
     address = parse_address(ip)
@@ -142,7 +145,7 @@ def check(path: Path, ip: str, helo: str, mail_from: str, *, rcpt: str, auth: st
         reverse_path=parse_reverse_path(mail_from),
         authenticated=auth,
         smtputf8=not mail_from.isascii(),
-        hostname=socket.getfqdn(),
+        hostname=hostname or socket.gethostname(),
     )
     explained = _explain(facts, settings)
     if json_output:

@@ -62,7 +62,9 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
     if not action.notice or action.verdict is None:
         return None
     said = f"in monitor mode; would be: {action.withheld};" if action.withheld is not None else f"{action.disposition};"
-    words = [said, *" ".join(notice_lines(action.verdict, facts, settings)).split(" ")]
+    lines = notice_lines(action.verdict, facts, settings)
+    sentences = (line if line.endswith((".", "!", "?")) else f"{line}." for line in lines)
+    words = [said, *" ".join(sentences).split(" ")]
     return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, words))
 
 

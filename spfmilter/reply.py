@@ -150,13 +150,13 @@ _TEXTS: dict[tuple[Result, Identity, str], tuple[Template, ...]] = {
     ),
     (Result.PERMERROR, Identity.MAILFROM, ""): _texts(
         "The SPF record of {domain} is in error, so that {address} cannot be checked: {problem} (SPF permerror)",
-        "To be accepted here, correct this in the SPF record of {record_domain}.",
+        "To have it checked, correct this in the SPF record of {record_domain}.",
         _OWN_DNS,
     ),
     (Result.PERMERROR, Identity.HELO, ""): _texts(
         "The SPF record of the host name {domain} is in error, so that {address} cannot be checked: {problem} "
         "(SPF permerror for HELO)",
-        "To be accepted here, correct this in the SPF record of {record_domain}.",
+        "To have it checked, correct this in the SPF record of {record_domain}.",
         _OWN_DNS,
     ),
     (Result.TEMPERROR, Identity.MAILFROM, ""): _texts(

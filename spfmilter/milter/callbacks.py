@@ -35,7 +35,7 @@ _UNUSED = milter.P_NORCPT | milter.P_NODATA | milter.P_NOEOH | milter.P_NOBODY |
 _SILENT = milter.P_NR_CONN | milter.P_NR_HELO | milter.P_NR_HDR
 _MACROS = {
     milter.M_CONNECT: "j {client_addr}",
-    milter.M_ENVFROM: "i {auth_authen}",
+    milter.M_ENVFROM: "i {auth_authen} {mail_addr}",
     milter.M_EOM: "i",
 }
 _CODES = {
@@ -259,6 +259,7 @@ def _macros(ctx: Any) -> Macros:
         authenticated=_macro(ctx, "{auth_authen}", unreadable="?"),
         hostname=_macro(ctx, "j"),
         client_address=_macro(ctx, "{client_addr}"),
+        mail_address=_macro(ctx, "{mail_addr}"),
     )
 
 

@@ -11,7 +11,20 @@ from dataclasses import dataclass
 
 from spfmilter import headers, policy, reply
 from spfmilter.addresses import client_of, parse_address, parse_reverse_path
-from spfmilter.model import Action, Check, Client, Edits, Facts, Identity, Plan, Removal, Result, Transaction, Verdict
+from spfmilter.model import (
+    Action,
+    Check,
+    Client,
+    Edits,
+    Facts,
+    Identity,
+    Plan,
+    Removal,
+    Result,
+    ReversePath,
+    Transaction,
+    Verdict,
+)
 from spfmilter.reply import Reply
 from spfmilter.settings import Settings
 
@@ -26,6 +39,7 @@ class Macros:
     authenticated: str = ""  # {auth_authen}
     hostname: str = ""  # j
     client_address: str = ""  # {client_addr}
+    mail_address: str = ""  # {mail_addr}: the sender as the MTA has understood it
 
 
 @dataclass(slots=True)
@@ -68,7 +82,7 @@ class Session:
         facts = Facts(
             client=self._client_or_macro(macros),
             helo=self._helo,
-            reverse_path=parse_reverse_path(sender),
+            reverse_path=_reverse_path(sender, macros),
             authenticated=macros.authenticated,
             smtputf8=any(parameter.upper() == "SMTPUTF8" for parameter in parameters),
             hostname=macros.hostname or self._hostname,
@@ -134,3 +148,16 @@ class Session:
         if check.identity is Identity.HELO and verdict.result is not Result.TEMPERROR:
             self._helo_verdict = verdict
         return verdict
+
+
+def _reverse_path(sender: str, macros: Macros) -> ReversePath:
+    """The address in MAIL FROM, or what the MTA makes of one without a domain.
+
+    Postfix takes ``alice%example.com`` and ``example.com!alice`` for alice@example.com (allow_percent_hack,
+    swap_bangpath), and delivers it under that name: without this, that would be a way around SPF.
+    """
+    path = parse_reverse_path(sender)
+    if path.domain or path.null:
+        return path
+    understood = parse_reverse_path(macros.mail_address)
+    return understood if understood.domain else path

@@ -36,7 +36,7 @@ def serve(settings: Settings, listener: socket.socket) -> int:
         log.info("stopping", signal=signal.Signals(number).name)
         stop.set()
 
-    hostname = settings.headers.authserv_id or socket.getfqdn()
+    hostname = settings.headers.authserv_id or socket.gethostname()
     resolver = Resolver(settings.dns.nameservers)
     limits = Limits(
         time=settings.dns.timeout.seconds,

@@ -1,44 +1,21 @@
 """Questions to real sockets on loopback: what is done about servers that are slow, silent, broken or lying."""
 
-import os
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from lab.dnsserver import ScriptedDNS
 from spfmilter.evaluation.answer import Answer, Status, Type
-from spfmilter.evaluation.evaluator import Evaluator, Limits
 from spfmilter.evaluation.lookups import Resolver
-from spfmilter.model import ProblemKind, Result
 from spfmilter.settings.types import Nameserver, nameserver
-from tests.evaluation.world import check
 
 FOUND = Answer(Status.DATA, (b"\xc0\0\2\1",), 300)
 HOST = {"A": "192.0.2.1"}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ScriptedDNS]:
-    with ScriptedDNS() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def second() -> Iterator[ScriptedDNS]:
-    with ScriptedDNS() as running:
-        yield running
-
-
-@pytest.fixture
-def resolver(server: ScriptedDNS) -> Resolver:
-    server.reset_counts()
-    return Resolver([nameserver(server.address)])
 
 
 @contextmanager
@@ -357,162 +334,6 @@ def test_a_loop_over_packets_holds_nothing(server: ScriptedDNS, resolver: Resolv
     server.load({"e.example": [dangling("f.example", 5)], "f.example": [dangling("e.example", 5)]})
     assert ask(resolver) == Answer(Status.NO_DATA, (), 5)
     assert sum(server.queries.values()) == 10
-
-
-# -- resolv.conf ------------------------------------------------------------------------------------------------------
-
-
-def test_resolv_conf_gives_addresses_and_nothing_else(tmp_path: Path) -> None:
-    conf = tmp_path / "resolv.conf"
-    conf.write_text("search corp.local\ndomain corp.local\noptions ndots:5\nnameserver 192.0.2.53\nnameserver ::1\n")
-    assert Resolver(resolv_conf=conf).nameservers() == (Nameserver("192.0.2.53"), Nameserver("::1"))
-
-
-def test_the_search_list_is_never_applied(server: ScriptedDNS, resolver: Resolver) -> None:
-    """A sender's domain that does not exist was evaluated as its namesake under the host's own domain, and passed."""
-    server.load({"e.example.corp.local": [HOST], "mail.corp.local": [HOST]})
-    assert ask(resolver).status is Status.NO_NAME
-    assert ask(resolver, "mail").status is Status.NO_NAME
-    assert set(server.queries) == {("e.example", "A"), ("mail", "A")}
-
-
-def test_the_host_of_resolv_conf_is_asked_for_the_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As above, with the file: it cannot name a port, so that the packet is caught where it is sent."""
-    conf = tmp_path / "resolv.conf"
-    conf.write_text("search corp.local\nnameserver 127.0.0.1\n")
-    asked: list[bytes] = []
-    monkeypatch.setattr(socket.socket, "send", lambda _, data: asked.append(data) or len(data))
-    Resolver(resolv_conf=conf).ask("e.example", Type.A, time.monotonic() + 0.05)
-    assert [data[12:23] for data in asked] == [b"\1e\7example\0"]
-
-
-def test_a_changed_file_is_read_again_after_a_while(tmp_path: Path) -> None:
-    conf, now = tmp_path / "resolv.conf", 100.0
-    conf.write_text("nameserver 192.0.2.1\n")
-    resolver = Resolver(resolv_conf=conf, clock=lambda: now)
-    assert resolver.nameservers() == (Nameserver("192.0.2.1"),)
-    conf.write_text("nameserver 192.0.2.22\n")
-    assert resolver.nameservers() == (Nameserver("192.0.2.1"),)
-    now += 5.0
-    assert resolver.nameservers() == (Nameserver("192.0.2.22"),)
-
-
-def test_an_unchanged_file_keeps_what_is_known_of_the_servers(tmp_path: Path) -> None:
-    conf, now = tmp_path / "resolv.conf", 100.0
-    conf.write_text("nameserver 192.0.2.1\n")
-    resolver = Resolver(resolv_conf=conf, clock=lambda: now)
-    before = resolver._by_health()[0]
-    now += 60.0
-    assert resolver._by_health()[0] is before
-
-
-@pytest.mark.parametrize("text", ["", "search corp.local\n", "nameserver nonsense\n", "nameserver\n", "\0\xff\n"])
-def test_a_file_without_a_server_means_this_host(tmp_path: Path, text: str) -> None:
-    """resolv.conf(5)."""
-    conf = tmp_path / "resolv.conf"
-    conf.write_bytes(text.encode("latin-1"))
-    assert Resolver(resolv_conf=conf).nameservers() == (Nameserver("127.0.0.1"),)
-
-
-@pytest.mark.parametrize("text", [None, "", "nameserver nonsense\n"])
-def test_a_file_that_is_broken_later_changes_nothing(tmp_path: Path, text: str | None) -> None:
-    conf, now = tmp_path / "resolv.conf", 100.0
-    conf.write_text("nameserver 192.0.2.1\n")
-    resolver = Resolver(resolv_conf=conf, clock=lambda: now)
-    assert resolver.nameservers() == (Nameserver("192.0.2.1"),)
-    if text is None:
-        conf.unlink()
-    else:
-        conf.write_text(text)
-        os.utime(conf, (1, 1))
-    now += 5.0
-    assert resolver.nameservers() == (Nameserver("192.0.2.1"),)
-
-
-def test_servers_that_were_given_are_not_replaced(tmp_path: Path) -> None:
-    conf = tmp_path / "resolv.conf"
-    conf.write_text("nameserver 192.0.2.1\n")
-    assert Resolver([Nameserver("192.0.2.9", 5353)], resolv_conf=conf).nameservers() == (Nameserver("192.0.2.9", 5353),)
-
-
-# -- the time limit ---------------------------------------------------------------------------------------------------
-
-REVERSE = "1.2.0.192.in-addr.arpa"
-SILENT = {
-    "the record": {"e.example": ["TIMEOUT"]},
-    "an include": {"e.example": [{"TXT": "v=spf1 include:i.example -all"}], "i.example": ["TIMEOUT"]},
-    "an address": {"e.example": [{"TXT": "v=spf1 a:h.example -all"}], "h.example": ["TIMEOUT"]},
-    "a redirect": {"e.example": [{"TXT": "v=spf1 redirect=r.example"}], "r.example": ["TIMEOUT"]},
-}
-
-
-@pytest.mark.parametrize("zone", SILENT.values(), ids=SILENT.keys())
-def test_silence_is_a_temperror_at_the_limit(
-    server: ScriptedDNS, resolver: Resolver, zone: dict[str, list[object]]
-) -> None:
-    server.load(zone)
-    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
-    assert verdict.result is Result.TEMPERROR
-    assert verdict.problem is not None
-    assert verdict.problem.kind is ProblemKind.DNS_FAILURE
-    assert 0.45 < verdict.elapsed < 1.3
-
-
-def test_the_limit_is_for_the_sum_of_the_lookups(server: ScriptedDNS, resolver: Resolver) -> None:
-    """Each answer comes soon enough; all of them do not."""
-    terms = " ".join(f"a:h{n}.example" for n in range(9))
-    hosts = {f"h{n}.example": [{"A": "192.0.2.9"}, {"DELAY": 0.15}] for n in range(9)}
-    server.load({"e.example": [{"TXT": f"v=spf1 {terms} -all"}], **hosts})
-    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
-    assert verdict.result is Result.TEMPERROR
-    assert verdict.elapsed < 1.0
-    assert 2 <= len(server.queries) < 8
-
-
-def test_a_reverse_lookup_is_charged_and_then_no_time_is_left(server: ScriptedDNS, resolver: Resolver) -> None:
-    """Its failure is no match (section 5.5), but the time that it took is gone."""
-    server.load({"e.example": [{"TXT": "v=spf1 ptr a -all"}], REVERSE: ["TIMEOUT"]})
-    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
-    assert (verdict.result, verdict.problem and verdict.problem.kind) == (Result.TEMPERROR, ProblemKind.TIME_LIMIT)
-    assert verdict.problem is not None
-    assert (verdict.problem.domain, verdict.problem.term) == ("e.example", "a")
-    assert 0.45 < verdict.elapsed < 1.3
-
-
-def test_a_reverse_lookup_that_is_silent_ends_in_the_term_after_it(server: ScriptedDNS, resolver: Resolver) -> None:
-    server.load({"e.example": [{"TXT": "v=spf1 ptr -all"}], REVERSE: ["TIMEOUT"]})
-    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
-    assert verdict.result is Result.FAIL
-    assert 0.45 < verdict.elapsed < 1.3
-
-
-def test_an_explanation_is_charged_to_the_limit_and_changes_no_result(server: ScriptedDNS, resolver: Resolver) -> None:
-    server.load({"e.example": [{"TXT": "v=spf1 -all exp=why.example"}], "why.example": ["TIMEOUT"]})
-    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
-    assert (verdict.result, verdict.explanation) == (Result.FAIL, None)
-    assert 0.45 < verdict.elapsed < 1.3
-
-
-def test_an_explanation_has_a_limit_of_its_own(
-    server: ScriptedDNS, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The client is waiting for its refusal."""
-    monkeypatch.setattr("spfmilter.evaluation.evaluator._EXPLANATION_TIME", 0.3)
-    server.load({"e.example": [{"TXT": "v=spf1 -all exp=%{p}.why.example"}], REVERSE: ["TIMEOUT"]})
-    verdict = Evaluator(resolver).evaluate(check())
-    assert (verdict.result, verdict.explanation) == (Result.FAIL, None)
-    assert 0.25 < verdict.elapsed < 1.3
-
-
-def test_several_checks_share_a_deadline(server: ScriptedDNS, resolver: Resolver) -> None:
-    server.load({"e.example": ["TIMEOUT"], "f.example": [{"TXT": "v=spf1 -all"}]})
-    evaluator = Evaluator(resolver)
-    deadline = time.monotonic() + 0.5
-    first, second = (evaluator.evaluate(check(name), deadline=deadline) for name in ("e.example", "f.example"))
-    assert (first.result, second.result) == (Result.TEMPERROR, Result.TEMPERROR)
-    assert second.problem is not None
-    assert second.problem.kind is ProblemKind.TIME_LIMIT
-    assert ("f.example", "TXT") not in server.queries
 
 
 def test_threads_may_share_a_resolver(server: ScriptedDNS, resolver: Resolver) -> None:

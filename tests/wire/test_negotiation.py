@@ -26,7 +26,7 @@ def test_only_what_is_needed_is_asked_for(usual: Running) -> None:
     assert [s.name for s in (HELO, HEADER, MAIL) if options.answers(s)] == ["mail"]
     assert options.symlists == {
         "connect": ("j", "{client_addr}"),
-        "mail": ("i", "{auth_authen}"),
+        "mail": ("i", "{auth_authen}", "{mail_addr}"),
         "eom": ("i",),
     }
 
