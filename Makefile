@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint run clean setup-build setup-mta
+.PHONY: help demo test lint run clean setup-build setup-mta setup-systemd
 
 help: ## list these targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ help: ## list these targets
 demo: $(STAMP) setup-mta ## a refused sender, seen from both ends; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
 
-test: lint setup-mta ## lint, then all tests, with real Postfix and NSD (ARGS=... for pytest)
+test: lint setup-mta setup-systemd ## lint, then all tests, with real Postfix and NSD (ARGS=... for pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(STAMP) ## ruff and mypy
@@ -47,3 +47,6 @@ setup-build:
 
 setup-mta:
 	@sh tools/setup.sh mta
+
+setup-systemd:
+	@sh tools/setup.sh systemd

@@ -43,6 +43,7 @@ class SpfmilterDaemon:
         self.folder = Path(tempfile.mkdtemp(prefix="lab-daemon-"))
         self.ini_path = self.folder / "spfmilter.ini"
         self.ini_path.write_text(ini, encoding="utf-8")
+        self.log_path = self.folder / "stderr"
         self._notes = _NotifySocket(self.folder / "notify")
         self._process: subprocess.Popen[bytes] | None = None
         self._log = ""
@@ -57,7 +58,7 @@ class SpfmilterDaemon:
     def start(self) -> Self:
         """Start it and wait for READY=1; where it ends before, the error holds what it said."""
         ready = sum(bool(re.search(_READY, text)) for text in self.notifications())  # of a start before a kill()
-        with (self.folder / "stderr").open("ab") as log:
+        with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [part.replace("{ini}", str(self.ini_path)) for part in self._command],
                 stdin=subprocess.DEVNULL,
@@ -106,7 +107,7 @@ class SpfmilterDaemon:
     def log(self) -> str:
         """What it wrote to its standard error (and output) so far; kept after stop()."""
         with suppress(FileNotFoundError):
-            self._log = (self.folder / "stderr").read_text(encoding="utf-8", errors="replace")
+            self._log = self.log_path.read_text(encoding="utf-8", errors="replace")
         return self._log
 
     def wait_for_log(self, pattern: str, timeout: float = 10.0) -> re.Match[str]:

@@ -74,6 +74,15 @@ class Nsd:
         """Where it answers, as the INI file's `nameservers` takes it."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The process that reads changed zone files again when it gets a SIGHUP."""
+        return self._running().pid
+
+    def zone_file(self, zone: str) -> Path:
+        """Where the zone's records are, with $ORIGIN, SOA and NS above them."""
+        return self._home() / f"{zone.rstrip('.').replace('/', '_')}.zone"
+
     def start(self) -> Self:
         """Start it and wait until it answers for every zone over UDP."""
         if _NSD is None:
@@ -83,7 +92,7 @@ class Nsd:
         config = _CONFIG.format(port=self.port, folder=folder)
         for zone, text in self._zones.items():
             self._write(zone, text)
-            config += f'zone:\n    name: "{zone}"\n    zonefile: "{self._file(zone)}"\n'
+            config += f'zone:\n    name: "{zone}"\n    zonefile: "{self.zone_file(zone)}"\n'
         (folder / "nsd.conf").write_text(config)
         with (folder / "log").open("wb") as log:
             # -d keeps it in the foreground: a child of ours, which ends with stop() and no other process of that name.
@@ -152,20 +161,17 @@ class Nsd:
             raise RuntimeError("this NSD is not started")
         return self._process
 
-    def _file(self, zone: str) -> Path:
-        return self._home() / f"{list(self._zones).index(zone)}.zone"
-
     def _write(self, zone: str, text: str) -> None:
         self._serials[zone] = self._serials.get(zone, 0) + 1
         apex = _APEX.format(origin=zone.rstrip(".") + ".", serial=self._serials[zone])
         # Renamed into place, so that a reload at this instant reads the old zone or the new, never half of one.
-        fresh = self._file(zone).with_suffix(".new")
+        fresh = self.zone_file(zone).with_suffix(".new")
         fresh.write_text(apex + text.rstrip("\n") + "\n")
-        fresh.replace(self._file(zone))
+        fresh.replace(self.zone_file(zone))
 
     def _wait_for(self, zone: str, logged: int = 0) -> None:
         process, serial = self._running(), self._serials[zone]
-        refusal = f"file {self._file(zone)} read with "  # "... errors"; a zone in order is "read with success"
+        refusal = f"file {self.zone_file(zone)} read with "  # "... errors"; a zone in order is "read with success"
 
         def serves() -> bool:
             if process.poll() is not None:

@@ -101,6 +101,21 @@ class Postfix:
         return self._settings.folder
 
     @property
+    def config_directory(self) -> Path:
+        """Where its main.cf is: what follows `-c` in its commands."""
+        return self._settings.config
+
+    @property
+    def maillog(self) -> Path:
+        """Its log file; log() reads it."""
+        return self._settings.maillog
+
+    @property
+    def inbox(self) -> Path:
+        """The folder of delivered messages, a file each."""
+        return self._settings.mail / "inbox" / "new"
+
+    @property
     def queue_directory(self) -> Path:
         """Relative socket paths in `smtpd_milters` start here, and all paths when chrooted."""
         return self._settings.queue
@@ -143,10 +158,9 @@ class Postfix:
 
     def delivered(self, timeout: float = 10.0, count: int = 1) -> list[Delivered]:
         """The messages that arrived since the last call, oldest first; waits until there are `count`."""
-        inbox = self._settings.mail / "inbox" / "new"
 
         def fresh() -> list[Path]:
-            names = [path for path in inbox.glob("*") if path.name not in self._read]
+            names = [path for path in self.inbox.glob("*") if path.name not in self._read]
             return names if len(names) >= count else []
 
         paths = until(fresh, timeout, lambda: f"{count} message(s) delivered; the log:\n{self.log()}")

@@ -1,11 +1,12 @@
 """A plain SMTP client that says just what it is told to and keeps the whole conversation as text.
 
-It knows how commands, answers and message content stand on the wire (RFC 5321, 2920, 3030) and Postfix's XCLIENT. It
-does not know which order of commands is right: a test may want the wrong one.
+It knows how commands, answers and message content stand on the wire (RFC 5321, 2920, 3030, 3207) and Postfix's XCLIENT.
+It does not know which order of commands is right: a test may want the wrong one.
 """
 
 import re
 import socket
+import ssl
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -61,6 +62,18 @@ class SmtpDialogue:
             " ".join(["XCLIENT", *(f"{name.upper()}={_xclient(name, attributes[name])}" for name in attributes)])
         )
 
+    def starttls(self) -> Answer:
+        """STARTTLS and the handshake, whatever certificate the server shows; EHLO has to be said again."""
+        answer = self.raw("STARTTLS")
+        if answer.code == 220:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            self._file.close()
+            self._socket = context.wrap_socket(self._socket)
+            self._file = self._socket.makefile("rb")
+        return answer
+
     def mail(self, sender: str, *parameters: str) -> Answer:
         """MAIL FROM; the angle brackets are added, "" is the null sender."""
         return self.raw(" ".join([f"MAIL FROM:<{sender}>", *parameters]))
@@ -72,8 +85,10 @@ class SmtpDialogue:
     def data(self, content: bytes | str) -> Answer:
         """DATA and the content, dots stuffed; what answers the content, or the refusal of DATA itself."""
         go_ahead = self.raw("DATA")
-        if go_ahead.code != 354:
-            return go_ahead
+        return self.content(content) if go_ahead.code == 354 else go_ahead
+
+    def content(self, content: bytes | str) -> Answer:
+        """What answers the content, DATA having been answered already; dots stuffed."""
         wire = on_the_wire(content)
         self._send(re.sub(rb"(?m)^\.", b"..", wire) + b".\r\n", f"the content of {len(wire)} bytes")
         return self._answer()

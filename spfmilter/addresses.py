@@ -6,6 +6,7 @@ hold. Nothing here raises for bad input: what cannot be read is "unknown" or "no
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import idna
@@ -17,6 +18,7 @@ _PRIVATE4 = tuple(
     IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
 )
 _PRIVATE6 = tuple(IPv6Network(n) for n in ("fc00::/7", "fe80::/10"))
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")  # what UTS 46 takes for a dot
 
 
 def parse_address(text: str) -> IPAddress | None:
@@ -64,14 +66,7 @@ def dns_domain(text: str) -> str:
 
     U-labels become A-labels by IDNA 2008 with the usual mapping (UTS 46). Address literals are no domains.
     """
-    name = text.removesuffix(".")
-    if not name.isascii():
-        if not name.isprintable():
-            return ""
-        try:
-            name = idna.encode(name, uts46=True).decode()
-        except (idna.IDNAError, UnicodeError):
-            return ""
+    name = (text if text.isascii() else _a_labels(text)).removesuffix(".")
     labels = name.split(".")
     if len(labels) < 2 or len(name) > 253 or any(not 0 < len(label) < 64 for label in labels):
         return ""
@@ -79,6 +74,18 @@ def dns_domain(text: str) -> str:
     if any(not "!" <= c <= "~" or c in '[]:"\\@' for c in name) or _is_ip4(labels):
         return ""
     return name
+
+
+def _a_labels(name: str) -> str:
+    """The name with A-labels for its U-labels, empty where that cannot be; ASCII labels stay as they are."""
+    if len(name) > 254:  # no A-label is shorter than its U-label
+        return ""
+    try:
+        return ".".join(
+            label if label.isascii() else idna.encode(label, uts46=True).decode() for label in _DOTS.split(name)
+        )
+    except ValueError:  # idna's errors are UnicodeErrors, which are ValueErrors
+        return ""
 
 
 def _is_ip4(labels: list[str]) -> bool:

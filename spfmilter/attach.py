@@ -6,16 +6,24 @@ Knows Postfix's and Sendmail's notations, and Postfix's chroot. ``postfix_settin
 
 from __future__ import annotations
 
+import math
+import os
+import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spfmilter.settings import Settings
 from spfmilter.settings.types import SocketAddress
 
-_POSTFIX_PATIENCE = 30  # seconds: milter_command_timeout's default
 _MARGIN = 10  # seconds that an MTA waits beyond our own time limit
+_PATH = os.pathsep.join(
+    (os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin")
+)  # not every user has these
+_TIME = re.compile(r"([0-9]+)([smhdw]?)")  # of postconf(5); seconds without a unit
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class AttachError(Exception):
@@ -42,16 +50,27 @@ def read_postfix(config_directory: str | None = None) -> Postfix | None:
     Raises:
         AttachError: postconf is there, but fails.
     """
-    if shutil.which("postconf") is None:
+    if shutil.which("postconf", path=_PATH) is None:
         return None
-    services = [line.split() for line in _postconf(config_directory, "-M").splitlines()]
-    smtpd = [fields for fields in services if len(fields) > 7 and fields[1] == "inet" and fields[7] == "smtpd"]
     return Postfix(
         smtpd_milters=_postconf(config_directory, "-h", "smtpd_milters"),
         queue_directory=_postconf(config_directory, "-hx", "queue_directory"),
-        chroot=any(fields[4] == "y" for fields in smtpd),
-        command_timeout=_postconf(config_directory, "-h", "milter_command_timeout"),
+        chroot=chrooted(
+            _postconf(config_directory, "-M"), _postconf(config_directory, "-hx", "compatibility_level") or "0"
+        ),
+        command_timeout=_postconf(config_directory, "-hx", "milter_command_timeout"),
     )
+
+
+def chrooted(master: str, compatibility_level: str) -> bool:
+    """Whether a smtpd is chrooted, by what ``postconf -M`` prints; ``-`` in master(5) meant yes before Postfix 3.0."""
+    yes = {"y", "-"} if compatibility_level.partition(".")[0] == "0" else {"y"}
+    services = [line.split() for line in master.splitlines()]
+    # Behind postscreen(8) smtpd is of the type "pass".
+    smtpd = [
+        fields for fields in services if len(fields) > 7 and fields[1] in {"inet", "pass"} and fields[7] == "smtpd"
+    ]
+    return any(fields[4] in yes for fields in smtpd)
 
 
 def _postconf(config_directory: str | None, *arguments: str) -> str:
@@ -62,7 +81,8 @@ def _postconf(config_directory: str | None, *arguments: str) -> str:
 
 def _run(*command: str) -> str:
     try:
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - no shell, own arguments
+        program = shutil.which(command[0], path=_PATH) or command[0]
+        done = subprocess.run([program, *command[1:]], check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - no shell, own arguments
     except subprocess.CalledProcessError as error:
         raise AttachError(f"{' '.join(command)} failed: {error.stderr.strip()}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -89,8 +109,8 @@ def postfix_socket(socket: SocketAddress, postfix: Postfix) -> str:
                 return f"unix:{path}"
             inside = queue / "spfmilter" / path.name
             raise AttachError(
-                f"Postfix's smtpd is chrooted to {queue} and cannot reach {path}: set [milter] socket = unix:{inside} "
-                "or an inet socket"
+                f"Postfix's smtpd is chrooted to {queue} and cannot reach {path}: set [milter] socket = unix:{inside}, "
+                "or an inet socket, such as inet:8890@127.0.0.1"
             )
         case _:
             raise AttachError("with socket = systemd the address stands in spfmilter.socket: set it in smtpd_milters")
@@ -103,12 +123,55 @@ def _reachable(host: str) -> str:
 def postfix_settings(settings: Settings, postfix: Postfix) -> dict[str, str]:
     """The main.cf parameters to set. The filter goes first, so that filters behind it (OpenDMARC) see its fields."""
     ours = postfix_socket(settings.milter.socket, postfix)
-    others = [m for m in postfix.smtpd_milters.replace(",", " ").split() if m != ours]
-    wanted = {"smtpd_milters": ", ".join([ours, *others])}
-    needed = int(settings.dns.timeout.seconds) + _MARGIN
-    if needed > _POSTFIX_PATIENCE:
+    present = list(milters(postfix.smtpd_milters))
+    # One that is there already keeps the way it is written, with its own timeouts if it has some in braces.
+    mine = [milter for milter in present if _is(milter, ours, postfix)]
+    others = [milter for milter in present if milter not in mine]
+    wanted = {"smtpd_milters": ", ".join([*(mine[:1] or [ours]), *others])}
+    needed = _patience(settings)
+    if needed > _seconds(postfix.command_timeout):
         wanted["milter_command_timeout"] = f"{needed}s"
     return wanted
+
+
+def milters(value: str) -> Iterator[str]:
+    """The members of smtpd_milters: separated by commas or blanks, which may also stand inside braces."""
+    member, depth = "", 0
+    for c in value:
+        depth += (c == "{") - (c == "}")
+        if depth <= 0 and (c == "," or c.isspace()):
+            if member:
+                yield member
+            member = ""
+        else:
+            member += c
+    if member:
+        yield member
+
+
+def _is(milter: str, ours: str, postfix: Postfix) -> bool:
+    """Whether a member of smtpd_milters is our socket, however it is written."""
+    words = milter.strip("{}").replace(",", " ").split()
+    address = words[0] if words else ""
+    for said, meant in (
+        (f"unix:{postfix.queue_directory}/", "unix:"),
+        ("local:", "unix:"),
+        ("inet:localhost:", "inet:127.0.0.1:"),
+    ):
+        if address.startswith(said):
+            address = meant + address.removeprefix(said)
+    return address == ours
+
+
+def _patience(settings: Settings) -> int:
+    """Seconds that an MTA has to wait for a verdict."""
+    return math.ceil(settings.dns.timeout.seconds) + _MARGIN
+
+
+def _seconds(time: str) -> int:
+    """A time of postconf(5); what cannot be read counts as too short."""
+    found = _TIME.fullmatch(time.strip())
+    return int(found[1]) * _UNITS[found[2]] if found is not None else 0
 
 
 def postfix_commands(wanted: dict[str, str], config_directory: str | None = None) -> list[list[str]]:
@@ -118,19 +181,28 @@ def postfix_commands(wanted: dict[str, str], config_directory: str | None = None
     return [*commands, ["postfix", *place, "reload"]]
 
 
-def apply(commands: list[list[str]]) -> None:
-    """Run the commands.
+def apply(commands: list[list[str]]) -> list[list[str]]:
+    """Run the commands, and return those that were run: a Postfix that does not run needs no reload.
 
     Raises:
         AttachError: there are none, or one of them failed; those after it were not run.
     """
     if not commands:
         raise AttachError("there is no Postfix here to apply it to (postconf is not in the PATH)")
-    for command in commands:
+    *changes, reload = commands
+    for command in changes:
         _run(*command)
+    try:
+        _run(*reload[:-1], "status")
+    except AttachError:
+        return changes
+    _run(*reload)
+    return commands
 
 
 def sendmail_line(settings: Settings) -> str:
     """The line for sendmail.mc. F=T: temporary failure while the daemon is away, so that nothing passes unchecked."""
-    patience = int(settings.dns.timeout.seconds) + _MARGIN
-    return f"INPUT_MAIL_FILTER(`spfmilter', `S={settings.milter.socket}, F=T, T=C:30s;S:30s;R:{patience}s;E:1m')dnl"
+    socket = settings.milter.socket
+    if socket.host:
+        socket = replace(socket, host=_reachable(socket.host))
+    return f"INPUT_MAIL_FILTER(`spfmilter', `S={socket}, F=T, T=C:30s;S:30s;R:{_patience(settings)}s;E:1m')dnl"

@@ -5,16 +5,18 @@ Knows the options and how errors are said; the work is done elsewhere.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from spfmilter import __version__, headers, policy, reply
 from spfmilter import attach as attaching
@@ -22,10 +24,10 @@ from spfmilter.addresses import parse_address, parse_reverse_path
 from spfmilter.explain import Explained, as_json, as_text
 from spfmilter.model import Client, Disposition, Edits, Facts
 from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show
-from spfmilter.text import unicode_line
 
 # sysexits.h has no EX_* beyond these that we need.
 EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = os.EX_USAGE, os.EX_UNAVAILABLE, os.EX_CANTCREAT, os.EX_CONFIG
+_UNLIMITED = 100_000  # columns
 
 _config = click.option(
     "-c",
@@ -48,9 +50,6 @@ def main() -> NoReturn:
         sys.exit(EX_USAGE)
     except click.Abort:
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing stdout does not fail again
-        sys.exit(141)
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -89,7 +88,7 @@ def config() -> None:
     """Look at the INI file."""
 
 
-@config.command("check")
+@config.command("check", short_help="Validate the INI file.")
 @_config
 def config_check(path: Path) -> None:
     """Validate the INI file: every problem with its line; exit status 78 if there is one."""
@@ -97,7 +96,7 @@ def config_check(path: Path) -> None:
     click.echo(f"{path}: no problems")
 
 
-@config.command("show")
+@config.command("show", short_help="Print the effective settings, defaults included.")
 @_config
 @_json
 def config_show(path: Path, *, json_output: bool) -> None:
@@ -116,15 +115,18 @@ def _settings_json(settings: Settings) -> dict[str, dict[str, str]]:
     return sections
 
 
-@cli.command()
+@cli.command(short_help="Evaluate a message by hand: result, rule, reply and header fields.")
 @_config
 @_json
 @click.option("--ip", required=True, help="The client's address.")
 @click.option("--helo", default="", help="The name that it gives in HELO or EHLO.")
 @click.option("--mail-from", "mail_from", required=True, help="The sender's address; empty or <> for a bounce.")
-@click.option("--rcpt", default="", help="The recipient, for rules that depend on it.")
+@click.option("--rcpt", default="", help="The recipient; no rule depends on it yet.")
 @click.option("--auth", default="", help="The login, for a client that has authenticated.")
-def check(path: Path, ip: str, helo: str, mail_from: str, *, rcpt: str, auth: str, json_output: bool) -> None:  # noqa: PLR0913 - one argument an option
+@click.option("--hostname", default="", help="The receiving server's own name.  [default: this host's]")
+def check(  # noqa: PLR0913 - one argument an option
+    path: Path, ip: str, helo: str, mail_from: str, *, rcpt: str, auth: str, hostname: str, json_output: bool
+) -> None:
     """Evaluate now: the tree of terms, the result, the rule that decides, the reply and the header fields."""
     settings = _settings(path)
     address = parse_address(ip)
@@ -136,24 +138,37 @@ def check(path: Path, ip: str, helo: str, mail_from: str, *, rcpt: str, auth: st
         reverse_path=parse_reverse_path(mail_from),
         authenticated=auth,
         smtputf8=not mail_from.isascii(),
-        hostname=socket.getfqdn(),
+        hostname=hostname or socket.gethostname(),
     )
     explained = _explain(facts, settings)
     if json_output:
         click.echo(json.dumps({**as_json(explained), "rcpt": rcpt or None}, indent=2))
     else:
-        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(as_text(explained))
+        _print(as_text(explained))
+
+
+def _print(shown: RenderableType) -> None:
+    """Print for a person; into a file or a pipe without a line break that is not in the text."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no check mark shows a question mark
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _UNLIMITED
+    console.print(shown)
 
 
 def _explain(facts: Facts, settings: Settings) -> Explained:
-    from spfmilter.evaluation.evaluator import Evaluator, Limits  # noqa: PLC0415 - dnspython takes its time to load
-    from spfmilter.evaluation.lookups import Resolver  # noqa: PLC0415
+    from spfmilter.evaluation.engine import Engine  # noqa: PLC0415 - dnspython takes its time to load
 
-    dns = settings.dns
-    limits = Limits(time=dns.timeout.seconds, lookups=dns.lookup_limit, void_lookups=dns.void_lookup_limit)
-    evaluator = Evaluator(Resolver(dns.nameservers), limits, receiver=headers.authserv_id(facts, settings))
+    # One lookup after the other, so that the tree shows what each of them takes.
+    dns = settings.dns.model_copy(update={"prefetch": False})
+    inquiry = Engine(dns, receiver=headers.authserv_id(facts, settings)).inquiry()
     planned = policy.plan(facts, settings)
-    verdicts, action = policy.judge(planned, lambda c: evaluator.evaluate(c, trace=True), settings)
+    deadline = time.monotonic() + dns.timeout.seconds  # all checks of a message share it
+    verdicts, action = policy.judge(
+        planned, lambda check: inquiry.evaluate(check, deadline=deadline, trace=True), settings
+    )
+    inquiry.done()
     for verdict in verdicts:
         if verdict.fault is not None:
             click.echo(verdict.fault, err=True)
@@ -182,7 +197,7 @@ def attach(path: Path, postfix_config: str | None, *, do_it: bool, json_output: 
         wanted = attaching.postfix_settings(settings, postfix) if postfix else {}
         commands = attaching.postfix_commands(wanted, postfix_config) if postfix else []
         if do_it:
-            attaching.apply(commands)
+            commands = attaching.apply(commands)
     except attaching.AttachError as error:
         click.echo(str(error), err=True)
         sys.exit(EX_UNAVAILABLE)
@@ -193,8 +208,19 @@ def attach(path: Path, postfix_config: str | None, *, do_it: bool, json_output: 
         return
     for command in commands:
         click.echo(("done: " if do_it else "") + shlex.join(command))
-    if not do_it:
-        if not commands:
-            ours = attaching.postfix_socket(settings.milter.socket, attaching.NO_POSTFIX)
-            click.echo(f"# Postfix is not installed here; in its main.cf: smtpd_milters = {unicode_line(ours)}")
-        click.echo(f"# Sendmail, in sendmail.mc:\n{sendmail}")
+    if do_it:
+        if commands[-1][-1] != "reload":
+            click.echo("Postfix is not running; it will read this when it starts.")
+        return
+    if not commands:
+        click.echo(f"# Postfix is not installed here. {_postfix_elsewhere(settings)}")
+    click.echo(f"# Sendmail, in sendmail.mc:\n{sendmail}")
+
+
+def _postfix_elsewhere(settings: Settings) -> str:
+    """What can be said for a Postfix that cannot be asked."""
+    try:
+        wanted = attaching.postfix_settings(settings, attaching.NO_POSTFIX)
+    except attaching.AttachError:
+        return "One on this host, as Debian sets it up (chrooted), could not reach this socket."
+    return "In its main.cf: " + ", ".join(f"{name} = {value}" for name, value in wanted.items())

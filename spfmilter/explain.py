@@ -5,12 +5,10 @@ Knows how to show; evaluates and decides nothing. Strangers' text is shown as pl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
@@ -27,6 +25,9 @@ _STYLES = {
     Result.NEUTRAL: "bold",
     Result.NONE: "bold",
 }
+_PLAIN = "not bold default"
+_QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
+_LABEL = 14  # columns
 _SHOWN_ANSWERS = 6
 _SHOWN_TEXT = 1000  # characters of a record
 
@@ -118,35 +119,56 @@ def _ms(seconds: float) -> float:
 
 
 def as_text(explained: Explained) -> RenderableType:
-    """The message for a person at a terminal."""
-    parts: list[RenderableType] = [verdict_tree(verdict) for verdict in explained.verdicts]
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _rows(explained):
-        table.add_row(name, value)
-    return Group(*_spaced(parts), table)
+    """The message for a person at a terminal: a tree for each identity, then what follows from them."""
+    parts: list[RenderableType] = []
+    for verdict in explained.verdicts:
+        parts += [verdict_tree(verdict), Text()]
+    return Group(*parts, *_rows(explained))
 
 
-def _spaced(parts: Sequence[RenderableType]) -> Iterable[RenderableType]:
-    return (Padding(part, (0, 0, 1, 0)) for part in parts)
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Lines that keep their breaks; one too long for the terminal goes on below itself, a little further in."""
+
+    lines: tuple[Text, ...]
+    first: str  # before the first line
+    others: str  # before the others
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        for place, line in enumerate(self.lines):
+            before = self.first if place == 0 else self.others
+            room = max(options.max_width - len(before) - 2, 20)
+            for piece, text in enumerate(line.wrap(console, room, overflow="fold")):
+                text.rstrip()
+                yield Text.assemble((before, "bold") if piece == 0 else self.others + "  ", text)
 
 
-def _rows(explained: Explained) -> Iterable[tuple[str, Text]]:
+def _rows(explained: Explained) -> Iterator[_Lines]:
     action = explained.action
     if explained.plan.skip is not None:
-        yield "not checked", Text(explained.plan.skip)
+        yield _row("not checked", Text(explained.plan.skip))
     for verdict in explained.verdicts:
-        yield f"{_identity(verdict)} result", _result(verdict)
-    yield "rule", Text(str(action.rule))
+        yield _row(_identity(verdict), _result(verdict))
+    yield _row("rule", Text(f"{action.rule}" + ("" if action.rule.line is not None else " (the default)")))
     done = f"{action.disposition}" + (f" (monitor mode; would be: {action.withheld})" if action.withheld else "")
-    yield "action", Text(done, style="bold")
-    if explained.reply is not None:
-        yield "reply", Text(str(explained.reply))
-    for field in explained.edits.insert:
-        yield "header field", Text(f"{field.name}: {field.value}")
+    yield _row("action", Text(done, style="bold"))
     if explained.edits.quarantine is not None:
-        yield "held because", Text(explained.edits.quarantine)
+        yield _row("held because", Text(explained.edits.quarantine))
+    if explained.reply is not None:
+        yield from _block("reply", str(explained.reply).split("\n"))
+    if explained.edits.insert:
+        fields = [f"{field.name}: {field.value}" for field in explained.edits.insert]
+        yield from _block("header fields", "\n".join(fields).split("\n"))
+
+
+def _row(label: str, value: Text) -> _Lines:
+    return _Lines((value,), f"{label:<{_LABEL}}", " " * _LABEL)
+
+
+def _block(label: str, lines: Iterable[str]) -> Iterator[_Lines]:
+    """Lines as they go over the wire, below their label: beside it they would not fit into 80 columns."""
+    yield _Lines((Text(),), label, "")
+    yield _Lines(tuple(Text(line) for line in lines), "  ", "  ")
 
 
 def _identity(verdict: Verdict) -> str:
@@ -156,9 +178,10 @@ def _identity(verdict: Verdict) -> str:
 def _result(verdict: Verdict) -> Text:
     text = Text(verdict.result, style=_STYLES[verdict.result])
     if verdict.term is not None:
-        text.append(f'  matched "{unicode_line(verdict.term)}" of {verdict.term_domain}', style="not bold default")
+        where = unicode_line(verdict.term_domain or verdict.check.domain)
+        text.append(f'  matched "{unicode_line(verdict.term)}" of {where}', style=_PLAIN)
     if verdict.problem is not None:
-        text.append(f"  {problem_text(verdict.problem)}", style="not bold default")
+        text.append(f"  {problem_text(verdict.problem)}", style=_PLAIN)
     return text
 
 
@@ -166,12 +189,11 @@ def verdict_tree(verdict: Verdict) -> Tree:
     """The tree of an evaluation: records, their terms, the lookups of each, with the one that decided marked."""
     check = verdict.check
     title = Text(f"{_identity(verdict)} {unicode_line(check.said) or '(empty)'}", style="bold")
-    title.append(f" from {check.address}: ", style="not bold")
+    sender = ", for the empty MAIL FROM" if check.null_sender else ""
+    title.append(f"{sender} from {check.address}: ", style="not bold")
     title.append(verdict.result, style=_STYLES[verdict.result])
-    title.append(
-        f"  ({verdict.lookups} lookup terms, {verdict.void_lookups} void, {_ms(verdict.elapsed)} ms)",
-        style="dim not bold",
-    )
+    terms = f"{verdict.lookups} lookup term{'s' if verdict.lookups != 1 else ''}"
+    title.append(f"  ({terms}, {verdict.void_lookups} void, {_ms(verdict.elapsed)} ms)", style="dim not bold")
     tree = Tree(title)
     if verdict.trace is not None:
         _add_record(tree, verdict.trace)
@@ -184,16 +206,31 @@ def verdict_tree(verdict: Verdict) -> Tree:
 
 def _add_record(tree: Tree, record: RecordStep) -> None:
     text = unicode_line(record.text, _SHOWN_TEXT) if record.text is not None else "no SPF record"
-    branch = tree.add(Text.assemble((record.domain, "bold"), "  ", (text, "cyan" if record.text else "dim")))
-    for lookup in record.lookups:
+    domain = unicode_line(record.domain)
+    branch = tree.add(Text.assemble((domain, "bold"), "  ", (text, "cyan" if record.text else "dim")))
+    own = [lookup for lookup in record.lookups if lookup.name == record.domain]
+    for lookup in own:
         branch.add(_lookup(lookup))
     for term in record.terms:
         _add_term(branch, term)
+    for lookup in record.lookups:
+        if lookup not in own:  # the explanation's, made when the terms had decided
+            branch.add(_lookup(lookup))
 
 
 def _add_term(tree: Tree, term: TermStep) -> None:
-    mark, style = {True: ("✔", "bold green"), False: ("·", "dim"), None: ("→", "")}[term.matched]
-    branch = tree.add(Text.assemble((f"{mark} ", style), (unicode_line(term.text), style)))
+    """A term: passed over, matched (with the result that it gives to its record), or where the evaluation broke off."""
+    shown = unicode_line(term.text)
+    if term.matched:
+        result = _QUALIFIERS.get(term.text[:1], Result.PASS)
+        label = Text.assemble(f"✔ {shown}  ", (result, _STYLES[result]))
+    elif term.matched is not None:
+        label = Text(f"· {shown}", style="dim")
+    elif term.record is not None:
+        label = Text(f"→ {shown}")
+    else:
+        label = Text(f"✘ {shown}", style="magenta")
+    branch = tree.add(label)
     for lookup in term.lookups:
         branch.add(_lookup(lookup))
     if term.record is not None:
@@ -207,6 +244,6 @@ def _lookup(lookup: LookupStep) -> Text:
         more = len(lookup.answers) - _SHOWN_ANSWERS
         text.append(shown + (f" and {more} more" if more > 0 else ""))
     else:
-        text.append(lookup.outcome)
+        text.append(unicode_line(lookup.outcome))
     text.append(f"  {_ms(lookup.elapsed)} ms", style="dim")
     return text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from spfmilter.model import Action, Disposition, Edits, Facts, HeaderField, Identity, Removal, Result, Verdict
+from spfmilter.model import Action, Check, Disposition, Edits, Facts, HeaderField, Identity, Removal, Result, Verdict
 from spfmilter.reply import notice as notice_lines
 from spfmilter.reply import problem_text
 from spfmilter.settings import Settings
@@ -21,6 +21,7 @@ RECEIVED_SPF = "Received-SPF"
 _LINE = 78  # characters (RFC 5322 section 2.1.1)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]+")  # RFC 2045; a value that needs no quotes (RFC 8601 section 2.2)
 _ID_PART = re.compile(r'[^\s;()"]+')
+_NO_PARENTHESES = str.maketrans("()", "  ")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?', re.DOTALL)
 
 # The comments of RFC 7208 section 9.1's examples.
@@ -46,7 +47,8 @@ def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings)
         return ()
     own = authserv_id(facts, settings)
     # A HELO that names no domain is nobody's result; it is only shown where there is nothing else to show.
-    verdicts = [verdict for verdict in verdicts if verdict.check.domain or len(verdicts) == 1]
+    alone = len(verdicts) == 1
+    verdicts = [v for v in verdicts if alone or v.check.domain or v.check.identity is Identity.MAILFROM]
     fields = []
     if FieldKind.AUTHENTICATION_RESULTS in settings.headers.write:
         fields.append(_authentication_results(verdicts, own))
@@ -60,7 +62,9 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
     if not action.notice or action.verdict is None:
         return None
     said = f"in monitor mode; would be: {action.withheld};" if action.withheld is not None else f"{action.disposition};"
-    words = [said, *" ".join(notice_lines(action.verdict, facts, settings)).split(" ")]
+    lines = notice_lines(action.verdict, facts, settings)
+    sentences = (line if line.endswith((".", "!", "?")) else f"{line}." for line in lines)
+    words = [said, *" ".join(sentences).split(" ")]
     return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, words))
 
 
@@ -119,11 +123,16 @@ def _authentication_results(verdicts: Sequence[Verdict], own: str) -> HeaderFiel
     """
     words = [f"{_value(own)};"]
     for place, verdict in enumerate(verdicts, start=1):
-        value = _value(verdict.check.domain or ascii_line(verdict.check.said))
+        value = _value(verdict.check.domain or ascii_line(_said_domain(verdict.check)))
         words.append(f"spf={verdict.result}")
         words += f"({comment(_comment(verdict))})".split(" ")
         words.append(f"smtp.{verdict.check.identity}={value}" + (";" if place < len(verdicts) else ""))
     return HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, words))
+
+
+def _said_domain(check: Check) -> str:
+    """What the client said in the place of a domain, without the local part before it."""
+    return check.said.rpartition("@")[2] if check.identity is Identity.MAILFROM else check.said
 
 
 def _value(text: str) -> str:
@@ -146,7 +155,9 @@ def _fold(name: str, words: Iterable[str]) -> str:
 
 
 def watched(settings: Settings) -> frozenset[str]:
-    """The names, in lower case, of the fields that ``is_forged`` has an opinion about."""
+    """The names, in lower case, of the fields that ``is_forged`` has an opinion about; none where all are to stay."""
+    if not settings.headers.remove_forged:
+        return frozenset()
     return frozenset({AUTHENTICATION_RESULTS.lower(), RECEIVED_SPF.lower(), settings.headers.tag_header.lower()})
 
 
@@ -166,7 +177,7 @@ def claims(value: str, own_id: str) -> bool:
 
     Read generously: a reader downstream may overlook an error of grammar, and would then take the field for ours.
     """
-    rest = _without_comments(value).lstrip()
+    rest = re.sub(r"\s*\.\s*", ".", _without_comments(value)).lstrip()  # blanks around dots: RFC 5322 obs-domain
     quoted = _QUOTED.match(rest)
     if quoted is not None:
         claimed = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL).strip()
@@ -179,7 +190,7 @@ def claims(value: str, own_id: str) -> bool:
 def _without_comments(value: str) -> str:
     """The value up to the first semicolon, comments (RFC 5322 section 3.2.2) left out.
 
-    A comment that is never closed is read as if its parenthesis were not there.
+    A comment that is never closed is read as if its parentheses were not there.
     """
     kept, depth, escaped = [], 0, False
     for c in value:
@@ -189,11 +200,11 @@ def _without_comments(value: str) -> str:
             escaped = True
         elif c == "(":
             depth += 1
-        elif c == ")" and depth:
-            depth -= 1
+        elif c == ")":
+            depth = max(depth - 1, 0)
             continue
         elif c == ";" and not depth:
             break
         if not depth:
             kept.append(c)
-    return "".join(kept) if not depth else value.replace("(", " ")
+    return "".join(kept) if not depth else value.translate(_NO_PARENTHESES)

@@ -73,8 +73,8 @@ class ProblemKind(StrEnum):
     LOOKUP_LIMIT = "lookup-limit"
     VOID_LOOKUP_LIMIT = "void-lookup-limit"
     HOST_LIMIT = "host-limit"  # more than ten MX hosts
-    CNAME_CHAIN = "cname-chain"
     DNS_FAILURE = "dns-failure"
+    OWN_RESOLVER = "own-resolver"  # none of our nameservers answers anything
     TIME_LIMIT = "time-limit"
     INTERNAL = "internal"  # our own fault
 
@@ -215,6 +215,7 @@ class Verdict:
     void_lookups: int = 0
     elapsed: float = 0.0  # seconds
     ttl: int | None = None  # seconds that the shortest-lived answer used may be kept; None: no DNS was asked
+    letters: frozenset[str] = frozenset()  # the macro letters that the evaluation asked for: what it depends on
     fault: str | None = None  # traceback of our own error: policy then follows on_error, not the result's row
     trace: RecordStep | None = None  # only where it was asked for
 
@@ -284,3 +285,17 @@ class Transaction:
     queue_id: str = ""
     ended: str = "message"  # how it ended: message (end of data), refused, abandoned (RSET, QUIT, lost connection)
     removed: int = 0  # forged header fields
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a cache has been good for: the one value here that counts on."""
+
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
+    stale: int = 0  # ended answers that stood in for fresh ones (RFC 8767)
+
+    def numbers(self) -> dict[str, int]:
+        """By the word under which each is counted."""
+        return {"hit": self.hits, "miss": self.misses, "eviction": self.evictions, "stale": self.stale}

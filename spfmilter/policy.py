@@ -108,7 +108,13 @@ def decide(planned: Plan, verdicts: Sequence[Verdict], settings: Settings) -> Ac
 
 
 def on_error(settings: Settings) -> tuple[Disposition, Rule]:
-    """What is done where spfmilter itself fails."""
+    """What is done with a message for which spfmilter itself has failed; monitor mode refuses none here either."""
+    if settings.policy.mode is Mode.MONITOR:
+        return Disposition.ACCEPT, settings.rule("policy", "mode", settings.policy.mode)
+    return _on_fault(settings)
+
+
+def _on_fault(settings: Settings) -> tuple[Disposition, Rule]:
     chosen = settings.milter.on_error
     disposition = Disposition.DEFER if chosen is OnError.TEMPFAIL else Disposition.ACCEPT
     return disposition, settings.rule("milter", "on_error", chosen)
@@ -117,8 +123,9 @@ def on_error(settings: Settings) -> tuple[Disposition, Rule]:
 def _treatments(verdict: Verdict, settings: Settings) -> list[tuple[Disposition, Rule]]:
     """What the tables say of a verdict; for a null sender those of both identities, as far as they are checked."""
     if verdict.fault is not None:
-        return [on_error(settings)]
-    identities = settings.policy.check if verdict.check.null_sender else (verdict.check.identity,)
+        return [_on_fault(settings)]
+    wanted = [identity for identity in Identity if identity in settings.policy.check]  # HELO first, as in plan
+    identities = wanted if verdict.check.null_sender else [verdict.check.identity]
     found = []
     for identity in identities:
         disposition = settings.table(identity).treatment(verdict.result)

@@ -17,7 +17,7 @@ from spfmilter.text import ascii_line
 
 _MAX_LINE = 480  # bytes: with code, status and CRLF inside the 512 of RFC 5321 section 4.5.3.1.5
 _MAX_LINES = 32  # what libmilter takes
-_STATUS = re.compile(r"[45]\.\d{1,3}\.\d{1,3}")
+_STATUS = re.compile(r"[45]\.[0-9]{1,3}\.[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,18 @@ def _texts(*lines: str) -> tuple[Template, ...]:
 
 _OWN_DNS = "The record is changed in the DNS of {record_domain}, not at this server. Contact here: {contact}"
 _LISTED = "To allow it, add {add} to the SPF record of {record_domain}, or send through a server that the record lists."
+_GREET = "To allow it, add {add} to the SPF record of {record_domain}, or let the server greet with its own host name."
+# A term behind the one that matched is never reached, so that adding one would change nothing.
+_BEFORE = (
+    'To allow it, change "{term}" in the SPF record of {record_domain}, or put {add} before it, '
+    "or send through another server."
+)
+_GREET_BEFORE = (
+    'To allow it, change "{term}" in the SPF record of {record_domain}, or put {add} before it, '
+    "or let the server greet with its own host name."
+)
 
-# (result, identity, variant) -> the lines. "term": a term other than all refused the address by itself. "redirect": the
+# (result, identity, variant) -> the lines. "term": a term other than all matched the address by itself. "redirect": the
 # record that decided is not the domain's own. "no-domain": the identity names no domain.
 _TEXTS: dict[tuple[Result, Identity, str], tuple[Template, ...]] = {
     (Result.FAIL, Identity.MAILFROM, ""): _texts(
@@ -70,30 +80,47 @@ _TEXTS: dict[tuple[Result, Identity, str], tuple[Template, ...]] = {
         _OWN_DNS,
     ),
     (Result.FAIL, Identity.MAILFROM, "term"): _texts(
-        '{address} is refused by the SPF record of {domain} (SPF fail, matched "{term}")',
-        'To allow it, change "{term}" in the SPF record of {record_domain}, or put {add} before it, '
-        "or send through another server.",
-        _OWN_DNS,
+        '{address} is refused by the SPF record of {domain} (SPF fail, matched "{term}")', _BEFORE, _OWN_DNS
     ),
     (Result.FAIL, Identity.HELO, ""): _texts(
-        '{address} may not use the host name {domain} (SPF fail for HELO, matched "{term}")',
-        "To allow it, add {add} to the SPF record of {record_domain}, or let the server greet with its own host name.",
-        _OWN_DNS,
+        '{address} may not use the host name {domain} (SPF fail for HELO, matched "{term}")', _GREET, _OWN_DNS
+    ),
+    (Result.FAIL, Identity.HELO, "term"): _texts(
+        '{address} may not use the host name {domain} (SPF fail for HELO, matched "{term}")', _GREET_BEFORE, _OWN_DNS
     ),
     (Result.SOFTFAIL, Identity.MAILFROM, ""): _texts(
         '{address} is probably not a sender of {domain} (SPF softfail, matched "{term}")', _LISTED, _OWN_DNS
     ),
+    (Result.SOFTFAIL, Identity.MAILFROM, "term"): _texts(
+        '{address} is probably not a sender of {domain} (SPF softfail, matched "{term}")', _BEFORE, _OWN_DNS
+    ),
     (Result.SOFTFAIL, Identity.HELO, ""): _texts(
         '{address} should probably not use the host name {domain} (SPF softfail for HELO, matched "{term}")',
-        "To allow it, add {add} to the SPF record of {record_domain}, or let the server greet with its own host name.",
+        _GREET,
+        _OWN_DNS,
+    ),
+    (Result.SOFTFAIL, Identity.HELO, "term"): _texts(
+        '{address} should probably not use the host name {domain} (SPF softfail for HELO, matched "{term}")',
+        _GREET_BEFORE,
         _OWN_DNS,
     ),
     (Result.NEUTRAL, Identity.MAILFROM, ""): _texts(
         "The SPF record of {domain} says neither yes nor no for {address} (SPF neutral)", _LISTED, _OWN_DNS
     ),
+    (Result.NEUTRAL, Identity.MAILFROM, "term"): _texts(
+        'The SPF record of {domain} says neither yes nor no for {address} (SPF neutral, matched "{term}")',
+        _BEFORE,
+        _OWN_DNS,
+    ),
     (Result.NEUTRAL, Identity.HELO, ""): _texts(
         "The SPF record of the host name {domain} says neither yes nor no for {address} (SPF neutral for HELO)",
-        "To allow it, add {add} to the SPF record of {record_domain}, or let the server greet with its own host name.",
+        _GREET,
+        _OWN_DNS,
+    ),
+    (Result.NEUTRAL, Identity.HELO, "term"): _texts(
+        "The SPF record of the host name {domain} says neither yes nor no for {address} "
+        '(SPF neutral for HELO, matched "{term}")',
+        _GREET_BEFORE,
         _OWN_DNS,
     ),
     (Result.NONE, Identity.MAILFROM, ""): _texts(
@@ -123,13 +150,13 @@ _TEXTS: dict[tuple[Result, Identity, str], tuple[Template, ...]] = {
     ),
     (Result.PERMERROR, Identity.MAILFROM, ""): _texts(
         "The SPF record of {domain} is in error, so that {address} cannot be checked: {problem} (SPF permerror)",
-        "To be accepted here, correct this in the SPF record of {record_domain}.",
+        "To have it checked, correct this in the SPF record of {record_domain}.",
         _OWN_DNS,
     ),
     (Result.PERMERROR, Identity.HELO, ""): _texts(
         "The SPF record of the host name {domain} is in error, so that {address} cannot be checked: {problem} "
         "(SPF permerror for HELO)",
-        "To be accepted here, correct this in the SPF record of {record_domain}.",
+        "To have it checked, correct this in the SPF record of {record_domain}.",
         _OWN_DNS,
     ),
     (Result.TEMPERROR, Identity.MAILFROM, ""): _texts(
@@ -180,13 +207,18 @@ def _codes(disposition: Disposition, result: Result) -> tuple[int, str]:
 def notice(verdict: Verdict, facts: Facts, settings: Settings) -> tuple[str, ...]:
     """The lines that explain a verdict: which identity, domain, address and term, what to change, whom to ask."""
     values = _values(verdict, facts, settings)
-    own = settings.reply.lines(verdict.result)
-    lines = [ascii_line(template.fill(values), _MAX_LINE) for template in own or _built_in(verdict)]
-    if verdict.explanation:
-        lines.insert(
-            1, ascii_line(f'{values["domain"]} itself says: "{ascii_line(verdict.explanation, 200)}"', _MAX_LINE)
-        )
-    return tuple(line for line in lines if line.strip())
+    templates = settings.reply.lines(verdict.result) or _built_in(verdict)
+    filled = (ascii_line(template.fill(values), _MAX_LINE) for template in templates)
+    lines = [line for line in filled if line.strip()]  # never none: the settings take no text without words
+    explanation = _quotable(verdict.explanation or "")
+    if explanation:
+        lines.insert(1, ascii_line(f'{values["record_domain"]} itself says: "{explanation}"', _MAX_LINE))
+    return tuple(lines)
+
+
+def _quotable(explanation: str) -> str:
+    """A domain's own words as they can stand between quotation marks: one line without such marks of its own."""
+    return ascii_line(" ".join(explanation.split()).replace('"', "'"), 200)
 
 
 def _built_in(verdict: Verdict) -> tuple[Template, ...]:
@@ -228,5 +260,7 @@ def problem_text(problem: Problem) -> str:
     if problem.term is not None:
         text += f' at "{problem.term}"'
     if problem.domain is not None and problem.domain not in text:
-        text += f" in the record of {problem.domain}"
+        # Of a lookup that failed, it is the name that was looked up, not the record's.
+        asking = problem.kind in {ProblemKind.DNS_FAILURE, ProblemKind.TIME_LIMIT}
+        text += f" while looking up {problem.domain}" if asking else f" in the record of {problem.domain}"
     return ascii_line(text, 300)

@@ -6,9 +6,10 @@ format specifications, so that a template can name a value and do nothing else w
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from string import Formatter
 
 # Every name that a reply can show, with what it stands for; docs and the shipped INI file list the same.
 PLACEHOLDERS: Mapping[str, str] = {
@@ -28,6 +29,8 @@ PLACEHOLDERS: Mapping[str, str] = {
 }
 LINE_LIMIT = 400  # characters of one unfilled line, so that it can still grow within SMTP's 512 (RFC 5321 4.5.3.1.5)
 
+_TOKENS = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
+
 
 class TemplateError(ValueError):
     """The text is not a template; the message says what is wrong."""
@@ -45,7 +48,7 @@ class Template:
         """Read one line.
 
         Raises:
-            TemplateError: an unknown placeholder, unbalanced braces, characters that SMTP cannot carry, or too long.
+            TemplateError: an unknown placeholder, a lone brace, characters that SMTP cannot carry, or too long.
         """
         known = tuple(allowed)
         if len(text) > LINE_LIMIT:
@@ -53,20 +56,37 @@ class Template:
         if not (text.isascii() and text.isprintable()):
             bad = next(c for c in text if not (c.isascii() and c.isprintable()))
             raise TemplateError(f"{bad!r} cannot be sent in an SMTP reply: only printable ASCII can")
-        try:
-            parsed = list(Formatter().parse(text))
-        except ValueError as error:
-            raise TemplateError(f"{error} in {text!r}: write {{{{ and }}}} for the characters themselves") from None
-        for _, name, spec, conversion in parsed:
-            if name is not None and (name not in known or spec or conversion):
-                raise TemplateError(
-                    f"{{{name}}} is not a placeholder; there are " + ", ".join(f"{{{n}}}" for n in known)
-                )
-        return cls(text, tuple((literal, name) for literal, name, _, _ in parsed))
+        parts, literal = [], ""
+        for token in _TOKENS.findall(text):
+            if token in {"{{", "}}"}:
+                literal += token[0]
+            elif token in {"{", "}"}:
+                raise TemplateError(f"a {token} stands alone: write {token * 2} for the character itself")
+            elif token[0] == "{":
+                parts.append((literal, _name(token[1:-1], known)))
+                literal = ""
+            else:
+                literal += token
+        return cls(text, (*parts, (literal, None)))
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The text with its placeholders replaced; ``values`` holds every allowed name."""
         return "".join(literal if name is None else literal + values[name] for literal, name in self.parts)
 
+    @property
+    def has_words(self) -> bool:
+        """Whether something is left to read where every value is empty."""
+        return any(literal.strip() for literal, _ in self.parts)
+
     def __str__(self) -> str:
         return self.text
+
+
+def _name(name: str, known: tuple[str, ...]) -> str:
+    """The placeholder, if it is one."""
+    if name in known:
+        return name
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {{{close[0]}}}?" if close else "."
+    shown = name if len(name) <= 40 else name[:37] + "..."
+    raise TemplateError(f"{{{shown}}} is not a placeholder{hint} Possible: " + ", ".join(f"{{{n}}}" for n in known))

@@ -38,8 +38,13 @@ def unicode_line(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def quoted_string(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> str:
-    """An RFC 5322 quoted-string (section 3.2.4) of one line; non-ASCII only with ``utf8`` (RFC 6532)."""
+    """An RFC 5322 quoted-string (section 3.2.4) of one line; non-ASCII only with ``utf8`` (RFC 6532).
+
+    There the limit is one of octets, as that of a line is (RFC 6532 section 3.4).
+    """
     line = unicode_line(text, limit) if utf8 else ascii_line(text, limit)
+    if utf8 and len(line.encode()) > limit:
+        line = line.encode()[: limit - 3].decode(errors="ignore") + "..."
     return '"' + line.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

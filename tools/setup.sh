@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
 #   tools/setup.sh mta      what the lab and the demo need: Postfix and NSD, as commands, not as running services
+#   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
 #
 # Does nothing, and quickly, where nothing is missing. PYTHON names the interpreter that the virtual environment is made
 # from. Exit codes as in sysexits.h: 64 for a wrong call, 69 where something is missing that cannot be installed from here.
@@ -56,6 +57,9 @@ missing_for() {
         have postfix || echo postfix
         have nsd || echo nsd
         ;;
+    systemd)
+        have systemd-analyze && have systemd-sysusers || echo systemd
+        ;;
     esac
 }
 
@@ -106,9 +110,9 @@ install_packages() {
 [ $# -gt 0 ] || set -- help
 for group in "$@"; do
     case $group in
-    build | mta) ;;
+    build | mta | systemd) ;;
     *)
-        echo "usage: tools/setup.sh [build] [mta]" >&2
+        echo "usage: tools/setup.sh [build] [mta] [systemd]" >&2
         exit 64
         ;;
     esac

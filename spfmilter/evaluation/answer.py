@@ -39,22 +39,23 @@ class Answer:
     records: tuple[RecordData, ...] = ()
     ttl: int = 0  # seconds: the shortest on the way; for negative answers by the SOA (RFC 2308 section 5)
     failure: str = ""  # for FAILED: what happened, such as "timeout" or "SERVFAIL"
+    ours: bool = False  # for FAILED: no nameserver answers anything, so that this is no fault of the domain's
 
     @property
     def void(self) -> bool:
         """Whether this is a void lookup (RFC 7208 section 4.6.4)."""
         return self.status in {Status.NO_DATA, Status.NO_NAME}
 
-    def texts(self) -> tuple[str, ...]:
-        """The records as people read them."""
-        return tuple(_text(record) for record in self.records)
+    def texts(self, rdtype: Type) -> tuple[str, ...]:
+        """The records, which are of that type, as people read them."""
+        return tuple(_text(record, rdtype) for record in self.records)
 
 
-def _text(record: RecordData) -> str:
+def _text(record: RecordData, rdtype: Type) -> str:
     if isinstance(record, tuple):
         return f"{record[0]} {record[1] or '.'}"
     if isinstance(record, str):
         return record
-    if len(record) == 4:
-        return str(IPv4Address(record))
-    return str(IPv6Address(record)) if len(record) == 16 else record.decode("ascii", "backslashreplace")
+    if rdtype is Type.TXT:
+        return record.decode("ascii", "backslashreplace")
+    return str(IPv4Address(record) if rdtype is Type.A else IPv6Address(record))

@@ -12,22 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from spfmilter.evaluation.answer import Answer, Status, Type
+from spfmilter.model import Counters
 
 Key = tuple[Type, str]  # the name in lower case, without a final dot
 _FAILURE_TTL = 5.0  # seconds: long enough for the other sessions of a burst, short enough for the next attempt
 _OWN_FAILURE_TTL = 1.0  # when it is our own resolver that does not answer
 _STALE_TTL = 30  # seconds that a stale answer lives on (RFC 8767 section 4)
 _OVERHEAD = 400  # bytes of an entry beside its data: keys, objects, links (measured with sys.getsizeof)
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the cache has been good for."""
-
-    hits: int = 0
-    misses: int = 0
-    evictions: int = 0
-    stale: int = 0
 
 
 @dataclass(slots=True)

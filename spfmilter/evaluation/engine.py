@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from spfmilter.evaluation.answer import Answer
-from spfmilter.evaluation.cache import AnswerCache, Counters
+from spfmilter.evaluation.cache import AnswerCache
 from spfmilter.evaluation.channel import Channel
 from spfmilter.evaluation.evaluator import Evaluator, Limits
 from spfmilter.evaluation.lookups import Resolver
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.evaluation.verdicts import VerdictCache
-from spfmilter.model import Check, Verdict
+from spfmilter.model import Check, Counters, Verdict
 from spfmilter.settings.schema import DnsSection
 
 # A verdict takes more memory than an answer, and one in five senders of a busy day comes again from the same address.

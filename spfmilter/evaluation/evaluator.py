@@ -21,11 +21,14 @@ from spfmilter.evaluation.answer import Answer, Status, Type
 from spfmilter.evaluation.macros import MacroString
 from spfmilter.evaluation.record import Directive, Record, RecordError
 from spfmilter.evaluation.trace import Tracer
-from spfmilter.model import Check, LookupStep, Problem, ProblemKind, Result, Verdict
+from spfmilter.model import Check, Problem, ProblemKind, Result, Verdict
 from spfmilter.text import ascii_line
 
 _MAX_HOSTS = 10  # address lookups for one mx, ptr or %{p} (RFC 7208 section 4.6.4)
+_MAX_RECORDS = 1000  # DNS records for one evaluation: ten mx of ten hosts with some addresses each are a few hundred
+_MAX_LOCAL = 256  # characters of a local part; RFC 5321 section 4.5.3.1.3 allows that for the whole path
 _MAX_EXPLANATION = 1024  # characters of exp= text that are worth expanding
+_MAX_EXPANDED = 4 * _MAX_EXPLANATION
 _EXPLANATION_TIME = 5.0  # seconds at most for it, of what the evaluation has left: the client is waiting for a refusal
 
 
@@ -59,11 +62,14 @@ class Evaluator:
     ) -> None:
         self._lookups, self._limits, self._receiver, self._clock = lookups, limits or Limits(), receiver, clock
 
-    def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
+    def evaluate(
+        self, check: Check, *, lookups: Lookups | None = None, deadline: float | None = None, trace: bool = False
+    ) -> Verdict:
         """The verdict on a check; whatever happens is in it.
 
         Args:
             check: what to evaluate.
+            lookups: who answers this one's questions, where that is not the resolver itself.
             deadline: when the evaluation ends at the latest, on this evaluator's clock; by default the time limit from
                 now. Several checks of one message share one.
             trace: keep the tree of terms and lookups.
@@ -74,9 +80,10 @@ class Evaluator:
             return Verdict(check=check, result=Result.NONE, problem=problem)
         query = None
         try:
-            query = _Query(check, self, start + self._limits.time if deadline is None else deadline, trace=trace)
+            until = start + self._limits.time if deadline is None else deadline
+            query = _Query(check, self, lookups or self._lookups, until, trace=trace)
             result = Result(query.check()[0])
-            return query.verdict(result, self._clock() - start)
+            return query.verdict(result, start)
         except Exception:  # noqa: BLE001 - the boundary: a bug of ours or pyspf's must not reach the MTA as anything else
             return Verdict(
                 check=check,
@@ -91,26 +98,30 @@ class Evaluator:
 class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     """pyspf's query for one check; names of attributes and overridden methods are pyspf's."""
 
-    def __init__(self, check: Check, evaluator: Evaluator, deadline: float, *, trace: bool) -> None:
+    def __init__(self, check: Check, evaluator: Evaluator, lookups: Lookups, deadline: float, *, trace: bool) -> None:
         super().__init__(i=str(check.address), s=check.sender, h=check.helo or "unknown", receiver=evaluator._receiver)  # noqa: SLF001
         # pyspf splits at the first @, which lets "a@b"@victim.example through; the check has been split at the last.
         self.l, self.o = check.local, check.domain
         self.d = check.domain
         self._check, self._deadline = check, deadline
-        self._lookups_of, self._limits, self._clock = evaluator._lookups, evaluator._limits, evaluator._clock  # noqa: SLF001
-        self._bits = 32 if check.address.version == 4 else 128
-        self._address = int(check.address)
-        self._address_type = Type.A if check.address.version == 4 else Type.AAAA
+        self._lookups_of, self._limits, self._clock = lookups, evaluator._limits, evaluator._clock  # noqa: SLF001
+        # pyspf has made an IPv4 address of an IPv4-mapped one (section 5).
+        self._bits = 32 if self.ipaddr.version == 4 else 128
+        self._address = int(self.ipaddr)
+        self._address_type = Type.A if self._bits == 32 else Type.AAAA
+        self._local_fits = check.local.isascii() and len(check.local) <= _MAX_LOCAL
         self._tracer = Tracer() if trace else None
         self._term: str | None = None  # the one being evaluated
         self._void_counted = True  # whether this term's void lookup is counted already; before any term nothing counts
         self._matched: tuple[str, str] | None = None  # at the top level: the term and its record's domain
         self._top: tuple[Record, str] | None = None  # the record that exp= is taken from (section 6.2)
-        self._client_name: str | None = None  # %{p}
+        self._client_names: dict[str, str] = {}  # %{p}, by the domain whose record asks for it
+        self._characters = self._terms = self._records = 0  # read so far: of SPF records, in the DNS
+        self._letters: set[str] = set()  # what the evaluation has depended on
         self._ttl: int | None = None
         self._trouble: Problem | None = None  # why the DNS could not be asked
 
-    def verdict(self, result: Result, elapsed: float) -> Verdict:
+    def verdict(self, result: Result, start: float) -> Verdict:
         """What the finished query has found; fetches the explanation of a fail."""
         explanation = self._explanation() if result is Result.FAIL else None
         problem = None
@@ -118,7 +129,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             problem = self.perm_error.problem()  # every permerror of ours is a RecordError
         elif result is Result.TEMPERROR:
             problem = self._trouble
-        term, domain = self._matched or (None, None)
+        term, domain = (self._matched[0], ascii_line(self._matched[1])) if self._matched else (None, None)
         return Verdict(
             check=self._check,
             result=result,
@@ -128,7 +139,8 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             explanation=explanation,
             lookups=self.lookups,
             void_lookups=self.void_lookups,
-            elapsed=elapsed,
+            letters=frozenset(self._letters),
+            elapsed=self._clock() - start,
             ttl=self._ttl,
             trace=self._tracer.finish(self._check.domain) if self._tracer else None,
         )
@@ -152,7 +164,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             self._tracer.open_record(self.d, spf_text)
         if not spf_text:
             return (Result.NONE, 250, "")
-        found = record.parse(spf_text)
+        found = self._read(spf_text)
         if not recursion:
             self._top = (found, self.d)
         for directive in found.directives:
@@ -170,14 +182,27 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
                 return self._redirect(found.redirect, recursion)
         return self._leave(Result.NEUTRAL)
 
+    def _read(self, spf_text: str) -> Record:
+        """A record, if those of this evaluation are not too much to read by now."""
+        self._characters += len(spf_text)
+        found = record.parse(spf_text) if self._characters <= record.MAX_ALL_RECORDS else None
+        self._terms += found.terms if found else 0
+        if found is None or self._terms > record.MAX_ALL_TERMS:
+            text = (
+                f"the records have more than {record.MAX_ALL_RECORDS} characters or {record.MAX_ALL_TERMS} terms in all"
+            )
+            raise RecordError(ProblemKind.TOO_LONG, text)
+        return found
+
     def _leave(self, result: Result) -> tuple[str, int, str]:
         if self._tracer:
             self._tracer.close_record()
         return (result, 250, "")
 
     def _redirect(self, spec: MacroString, recursion: int) -> tuple[str, int, str]:
-        domain = spec.expand_domain(self._letter)
-        text = self.dns_spf(domain)
+        fits = self._expands(spec)
+        domain = self._target(spec) if fits else spec.text
+        text = self.dns_spf(domain) if fits else None
         if not text:
             raise RecordError(ProblemKind.MISSING_RECORD, f"{domain} has no SPF record", term=self._term)
         result = self.check1(text, domain, recursion)
@@ -217,9 +242,9 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
                 return self._bits == 32 and self._within(directive.network, directive.prefix4)
             case "ip6":
                 return self._bits == 128 and self._within(directive.network, directive.prefix6)
+        if not self._expands(directive.target):
+            return False
         domain = self._target(directive.target)
-        if not domain.isascii():
-            return False  # RFC 8616 section 4: a local part beyond ASCII makes a term that uses it match nothing
         match directive.mechanism:
             case "include":
                 return self._include(domain, recursion)
@@ -235,8 +260,24 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     def _within(self, network: int, prefix: int) -> bool:
         return (network ^ self._address) >> (self._bits - prefix) == 0
 
+    def _expands(self, spec: MacroString | None) -> bool:
+        """Whether there is a name to expand to.
+
+        RFC 8616 section 4: a local part beyond ASCII makes a term that uses it match nothing; so does one that is too
+        long for any name, since a stranger could make its expansion costly.
+        """
+        if spec is None or not spec.letters & {"l", "s"}:
+            return True
+        self._letters.add("l")
+        return self._local_fits
+
     def _target(self, spec: MacroString | None) -> str:
-        return self.d if spec is None else spec.expand_domain(self._letter)
+        if spec is None:
+            return self.d
+        domain = spec.expand_domain(self._letter)
+        if self._tracer and domain != spec.text:
+            self._tracer.target(domain)
+        return domain
 
     def _include(self, domain: str, recursion: int) -> bool:
         text = self.dns_spf(domain)
@@ -274,16 +315,17 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     # -- macros (section 7) ------------------------------------------------------------------------------------------
 
     def _letter(self, letter: str) -> str:
+        self._letters.add(letter)
         return self.getp() if letter == "p" else str(getattr(self, letter))
 
     def getp(self) -> str:
         """The client's validated name (section 7.3): the current domain, else a name below it, else any."""
-        if self._client_name is None:
-            domain = self.d.lower()
+        domain = self.d.lower()
+        if domain not in self._client_names:
             names = self._ptr_names()
             names.sort(key=lambda name: (name != domain, not name.endswith("." + domain)))
-            self._client_name = next((name for name in names if self._is_ours(name)), "unknown")
-        return self._client_name
+            self._client_names[domain] = next((name for name in names if self._is_ours(name)), "unknown")
+        return self._client_names[domain]
 
     def _explanation(self) -> str | None:
         """The domain's own text for a fail, or None: whatever goes wrong with it changes nothing (section 6.2)."""
@@ -298,16 +340,18 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             records = self._ask(target, Type.TXT, tolerant=True, counts=False).records
             if len(records) != 1 or not isinstance(records[0], bytes):
                 return None
-            text = records[0].decode("ascii")[:_MAX_EXPLANATION]
-            return macros.parse(text, explanation=True).expand(self._letter)
-        except (spf.TempError, UnicodeDecodeError, macros.MacroError):
+            text = records[0][:_MAX_EXPLANATION].decode("ascii")
+            return macros.parse(text, explanation=True).expand(self._letter, _MAX_EXPANDED)
+        except (spf.TempError, RecordError, UnicodeDecodeError, macros.MacroError):
             return None
 
     # -- the DNS -----------------------------------------------------------------------------------------------------
 
     def dns_spf(self, domain: str) -> str | None:
         """The SPF record of a domain, or None (section 4.5); more than one is a permerror."""
-        found = [r for r in self._ask(domain, Type.TXT).records if isinstance(r, bytes) and spf.RE_SPF.match(r)]
+        if "." not in domain:
+            return None  # section 4.3: not a multi-label domain name
+        found = [r for r in self._ask(domain, Type.TXT).records if isinstance(r, bytes) and record.VERSION.match(r)]
         if len(found) > 1:
             raise RecordError(ProblemKind.SEVERAL_RECORDS, f"{domain} has more than one SPF record", domain=domain)
         if not found:
@@ -331,12 +375,16 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             raise self._temperror(ProblemKind.TIME_LIMIT, f"the lookups took longer than {limit} s", name)
         answer = self._lookups_of.ask(name, rdtype, self._deadline)
         if self._tracer:
-            self._tracer.lookup(_step(name, rdtype, answer, self._clock() - start))
+            self._tracer.lookup(name, rdtype, answer, self._clock() - start)
         if answer.status is Status.FAILED and not tolerant:
             text = f"DNS lookup of {name} ({rdtype.name}) failed: {answer.failure}"
-            raise self._temperror(ProblemKind.DNS_FAILURE, text, name)
+            raise self._temperror(ProblemKind.OWN_RESOLVER if answer.ours else ProblemKind.DNS_FAILURE, text, name)
         if answer.status is not Status.NOT_ASKED:
             self._ttl = answer.ttl if self._ttl is None else min(self._ttl, answer.ttl)
+        self._records += len(answer.records)
+        if self._records > _MAX_RECORDS:
+            text = f"the lookups bring more than {_MAX_RECORDS} DNS records"
+            raise RecordError(ProblemKind.TOO_LONG, text, term=self._term)
         if answer.void and counts and not self._void_counted:
             self._void_counted = True
             self.void_lookups += 1
@@ -350,15 +398,3 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         self._trouble = Problem(kind=kind, text=ascii_line(text), domain=ascii_line(name), term=term)
         error: Exception = spf.TempError(text)
         return error
-
-
-def _step(name: str, rdtype: Type, answer: Answer, elapsed: float) -> LookupStep:
-    """A lookup for the tree."""
-    match answer.status:
-        case Status.DATA:
-            outcome = f"{len(answer.records)} answer{'s' if len(answer.records) != 1 else ''}"
-        case Status.FAILED:
-            outcome = answer.failure
-        case status:
-            outcome = status.value
-    return LookupStep(name=name, type=rdtype.name, outcome=outcome, answers=answer.texts(), elapsed=elapsed)

@@ -1,38 +1,33 @@
-"""Asks the DNS: questions over UDP to the nameservers, again when nothing comes, over TCP when the answer is too long.
+"""The resolver of a process: which nameservers there are and how they do, and the cache that all connections share.
 
-Knows sockets, servers and time; the packets are ``wire``'s. Every trouble comes back as an Answer, nothing is raised.
-The search list and the host's own domain are never applied: a sender's domain that does not exist must not be answered
-for ``domain.corp.local`` (RFC 7208 section 4.3 speaks of the domain itself).
+Knows resolv.conf, the servers' health, and who is asking for what; the packets go through a ``Channel``, one for each
+connection. The search list and the host's own domain are never applied: a sender's domain that does not exist must not
+be answered for ``domain.corp.local`` (RFC 7208 section 4.3 speaks of the domain itself).
 """
 
 from __future__ import annotations
 
-import secrets
-import select
 import socket
-import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import dns.exception
 import dns.resolver
 
-from spfmilter.evaluation import wire
-from spfmilter.evaluation.answer import Answer, Status, Type
+from spfmilter.evaluation.answer import Answer, Type
+from spfmilter.evaluation.cache import AnswerCache, Key
+from spfmilter.evaluation.channel import Channel
 from spfmilter.settings.types import Nameserver
 
 RESOLV_CONF = Path("/etc/resolv.conf")
-_FIRST_WAIT = 0.4  # seconds until a lost packet is sent again; then doubled
-_LONGEST_WAIT = 3.2
-_AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked only after the others
 _RECHECK_AFTER = 5.0  # seconds between looks at resolv.conf
-_MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
+_PROBE_EVERY = 1.0  # seconds between two questions whether the nameservers live
 
 
-@dataclass(slots=True)
-class _Server:
+@dataclass(slots=True, eq=False)
+class Server:
     """A nameserver and what is remembered of its health."""
 
     address: Nameserver
@@ -40,11 +35,13 @@ class _Server:
     edns: bool = True
 
     def socket(self, kind: socket.SocketKind) -> socket.socket:
+        """A new socket of the server's address family."""
         family = socket.AF_INET6 if ":" in self.address.address else socket.AF_INET
         return socket.socket(family, kind)
 
     @property
     def endpoint(self) -> tuple[str, int]:
+        """Where it is."""
         return self.address.address, self.address.port
 
 
@@ -58,45 +55,73 @@ class Resolver:
         self,
         nameservers: Sequence[Nameserver] = (),
         *,
+        cache: AnswerCache | None = None,
         resolv_conf: Path = RESOLV_CONF,
         clock: Callable[[], float] = time.monotonic,
-        observe: Callable[[str], None] = lambda _: None,
+        observe: Callable[[Answer], None] = lambda _: None,
     ) -> None:
-        self._clock, self._observe = clock, observe
+        self.clock, self.observe = clock, observe
+        self.cache = cache if cache is not None else AnswerCache(entries=0, clock=clock)
         self._resolv_conf = None if nameservers else resolv_conf
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
-        self._servers = [_Server(address) for address in nameservers]
+        self._servers = [Server(address) for address in nameservers]
+        self._last_heard = float("-inf")
+        self._next_probe = 0.0
+        self._claims: dict[Key, Channel] = {}
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
-        """The answer to one question, by ``deadline`` (on the clock of ``time.monotonic``) at the latest."""
-        answer = self._ask(name, rdtype, deadline)
-        self._observe(answer.status.value)
-        return answer
-
-    def _ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
-        asked = wire.question(name, rdtype)
-        if asked is None:
-            return Answer(Status.NOT_ASKED)
-        ttl = wire.MAX_TTL
-        for _ in range(_MAX_CHAIN):
-            answer = _Exchange(asked, self._by_health(), deadline, self._clock).run()
-            if not isinstance(answer, wire.Dangling):
-                return replace(answer, ttl=min(ttl, answer.ttl))
-            ttl = min(ttl, answer.ttl)
-            asked = wire.from_labels(answer.target, rdtype)
-        return Answer(Status.NO_DATA, ttl=ttl)  # a chain without an end holds nothing
+        """The answer to one question, by ``deadline`` (on the resolver's clock) at the latest."""
+        channel = Channel(self)
+        try:
+            return channel.ask(name, rdtype, deadline)
+        finally:
+            channel.close()
 
     def nameservers(self) -> tuple[Nameserver, ...]:
         """The servers in use, for people."""
-        return tuple(server.address for server in self._by_health())
+        return tuple(server.address for server in self.by_health())
 
-    def _by_health(self) -> list[_Server]:
-        now = self._clock()
+    # -- for channels ------------------------------------------------------------------------------------------------
+
+    def by_health(self) -> list[Server]:
+        """The servers, those that let a question time out lately at the end."""
+        now = self.clock()
         if self._resolv_conf is not None and now >= self._next_look:
             self._next_look = now + _RECHECK_AFTER
             self._read_resolv_conf(self._resolv_conf)
         return sorted(self._servers, key=lambda server: server.avoid_until > now)
+
+    def heard(self) -> None:
+        """Some nameserver has said something: they are not all dead."""
+        self._last_heard = self.clock()
+
+    def silent_since(self, when: float) -> bool:
+        """Whether no nameserver has said anything, to anybody, since then."""
+        return self._last_heard < when
+
+    def wants_probe(self, since: float) -> bool:
+        """Whether to ask them now if they live: they have been silent, and nobody has asked within a second."""
+        now = self.clock()
+        if not self.silent_since(since) or now < self._next_probe:
+            return False
+        self._next_probe = now + _PROBE_EVERY
+        return True
+
+    def claim(self, key: Key, channel: Channel) -> bool:
+        """Whether the channel is to ask; False where another is waiting for the same answer, which will be cached."""
+        owner = self._claims.setdefault(key, channel)
+        if owner is channel:
+            return True
+        if owner.reading and self.cache.entries:
+            return False
+        self._claims[key] = channel  # nobody reads the other's answer just now
+        return True
+
+    def release(self, key: Key | None, channel: Channel) -> None:
+        """The channel does not wait for the answer any more."""
+        if key is not None and self._claims.get(key) is channel:
+            self._claims.pop(key, None)
 
     def _read_resolv_conf(self, path: Path) -> None:
         try:
@@ -105,155 +130,9 @@ class Resolver:
             if stamp == self._stamp:
                 return
             found = dns.resolver.Resolver(str(path)).nameservers
-        except (OSError, dns.exception.DNSException):
+        except (OSError, ValueError, dns.exception.DNSException):  # ValueError: a nameserver that is no address
             found, stamp = [], (0, 0)
         self._stamp = stamp
         # Without a usable file the servers of before stay; at first that of resolv.conf(5): the local host.
         if found or not self._servers:
-            self._servers = [_Server(Nameserver(str(address))) for address in found or ["127.0.0.1"]]
-
-
-class _Exchange:
-    """One question, sent to one server after the other until one of them answers."""
-
-    def __init__(
-        self, asked: wire.Question, servers: list[_Server], deadline: float, clock: Callable[[], float]
-    ) -> None:
-        self.asked, self.deadline, self.clock = asked, deadline, clock
-        self.waiting = servers  # not yet known to have nothing for us, the next to ask first
-        self.sockets: dict[int, tuple[socket.socket, _Server, int]] = {}  # by descriptor, with the id that was sent
-        self.poll = select.poll()
-        self.failure = "timeout"
-
-    def run(self) -> Answer | wire.Dangling:
-        """Ask until an answer comes, every server has failed, or the time is over."""
-        wait = _FIRST_WAIT
-        try:
-            while self.waiting:
-                server = self.waiting[0]
-                if not self._send(server):
-                    continue
-                until = min(self.clock() + wait, self.deadline)
-                answer = self._receive(until)
-                if answer is not None:
-                    return answer
-                if self.clock() >= self.deadline:
-                    server.avoid_until = self.clock() + _AVOID_FOR
-                    break
-                if server in self.waiting:  # silent: the others first
-                    server.avoid_until = self.clock() + _AVOID_FOR
-                    self.waiting = [*(s for s in self.waiting if s is not server), server]
-                    wait = min(2 * wait, _LONGEST_WAIT)
-            return Answer(Status.FAILED, failure=self.failure)
-        finally:
-            for sock, _, _ in self.sockets.values():
-                sock.close()
-
-    def _send(self, server: _Server) -> bool:
-        """One packet from a port and with an id that nobody can guess (RFC 5452 section 9.2): the kernel's and ours."""
-        ident = secrets.randbits(16)
-        try:
-            sock = server.socket(socket.SOCK_DGRAM)
-            sock.settimeout(0)
-            self.sockets[sock.fileno()] = (sock, server, ident)
-            sock.connect(server.endpoint)
-            sock.send(wire.packet(self.asked, ident, edns=server.edns))
-        except OSError as error:
-            self._give_up(server, error.strerror or "network error")
-            return False
-        self.poll.register(sock, select.POLLIN)
-        return True
-
-    def _give_up(self, server: _Server, failure: str) -> None:
-        self.failure = failure
-        self.waiting = [s for s in self.waiting if s is not server]
-
-    def _receive(self, until: float) -> Answer | wire.Dangling | None:
-        """The first usable answer by ``until``; late ones of servers asked before count too."""
-        while self.waiting:
-            left = until - self.clock()
-            for descriptor, _ in self.poll.poll(max(0.0, left) * 1000):
-                answer = self._read(*self.sockets[descriptor])
-                if answer is not None:
-                    return answer
-                if not self.waiting:
-                    return None
-                if self.sockets[descriptor][1] not in self.waiting:
-                    self.poll.unregister(descriptor)
-                    if self.waiting and descriptor == next(reversed(self.sockets)):
-                        return None  # the server just asked said no: on to the next without waiting
-            if left <= 0:
-                return None
-        return None
-
-    def _read(self, sock: socket.socket, server: _Server, ident: int) -> Answer | wire.Dangling | None:
-        """What one packet says; None where it says nothing, or the server turned out to be of no use."""
-        try:
-            data = sock.recv(65535)
-        except BlockingIOError:
-            return None
-        except OSError as error:  # ICMP: nobody listens there
-            self._give_up(server, error.strerror or "network error")
-            server.avoid_until = self.clock() + _AVOID_FOR
-            return None
-        if wire.identifier(data) != ident or not wire.is_reply_to(self.asked, data):
-            return None  # not an answer to us: stray, or forged; the real one may still come
-        return self._understand(server, data)
-
-    def _understand(self, server: _Server, data: bytes) -> Answer | wire.Dangling | None:
-        try:
-            answer = wire.parse(self.asked, data)
-        except wire.TruncatedError:
-            return self._over_tcp(server)
-        except wire.MalformedError as error:
-            self._give_up(server, f"malformed answer: {error}")
-            return None
-        if isinstance(answer, Answer) and answer.status is Status.FAILED:
-            if answer.failure in {"FORMERR", "NOTIMP", "BADVERS"} and server.edns:
-                server.edns = False  # RFC 6891 section 7: ask again without EDNS
-                self._send(server)
-                return None
-            self._give_up(server, answer.failure)
-            return None
-        server.avoid_until = 0.0
-        return answer
-
-    def _over_tcp(self, server: _Server) -> Answer | wire.Dangling | None:
-        ident = secrets.randbits(16)
-        request = wire.packet(self.asked, ident, edns=server.edns)
-        try:
-            with server.socket(socket.SOCK_STREAM) as sock:
-                self._limit(sock)
-                sock.connect(server.endpoint)
-                sock.sendall(struct.pack("!H", len(request)) + request)
-                (length,) = struct.unpack("!H", self._exactly(sock, 2))
-                data = self._exactly(sock, length)
-            mine = wire.identifier(data) == ident and wire.is_reply_to(self.asked, data)
-            answer = wire.parse(self.asked, data) if mine else None
-        except (OSError, wire.MalformedError, wire.TruncatedError) as error:
-            self._give_up(server, f"no answer over TCP ({error!s:.80})")
-            return None
-        if answer is None:
-            self._give_up(server, "an answer over TCP to another question")
-            return None
-        if isinstance(answer, Answer) and answer.status is Status.FAILED:
-            self._give_up(server, answer.failure)
-            return None
-        return answer
-
-    def _exactly(self, sock: socket.socket, count: int) -> bytes:
-        data = bytearray()
-        while len(data) < count:
-            self._limit(sock)
-            piece = sock.recv(count - len(data))
-            if not piece:
-                raise ConnectionError("connection closed")
-            data += piece
-        return bytes(data)
-
-    def _limit(self, sock: socket.socket) -> None:
-        """Let nothing on this socket outlast the deadline, however slowly the bytes drip."""
-        left = self.deadline - self.clock()
-        if left <= 0:
-            raise TimeoutError("timeout")
-        sock.settimeout(left)
+            self._servers = [Server(Nameserver(str(address))) for address in found or ["127.0.0.1"]]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 # RFC 7208 section 7.1: macro-letter, transformers (digits, then r), delimiters. ABNF strings have no case.
-_EXPAND = re.compile(r"\{([slodiphcrtv])(\d*)(r?)([-.+,/_=]*)\}", re.IGNORECASE)
+_EXPAND = re.compile(r"\{([slodiphcrtv])(\d*)(r?)([-.+,/_=]*)\}", re.IGNORECASE | re.ASCII)
 _CONSTANTS = {"%": "%", "_": " ", "-": "%20"}
-_TOPLABEL = re.compile(r"[0-9a-z]*[a-z][0-9a-z]*|[0-9a-z]+-[0-9a-z-]*[0-9a-z]", re.IGNORECASE)
+# The ABNF's toplabel, said so that no label takes quadratic time: not all digits, no hyphen at either end.
+_TOPLABEL = re.compile(r"(?![0-9]+\Z)[0-9a-z](?:[0-9a-z-]*[0-9a-z])?", re.IGNORECASE | re.ASCII)
 _MAX_NAME = 253  # RFC 7208 section 7.3
 
 
@@ -39,11 +41,15 @@ class Macro:
     def apply(self, value: str) -> str:
         """What the macro makes of its value (section 7.3): parts are rejoined with dots, whatever split them."""
         if self.keep or self.reverse or self.delimiters:
-            parts = re.split("[" + re.escape(self.delimiters or ".") + "]", value)
+            delimiters = self.delimiters or "."
+            for other in delimiters[1:]:
+                value = value.replace(other, delimiters[0])
+            parts = value.split(delimiters[0])
             if self.reverse:
                 parts.reverse()
             value = ".".join(parts[-self.keep :] if self.keep else parts)
-        return quote(value, safe="~") if self.escape else value
+        # A local part that was not UTF-8 holds surrogates, which no encoding takes.
+        return quote(value, safe="~", errors="replace") if self.escape else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +65,26 @@ class MacroString:
         """The macro letters used."""
         return frozenset(part.letter for part in self.parts if isinstance(part, Macro))
 
-    def expand(self, value_of: Callable[[str], str]) -> str:
-        """The text with each macro replaced by what ``value_of`` gives for its letter."""
-        return "".join(part if isinstance(part, str) else part.apply(value_of(part.letter)) for part in self.parts)
+    def expand(self, value_of: Callable[[str], str], limit: int) -> str:
+        """The text with each macro replaced by what ``value_of`` gives for its letter, up to ``limit`` characters."""
+        text = ""
+        for part in self.parts:
+            text += part if isinstance(part, str) else part.apply(value_of(part.letter))
+            if len(text) > limit:
+                break
+        return text[:limit]
 
     def expand_domain(self, value_of: Callable[[str], str]) -> str:
-        """The expansion as a domain name: without a final dot, cut from the left to what a name can hold."""
-        name = self.expand(value_of).removesuffix(".")
+        """The expansion as a domain name: without a final dot, cut from the left to what a name can hold.
+
+        Expanded from the right, and only as far as the cut leaves anything of it.
+        """
+        name = ""
+        for part in reversed(self.parts):
+            name = (part if isinstance(part, str) else part.apply(value_of(part.letter))) + name
+            if len(name) > _MAX_NAME + 1:  # with the dot that goes
+                break
+        name = name.removesuffix(".")
         if len(name) > _MAX_NAME:
             cut = name.find(".", len(name) - _MAX_NAME - 1)
             name = name[cut + 1 :] if cut >= 0 else name
@@ -93,21 +112,22 @@ def parse(text: str, *, explanation: bool = False) -> MacroString:
             found = _EXPAND.match(text, start + 1)
             if found is None:
                 raise MacroError("invalid macro", text[start : start + 20])
-            parts.append(_macro(found, explanation=explanation))
+            parts.append(_macro(*found.groups(), explanation))
             end = found.end()
     if end < len(text):
         parts.append(text[end:])
     return MacroString(text, tuple(parts), ends_in_macro=end == len(text))
 
 
-def _macro(found: re.Match[str], *, explanation: bool) -> Macro:
-    letter, digits, reverse, delimiters = found.groups()
+@lru_cache(maxsize=512)  # few are in use, and a stranger may write 8000 of them
+def _macro(letter: str, digits: str, reverse: str, delimiters: str, explanation: bool) -> Macro:  # noqa: FBT001 - a key
+    at = f"%{{{letter}{digits}{reverse}{delimiters}}}"
     if letter.lower() in "crt" and not explanation:
-        raise MacroError("macro is allowed in exp= texts only", "%" + found[0])
+        raise MacroError("macro is allowed in exp= texts only", at)
     # A value has at most 128 parts; more digits than three say "all" as well, and are not worth a long conversion.
     significant = digits.lstrip("0")
     if digits and not significant:
-        raise MacroError("macro keeps 0 parts", "%" + found[0])
+        raise MacroError("macro keeps 0 parts", at)
     keep = 0 if not digits or len(significant) > 3 else int(significant)
     return Macro(letter.lower(), keep, bool(reverse), delimiters, letter.isupper())
 

@@ -22,11 +22,15 @@ from spfmilter.text import ascii_line
 MAX_RECORD = 16 * 1024  # characters
 MAX_TERM = 1024
 MAX_TERMS = 1000
+# The same for all records of one evaluation: a record of 1000 terms costs its reader 5 ms, and may include ten others.
+MAX_ALL_RECORDS = 2 * MAX_RECORD
+MAX_ALL_TERMS = 2 * MAX_TERMS
 
 _QUALIFIERS = {"+": Result.PASS, "-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
-_MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.IGNORECASE)
-_DIRECTIVE = re.compile(r"([-+?~]?)([a-z][a-z0-9]*)(.*)", re.IGNORECASE)
-_PREFIXES = re.compile(r"(.*?)(?:/(0|[1-9]\d{0,2}))?(?://(0|[1-9]\d{0,2}))?")
+_MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.IGNORECASE | re.ASCII)
+_DIRECTIVE = re.compile(r"([-+?~]?)([a-z][a-z0-9]*)(.*)", re.IGNORECASE | re.ASCII)
+_PREFIXES = re.compile(r"(.*?)(?:/([0-9]+))?(?://([0-9]+))?")
+VERSION = re.compile(rb"v=spf1(?: |\Z)", re.IGNORECASE)  # pyspf's own also takes "v=spf1" and a line end
 MECHANISMS = frozenset(spf.ALL_MECHANISMS)
 LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})  # with redirect=: RFC 7208 section 4.6.4
 
@@ -41,7 +45,8 @@ class RecordError(spf.PermError):  # type: ignore[misc]  # pyspf has no type hin
     def problem(self) -> Problem:
         """What is wrong, as a value; a stranger's term has passed the door."""
         term = ascii_line(self.term, 120) if self.term is not None else None
-        return Problem(kind=self.kind, text=ascii_line(self.text), term=term, domain=self.domain)
+        domain = ascii_line(self.domain) if self.domain is not None else None
+        return Problem(kind=self.kind, text=ascii_line(self.text), term=term, domain=domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class Record:
     redirect: MacroString | None = None
     redirect_text: str = ""
     exp: MacroString | None = None
+    terms: int = 0  # how many, modifiers with them
 
 
 def parse(text: str) -> Record:
@@ -95,7 +101,7 @@ def parse(text: str) -> Record:
             _modifier(term, found[1].lower(), found[2], modifiers)
     redirect_text, redirect = modifiers.get("redirect", ("", None))
     _, exp = modifiers.get("exp", ("", None))
-    return Record(text, tuple(directives), redirect, redirect_text, exp)
+    return Record(text, tuple(directives), redirect, redirect_text, exp, len(terms))
 
 
 def _modifier(term: str, name: str, value: str, modifiers: dict[str, tuple[str, MacroString]]) -> None:
@@ -142,7 +148,9 @@ def _directive(term: str) -> Directive:
 def _prefix(term: str, digits: str | None, bits: int) -> int:
     if digits is None:
         return bits
-    if int(digits) > bits:
+    if digits[0] == "0" and digits != "0":
+        raise RecordError(ProblemKind.BAD_PREFIX, "a prefix length that begins with 0", term=term)
+    if len(digits) > 3 or int(digits) > bits:
         raise RecordError(ProblemKind.BAD_PREFIX, f"a prefix length of more than {bits}", term=term)
     return int(digits)
 

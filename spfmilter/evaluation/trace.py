@@ -5,8 +5,9 @@ Knows how to collect it while the evaluation runs; kept only where somebody aske
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from spfmilter.evaluation.answer import Answer, Status, Type
 from spfmilter.model import LookupStep, RecordStep, TermStep
 
 
@@ -36,8 +37,10 @@ class Tracer:
         self._root: RecordStep | None = None
         self._loose: list[LookupStep] = []  # made before any record was there
 
-    def lookup(self, step: LookupStep) -> None:
+    def lookup(self, name: str, rdtype: Type, answer: Answer, elapsed: float) -> None:
         """A lookup belongs to the term that is being evaluated, or to the record to come."""
+        texts = answer.texts(rdtype)
+        step = LookupStep(name=name, type=rdtype.name, outcome=_outcome(answer), answers=texts, elapsed=elapsed)
         if self._open and self._open[-1].term is not None:
             self._open[-1].term.lookups.append(step)
         else:
@@ -48,9 +51,14 @@ class Tracer:
         self._open.append(_Record(domain, text, self._loose))
         self._loose = []
 
-    def open_term(self, text: str, target: str | None = None) -> None:
+    def open_term(self, text: str) -> None:
         """A term of the innermost record begins."""
-        self._open[-1].term = _Term(text, target=target)
+        self._open[-1].term = _Term(text)
+
+    def target(self, domain: str) -> None:
+        """What the domain-spec of the open term has been expanded to."""
+        if self._open and self._open[-1].term is not None:
+            self._open[-1].term.target = domain
 
     def close_term(self, *, matched: bool | None) -> None:
         """The term that is open is done."""
@@ -79,4 +87,18 @@ class Tracer:
         """The whole tree, however the evaluation ended."""
         while self._open:
             self.close_record()
-        return self._root or RecordStep(domain=domain, text=None, lookups=tuple(self._loose))
+        if self._root is None:
+            return RecordStep(domain=domain, text=None, lookups=tuple(self._loose))
+        # What was looked up after the record was done: the explanation.
+        return replace(self._root, lookups=(*self._root.lookups, *self._loose))
+
+
+def _outcome(answer: Answer) -> str:
+    """How a lookup ended, in a few words."""
+    match answer.status:
+        case Status.DATA:
+            return f"{len(answer.records)} answer{'s' if len(answer.records) != 1 else ''}"
+        case Status.FAILED:
+            return answer.failure
+        case status:
+            return str(status.value)

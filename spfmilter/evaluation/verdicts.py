@@ -11,12 +11,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from spfmilter.evaluation.cache import Counters
-from spfmilter.model import Check, IPAddress, Result, Verdict
+from spfmilter.model import Check, Counters, IPAddress, Result, Verdict
 
 # (address, domain, identity) -> what else the verdict has depended on, and the verdicts by that.
 _Where = tuple[IPAddress, str, str]
 _TEMPERROR_TTL = 5.0  # seconds
+_MAX_VARIANTS = 16  # local parts or HELO names of one pair: a record that asks for them is rare
 
 
 @dataclass(slots=True)
@@ -64,12 +64,12 @@ class VerdictCache:
             self.counters.hits += 1
         return replace(found[0], check=check, elapsed=0.0, ttl=int(left))
 
-    def put(self, verdict: Verdict, letters: frozenset[str]) -> None:
-        """Keep a verdict; ``letters`` are the macro letters that its evaluation asked for."""
+    def put(self, verdict: Verdict) -> None:
+        """Keep a verdict for as long as the shortest-lived answer that it used."""
         ttl = _TEMPERROR_TTL if verdict.result is Result.TEMPERROR else float(verdict.ttl or 0)
-        if not self.entries or ttl <= 0 or verdict.fault is not None or "t" in letters:
+        if not self.entries or ttl <= 0 or verdict.fault is not None or "t" in verdict.letters:
             return
-        matters = frozenset("l" if letter == "s" else letter for letter in letters) & {"l", "h"}
+        matters = frozenset("l" if letter == "s" else letter for letter in verdict.letters) & {"l", "h"}
         check = verdict.check
         with self._lock:
             known = self._known.setdefault((check.address, check.domain, check.identity), _Known())
@@ -82,6 +82,3 @@ class VerdictCache:
             while len(self._known) > self.entries:
                 self._known.popitem(last=False)
                 self.counters.evictions += 1
-
-
-_MAX_VARIANTS = 16  # local parts or HELO names of one pair: a record that asks for them is rare

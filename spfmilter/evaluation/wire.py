@@ -7,6 +7,7 @@ thirty times as much, and refuse a whole answer for one TXT record with no strin
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -21,6 +22,13 @@ _CNAME, _SOA, _CLASS_IN = 5, 6, 1
 _MAX_CNAMES = 10  # in one chain; as pyspf, by analogy with RFC 7208's other limits of ten
 _NEGATIVE_TTL = 60  # seconds, for a negative answer that carries no SOA; RFC 2308 section 5 would not keep it at all
 MAX_TTL = 2**31 - 1  # RFC 2181 section 8
+# Records of one answer, and strings of its TXT records: some hundreds occur; 64 KB hold 5000, at 5 us each, and a
+# record may ask for a hundred such answers.
+_MAX_RECORDS = 500
+_MAX_STRINGS = 2000
+_MAX_AUTHORITY = 20  # records to look through for the SOA
+_MAX_POINTERS = 127  # in one name, which has at most as many labels
+_HOST_NAME = re.compile(rb"[!-\[\]-~]*")  # no backslash; dots are told by counting
 RCODES = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 
 
@@ -119,8 +127,12 @@ class _Reader:
         self.asked = asked
         _, _, self.questions, self.answers, self.authority, _ = struct.unpack_from("!HHHHHH", data)
         self.parser = dns.wire.Parser(data, 12)
+        self.names: dict[int, tuple[bytes, ...]] = {}  # by the offset that a compression pointer led to
+        self.strings = 0
 
     def answer(self, *, no_name: bool) -> Answer | Dangling:
+        if self.answers > _MAX_RECORDS:
+            return Answer(Status.FAILED, failure=f"more than {_MAX_RECORDS} records")
         for _ in range(self.questions):
             self._labels()
             self.parser.get_bytes(4)
@@ -167,7 +179,7 @@ class _Reader:
         return owner, rdtype, ttl if ttl <= MAX_TTL else 0, rdlength
 
     def _labels(self) -> tuple[bytes, ...]:
-        labels, end = _name(self.parser.wire, self.parser.current)
+        labels, end = _name(self.parser.wire, self.parser.current, self.names)
         self.parser.seek(end)
         return labels
 
@@ -184,18 +196,22 @@ class _Reader:
 
     def _strings(self, rdlength: int) -> bytes:
         """The character-strings of a TXT record, joined (RFC 7208 section 3.3); a record may hold none at all."""
-        data, strings, at = self.parser.get_bytes(rdlength), [], 0
-        while at < rdlength:
+        data, at = self.parser.get_bytes(rdlength), 0
+        strings: list[bytes] = []
+        while at < rdlength and len(strings) <= _MAX_STRINGS:
             end = at + 1 + data[at]
             if end > rdlength:
                 raise dns.exception.FormError
             strings.append(data[at + 1 : end])
             at = end
+        self.strings += len(strings)
+        if self.strings > _MAX_STRINGS:
+            raise ValueError(f"more than {_MAX_STRINGS} strings")
         return b"".join(strings)
 
     def _negative_ttl(self) -> int:
         """How long a negative answer may be kept: the smaller of the SOA's TTL and its minimum (RFC 2308 section 5)."""
-        for _ in range(self.authority):
+        for _ in range(min(self.authority, _MAX_AUTHORITY)):
             _, rdtype, ttl, rdlength = self._record()
             with self.parser.restrict_to(rdlength):
                 if rdtype == _SOA:
@@ -207,34 +223,41 @@ class _Reader:
         return _NEGATIVE_TTL
 
 
-def _name(data: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
+def _name(
+    data: bytes, at: int, known: dict[int, tuple[bytes, ...]], pointers: int = 0
+) -> tuple[tuple[bytes, ...], int]:
     """The labels, in lower case, of a name in a packet, and where it ends (RFC 1035 section 4.1.4).
 
-    A pointer must lead backwards from where the piece that holds it began, so that the walk ends.
+    A pointer must lead backwards from where the piece that holds it began, so that the walk ends. Where it leads is
+    remembered in ``known``: thousands of records may share one name of 127 labels.
     """
     labels: list[bytes] = []
-    end, start, size = 0, at, 0
-    while (count := data[at]) != 0:
-        if count >= 192:
-            target = (count & 0x3F) << 8 | data[at + 1]
-            end = end or at + 2
-            if target >= start:
-                raise ValueError("a compression pointer that does not lead back")
-            at = start = target
-        elif count < 64:
-            label = data[at + 1 : at + 1 + count]
-            size += count + 1
-            if len(label) < count or size > 254:
-                raise ValueError("a name that is cut off or too long")
-            labels.append(label.lower())
-            at += 1 + count
-        else:
-            raise ValueError("an unknown kind of label")
-    return tuple(labels), end or at + 1
+    start = at
+    while 0 < (count := data[at]) < 64:
+        labels.append(data[at + 1 : at + 1 + count].lower())
+        at += 1 + count
+    if count >= 192:
+        target = (count & 0x3F) << 8 | data[at + 1]
+        if target >= start or pointers >= _MAX_POINTERS:
+            raise ValueError("a compression pointer that does not lead back")
+        if target not in known:
+            known[target], _ = _name(data, target, known, pointers + 1)
+        if not labels:
+            return known[target], at + 2
+        labels += known[target]
+        at += 1
+    elif count:
+        raise ValueError("an unknown kind of label")
+    if sum(map(len, labels)) + len(labels) > 254:
+        raise ValueError("a name that is too long")
+    return tuple(labels), at + 1
 
 
 def _text(labels: tuple[bytes, ...]) -> str:
     r"""A name from the DNS as text; bytes that are not part of host names become ``\ddd``, so that no dot is forged."""
+    plain = b".".join(labels)
+    if _HOST_NAME.fullmatch(plain) and plain.count(b".") < max(len(labels), 1):
+        return plain.decode()
     return ".".join(
         "".join(chr(b) if 0x20 < b < 0x7F and b not in b".\\" else f"\\{b:03d}" for b in label) for label in labels
     )

@@ -19,9 +19,9 @@ from typing import Any, Concatenate, ParamSpec
 import milter
 
 from spfmilter import policy
-from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.milter.session import Macros, Session
-from spfmilter.model import Check, Disposition, Edits, Identity, SkipReason, Transaction, Verdict
+from spfmilter.model import Disposition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply, internal_error
@@ -36,7 +36,7 @@ _UNUSED = milter.P_NORCPT | milter.P_NODATA | milter.P_NOEOH | milter.P_NOBODY |
 _SILENT = milter.P_NR_CONN | milter.P_NR_HELO | milter.P_NR_HDR
 _MACROS = {
     milter.M_CONNECT: "j {client_addr}",
-    milter.M_ENVFROM: "i {auth_authen}",
+    milter.M_ENVFROM: "i {auth_authen} {mail_addr}",
     milter.M_EOM: "i",
 }
 _CODES = {
@@ -51,12 +51,12 @@ _CODES = {
 class _Connection:
     """A Session with what libmilter needs to know beside it."""
 
-    __slots__ = ("broken", "evaluated", "session", "silent")
+    __slots__ = ("broken", "granted", "inquiry", "session", "silent")
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, inquiry: Inquiry) -> None:
+        self.session, self.inquiry = session, inquiry
+        self.granted = _ACTIONS  # what the MTA lets us do to a message
         self.silent = 0  # steps for which the MTA awaits no answer
-        self.evaluated: list[Check] = []  # what the last MAIL FROM had to evaluate; the rest was known
         self.broken = False  # an event was lost to our own error: the next message follows on_error
 
 
@@ -89,8 +89,8 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
 class Callbacks:
     """The callbacks of one process, all with the same settings and evaluator."""
 
-    def __init__(self, settings: Settings, evaluator: Evaluator, hostname: str, metrics: Metrics) -> None:
-        self._settings, self._evaluator, self._hostname, self._metrics = settings, evaluator, hostname, metrics
+    def __init__(self, settings: Settings, engine: Engine, hostname: str, metrics: Metrics) -> None:
+        self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
         self._seldom = log.Seldom()
         self._sessions = 0
         self._changed = threading.Condition()
@@ -129,7 +129,7 @@ class Callbacks:
         connection = self._open(ctx)
         offered_actions, offered_steps = options[0], options[1]
         unused = _UNUSED if self._settings.headers.remove_forged else _UNUSED | milter.P_NOHDRS
-        options[0] = offered_actions & _ACTIONS
+        options[0] = connection.granted = offered_actions & _ACTIONS
         options[1] = offered_steps & (unused | _SILENT)
         options[2] = options[3] = 0
         connection.silent = options[1] & _SILENT
@@ -141,7 +141,7 @@ class Callbacks:
     def _open(self, ctx: Any) -> _Connection:
         connection = ctx.getpriv()
         if not isinstance(connection, _Connection):
-            connection = _Connection(Session(self._settings, self._hostname))
+            connection = _Connection(Session(self._settings, self._hostname), self._engine.inquiry())
             ctx.setpriv(connection)
             with self._changed:
                 self._sessions += 1
@@ -156,8 +156,11 @@ class Callbacks:
 
     @_boundary(milter.P_NR_HELO, decides=False)
     def helo(self, ctx: Any, name: str) -> int:
-        """HELO or EHLO."""
-        self._open(ctx).session.hello(name)
+        """HELO or EHLO: its lookups go out now, and are read when MAIL FROM comes."""
+        connection = self._open(ctx)
+        connection.session.hello(name)
+        connection.inquiry.done()
+        connection.inquiry.expect(connection.session.expected())
         return int(milter.CONTINUE)
 
     @_boundary(0, decides=False)
@@ -170,7 +173,8 @@ class Callbacks:
                 self._sessions -= 1
                 self._changed.notify_all()
             self._metrics.session(-1)
-            self._record(connection, connection.session.abandon())
+            connection.inquiry.done()
+            self._record(connection.session.abandon())
         return int(milter.CONTINUE)
 
     # -- the message -------------------------------------------------------------------------------------------------
@@ -182,23 +186,22 @@ class Callbacks:
         if connection.broken:
             connection.broken = False
             return self._on_error(ctx)
-        self._record(connection, connection.session.abandon())  # an MTA that begins anew without saying RSET
-        key, start = id(connection), time.monotonic()
+        self._record(connection.session.abandon())  # an MTA that begins anew without saying RSET
+        inquiry, key, start = connection.inquiry, id(connection), time.monotonic()
         deadline = start + self._settings.dns.timeout.seconds
-        connection.evaluated.clear()
-
-        def evaluate(check: Check) -> Verdict:
-            connection.evaluated.append(check)
-            return self._evaluator.evaluate(check, deadline=deadline)
-
         self._running[key] = start
         try:
             action, reply, ended = connection.session.mail(
-                _text(sender), [_text(parameter) for parameter in parameters], _macros(ctx), evaluate
+                _text(sender),
+                [_text(parameter) for parameter in parameters],
+                _macros(ctx),
+                lambda check: inquiry.evaluate(check, deadline=deadline),
+                inquiry.expect,
             )
         finally:
             del self._running[key]
-        self._record(connection, ended)
+            inquiry.done()
+        self._record(ended)
         if reply is not None:
             _say(ctx, reply)
         return int(_CODES[action.disposition])
@@ -214,30 +217,27 @@ class Callbacks:
         """The end of the message: change it as decided."""
         connection = self._open(ctx)
         edits, ended = connection.session.end_of_message(_macro(ctx, "i"))
-        self._record(connection, ended)
+        self._record(ended)
         if connection.broken:
             connection.broken = False
             return self._on_error(ctx)
-        _apply(ctx, edits)
+        _apply(ctx, edits, connection.granted)
         return int(milter.CONTINUE)
 
     @_boundary(0, decides=False)
     def abort(self, ctx: Any) -> int:
         """The message ends early; the connection may go on."""
-        connection = self._open(ctx)
-        self._record(connection, connection.session.abandon())
+        self._record(self._open(ctx).session.abandon())
         return int(milter.CONTINUE)
 
     # -- trouble and records -----------------------------------------------------------------------------------------
 
-    def _record(self, connection: _Connection, ended: Transaction | None) -> None:
+    def _record(self, ended: Transaction | None) -> None:
         if ended is None:
             return
         log.transaction(ended)
         self._metrics.transaction(ended)
         for verdict in ended.verdicts:
-            if verdict.check.identity is Identity.HELO and verdict.check.domain:
-                self._metrics.cache("helo", hit=verdict.check not in connection.evaluated)
             if verdict.fault is not None:
                 self._metrics.fault()
         if ended.plan.skip is SkipReason.PRIVATE:
@@ -269,20 +269,21 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-def _macro(ctx: Any, name: str) -> str:
-    """A macro's value, empty where the MTA has none or it is not UTF-8 (pymilter decodes strictly)."""
+def _macro(ctx: Any, name: str, unreadable: str = "") -> str:
+    """A macro's value, empty where the MTA has none; ``unreadable`` where it is not UTF-8 (pymilter is strict)."""
     try:
         return ctx.getsymval(name) or ""
     except UnicodeDecodeError:
-        return ""
+        return unreadable
 
 
 def _macros(ctx: Any) -> Macros:
     return Macros(
         queue_id=_macro(ctx, "i"),
-        authenticated=_macro(ctx, "{auth_authen}"),
+        authenticated=_macro(ctx, "{auth_authen}", unreadable="?"),
         hostname=_macro(ctx, "j"),
         client_address=_macro(ctx, "{client_addr}"),
+        mail_address=_macro(ctx, "{mail_addr}"),
     )
 
 
@@ -291,11 +292,14 @@ def _say(ctx: Any, reply: Reply) -> None:
     ctx.setreply(str(reply.code), reply.status, *(line.replace("%", "%%") for line in reply.lines))
 
 
-def _apply(ctx: Any, edits: Edits) -> None:
-    """The only place where a message is changed: forged fields go first, then ours come, in reading order on top."""
-    for removal in edits.remove:
+def _apply(ctx: Any, edits: Edits, granted: int) -> None:
+    """The only place where a message is changed: forged fields go first, then ours come, in reading order on top.
+
+    What the MTA does not let us do is left undone: libmilter would refuse it, and the message must not suffer for that.
+    """
+    for removal in edits.remove if granted & milter.CHGHDRS else ():
         ctx.chgheader(removal.name, removal.index, None)
-    for field in reversed(edits.insert):
+    for field in reversed(edits.insert) if granted & milter.ADDHDRS else ():
         ctx.addheader(field.name, field.value, 0)
-    if edits.quarantine is not None:
+    if edits.quarantine is not None and granted & milter.QUARANTINE:
         ctx.quarantine(edits.quarantine)

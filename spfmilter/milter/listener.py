@@ -11,6 +11,7 @@ import grp
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from spfmilter.settings.schema import MilterSection
@@ -160,6 +161,9 @@ def remove_socket(address: SocketAddress, sock: socket.socket) -> None:
     if address.family != "unix":
         return
     path = Path(address.path)
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)  # close() alone leaves it listening while libmilter's poll() holds on to it
+    sock.close()
     try:
         if not _is_live(path):
             path.unlink(missing_ok=True)

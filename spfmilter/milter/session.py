@@ -7,15 +7,32 @@ clock, and does no I/O: it is given a function that evaluates.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spfmilter import headers, policy, reply
 from spfmilter.addresses import client_of, parse_address, parse_reverse_path
-from spfmilter.model import Action, Check, Client, Edits, Facts, Identity, Plan, Removal, Result, Transaction, Verdict
+from spfmilter.model import (
+    Action,
+    Check,
+    Client,
+    Edits,
+    Facts,
+    Identity,
+    Plan,
+    Removal,
+    ReversePath,
+    Transaction,
+    Verdict,
+)
 from spfmilter.reply import Reply
 from spfmilter.settings import Settings
 
 Evaluate = Callable[[Check], Verdict]
+Expect = Callable[[Sequence[Check]], None]
+
+
+def _unprepared(_checks: Sequence[Check]) -> None:
+    """Nothing can be done ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +43,7 @@ class Macros:
     authenticated: str = ""  # {auth_authen}
     hostname: str = ""  # j
     client_address: str = ""  # {client_addr}
+    mail_address: str = ""  # {mail_addr}: the sender as the MTA has understood it
 
 
 @dataclass(slots=True)
@@ -49,7 +67,6 @@ class Session:
         self._watched = headers.watched(settings)
         self._client: Client | None = None
         self._helo: str | None = None
-        self._helo_verdict: Verdict | None = None
         self._message: _Message | None = None
 
     def connect(self, name: str, hostaddr: object) -> None:
@@ -58,23 +75,35 @@ class Session:
 
     def hello(self, name: str) -> None:
         """HELO or EHLO, also a second one after STARTTLS."""
-        self._helo, self._helo_verdict = name, None
+        self._helo = name
+
+    def expected(self) -> tuple[Check, ...]:
+        """What will be evaluated whatever MAIL FROM says, known since HELO; empty where that is not sure."""
+        if self._client is None or not (self._helo and Identity.HELO in self._settings.policy.check):
+            return ()
+        nobody = ReversePath(local="", domain="")
+        facts = Facts(client=self._client, helo=self._helo, reverse_path=nobody, hostname=self._hostname)
+        return tuple(replace(check, null_sender=False) for check in policy.plan(facts, self._settings).checks)
 
     def mail(
-        self, sender: str, parameters: Sequence[str], macros: Macros, evaluate: Evaluate
+        self, sender: str, parameters: Sequence[str], macros: Macros, evaluate: Evaluate, expect: Expect = _unprepared
     ) -> tuple[Action, Reply | None, Transaction | None]:
-        """MAIL FROM: what to do, what to say, and the finished transaction where the message ends here."""
+        """MAIL FROM: what to do, what to say, and the finished transaction where the message ends here.
+
+        ``expect`` is told of all the checks before ``evaluate`` is asked for the first.
+        """
         self._message = None
         facts = Facts(
             client=self._client_or_macro(macros),
             helo=self._helo,
-            reverse_path=parse_reverse_path(sender),
+            reverse_path=_reverse_path(sender, macros),
             authenticated=macros.authenticated,
             smtputf8=any(parameter.upper() == "SMTPUTF8" for parameter in parameters),
             hostname=macros.hostname or self._hostname,
         )
         planned = policy.plan(facts, self._settings)
-        verdicts, action = policy.judge(planned, lambda check: self._evaluate(check, evaluate), self._settings)
+        expect(planned.checks)
+        verdicts, action = policy.judge(planned, evaluate, self._settings)
         self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [])
         answer = reply.reply_for(action, facts, self._settings)
         return action, answer, self._end("refused") if answer is not None else None
@@ -125,12 +154,15 @@ class Session:
             return self._client
         return Client(address=parse_address(macros.client_address))
 
-    def _evaluate(self, check: Check, evaluate: Evaluate) -> Verdict:
-        """HELO does not change from message to message: its verdict is kept until the next HELO."""
-        kept = self._helo_verdict
-        if kept is not None and kept.check == check:
-            return kept
-        verdict = evaluate(check)
-        if check.identity is Identity.HELO and verdict.result is not Result.TEMPERROR:
-            self._helo_verdict = verdict
-        return verdict
+
+def _reverse_path(sender: str, macros: Macros) -> ReversePath:
+    """The address in MAIL FROM, or what the MTA makes of one without a domain.
+
+    Postfix takes ``alice%example.com`` and ``example.com!alice`` for alice@example.com (allow_percent_hack,
+    swap_bangpath), and delivers it under that name: without this, that would be a way around SPF.
+    """
+    path = parse_reverse_path(sender)
+    if path.domain or path.null:
+        return path
+    understood = parse_reverse_path(macros.mail_address)
+    return understood if understood.domain else path

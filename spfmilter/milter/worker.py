@@ -19,8 +19,8 @@ from types import FrameType
 
 import milter
 
-from spfmilter.evaluation.evaluator import Evaluator, Limits
-from spfmilter.evaluation.lookups import Resolver
+from spfmilter.evaluation.answer import Answer
+from spfmilter.evaluation.engine import Engine
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.milter.child import let_signals_in
 from spfmilter.milter.link import Word
@@ -40,18 +40,16 @@ class Worker:
 
     def __init__(self, settings: Settings, listener: socket.socket, link: socket.socket, metrics: Metrics) -> None:
         self._settings, self._listener, self._link = settings, listener, link
-        hostname = settings.headers.authserv_id or socket.getfqdn()
-        limits = Limits(
-            time=settings.dns.timeout.seconds,
-            lookups=settings.dns.lookup_limit,
-            void_lookups=settings.dns.void_lookup_limit,
-        )
-        resolver = Resolver(settings.dns.nameservers, observe=metrics.dns_query)
-        evaluator = Evaluator(resolver, limits, receiver=hostname)
-        self._callbacks = Callbacks(settings, evaluator, hostname, metrics)
+        hostname = settings.headers.authserv_id or socket.gethostname()
+        self._metrics = metrics
+        self._engine = Engine(settings.dns, receiver=hostname, observe=self._observe)
+        self._callbacks = Callbacks(settings, self._engine, hostname, metrics)
         self._ended: list[str] = []  # why libmilter has ended, if it has
         self._signals: list[int] = []
         self._heavy = False  # the supervisor has been asked for a replacement
+
+    def _observe(self, answer: Answer) -> None:
+        self._metrics.dns_query("own resolver" if answer.ours else answer.status.value)
 
     def serve(self) -> int:
         """Serve until told to stop; the exit status."""
@@ -103,6 +101,8 @@ class Worker:
         if self._callbacks.longest_running() > limit:
             return
         self._tell(Word.BEAT)
+        for name, counters in self._engine.counters().items():
+            self._metrics.cache(name, counters)
         if not self._heavy and resident_memory() > self._settings.milter.memory_limit.bytes:
             self._heavy = True
             log.warning("worker is to be replaced, it has grown", memory=resident_memory())

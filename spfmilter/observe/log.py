@@ -42,7 +42,10 @@ class _Formatter(logging.Formatter):
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
         level = record.levelname.lower()
         if self._form is LogFormat.JSON:
-            line = {"time": stamp, "level": level, "event": record.getMessage(), **fields}
+            cleaned = {
+                key: unicode_line(value, 1024) if isinstance(value, str) else value for key, value in fields.items()
+            }
+            line = {"time": stamp, "level": level, "event": record.getMessage(), **cleaned}
             if trace:
                 line["traceback"] = trace
             return json.dumps(line, ensure_ascii=True)
@@ -51,7 +54,8 @@ class _Formatter(logging.Formatter):
             parts.append(f"{level}:")
         parts.append(record.getMessage())
         parts += [f"{key}={log_value(str(value), 1024)}" for key, value in fields.items()]
-        return "\n".join([" ".join(parts), trace]) if trace else " ".join(parts)
+        # Indented and cleaned line by line: an exception's message may quote a stranger, who must not forge a line.
+        return "\n".join([" ".join(parts), *(f"    {unicode_line(line, 1024)}" for line in trace.splitlines())])
 
 
 class _JournalHandler(logging.Handler):
@@ -60,7 +64,16 @@ class _JournalHandler(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.connect(str(_JOURNAL))
+        try:
+            self._socket.connect(str(_JOURNAL))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def close(self) -> None:
+        """Close the socket, when another handler takes this one's place."""
+        self._socket.close()
+        super().close()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one datagram; the journal being away loses the line, never the message."""
@@ -98,6 +111,8 @@ def _handler(target: LogTarget) -> tuple[logging.Handler, str]:
     try:
         match target:
             case LogTarget.SYSLOG:
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+                    probe.connect(str(_SYSLOG))  # SysLogHandler itself keeps silent about it
                 handler = logging.handlers.SysLogHandler(str(_SYSLOG), logging.handlers.SysLogHandler.LOG_MAIL)
                 handler.ident = "spfmilter: "
                 return handler, ""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spfmilter import __version__
-from spfmilter.model import Transaction
+from spfmilter.model import Counters, Transaction
 
 # Seconds: memory, a near and a far resolver, several round trips, a lost packet, the time limit.
 _BUCKETS = (0.0002, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
@@ -30,8 +30,8 @@ class Metrics:
     def dns_query(self, outcome: str) -> None:
         """A question to the DNS has been answered, or has failed."""
 
-    def cache(self, name: str, *, hit: bool) -> None:
-        """Something was looked for in a cache."""
+    def cache(self, name: str, counters: Counters) -> None:
+        """What a cache has been good for so far."""
 
     def fault(self) -> None:
         """An internal error."""
@@ -63,7 +63,9 @@ class _Prometheus(Metrics):
             "evaluation_seconds", "Time of one evaluation.", ("identity",), buckets=_BUCKETS, **new
         )
         self._dns = prometheus.Counter("dns_queries", "Questions to the DNS.", ("outcome",), **new)
-        self._cache = prometheus.Counter("cache_lookups", "Looks into a cache.", ("cache", "outcome"), **new)
+        self._cache = prometheus.Counter(
+            "cache_lookups", "Looks into a cache, and what was thrown out.", ("cache", "outcome"), **new
+        )
         self._faults = prometheus.Counter("faults", "Internal errors.", **new)
         self._ended = prometheus.Counter("worker_restarts", "Workers that ended untold.", ("cause",), **new)
         self._reloads = prometheus.Counter("reloads", "Reloads of the settings.", ("outcome",), **new)
@@ -71,6 +73,7 @@ class _Prometheus(Metrics):
         self._sessions = prometheus.Gauge("sessions_open", "Sessions open.", **live)
         self._workers = prometheus.Gauge("workers", "Workers that serve.", **live)
         self._build = prometheus.Gauge("build_info", "Version of the daemon.", ("version", "python"), **live)
+        self._seen: dict[str, dict[str, int]] = {}  # of the caches' counters, what has been counted already
         self._sessions.set(0)  # the slot's last owner may have died with sessions open
         if slot == "supervisor":
             self._build.labels(__version__, platform.python_version()).set(1)
@@ -93,8 +96,11 @@ class _Prometheus(Metrics):
     def dns_query(self, outcome: str) -> None:
         self._dns.labels(outcome).inc()
 
-    def cache(self, name: str, *, hit: bool) -> None:
-        self._cache.labels(name, "hit" if hit else "miss").inc()
+    def cache(self, name: str, counters: Counters) -> None:
+        seen = self._seen.setdefault(name, {})
+        for outcome, number in counters.numbers().items():
+            self._cache.labels(name, outcome).inc(number - seen.get(outcome, 0))
+            seen[outcome] = number
 
     def fault(self) -> None:
         self._faults.inc()

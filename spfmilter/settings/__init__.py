@@ -6,7 +6,8 @@ Knows how the file, its schema and its problems fit together. ``parse`` is pure;
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from spfmilter.settings.ini import Problem
 from spfmilter.settings.types import to_ini
 
 DEFAULT_PATH = Path("/etc/spfmilter/spfmilter.ini")
+_REMARK = re.compile(r"(?:^|\s)[;#]")  # in a value that is wrong: probably meant as a comment
 
 __all__ = ["DEFAULT_PATH", "Problem", "Settings", "SettingsError", "load", "parse", "show"]
 
@@ -49,7 +51,8 @@ class Settings:
     journal: schema.JournalSection = field(default_factory=schema.JournalSection)
     metrics: schema.MetricsSection = field(default_factory=schema.MetricsSection)
     web: schema.WebSection = field(default_factory=schema.WebSection)
-    lines: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (section, key) -> line in the file
+    # (section, key) -> line in the file; two files that say the same are equal settings
+    lines: Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False, repr=False)
 
     def table(self, identity: Identity) -> schema.ResultTable:
         """The policy table of an identity."""
@@ -67,7 +70,11 @@ def load(path: Path) -> Settings:
         SettingsError: the file cannot be read, or holds problems.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(ini.SIZE_LIMIT + 1)  # one more than is taken, so that decode() can refuse it
+    except FileNotFoundError:
+        message = "there is no such file: write it, or name another with -c FILE"
+        raise SettingsError(str(path), [Problem(message=message)]) from None
     except OSError as error:
         raise SettingsError(str(path), [Problem(message=f"cannot be read: {error.strerror}")]) from None
     text, problems = ini.decode(data)
@@ -85,7 +92,7 @@ def parse(text: str, source: str = "settings") -> Settings:
     document = ini.parse(text)
     problems = list(document.problems)
     values: dict[str, schema.SectionModel] = {}
-    for section in document.sections.values():
+    for section in (*document.sections.values(), *document.repeated):
         known = schema.SECTIONS.get(section.name)
         if known is not None:
             attribute, model = known
@@ -107,13 +114,13 @@ def _validated(
     by_key = {schema.key_of(model, attribute): attribute for attribute in model.model_fields}
     given = {}
     for key, entry in section.entries.items():
-        if key in by_key:
+        swallowed = list(_swallowed(entry, section, by_key))
+        problems.extend(swallowed)
+        if key not in by_key:
+            message = f"there is no such key{_suggestion(key, by_key)}"
+            problems.append(Problem(message=message, line=entry.line, section=section.name, key=key))
+        elif not swallowed:
             given[key] = entry.value
-        else:
-            hint = _suggestion(key, by_key)
-            problems.append(
-                Problem(message=f"there is no such key{hint}", line=entry.line, section=section.name, key=key)
-            )
     try:
         value = model.model_validate(given)
     except ValidationError as error:
@@ -123,10 +130,23 @@ def _validated(
         info = model.model_fields[by_key[key]]
         chosen = getattr(value, by_key[key])
         if schema.LATER in info.metadata and chosen != info.default:
-            line = section.entries[key].line
-            message = f"{to_ini(chosen)!r} is not available yet in this version; leave it at {to_ini(info.default)!r}"
-            problems.append(Problem(message=message, line=line, section=section.name, key=key))
+            default = to_ini(info.default)
+            leave = f"leave it at {default!r}" if default else "leave it empty"
+            message = f"{ini.quoted(to_ini(chosen))} is not available yet in this version; {leave}"
+            problems.append(Problem(message=message, line=section.entries[key].line, section=section.name, key=key))
     return value
+
+
+def _swallowed(entry: ini.Entry, section: ini.Section, known: Collection[str]) -> Iterator[Problem]:
+    """Keys and sections that became part of the value above them, because they are indented."""
+    for number, text in entry.continuation:
+        header, key = ini.header_in(text), ini.key_in(text)
+        if header in schema.SECTIONS or (key is not None and key in known):
+            message = (
+                f"{ini.quoted(text)} is indented, and so continues the value of {entry.key} in line {entry.line}: "
+                "remove the blanks before it"
+            )
+            yield Problem(message=message, line=number, section=section.name)
 
 
 def _named_section(section: ini.Section, problems: list[Problem]) -> None:
@@ -134,8 +154,8 @@ def _named_section(section: ini.Section, problems: list[Problem]) -> None:
     kind, colon, name = section.name.partition(":")
     known = schema.NAMED_SECTIONS.get(kind)
     if known is None or not colon:
-        hint = _suggestion(section.name, [*schema.SECTIONS, *(f"{kind}:..." for kind in schema.NAMED_SECTIONS)])
-        problems.append(Problem(message=f"there is no such section{hint}", line=section.line, section=section.name))
+        message = f"there is no such section{_section_suggestion(kind, section.name)}"
+        problems.append(Problem(message=message, line=section.line, section=section.name))
         return
     model, read_name = known
     try:
@@ -143,7 +163,7 @@ def _named_section(section: ini.Section, problems: list[Problem]) -> None:
     except ValueError as error:
         problems.append(Problem(message=str(error), line=section.line, section=section.name))
     _validated(section, model, problems)
-    message = f"[{kind}:...] sections are not available yet in this version"
+    message = f"[{kind}:...] sections are not available yet in this version: remove it"
     problems.append(Problem(message=message, line=section.line, section=section.name))
 
 
@@ -152,23 +172,31 @@ def _of_pydantic(error: ValidationError, section: ini.Section) -> Iterator[Probl
     for finding in error.errors():
         key = str(finding["loc"][0])
         entry = section.entries[key]
-        match finding["type"]:
-            case "value_error":
-                message = str(finding["ctx"]["error"])
-            case "too_short":
-                message = "at least one is needed here"
-            case "int_parsing" | "int_from_float":
-                message = f"{entry.value!r} is not a whole number"
-            case "string_pattern_mismatch":
-                message = f"{entry.value!r} is neither auto nor a number from 1 to 99"
-            case _:
-                message = f"{entry.value!r}: {finding['msg'][0].lower()}{finding['msg'][1:]}"
+        if finding["type"] == "value_error":
+            message = str(finding["ctx"]["error"])
+        else:  # every kind of value has its own reader, so that this is said by none of the present ones
+            message = f"{ini.quoted(entry.value)}: {finding['msg'][0].lower()}{finding['msg'][1:]}"
+        if _REMARK.search(entry.value):
+            message += " (a comment stands on a line of its own)"
         yield Problem(message=message, line=entry.line, section=section.name, key=key)
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name.lower(), list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _section_suggestion(kind: str, name: str) -> str:
+    """The like of ``_suggestion``; the sections that carry a name are known by their kind."""
+    named = difflib.get_close_matches(kind.lower(), list(schema.NAMED_SECTIONS), n=1)
+    if named and kind != name:
+        return f"; did you mean [{named[0]}:{name.partition(':')[2].strip()}]?"
+    close = difflib.get_close_matches(name.lower(), [*schema.SECTIONS, *schema.NAMED_SECTIONS], n=1)
+    if not close:
+        return ""
+    return (
+        f"; did you mean [{close[0]}:NAME]?" if close[0] in schema.NAMED_SECTIONS else f"; did you mean [{close[0]}]?"
+    )
 
 
 def show(settings: Settings) -> str:

@@ -8,11 +8,13 @@ docs/decisions/0003-ini-reader.md.)
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 
 SIZE_LIMIT = 1 << 20  # bytes: a thousand times the shipped file; anything longer is not a settings file
 _SECTION = re.compile(r"\[([^\[\]]*)\]")
-_KEY = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
+_KEY = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)\s*=(.*)", re.DOTALL)
+_SHOWN = 80  # characters of the file that a message repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class Entry:
     key: str
     value: str
     line: int
+    continuation: list[tuple[int, str]] = field(default_factory=list)  # the continuing lines, with their numbers
 
 
 @dataclass(slots=True)
@@ -54,7 +57,27 @@ class Document:
     """The whole file: sections by name in the file's order, and what is wrong with its syntax."""
 
     sections: dict[str, Section] = field(default_factory=dict)
+    repeated: list[Section] = field(default_factory=list)  # second sections of a name: reported, and still looked at
     problems: list[Problem] = field(default_factory=list)
+
+
+def quoted(text: str) -> str:
+    """What stands in the file, as a message repeats it."""
+    if not text:
+        return "an empty value"
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
+
+
+def key_in(text: str) -> str | None:
+    """The key, where the text looks like ``key = value``."""
+    found = _KEY.fullmatch(text)
+    return found[1] if found is not None else None
+
+
+def header_in(text: str) -> str | None:
+    """The section's name, where the text looks like ``[name]``."""
+    found = _SECTION.fullmatch(text)
+    return found[1].strip() if found is not None else None
 
 
 def decode(data: bytes) -> tuple[str, list[Problem]]:
@@ -65,7 +88,8 @@ def decode(data: bytes) -> tuple[str, list[Problem]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return "", [Problem(message=f"byte 0x{data[error.start]:02x} is not UTF-8", line=line)]
+        message = f"byte 0x{data[error.start]:02x} is not UTF-8: save the file in that encoding"
+        return "", [Problem(message=message, line=line)]
     return text, []
 
 
@@ -76,6 +100,11 @@ def parse(text: str) -> Document:
     ``%`` is. A line that begins with white space continues the value above it.
     """
     return _Reader().read(text)
+
+
+def _nobodys(line: int) -> Entry:
+    """Takes the lines that continue something wrong, so that they are not reported as well."""
+    return Entry("", "", line)
 
 
 class _Reader:
@@ -94,7 +123,7 @@ class _Reader:
                 continue
             bad = next((c for c in line if c != "\t" and not c.isprintable()), None)
             if bad is not None:
-                self._problem(number, f"control character U+{ord(bad):04X}")
+                self._unprintable(number, line, bad)
             elif line[0].isspace():
                 self._continuation(number, line.strip())
             elif line[0] == "[":
@@ -107,39 +136,50 @@ class _Reader:
         section = self.section.name if self.section else None
         self.document.problems.append(Problem(message=message, line=line, section=section, key=key))
 
+    def _unprintable(self, number: int, line: str, bad: str) -> None:
+        name = unicodedata.name(bad, "a control character")
+        self._problem(number, f"holds U+{ord(bad):04X} ({name}), which is not printable: remove it, or type it anew")
+        if line[0] == "[":
+            self.section, self.entry, self.skipping = None, None, True
+        elif not line[0].isspace():
+            self.entry = _nobodys(number)
+
     def _header(self, number: int, line: str) -> None:
         self.entry, self.skipping = None, False
-        found = _SECTION.fullmatch(line)
-        name = found[1].strip() if found else ""
+        name = header_in(line)
         if not name:
             self.section, self.skipping = None, True
-            self._problem(number, f"{line!r} is not a section header: write [name] on a line of its own")
+            self._problem(number, f"{quoted(line)} is not a section header: write [name], and nothing else in the line")
             return
         known = self.document.sections.get(name)
         self.section = Section(name, number)
         if known is not None:
             self._problem(number, f"the section stands here a second time (first in line {known.line}): merge the two")
-            return  # its entries are still read, into a section that nobody sees, so that their problems are found
+            self.document.repeated.append(self.section)
+            return
         self.document.sections[name] = self.section
 
     def _entry(self, number: int, line: str) -> None:
-        self.entry, found = None, _KEY.fullmatch(line)
+        self.entry, found = _nobodys(number), _KEY.fullmatch(line)
         if found is None:
-            self._problem(number, f"{line!r} is neither a section, a comment nor key = value")
+            self._problem(number, f"{quoted(line)} is neither [section], key = value nor a comment (; or #)")
         elif self.section is None:
             if not self.skipping:
-                self._problem(number, "stands before the first section", found[1])
+                self._problem(number, "stands before the first [section]: move it below its own", found[1])
         else:
             key, value = found[1], found[2].strip()
             if key in self.section.entries:
                 first = self.section.entries[key].line
                 self._problem(number, f"the key stands here a second time (first in line {first})", key)
-                self.entry = Entry(key, value, number)  # takes the lines that continue it
             else:
                 self.entry = self.section.entries[key] = Entry(key, value, number)
 
     def _continuation(self, number: int, line: str) -> None:
         if self.entry is not None:
             self.entry.value = f"{self.entry.value}\n{line}" if self.entry.value else line
+            self.entry.continuation.append((number, line))
         elif not self.skipping:
-            self._problem(number, f"{line!r} is indented, but continues no value: remove the white space before it")
+            message = (
+                f"{quoted(line)} is indented, but there is no value that it continues: remove the blanks before it"
+            )
+            self._problem(number, message)

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from spfmilter.model import Disposition, Identity, Result
-from spfmilter.settings import types
+from spfmilter.settings import names, types
 from spfmilter.settings.types import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
 
@@ -87,7 +87,7 @@ class Language(StrEnum):
 
 
 Treatment = Annotated[Disposition, types.reader(types.one_of(Disposition))]
-ReplyText = Annotated[tuple[Template, ...], types.reader(types.template_lines)]
+ReplyText = Annotated[tuple[Template, ...], types.reader(names.template_lines)]
 
 
 class SectionModel(BaseModel):
@@ -103,9 +103,9 @@ class MilterSection(SectionModel):
         "inet", port=8890, host="127.0.0.1"
     )
     socket_mode: Annotated[FileMode, types.reader(types.file_mode)] = FileMode(0o660)
-    socket_group: Line = ""
-    workers: Annotated[Line, Field(pattern=r"^(auto|[1-9]\d?)$")] = "auto"
-    memory_limit: Annotated[Size, types.reader(types.size_between("64M", "64G"))] = types.Size(512 << 20)
+    socket_group: Annotated[str, types.reader(names.group_name)] = ""
+    workers: Annotated[str, types.reader(types.workers)] = "auto"
+    memory_limit: Annotated[Size, types.reader(types.size_between("64M", "64G"))] = Size(512 << 20)
     on_error: Annotated[OnError, types.reader(types.one_of(OnError))] = OnError.TEMPFAIL
     drain_timeout: Annotated[Duration, types.reader(types.duration_between("0s", "1h"))] = Duration(30)
 
@@ -115,10 +115,9 @@ class PolicySection(SectionModel):
 
     mode: Annotated[Mode, types.reader(types.one_of(Mode))] = Mode.ENFORCE
     reject_at: Annotated[RejectAt, types.reader(types.one_of(RejectAt)), LATER] = RejectAt.MAIL
-    check: Annotated[tuple[Identity, ...], types.list_reader(types.one_of(Identity)), Field(min_length=1)] = (
-        Identity.HELO,
-        Identity.MAILFROM,
-    )
+    check: Annotated[
+        tuple[Identity, ...], types.list_reader(types.one_of(Identity), needed="helo, mailfrom or one of them")
+    ] = (Identity.HELO, Identity.MAILFROM)
     yield_to_dmarc: Annotated[YesNo, LATER] = False
 
 
@@ -159,13 +158,13 @@ class ExemptSection(SectionModel):
     )
     private_clients: YesNo = True
     authenticated: YesNo = True
-    forwarders: Annotated[tuple[str, ...], types.list_reader(types.domain_or_subdomains), LATER] = ()
-    forwarder_spf: Annotated[tuple[str, ...], types.list_reader(types.domain_name), LATER] = ()
-    recipients: Annotated[tuple[str, ...], types.list_reader(types.recipient_pattern), LATER] = (
+    forwarders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains), LATER] = ()
+    forwarder_spf: Annotated[tuple[str, ...], types.list_reader(names.domain_name), LATER] = ()
+    recipients: Annotated[tuple[str, ...], types.list_reader(names.recipient_pattern), LATER] = (
         "postmaster@",
         "abuse@",
     )
-    senders: Annotated[tuple[str, ...], types.list_reader(types.domain_or_subdomains), LATER] = ()
+    senders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains), LATER] = ()
 
 
 class RelaysSection(SectionModel):
@@ -184,7 +183,7 @@ class DomainSection(SectionModel):
     fail: Treatment | None = None
     temperror: Treatment | None = None
     permerror: Treatment | None = None
-    record: Annotated[str, types.reader(types.spf_record)] = ""
+    record: Annotated[str, types.reader(names.spf_record)] = ""
 
 
 class RecipientSection(SectionModel):
@@ -208,7 +207,7 @@ class ReplySection(SectionModel):
         Language.ZH_HANT,
     )
     help_url: Annotated[Line, LATER] = ""
-    contact: Annotated[Template, types.reader(types.contact_template)] = types.contact_template("postmaster@{hostname}")
+    contact: Annotated[Template, types.reader(names.contact_template)] = names.contact_template("postmaster@{hostname}")
     fail: ReplyText = ()
     softfail: ReplyText = ()
     neutral: ReplyText = ()
@@ -230,9 +229,9 @@ class HeadersSection(SectionModel):
         FieldKind.RECEIVED_SPF,
         FieldKind.AUTHENTICATION_RESULTS,
     )
-    authserv_id: Annotated[str, types.reader(types.authserv_id)] = ""
+    authserv_id: Annotated[str, types.reader(names.authserv_id)] = ""
     remove_forged: YesNo = True
-    tag_header: Annotated[str, types.reader(types.field_name)] = "X-SPF-Notice"
+    tag_header: Annotated[str, types.reader(names.field_name)] = "X-SPF-Notice"
     tag_subject: Annotated[Line, LATER] = ""
 
 
@@ -242,11 +241,12 @@ class DnsSection(SectionModel):
     nameservers: Annotated[tuple[Nameserver, ...], types.list_reader(types.nameserver)] = ()
     # The MTA waits for the verdict: Postfix 30 s by default (milter_command_timeout).
     timeout: Annotated[Duration, types.reader(types.duration_between("1s", "2m"))] = Duration(20)
-    lookup_limit: Annotated[int, Field(ge=1, le=100)] = 10
-    void_lookup_limit: Annotated[int, Field(ge=0, le=100)] = 2
-    prefetch: Annotated[YesNo, LATER] = True
-    cache_entries: Annotated[int, Field(ge=0, le=10_000_000), LATER] = 50_000
-    cache_max_ttl: Annotated[Duration, types.reader(types.duration_between("1s", "7d")), LATER] = Duration(3600)
+    lookup_limit: Annotated[int, types.reader(types.whole_number(1, 100))] = 10
+    void_lookup_limit: Annotated[int, types.reader(types.whole_number(0, 100))] = 2
+    prefetch: YesNo = True
+    cache_entries: Annotated[int, types.reader(types.whole_number(0, 10_000_000))] = 50_000
+    cache_max_ttl: Annotated[Duration, types.reader(types.duration_between("1s", "7d"))] = Duration(3600)
+    serve_stale: Annotated[Duration, types.reader(types.duration_between("0s", "7d"))] = Duration(0)
 
 
 class LogSection(SectionModel):
@@ -302,8 +302,8 @@ SECTIONS: dict[str, tuple[str, type[SectionModel]]] = {
 }
 # Sections that carry a name after a colon, with the reader of that name. Both come with a later feature.
 NAMED_SECTIONS: dict[str, tuple[type[SectionModel], Callable[[str], str]]] = {
-    "domain": (DomainSection, types.domain_or_subdomains),
-    "recipient": (RecipientSection, types.recipient_pattern),
+    "domain": (DomainSection, names.domain_or_subdomains),
+    "recipient": (RecipientSection, names.recipient_pattern),
 }
 
 

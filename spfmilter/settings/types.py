@@ -1,6 +1,6 @@
 """The kinds of value that a key can have: INI text to a typed value, and back for ``config show``.
 
-Knows the notation of each kind and its error messages; knows no key.
+Knows the notation of each kind and its error messages; knows no key. Names and texts are in ``names``.
 """
 
 from __future__ import annotations
@@ -12,21 +12,25 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, TypeVar
 
-import idna
 from pydantic import BeforeValidator
 
-from spfmilter.template import Template, TemplateError
+from spfmilter.settings.ini import quoted
+from spfmilter.settings.names import plain_line
+from spfmilter.template import Template
 
 Network = IPv4Network | IPv6Network
 
-_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZE = re.compile(r"(\d{1,9})([KMGkmg])")
+_SIZE = re.compile(r"([0-9]{1,9})([KMGkmg])")
 _SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_ENDPOINT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[^:]*))?")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 _YES, _NO = frozenset({"yes", "true", "on", "1"}), frozenset({"no", "false", "off", "0"})
-_HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,253}")  # RFC 2045 token, what an authserv-id is without quotes
-_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,75}")  # RFC 5322 field name, without its stranger characters
+_PATH = re.compile(r"/[A-Za-z0-9/._@%+:=~-]+")  # what Postfix and Sendmail can be told without quoting
+_PATH_LIMIT = (
+    98  # bytes: of the 108 of sockaddr_un, less what the listener adds to the name while it sets the rights up
+)
 
 
 def split_list(text: str) -> tuple[str, ...]:
@@ -41,6 +45,8 @@ class Duration:
     seconds: float
 
     def __str__(self) -> str:
+        if not self.seconds:
+            return "0s"
         for unit in ("d", "h", "m", "s"):
             if self.seconds % _UNITS[unit] == 0:
                 return f"{int(self.seconds // _UNITS[unit])}{unit}"
@@ -93,7 +99,7 @@ def duration(text: str) -> Duration:
     """``30s``, ``250ms``, ``5m``, ``1h``, ``30d``."""
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is not a time: write a whole number with ms, s, m, h or d, such as 30s")
+        raise ValueError(f"{quoted(text)} is not a time: write a whole number with ms, s, m, h or d, such as 30s")
     return Duration(int(found[1]) * _UNITS[found[2]])
 
 
@@ -104,7 +110,7 @@ def duration_between(shortest: str, longest: str) -> Callable[[str], Duration]:
     def read(text: str) -> Duration:
         value = duration(text)
         if not low.seconds <= value.seconds <= high.seconds:
-            raise ValueError(f"{text!r} is out of bounds: write a time from {low} to {high}")
+            raise ValueError(f"{quoted(text)} is out of bounds: write a time from {low} to {high}")
         return value
 
     return read
@@ -150,12 +156,23 @@ def yes_no(text: str) -> bool:
         return True
     if text.lower() in _NO:
         return False
-    raise ValueError(f"{text!r} is neither yes nor no")
+    raise ValueError(f"{quoted(text)} is neither yes nor no")
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """A reader for whole numbers within bounds, both included."""
+
+    def read(text: str) -> int:
+        if re.fullmatch(r"[0-9]{1,12}", text) is None or not low <= int(text) <= high:
+            raise ValueError(f"{quoted(text)} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return read
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536):
-        raise ValueError(f"{text!r} is not a port: write a number from 1 to 65535")
+        raise ValueError(f"{quoted(text)} is not a port: write a number from 1 to 65535")
     return int(text)
 
 
@@ -165,31 +182,45 @@ def socket_address(text: str) -> SocketAddress:
     if text == "systemd":
         return SocketAddress("systemd")
     if family in {"unix", "local"}:
-        if not rest.startswith("/"):
-            raise ValueError(f"{text!r}: the path of a unix socket begins with /")
-        if len(rest.encode()) > 100:
-            raise ValueError(f"{text!r}: the path of a unix socket has at most 100 bytes")
-        return SocketAddress("unix", path=rest)
-    if family not in {"inet", "inet6"}:
+        return SocketAddress("unix", path=_socket_path(text, rest))
+    if family in {"inet", "inet6"}:
+        return _inet_socket(text, family, rest)
+    raise ValueError(
+        f"{quoted(text)} is not a socket: write inet:8890@127.0.0.1, inet6:8890@::1 or "
+        "unix:/run/spfmilter/spfmilter.sock"
+    )
+
+
+def _socket_path(text: str, path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError(f"{quoted(text)}: the path of a unix socket begins with /")
+    if len(path.encode()) > _PATH_LIMIT:
+        raise ValueError(f"{quoted(text)}: the path of a unix socket has at most {_PATH_LIMIT} bytes")
+    if path.endswith("/"):
+        raise ValueError(f"{quoted(text)} names a directory: write the path of the socket itself")
+    if _PATH.fullmatch(path) is None or {".", ".."} & set(path.split("/")):
         raise ValueError(
-            f"{text!r} is not a socket: write inet:8890@127.0.0.1, inet6:8890@::1, "
-            "unix:/run/spfmilter/spfmilter.sock or systemd"
+            f"{quoted(text)}: the path of a unix socket is written with letters, digits and any of ._@%+:=~- here, and "
+            "without . and .. as directories"
         )
+    return path
+
+
+def _inet_socket(text: str, family: str, rest: str) -> SocketAddress:
     port, at, host = rest.partition("@")
-    version = 4 if family == "inet" else 6
+    example = "inet:8890@127.0.0.1" if family == "inet" else "inet6:8890@::1"
     if not at:
-        raise ValueError(f"{text!r} names no address: write {family}:PORT@{'127.0.0.1' if version == 4 else '::1'}")
-    address = _address(host.strip("[]"))
-    if ip_address(address).version != version:
-        raise ValueError(f"{text!r}: {address} is no {'IPv4' if version == 4 else 'IPv6'} address")
-    return SocketAddress(family, port=_port(port), host=address)
-
-
-def _address(text: str) -> str:
+        raise ValueError(f"{quoted(text)} is not a port, @ and an address: write {example}")
     try:
-        return str(ip_address(text))
+        address = ip_address(host.strip("[]"))
     except ValueError:
-        raise ValueError(f"{text!r} is not an IP address") from None
+        raise ValueError(f"{quoted(text)}: {quoted(host)} is not an IP address: write {example}") from None
+    if address.version != (4 if family == "inet" else 6):
+        raise ValueError(
+            f"{quoted(text)}: an IPv{address.version} address: write {'inet' if address.version == 4 else 'inet6'}:"
+            f"{port}@{address}"
+        )
+    return SocketAddress(family, port=_port(port), host=str(address))
 
 
 def listen_address(text: str) -> str:
@@ -201,116 +232,55 @@ def listen_address(text: str) -> str:
 
 def nameserver(text: str, *, need_port: bool = False) -> Nameserver:
     """``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``."""
-    host, port = text, ""
-    if text.startswith("["):
-        host, closing, port = text[1:].partition("]")
-        if not closing or (port and not port.startswith(":")):
-            raise ValueError(f"{text!r} is not an address with a port: write [::1]:53")
-        port = port[1:]
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    if need_port and not port:
-        raise ValueError(f"{text!r} names no port: write 127.0.0.1:9890 or [::1]:9890")
-    return Nameserver(_address(host), _port(port) if port else 53)
+    found = _ENDPOINT.fullmatch(text)
+    host, port = (text, None) if found is None else (found["bracketed"] or found["host"] or "", found["port"])
+    try:
+        address = str(ip_address(host))
+    except ValueError:
+        examples = "127.0.0.1:9890 or [::1]:9890" if need_port else "192.0.2.53, 127.0.0.1:5353 or [::1]:5353"
+        raise ValueError(f"{quoted(text)} is not an IP address{' and port' * need_port}: write {examples}") from None
+    if need_port and port is None:
+        raise ValueError(f"{quoted(text)} names no port: write 127.0.0.1:9890 or [::1]:9890")
+    return Nameserver(address, _port(port) if port is not None else 53)
 
 
 def network(text: str) -> Network:
     """An address or a network; host bits below the prefix are an error, since one of the two is then wrong."""
-    try:
-        return ip_network(text)
-    except ValueError:
-        pass
+    host, slash, prefix = text.partition("/")
     try:
         meant = ip_network(text, strict=False)
     except ValueError:
+        meant = None
+    if meant is None or "%" in text:
         raise ValueError(
-            f"{text!r} is not an IP address or network: write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
-        ) from None
-    host = text.partition("/")[0]
-    raise ValueError(f"{text!r} has bits set below its prefix: write {meant} for the network, or {host} alone")
+            f"{quoted(text)} is not an IP address or network: write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+        )
+    if slash and not prefix.isdigit():
+        raise ValueError(f"{quoted(text)}: write the length of the prefix in place of the mask: {meant}")
+    if isinstance(meant, IPv6Network) and meant.subnet_of(_MAPPED):
+        ip4 = IPv4Network((int(meant.network_address) & 0xFFFFFFFF, meant.prefixlen - 96))
+        raise ValueError(f"{quoted(text)}: clients at mapped addresses count as IPv4 here: write {to_ini(ip4)}")
+    if ip_address(host) != meant.network_address:
+        raise ValueError(
+            f"{quoted(text)} has bits set below its prefix: write {meant} for the network, or {host} for the address"
+        )
+    return meant
 
 
 def file_mode(text: str) -> FileMode:
     """Octal permission bits."""
     if re.fullmatch(r"0?[0-7]{3}", text) is None:
-        raise ValueError(f"{text!r} is not a mode: write three octal digits, such as 0660")
+        raise ValueError(f"{quoted(text)} is not a mode: write octal digits, such as 0660")
+    if not int(text, 8) & 0o222:
+        raise ValueError(f"{quoted(text)} lets nobody connect, which takes the right to write: write 0660, for example")
     return FileMode(int(text, 8))
 
 
-def domain_name(text: str) -> str:
-    """A domain name as ASCII in lower case; U-labels are converted (IDNA 2008)."""
-    name = text.strip().rstrip(".").lower()
-    if not name.isascii():
-        try:
-            name = idna.encode(name, uts46=True).decode()
-        except idna.IDNAError as error:
-            raise ValueError(f"{text!r} is not a domain name: {error}") from None
-    if _HOSTNAME.fullmatch(name) is None:
-        raise ValueError(f"{text!r} is not a domain name")
-    return name
-
-
-def domain_or_subdomains(text: str) -> str:
-    """``example.com``, or ``.example.com`` for all names below it."""
-    return "." + domain_name(text[1:]) if text.startswith(".") else domain_name(text)
-
-
-def recipient_pattern(text: str) -> str:
-    """``user@example.com``, ``user@`` for every domain, or ``@example.com`` for every user."""
-    local, at, domain = text.rpartition("@")
-    if not at or not (local or domain) or any(c.isspace() for c in text):
-        raise ValueError(f"{text!r} is not a recipient: write user@example.com, user@ or @example.com")
-    return f"{local}@{domain_name(domain) if domain else ''}"
-
-
-def authserv_id(text: str) -> str:
-    """An authserv-id (RFC 8601 section 2.5) that needs no quotes; empty for the MTA's own name."""
-    if text and _TOKEN.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is not an authserv-id: write a name such as mx.example.net")
-    return text
-
-
-def field_name(text: str) -> str:
-    """The name of a header field that readers of mail will not take for one of its standard ones."""
-    if _FIELD_NAME.fullmatch(text) is None or not text.upper().startswith("X-"):
-        raise ValueError(f"{text!r} is not a header field of our own: write a name that begins with X-")
-    return text
-
-
-def plain_line(text: str) -> str:
-    """One line of text."""
-    if "\n" in text:
-        raise ValueError("only one line is possible here")
-    return text
-
-
-def spf_record(text: str) -> str:
-    """An SPF record, as it would be published; empty for none."""
-    if text and text.partition(" ")[0].lower() != "v=spf1":
-        raise ValueError(f"{text!r} is not an SPF record: it begins with v=spf1")
-    return " ".join(text.split())
-
-
-def template_lines(text: str) -> tuple[Template, ...]:
-    """The lines of a reply; empty for the built-in text."""
-    if not text:
-        return ()
-    lines = text.split("\n")
-    if len(lines) > 8:
-        raise ValueError(f"a reply of {len(lines)} lines: at most 8, since many servers show only the first")
-    return tuple(_template(line) for line in lines)
-
-
-def contact_template(text: str) -> Template:
-    """One line in which only the receiving server's name is known."""
-    return _template(plain_line(text), ("hostname",))
-
-
-def _template(line: str, *allowed: tuple[str, ...]) -> Template:
-    try:
-        return Template.parse(line, *allowed)
-    except TemplateError as error:
-        raise ValueError(str(error)) from None
+def workers(text: str) -> str:
+    """``auto``, or how many processes."""
+    if re.fullmatch(r"auto|[1-9][0-9]?", text.lower()) is None:
+        raise ValueError(f"{quoted(text)} is not a number of processes: write auto, or a number from 1 to 99")
+    return text.lower()
 
 
 E_ = TypeVar("E_", bound=StrEnum)
@@ -325,7 +295,7 @@ def one_of(choices: type[E_]) -> Callable[[Any], Any]:
         for choice in choices:
             if text.lower() == choice.lower():
                 return choice
-        raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+        raise ValueError(f"{quoted(text)} is not one of {', '.join(choices)}")
 
     return read
 
@@ -335,8 +305,8 @@ def reader(parse: Callable[[str], Any]) -> BeforeValidator:
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
-def list_reader(parse: Callable[[str], Any] = str) -> BeforeValidator:
-    """The same for lists; every item that is wrong is named."""
+def list_reader(parse: Callable[[str], Any] = str, *, needed: str = "") -> BeforeValidator:
+    """The same for lists; every item that is wrong is named. An empty list is an error that says what is ``needed``."""
 
     def read(value: Any) -> Any:
         if not isinstance(value, str):
@@ -346,7 +316,10 @@ def list_reader(parse: Callable[[str], Any] = str) -> BeforeValidator:
             try:
                 items.append(parse(item))
             except ValueError as error:
-                errors.append(str(error))
+                hint = " (items are separated by commas)" if " " in item else ""
+                errors.append(f"{error}{hint}")
+        if needed and not items and not errors:
+            raise ValueError(f"an empty list: write {needed}")
         if errors:
             raise ValueError("; ".join(errors))
         return tuple(dict.fromkeys(items))

@@ -1,0 +1,334 @@
+"""The programs of the benchmarks: our own in C, compiled on the spot, and the filters that they measure.
+
+Knows how each one is started, when it serves, and how it is ended (by its own process id). Knows nothing of what is
+measured.
+"""
+
+import json
+import os
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import dns.message
+import dns.query
+
+from bench import zones
+from lab.daemon import SpfmilterDaemon
+from lab.processes import end_group, group_members, until
+
+HERE = Path(__file__).parent
+_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
+_LIBRARIES = {"nothing": ("-lmilter", "-lpthread"), "load": ("-lpthread",), "dns": ()}
+_PYSPF = shutil.which("pyspf-milter", path="/usr/bin:/usr/sbin")
+_PATIENCE = 15.0  # seconds until a program must serve
+_LONGEST = 300.0  # seconds that one load may take
+
+
+class Workshop:
+    """A folder with our compiled programs, for everything that a run leaves behind; gone at its end."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        self.folder.chmod(0o755)  # pyspf-milter gives up root
+
+    def __enter__(self) -> Self:
+        for name, libraries in _LIBRARIES.items():
+            command = ["gcc", *_FLAGS, str(HERE / f"{name}.c"), "-o", str(self.program(name)), *libraries]
+            subprocess.run(command, check=True, timeout=60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def program(self, name: str) -> Path:
+        """A compiled program."""
+        return self.folder / name
+
+    def place(self, name: str) -> Path:
+        """A fresh folder that other users may enter."""
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+        folder.chmod(0o755)
+        return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Nameserver:
+    """The DNS server of a benchmark."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def asked(self) -> int:
+        """How many queries it has had."""
+        query = dns.message.make_query("count.bench", "TXT")
+        answer = dns.query.udp(query, self.host, port=self.port, timeout=5)
+        return int(answer.answer[0][0].strings[0])
+
+
+@contextmanager
+def nameserver(shop: Workshop, *, delay_ms: int = 0, ttl: int = 3600) -> Iterator[Nameserver]:
+    """Our DNS server on an address of its own, port 53: resolv.conf, which some filters go by, holds no port."""
+    zone = shop.place("dns") / "zone"
+    zone.write_text("".join(f"{line}\n" for line in zones.lines()))
+    found = Nameserver(f"127.83.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}", 53)
+    command = [str(shop.program("dns")), found.host, str(found.port), str(delay_ms), str(ttl), str(zone)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        try:
+            if process.stdout.readline() != b"ready\n":
+                raise RuntimeError("the DNS server of the benchmark did not start; it needs root, for port 53")
+            yield found
+        finally:
+            process.kill()
+
+
+# -- filters -----------------------------------------------------------------------------------------------------------
+
+
+class Filter:
+    """A filter under load: `with filter: ...` starts and ends it."""
+
+    name = ""
+    caches = True  # whether it may be quicker for a name that it has seen
+
+    def __init__(self, shop: Workshop) -> None:
+        self.folder = shop.place(self.name)
+        self.socket = f"unix:{self.folder / 'socket'}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        """What is run."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        path = self.socket.removeprefix("unix:")
+        try:
+            until(lambda: self._ended() or _accepts(path), _PATIENCE, f"{self.name} serves at {path}")
+        except BaseException:
+            self._end()
+            raise
+        Path(path).chmod(0o666)  # Postfix is another user
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._end()
+
+    def _ended(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            log = (self.folder / "log").read_text(errors="replace")
+            raise RuntimeError(f"{self.name} ended with {self._process.returncode}:\n{log}")
+        return False
+
+    def _end(self) -> None:
+        if self._process is not None:
+            end_group(self._process.pid)
+            self._process.wait()
+
+
+def _accepts(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+        probe.settimeout(1)
+        probe.connect(path)
+        return True
+    return False
+
+
+class Nothing(Filter):
+    """The do-nothing C milter."""
+
+    name = "nothing"
+    caches = False
+
+    def __init__(self, shop: Workshop) -> None:
+        super().__init__(shop)
+        self._program = str(shop.program("nothing"))
+
+    def command(self) -> list[str]:
+        """Our own program."""
+        return [self._program, self.socket]
+
+
+class _WithResolvConf(Filter):
+    """A filter that asks the nameservers of /etc/resolv.conf: it sees one of ours, in a mount namespace of its own."""
+
+    def __init__(self, shop: Workshop, server: Nameserver) -> None:
+        super().__init__(shop)
+        self._resolv_conf = self.folder / "resolv.conf"
+        self._resolv_conf.write_text(f"nameserver {server.host}\n")
+
+    def inner_command(self) -> list[str]:
+        """What is run in the namespace."""
+        raise NotImplementedError
+
+    def command(self) -> list[str]:
+        """The same, behind unshare(1)."""
+        script = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+        return ["unshare", "-m", "sh", "-c", script, "sh", str(self._resolv_conf), *self.inner_command()]
+
+
+class PyspfMilter(_WithResolvConf):
+    """Debian's pyspf-milter, on Debian's own Python, with Debian's settings but for the socket and the log."""
+
+    name = "pyspf-milter"
+    caches = False
+
+    def __init__(self, shop: Workshop, server: Nameserver) -> None:
+        super().__init__(shop, server)
+        self._config = self.folder / "conf"
+        # UserID: root, as it otherwise could not write the socket into our folder; it makes no difference to its speed.
+        self._config.write_text(
+            "debugLevel = 0\nTestOnly = 1\nHELO_reject = Fail\nMail_From_reject = Fail\nPermError_reject = False\n"
+            "TempError_Defer = False\nskip_addresses = 127.0.0.0/8,::ffff:127.0.0.0/104,::1\n"
+            f"Socket = local:{self.folder}/socket\nPidFile = {self.folder}/pid\nUserID = root\n"
+            "InternalHosts = 127.0.0.1\n"
+        )
+
+    @staticmethod
+    def missing() -> str:
+        """Why it cannot be measured here; empty where it can."""
+        return "" if _PYSPF else "pyspf-milter is not installed: apt-get install --no-install-recommends pyspf-milter"
+
+    def inner_command(self) -> list[str]:
+        """Debian's script."""
+        return [_PYSPF or "pyspf-milter", str(self._config)]
+
+
+class OtherFilter(_WithResolvConf):
+    """A filter given on the command line; in its command, {socket}, {nameserver} and {folder} are filled in."""
+
+    def __init__(self, shop: Workshop, server: Nameserver, name: str, command: str) -> None:
+        self.name = name
+        super().__init__(shop, server)
+        self._command = command
+        self._values = {"{socket}": f"{self.folder}/socket", "{nameserver}": server.host, "{folder}": str(self.folder)}
+
+    def inner_command(self) -> list[str]:
+        """The command, split as a shell does."""
+        command = self._command
+        for placeholder, value in self._values.items():
+            command = command.replace(placeholder, value)
+        return shlex.split(command)
+
+
+class Spfmilter(Filter):
+    """spfmilter from a source tree, with its defaults."""
+
+    name = "spfmilter"
+
+    def __init__(
+        self, shop: Workshop, server: Nameserver | str, tree: Path, *, workers: str = "auto", more: str = ""
+    ) -> None:
+        super().__init__(shop)
+        # The clients of a benchmark come from loopback or not, and are checked all the same.
+        ini = (
+            f"[milter]\nsocket = {self.socket}\nsocket_mode = 0666\nworkers = {workers}\n[exempt]\nnetworks =\n"
+            f"[headers]\nauthserv_id = mx.example.net\n[dns]\nnameservers = {server}\n{more}"
+        )
+        # -P: the working directory, which may be another tree, is not searched.
+        command = (sys.executable, "-P", "-m", "spfmilter", "run", "-c", "{ini}")
+        self.daemon = SpfmilterDaemon(ini, command=command, environment={"PYTHONPATH": str(tree)})
+        self.start_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        start = time.monotonic()
+        self.daemon.start()
+        self.start_seconds = time.monotonic() - start
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        with suppress(ProcessLookupError):
+            self.daemon.kill()  # a benchmark does not wait for sessions that wait for the dead
+        self.daemon.stop()
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        supervisor = self.daemon.process.pid
+        return [pid for pid in group_members(supervisor) if pid != supervisor]
+
+
+# -- load --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """What a load came to; see `load.c`."""
+
+    messages: int
+    seconds: float
+    rate: float
+    errors: int
+    fields: int
+    message_ms: dict[str, float]
+    mail_ms: dict[str, float]
+    mail_replies: dict[str, int]
+    end_replies: dict[str, int]
+
+    @property
+    def not_accepted(self) -> int:
+        """Messages that were lost, or not accepted; the benchmarks' senders are all honest."""
+        return self.errors + self.messages - self.end_replies.get("c", 0)
+
+    def check(self, what: str) -> Self:
+        """An error where more than one message in a hundred was not accepted: the figures would mean nothing."""
+        if not self.messages or self.not_accepted > self.messages / 100:
+            raise RuntimeError(f"{what}: not every message was accepted: {self}")
+        return self
+
+
+def _load_command(shop: Workshop, target: Filter, senders: Sequence[str], options: dict[str, Any]) -> list[str]:
+    command = [str(shop.program("load")), "--socket", target.socket]
+    for pattern in senders:
+        command += ["--sender", pattern]
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    return command
+
+
+def load(shop: Workshop, target: Filter, senders: Sequence[str], **options: float | str) -> Loaded:
+    """Run `load.c` against a filter, with its options."""
+    done = subprocess.run(
+        _load_command(shop, target, senders, options), stdout=subprocess.PIPE, check=True, timeout=_LONGEST
+    )
+    return Loaded(**json.loads(done.stdout))
+
+
+@contextmanager
+def load_beside(shop: Workshop, target: Filter, senders: Sequence[str], **options: float | str) -> Iterator[None]:
+    """The same beside something else; cut at the end."""
+    command = _load_command(shop, target, senders, options)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def cpu_seconds(pid: int) -> float:
+    """The CPU time of a process so far, all its threads, in nanosecond steps (clock_getcpuclockid(3))."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def resident_mb(pid: int) -> float:
+    """The resident memory of a process, in MB (proc(5), statm)."""
+    pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

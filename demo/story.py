@@ -1,0 +1,198 @@
+"""What the demo plays: the DNS of its little world, the scenes, and what must come of each.
+
+It knows names and addresses that are nobody's (RFC 2606, RFC 5737) and what a reader is to see. It starts nothing and
+prints nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+SENDER = "alice@mail163.example"
+RECIPIENT = "bob@example.net"
+HOSTNAME = "mx.example.net"
+PROVIDER, SHOP, HOST = "192.0.2.10", "203.0.113.7", "192.0.2.200"
+
+ZONES = {
+    "mail163.example": """\
+@ TXT "v=spf1 include:spf.mail163.example -all"
+spf TXT "v=spf1 ip4:192.0.2.0/25 ip4:198.51.100.0/24 -all"
+m10 A 192.0.2.10
+m10 TXT "v=spf1 a -all"
+""",
+    "shop.example": "www A 203.0.113.7",
+    "careful.example": '@ TXT "v=spf1 ip4:192.0.2.0/25 ~all"',
+    "typo.example": '@ TXT "v=spf1 ipv4:192.0.2.0/25 -all"',
+    "example.org": 'mail A 192.0.2.200\nmail TXT "v=spf1 a -all"',
+}
+
+INI = """\
+[milter]
+socket = inet:{port}@127.0.0.1
+[reply]
+contact = postmaster@example.net
+[headers]
+authserv_id = mx.example.net
+[dns]
+nameservers = {nameserver}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a scene: the reply that settled it, and the message if it was delivered."""
+
+    code: int
+    lines: list[str]
+    message: EmailMessage | None
+
+    @property
+    def text(self) -> str:
+        """The reply as one text."""
+        return "\n".join(self.lines)
+
+    def field(self, name: str) -> str:
+        """All fields of that name, unfolded, as one text; empty if there is none."""
+        values = self.message.get_all(name, []) if self.message is not None else []
+        return " | ".join(" ".join(str(value).split()) for value in values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One message: who sends what, what a reader is told, and what has to be true afterwards."""
+
+    title: str
+    happens: str
+    address: str
+    name: str  # of the client: in the DNS, and in EHLO
+    sender: str
+    login: str = ""
+    fields: str = ""  # header fields that the client writes itself, beside From, To and Subject
+    elsewhere: str = ""  # what another server says in this case
+    checks: dict[str, Callable[[Outcome], bool]]
+
+    @property
+    def content(self) -> str:
+        """The message that the client sends."""
+        author = self.sender or f"mailer-daemon@{self.name}"
+        return f"{self.fields}From: {author}\nTo: {RECIPIENT}\nSubject: {self.title}\n\nHello Bob.\n"
+
+
+def _accepted(outcome: Outcome) -> bool:
+    return outcome.code == 250 and outcome.message is not None
+
+
+def _is_above_received(outcome: Outcome) -> bool:
+    names = outcome.message.keys() if outcome.message is not None else []
+    above = names[: names.index("Received")] if "Received" in names else []
+    return "Authentication-Results" in above and "Received-SPF" in above
+
+
+REFUSED = Scene(
+    title="A server that the sender's domain does not list is refused",
+    happens="Alice writes with her mail163.example address, but through her shop's server, which her provider's record "
+    "does not name.",
+    address=SHOP,
+    name="www.shop.example",
+    sender=SENDER,
+    elsewhere="The receiving system checks SPF and your mailbox is not in its list of trusted senders; "
+    "ask its administrator.",
+    checks={
+        "refused at MAIL FROM, before any content, with 550 5.7.23": lambda o: (
+            o.code == 550 and o.message is None and all(line.startswith("5.7.23 ") for line in o.lines)
+        ),
+        "the first line alone names the address, the domain and the term that decided": lambda o: all(
+            word in o.lines[0] for word in (SHOP, "mail163.example", '"-all"')
+        ),
+        "then what to change, and that it is in the sender domain's DNS, not here": lambda o: (
+            f"add ip4:{SHOP} to the SPF record of mail163.example" in o.text
+            and "changed in the DNS of mail163.example, not at this server" in o.text
+        ),
+    },
+)
+
+SCENES = (
+    Scene(
+        title="A server that the sender's domain lists is accepted",
+        happens="One of mail163.example's own servers delivers a message of its user Alice.",
+        address=PROVIDER,
+        name="m10.mail163.example",
+        sender=SENDER,
+        checks={
+            "delivered": _accepted,
+            "both identities passed": lambda o: o.field("Authentication-Results").count("spf=pass") == 2,
+            "the results stand above Postfix's own Received": _is_above_received,
+        },
+    ),
+    REFUSED,
+    Scene(
+        title="A doubtful message is delivered with a notice",
+        happens='careful.example ends its record in "~all" (softfail): probably forged, but it asks nobody to refuse.',
+        address=SHOP,
+        name="www.shop.example",
+        sender="news@careful.example",
+        checks={
+            "delivered": _accepted,
+            "X-SPF-Notice says why and what to change": lambda o: (
+                "SPF softfail" in o.field("X-SPF-Notice") and f"add ip4:{SHOP}" in o.field("X-SPF-Notice")
+            ),
+        },
+    ),
+    Scene(
+        title="A record with a mistake costs nobody a message",
+        happens='The administrator of typo.example wrote "ipv4:" where SPF knows only "ip4:" (permerror).',
+        address=PROVIDER,
+        name="m10.mail163.example",
+        sender="carol@typo.example",
+        checks={
+            "delivered": _accepted,
+            "X-SPF-Notice names the term at fault": lambda o: (
+                "SPF permerror" in o.field("X-SPF-Notice") and '"ipv4:192.0.2.0/25"' in o.field("X-SPF-Notice")
+            ),
+        },
+    ),
+    Scene(
+        title="A bounce is judged by the server's own name",
+        happens="A bounce has no sender: SPF then checks the name in EHLO, which lists this address.",
+        address=HOST,
+        name="mail.example.org",
+        sender="",
+        checks={
+            "delivered": _accepted,
+            "passed by its EHLO name": lambda o: (
+                "spf=pass" in (results := o.field("Authentication-Results")) and "smtp.helo=mail.example.org" in results
+            ),
+        },
+    ),
+    Scene(
+        title="One's own users are not checked",
+        happens="The same address as in scene 2, but the client has logged in: it may send from wherever it is.",
+        address=SHOP,
+        name="www.shop.example",
+        sender=SENDER,
+        login="alice",
+        checks={
+            "delivered": _accepted,
+            "no SPF result was written": lambda o: not o.field("Received-SPF") + o.field("Authentication-Results"),
+        },
+    ),
+    Scene(
+        title="Forged results are removed",
+        happens=f"The client brings results of its own making, one of them in the name of {HOSTNAME}.",
+        address=SHOP,
+        name="www.shop.example",
+        sender="news@careful.example",
+        fields=f"Authentication-Results: {HOSTNAME}; spf=pass smtp.mailfrom=careful.example\n"
+        "Received-SPF: pass (believe me)\n"
+        "Authentication-Results: lists.example.org; dkim=pass header.d=example.org\n",
+        checks={
+            "delivered": _accepted,
+            f"the forged result of {HOSTNAME} and the forged Received-SPF are gone": lambda o: (
+                "spf=pass" not in o.field("Authentication-Results") and "believe me" not in o.field("Received-SPF")
+            ),
+            "another server's result is still there": lambda o: (
+                "lists.example.org; dkim=pass" in o.field("Authentication-Results")
+            ),
+        },
+    ),
+)

@@ -1,0 +1,118 @@
+"""The kinds of value that are names or texts: domains, recipients, header field names, templates.
+
+Knows the notation of each and its error messages; knows no key. The other kinds are in ``types``.
+"""
+
+from __future__ import annotations
+
+import re
+
+import idna
+
+from spfmilter.settings.ini import quoted
+from spfmilter.template import Template, TemplateError
+
+MAX_REPLY_LINES = 8  # libmilter takes 32, but many senders' servers show only the first
+
+_HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,253}")  # RFC 2045 token, what an authserv-id is without quotes
+_FIELD_NAME = re.compile(r"X-[A-Z0-9](?:[A-Z0-9-]{0,72})", re.IGNORECASE)  # RFC 5322, without its stranger characters
+
+
+def plain_line(text: str) -> str:
+    """One line of text."""
+    if "\n" in text:
+        raise ValueError("the value continues in the next line, but only one line is possible here")
+    return text
+
+
+def group_name(text: str) -> str:
+    """The name of a group of the system, which is looked up at start; empty for none."""
+    if any(c.isspace() or c in ":,/" for c in text):
+        raise ValueError(f"{quoted(text)} is not a group: write the name of one, such as postfix")
+    return text
+
+
+def domain_name(text: str) -> str:
+    """A domain name as ASCII in lower case; U-labels are converted (IDNA 2008)."""
+    name = text.strip().removesuffix(".").lower()
+    if not name.isascii():
+        try:
+            name = idna.encode(name, uts46=True).decode()
+        except UnicodeError as error:  # idna's errors are of this kind, too
+            raise ValueError(f"{quoted(text)} is not a domain name: {error}") from None
+    if _HOSTNAME.fullmatch(name) is None:
+        raise ValueError(f"{quoted(text)} is not a domain name: write a name such as example.com")
+    return name
+
+
+def domain_or_subdomains(text: str) -> str:
+    """``example.com``, or ``.example.com`` for all names below it."""
+    if text.startswith("*."):
+        raise ValueError(f"{quoted(text)} is not a domain name: write {text[1:]} for all names below {text[2:]}")
+    return "." + domain_name(text[1:]) if text.startswith(".") else domain_name(text)
+
+
+def recipient_pattern(text: str) -> str:
+    """``user@example.com``, ``user@`` for every domain, or ``@example.com`` for every user."""
+    local, at, domain = text.rpartition("@")
+    if not at or not (local or domain) or any(c.isspace() for c in text):
+        raise ValueError(f"{quoted(text)} is not a recipient: write user@example.com, user@ or @example.com")
+    return f"{local}@{domain_name(domain) if domain else ''}"
+
+
+def authserv_id(text: str) -> str:
+    """An authserv-id (RFC 8601 section 2.5) that needs no quotes; empty for the MTA's own name."""
+    if text and _TOKEN.fullmatch(text) is None:
+        raise ValueError(
+            f"{quoted(text)} is not an authserv-id: write one word such as mx.example.net, without blanks, quotes, "
+            "colons or semicolons"
+        )
+    return text
+
+
+def field_name(text: str) -> str:
+    """The name of a header field that readers of mail will not take for one of its standard ones."""
+    if _FIELD_NAME.fullmatch(text) is None:
+        raise ValueError(
+            f"{quoted(text)} cannot be the name of our header field: write X- and then letters, digits and hyphens, "
+            "such as X-SPF-Notice"
+        )
+    return text
+
+
+def spf_record(text: str) -> str:
+    """An SPF record, as it would be published; empty for none."""
+    if text and text.partition(" ")[0].lower() != "v=spf1":
+        raise ValueError(f"{quoted(text)} is not an SPF record: write one that begins with v=spf1")
+    return " ".join(text.split())
+
+
+def template_lines(text: str) -> tuple[Template, ...]:
+    """The lines of a reply; empty for the built-in text."""
+    if not text:
+        return ()
+    lines = text.split("\n")
+    if len(lines) > MAX_REPLY_LINES:
+        raise ValueError(
+            f"a reply of {len(lines)} lines: write at most {MAX_REPLY_LINES}, and what matters into the first, since "
+            "many servers show only that"
+        )
+    templates = tuple(_template(line) for line in lines)
+    if not any(template.has_words for template in templates):
+        raise ValueError("only placeholders, which can be empty: write words of your own as well")
+    return templates
+
+
+def contact_template(text: str) -> Template:
+    """One line in which only the receiving server's name is known."""
+    if not text:
+        raise ValueError("an empty value helps nobody: write whom a refused sender can ask, or postmaster@{hostname}")
+    return _template(plain_line(text), ("hostname",))
+
+
+def _template(line: str, *allowed: tuple[str, ...]) -> Template:
+    try:
+        return Template.parse(line, *allowed)
+    except TemplateError as error:
+        raise ValueError(f"{quoted(line)}: {error}") from None

@@ -1,0 +1,84 @@
+"""What the commands' tests share: running one, and a DNS to ask."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from lab.dnsserver import ScriptedDNS
+from spfmilter.cli import main
+
+ZONE = {
+    "example.com": [{"TXT": "v=spf1 ip4:192.0.2.0/24 include:_spf.example.org -all exp=why.example.com"}],
+    "_spf.example.org": [{"TXT": "v=spf1 ip4:198.51.100.0/24 ?all"}],
+    "why.example.com": [{"TXT": "%{i} \x1b[31mis not [bold red]ours[/]"}],
+    "mail.example.com": [{"TXT": "v=spf1 a -all"}, {"A": "203.0.113.7"}],
+    "soft.example.com": [{"TXT": "v=spf1 ip4:192.0.2.0/24 ~all"}],
+    "redirect.example.com": [{"TXT": "v=spf1 redirect=example.com"}],
+    "broken.example.com": [{"TXT": "v=spf1 include:nothing.example.com -all"}],
+    "hostile.example.com": [{"TXT": "v=spf1 include:[bold]x[/bold]\x1b[31m\x07 -all"}],
+    "markup.example.com": [{"TXT": "v=spf1 a:[bold]x[/bold].example.com exists:[/nothing]%{d} -all"}],
+    "lost.example.com": [{"TXT": "v=spf1 include:servfail.example.com -all"}],
+    "servfail.example.com": [{"RCODE": "SERVFAIL"}],
+}
+MESSAGE = ["--ip", "203.0.113.7", "--helo", "mail.example.com", "--mail-from"]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def dns() -> Iterator[ScriptedDNS]:
+    with ScriptedDNS(ZONE) as server:
+        yield server
+
+
+@pytest.fixture
+def write(tmp_path: Path, dns: ScriptedDNS) -> Callable[[str], Path]:
+    """An INI file that asks the scripted DNS."""
+
+    def write_ini(text: str = "") -> Path:
+        path = tmp_path / "spfmilter.ini"
+        path.write_text(f"[dns]\nnameservers = {dns.address}\n[headers]\nauthserv_id = mx.example.net\n{text}")
+        return path
+
+    return write_ini
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command: here, with output of its own; or, with an environment, as a process that has it."""
+    for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    def spfmilter(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = ["spfmilter", *map(str, arguments)]
+        if environment:
+            return subprocess.run(  # noqa: S603 - our own command
+                [sys.executable, "-m", *command],
+                env={**os.environ, "PYTHONUTF8": "1", **environment},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+        monkeypatch.setattr(sys, "argv", command)
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main()
+        status = ended.value.code
+        assert isinstance(status, int)
+        return subprocess.CompletedProcess(command, status, _text(out), _text(err))
+
+    return spfmilter
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    buffer = stream.detach()
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode()

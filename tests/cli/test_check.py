@@ -1,0 +1,220 @@
+"""``spfmilter check``: what would be done with a message, and why."""
+
+import json
+import re
+
+import pytest
+
+from tests.cli.conftest import MESSAGE
+
+PASSING = ["--ip", "192.0.2.1", "--helo", "mail.example.com", "--mail-from", "alice@example.com"]
+
+
+def untimed(text: str) -> str:
+    """The output without its times, which differ from run to run."""
+    return re.sub(r"\d+\.\d ms", "N ms", text)
+
+
+def unfolded(text: str) -> str:
+    return text.replace("\n   ", " ")
+
+
+def test_a_fail_with_its_reply(run, write) -> None:
+    done = run("check", "-c", write("[reply]\ncontact = postmaster@example.net\n"), *MESSAGE, "alice@example.com")
+    assert (done.returncode, done.stderr) == (0, "")
+    shown, _, reply = done.stdout.partition("reply\n")
+    assert (
+        untimed(shown)
+        == """\
+HELO mail.example.com from 203.0.113.7: pass  (1 lookup term, 0 void, N ms)
+└── mail.example.com  v=spf1 a -all
+    ├── TXT mail.example.com: 1 answer  N ms
+    └── ✔ a  pass
+        └── A mail.example.com: 203.0.113.7  N ms
+
+MAIL FROM alice@example.com from 203.0.113.7: fail  (1 lookup term, 0 void, N ms)
+├── example.com  v=spf1 ip4:192.0.2.0/24 include:_spf.example.org -all exp=why.example.com
+│   ├── TXT example.com: 1 answer  N ms
+│   ├── · ip4:192.0.2.0/24
+│   ├── · include:_spf.example.org
+│   │   ├── TXT _spf.example.org: 1 answer  N ms
+│   │   └── _spf.example.org  v=spf1 ip4:198.51.100.0/24 ?all
+│   │       ├── · ip4:198.51.100.0/24
+│   │       └── ✔ ?all  neutral
+│   ├── ✔ -all  fail
+│   └── TXT why.example.com: 1 answer  N ms
+└── the domain's own explanation: 203.0.113.7 ?[31mis not [bold red]ours[/]
+
+HELO          pass  matched "a" of mail.example.com
+MAIL FROM     fail  matched "-all" of example.com
+rule          [policy.mailfrom] fail = reject (the default)
+action        reject
+"""
+    )
+    lines = reply.splitlines()
+    assert all(re.match(r"  550[- ]5\.7\.23 ", line) for line in lines)
+    assert '203.0.113.7 is not in the trusted sender list of example.com (SPF fail, matched "-all")' in lines[0]
+    assert any("add ip4:203.0.113.7 to the SPF record of example.com" in line for line in lines)
+    assert "postmaster@example.net" in reply
+    assert "header fields" not in done.stdout, "a refused message gets none"
+
+
+def test_a_pass_with_its_header_fields(run, write) -> None:
+    done = run("check", "-c", write("[policy]\ncheck = mailfrom\n"), *PASSING)
+    assert 'MAIL FROM     pass  matched "ip4:192.0.2.0/24" of example.com\n' in done.stdout
+    assert "action        accept\n" in done.stdout
+    assert "reply" not in done.stdout
+    fields = done.stdout.partition("header fields\n")[2]
+    assert fields.startswith("  Authentication-Results: mx.example.net; spf=pass (")
+    assert "\n  Received-SPF: pass (mx.example.net: " in fields
+    # Folded as it will be written, below its label by two columns, and not folded a second time.
+    assert all(re.match(r"  (?:[A-Z][\w-]+: | \S)", line) for line in fields.splitlines())
+
+
+def test_a_softfail_is_tagged_with_a_notice(run, write) -> None:
+    path = write("[policy.mailfrom]\nsoftfail = tag\n")
+    done = run("check", "-c", path, *MESSAGE, "bob@soft.example.com")
+    line = path.read_text().splitlines().index("softfail = tag") + 1
+    assert f"rule          [policy.mailfrom] softfail = tag (line {line})\n" in done.stdout
+    assert "action        tag\n" in done.stdout
+    assert "  X-SPF-Notice: tag; 203.0.113.7 is probably not a sender of soft.example.com" in unfolded(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("sender", "expected"),
+    [
+        (
+            "a@broken.example.com",
+            [
+                "from 203.0.113.7: permerror  (1 lookup term, ",
+                "✘ include:nothing.example.com\n",
+                "nothing.example.com has no SPF record",
+                "action        tag\n",
+            ],
+        ),
+        (
+            "a@lost.example.com",
+            [
+                "from 203.0.113.7: temperror  (1 lookup term, ",
+                "✘ include:servfail.example.com\n",
+                "TXT servfail.example.com: SERVFAIL",
+                "action        accept\n",
+            ],
+        ),
+        (
+            "a@redirect.example.com",
+            ["→ redirect=example.com\n", "✔ -all  fail\n", '"-all" of example.com\n', "action        reject\n"],
+        ),
+        ("a@unknown.example", ["unknown.example  no SPF record\n", "MAIL FROM     none\n", "action        accept\n"]),
+        ("", ["HELO mail.example.com, for the empty MAIL FROM from 203.0.113.7: pass", "action        accept\n"]),
+        ("<>", ["HELO mail.example.com, for the empty MAIL FROM from 203.0.113.7: pass", "action        accept\n"]),
+    ],
+)
+def test_other_results(run, write, sender, expected) -> None:
+    done = run("check", "-c", write(), *MESSAGE, sender)
+    assert done.returncode == 0
+    for text in expected:
+        assert text in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason", "rule"),
+    [
+        (["--ip", "192.0.2.99"], "exempt-network", "networks = 192.0.2.99 (line 6)"),
+        (["--auth", "alice"], "authenticated", "authenticated = yes (the default)"),
+        (["--ip", "10.0.0.7"], "private-client", "private_clients = yes (the default)"),
+    ],
+)
+def test_what_is_exempt_is_not_checked(run, write, dns, arguments, reason, rule) -> None:
+    dns.reset_counts()
+    path = write("[exempt]\nnetworks = 192.0.2.99\n")
+    done = run("check", "-c", path, *MESSAGE, "alice@example.com", *arguments)
+    assert done.stdout == f"not checked   {reason}\nrule          [exempt] {rule}\naction        accept\n"
+    assert not dns.queries
+
+
+def test_monitor_mode_says_what_would_be_done(run, write) -> None:
+    done = run("check", "-c", write("[policy]\nmode = monitor\n"), *MESSAGE, "alice@example.com")
+    assert "action        accept (monitor mode; would be: reject)\n" in done.stdout
+    assert "  X-SPF-Notice: in monitor mode; would be: reject; 203.0.113.7 is not in the trusted" in unfolded(
+        done.stdout
+    )
+    assert "\nreply\n" not in done.stdout
+
+
+def test_quarantine_says_why_the_message_is_held(run, write) -> None:
+    done = run("check", "-c", write("[policy.mailfrom]\nfail = quarantine\n"), *MESSAGE, "alice@example.com")
+    assert "action        quarantine\nheld because  SPF fail for example.com from 203.0.113.7\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "sender", ["a@hostile.example.com", "a@markup.example.com", "a\x1b[31m[bold]\u202e@example.com"]
+)
+@pytest.mark.parametrize("environment", [{}, {"FORCE_COLOR": "1", "COLUMNS": "100"}])
+def test_hostile_text_is_shown_harmlessly(run, write, sender, environment) -> None:
+    done = run("check", "-c", write(), *MESSAGE, sender, "--helo", "[/bold]\x1b]0;title\x07", **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout) if environment else done.stdout
+    assert all(c == "\n" or c.isprintable() for c in plain), "no control character but those of our own colours"
+    assert "\u202e" not in plain
+    # The brackets of markup stay to be read, and give no style and no error.
+    assert "[bold]" in plain
+    assert "[/bold]?]0;title?" in plain
+
+
+def test_as_json(run, write) -> None:
+    done = run("check", "--json", "-c", write(), *MESSAGE, "alice@example.com", "--rcpt", "bob@example.net")
+    shown = json.loads(done.stdout)
+    assert (shown["client"], shown["helo"], shown["mail_from"]) == (
+        "203.0.113.7",
+        "mail.example.com",
+        "alice@example.com",
+    )
+    assert (shown["action"], shown["would"], shown["skip"], shown["rcpt"]) == ("reject", None, None, "bob@example.net")
+    assert shown["rule"] == {"section": "policy.mailfrom", "key": "fail", "value": "reject", "line": None}
+    assert shown["reply"][0].startswith("550-5.7.23 203.0.113.7 is not in the trusted sender list of example.com")
+    helo, mailfrom = shown["verdicts"]
+    assert (helo["identity"], helo["result"], helo["term"]) == ("helo", "pass", "a")
+    assert (mailfrom["result"], mailfrom["term"], mailfrom["record"]) == ("fail", "-all", "example.com")
+    assert mailfrom["lookups"] == 1
+    assert mailfrom["ttl"] == 300
+    assert [(term["term"], term["matched"]) for term in mailfrom["tree"]["terms"]] == [
+        ("ip4:192.0.2.0/24", False),
+        ("include:_spf.example.org", False),
+        ("-all", True),
+    ]
+    assert mailfrom["tree"]["terms"][1]["record"]["domain"] == "_spf.example.org"
+
+
+def test_json_of_a_hostile_record_is_ascii(run, write) -> None:
+    done = run("check", "--json", "-c", write(), *MESSAGE, "a@hostile.example.com")
+    assert done.stdout.isascii()
+    assert all(c == "\n" or c.isprintable() for c in done.stdout)
+    assert json.loads(done.stdout)["action"] == "tag"
+
+
+def test_json_of_what_is_not_checked(run, write) -> None:
+    shown = json.loads(run("check", "--json", "-c", write(), *MESSAGE, "a@example.com", "--auth", "alice").stdout)
+    assert (shown["skip"], shown["verdicts"], shown["reply"], shown["headers"]) == ("authenticated", [], None, [])
+
+
+def test_nothing_is_folded_for_a_pipe(run, write) -> None:
+    done = run("check", "-c", write(), *MESSAGE, "alice@example.com", COLUMNS="40")
+    assert "example.com  v=spf1 ip4:192.0.2.0/24 include:_spf.example.org -all exp=why.example.com\n" in done.stdout
+    assert not any(line != line.rstrip() for line in done.stdout.splitlines())
+
+
+def test_for_a_terminal_long_lines_go_on_below_themselves(run, write) -> None:
+    done = run("check", "-c", write(), *MESSAGE, "alice@example.com", COLUMNS="60", FORCE_COLOR="1")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    assert max(map(len, plain.splitlines())) <= 60
+    reply = plain.partition("reply\n")[2].splitlines()
+    assert re.match(r"  550-5\.7\.23 ", reply[0])
+    assert re.match(r"    \S", reply[1])
+
+
+def test_a_terminal_that_has_no_such_characters_gets_others(run, write) -> None:
+    environment = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = run("check", "-c", write(), *MESSAGE, "alice@example.com", **environment)
+    assert done.returncode == 0
+    assert done.stdout.isascii()

@@ -1,0 +1,121 @@
+"""Exit codes, wrong usage, and the commands that only look at the INI file."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from spfmilter import __version__
+from spfmilter.settings import DEFAULT_PATH, Settings, parse, show
+
+COMMANDS = [["run"], ["check"], ["attach"], ["config"], ["config", "check"], ["config", "show"]]
+
+
+def test_the_version(run) -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"spfmilter, version {__version__}\n")
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
+def test_help_goes_to_stdout(run, command) -> None:
+    done = run(*command, "-h")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: ")
+    assert "..." not in done.stdout.partition("Options:")[2], "a summary that does not fit its line"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["run", "--nonsense"],
+        ["run", "unexpected"],
+        ["config"],
+        ["config", "show", "-c"],
+        ["check"],
+        ["check", "--ip", "203.0.113.7"],
+        ["check", "--mail-from", "a@example.com"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_64_and_said_on_stderr(run, arguments) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (os.EX_USAGE, "")
+    assert done.stderr.startswith(("Usage: ", "Error: "))
+
+
+def test_what_is_no_address_is_wrong_usage(run, write) -> None:
+    done = run("check", "-c", write(), "--ip", "localhost", "--mail-from", "a@example.com")
+    assert done.returncode == os.EX_USAGE
+    assert "'localhost' is not an IP address" in done.stderr
+
+
+def test_a_directory_in_place_of_the_file_is_wrong_usage(run, tmp_path) -> None:
+    assert run("config", "check", "-c", tmp_path).returncode == os.EX_USAGE
+
+
+@pytest.mark.skipif(DEFAULT_PATH.exists(), reason="this host has settings of its own")
+@pytest.mark.parametrize(
+    "command", [["run"], ["attach"], ["config", "check"], ["check", "--ip", "192.0.2.1", "--mail-from", "a@b.example"]]
+)
+def test_without_a_file_the_default_one_is_read_and_its_absence_said(run, command) -> None:
+    done = run(*command)
+    assert (done.returncode, done.stdout) == (os.EX_CONFIG, "")
+    assert done.stderr == f"{DEFAULT_PATH}: there is no such file: write it, or name another with -c FILE\n"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_said(run, write) -> None:
+    path = write()
+    path.chmod(0)
+    done = run("config", "check", "-c", path)
+    assert (done.returncode, done.stderr) == (os.EX_CONFIG, f"{path}: cannot be read: Permission denied\n")
+
+
+def test_a_path_that_leads_through_a_file_is_said(run, write) -> None:
+    path = write() / "below"
+    done = run("config", "check", "-c", path)
+    assert (done.returncode, done.stderr) == (os.EX_CONFIG, f"{path}: cannot be read: Not a directory\n")
+
+
+def test_config_check_of_a_good_file(run, write) -> None:
+    path = write()
+    done = run("config", "check", "-c", path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: no problems\n", "")
+
+
+def test_config_show_prints_every_key_and_can_be_read_again(run, write) -> None:
+    path = write("[policy]\nmode = monitor\n[reply]\nfail = first; # %\n  second {domain}\n")
+    done = run("config", "show", "-c", path)
+    assert done.returncode == 0
+    settings = parse(path.read_text())
+    assert parse(done.stdout) == settings
+    assert done.stdout == show(settings)
+
+
+def test_config_show_as_json(run, write) -> None:
+    shown = json.loads(run("config", "show", "--json", "-c", write("[policy]\nmode = monitor\n")).stdout)
+    assert shown["policy"] == {
+        "mode": "monitor",
+        "reject_at": "mail",
+        "check": "helo, mailfrom",
+        "yield_to_dmarc": "no",
+    }
+    assert list(shown) == [line.strip("[]") for line in show(Settings()).splitlines() if line.startswith("[")]
+
+
+def test_a_reader_that_goes_away_is_no_error(write) -> None:
+    """As in ``spfmilter config show | head -1``: no traceback."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "spfmilter", "config", "show", "-c", str(write())]
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command, stdout=writing, stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.close(writing)
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 1, "click's and rich's word for it"

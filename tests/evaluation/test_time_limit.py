@@ -1,0 +1,88 @@
+"""The time limit of an evaluation: it is one for all lookups, whatever they are for (RFC 7208 section 4.6.4)."""
+
+import time
+
+import pytest
+
+from lab.dnsserver import ScriptedDNS
+from spfmilter.evaluation.evaluator import Evaluator, Limits
+from spfmilter.evaluation.lookups import Resolver
+from spfmilter.model import ProblemKind, Result
+from tests.evaluation.world import check
+
+REVERSE = "1.2.0.192.in-addr.arpa"
+SILENT = {
+    "the record": {"e.example": ["TIMEOUT"]},
+    "an include": {"e.example": [{"TXT": "v=spf1 include:i.example -all"}], "i.example": ["TIMEOUT"]},
+    "an address": {"e.example": [{"TXT": "v=spf1 a:h.example -all"}], "h.example": ["TIMEOUT"]},
+    "a redirect": {"e.example": [{"TXT": "v=spf1 redirect=r.example"}], "r.example": ["TIMEOUT"]},
+}
+
+
+@pytest.mark.parametrize("zone", SILENT.values(), ids=SILENT.keys())
+def test_silence_is_a_temperror_at_the_limit(
+    server: ScriptedDNS, resolver: Resolver, zone: dict[str, list[object]]
+) -> None:
+    server.load(zone)
+    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
+    assert verdict.result is Result.TEMPERROR
+    assert verdict.problem is not None
+    assert verdict.problem.kind is ProblemKind.DNS_FAILURE
+    assert 0.45 < verdict.elapsed < 1.3
+
+
+def test_the_limit_is_for_the_sum_of_the_lookups(server: ScriptedDNS, resolver: Resolver) -> None:
+    """Each answer comes soon enough; all of them do not."""
+    terms = " ".join(f"a:h{n}.example" for n in range(9))
+    hosts = {f"h{n}.example": [{"A": "192.0.2.9"}, {"DELAY": 0.15}] for n in range(9)}
+    server.load({"e.example": [{"TXT": f"v=spf1 {terms} -all"}], **hosts})
+    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
+    assert verdict.result is Result.TEMPERROR
+    assert verdict.elapsed < 1.0
+    assert 2 <= len(server.queries) < 8
+
+
+def test_a_reverse_lookup_is_charged_and_then_no_time_is_left(server: ScriptedDNS, resolver: Resolver) -> None:
+    """Its failure is no match (section 5.5), but the time that it took is gone."""
+    server.load({"e.example": [{"TXT": "v=spf1 ptr a -all"}], REVERSE: ["TIMEOUT"]})
+    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
+    assert (verdict.result, verdict.problem and verdict.problem.kind) == (Result.TEMPERROR, ProblemKind.TIME_LIMIT)
+    assert verdict.problem is not None
+    assert (verdict.problem.domain, verdict.problem.term) == ("e.example", "a")
+    assert 0.45 < verdict.elapsed < 1.3
+
+
+def test_a_reverse_lookup_that_is_silent_ends_in_the_term_after_it(server: ScriptedDNS, resolver: Resolver) -> None:
+    server.load({"e.example": [{"TXT": "v=spf1 ptr -all"}], REVERSE: ["TIMEOUT"]})
+    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
+    assert verdict.result is Result.FAIL
+    assert 0.45 < verdict.elapsed < 1.3
+
+
+def test_an_explanation_is_charged_to_the_limit_and_changes_no_result(server: ScriptedDNS, resolver: Resolver) -> None:
+    server.load({"e.example": [{"TXT": "v=spf1 -all exp=why.example"}], "why.example": ["TIMEOUT"]})
+    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
+    assert (verdict.result, verdict.explanation) == (Result.FAIL, None)
+    assert 0.45 < verdict.elapsed < 1.3
+
+
+def test_an_explanation_has_a_limit_of_its_own(
+    server: ScriptedDNS, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is waiting for its refusal."""
+    monkeypatch.setattr("spfmilter.evaluation.evaluator._EXPLANATION_TIME", 0.3)
+    server.load({"e.example": [{"TXT": "v=spf1 -all exp=%{p}.why.example"}], REVERSE: ["TIMEOUT"]})
+    verdict = Evaluator(resolver).evaluate(check())
+    assert (verdict.result, verdict.explanation) == (Result.FAIL, None)
+    assert 0.25 < verdict.elapsed < 1.3
+
+
+def test_several_checks_share_a_deadline(server: ScriptedDNS, resolver: Resolver) -> None:
+    server.load({"e.example": ["TIMEOUT"], "f.example": [{"TXT": "v=spf1 -all"}]})
+    evaluator = Evaluator(resolver)
+    deadline = time.monotonic() + 0.5
+    first, second = (evaluator.evaluate(check(name), deadline=deadline) for name in ("e.example", "f.example"))
+    assert (first.result, second.result) == (Result.TEMPERROR, Result.TEMPERROR)
+    assert second.problem is not None
+    assert second.problem.kind is ProblemKind.TIME_LIMIT
+    assert ("f.example", "TXT") not in server.queries

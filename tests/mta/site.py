@@ -1,0 +1,130 @@
+"""A receiving site: the daemon, attached to a private Postfix, asking a private NSD.
+
+It knows how to send a message there as some client, and how to find what became of it. It does not know SPF.
+"""
+
+import itertools
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from lab.daemon import SpfmilterDaemon
+from lab.nsd import Nsd
+from lab.postfix import Delivered, Postfix
+from lab.processes import free_port, until
+from lab.smtp import Answer, SmtpDialogue
+from tests.mta.zones import STRANGER
+
+HELO = "www.example.com"  # has no SPF record, so that HELO decides nothing
+MESSAGE = "From: Alice <alice@example.com>\nTo: bob@example.net\nSubject: Greetings\n\nHello.\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """What became of a message in the conversation: the answer that settled it, and to whom it was addressed."""
+
+    answer: Answer
+    recipient: str
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it was taken."""
+        return self.answer.code == 250
+
+    @property
+    def queue_id(self) -> str:
+        """Postfix's name for the message, from "2.0.0 Ok: queued as ..."."""
+        return self.answer.text.rpartition(" ")[2]
+
+
+class Site:
+    """One daemon with the given INI sections and one Postfix in front of it; `postfix` goes to lab.postfix.Postfix."""
+
+    def __init__(self, name_server: Nsd, ini: str = "", *, family: str = "inet", **postfix: Any) -> None:
+        port = free_port()
+        here, there = {
+            "inet": (f"inet:{port}@127.0.0.1", f"inet:127.0.0.1:{port}"),
+            "inet6": (f"inet6:{port}@::1", f"inet:[::1]:{port}"),
+        }[family]
+        base = f"[milter]\nsocket = {here}\n[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
+        self.daemon = SpfmilterDaemon(base + ini)
+        self.postfix = Postfix(smtpd_milters=there, **postfix)
+        self._stack = ExitStack()
+        self._numbers = itertools.count(1)
+        self._delivered: list[Delivered] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self.daemon)
+            stack.enter_context(self.postfix)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def connect(
+        self, client: str = STRANGER, *, helo: str = HELO, timeout: float = 20.0, **xclient: str
+    ) -> SmtpDialogue:
+        """A conversation as that client, which has greeted already."""
+        smtp = SmtpDialogue("127.0.0.1", self.postfix.port, timeout=timeout)
+        assert smtp.xclient(addr=client, **{"name": "[UNAVAILABLE]", **xclient}).code == 220
+        assert smtp.ehlo(helo).code == 250
+        return smtp
+
+    def recipient(self) -> str:
+        """An address that no other message of this site is for."""
+        return f"bob{next(self._numbers)}@example.net"
+
+    def deliver(self, smtp: SmtpDialogue, sender: str, *parameters: str, content: bytes | str = MESSAGE) -> Sent:
+        """One message in a conversation, as far as it gets."""
+        recipient = self.recipient()
+        answer = smtp.mail(sender, *parameters)
+        if answer.code == 250:
+            answer = smtp.rcpt(recipient)
+        if answer.code == 250:
+            answer = smtp.data(content)
+        return Sent(answer=answer, recipient=recipient)
+
+    def send(
+        self, sender: str, client: str = STRANGER, *, helo: str = HELO, content: bytes | str = MESSAGE, **xclient: str
+    ) -> Sent:
+        """One message in a conversation of its own."""
+        with self.connect(client, helo=helo, **xclient) as smtp:
+            sent = self.deliver(smtp, sender, content=content)
+            smtp.quit()
+        return sent
+
+    def received(self, sent: Sent) -> Delivered:
+        """The message as it lies in the mailbox."""
+        assert sent.accepted, sent.answer
+        while True:
+            for message in self._delivered:
+                if message.recipient == sent.recipient:
+                    return message
+            self._delivered += self.postfix.delivered()
+
+    def fields(self, sent: Sent) -> list[tuple[str, str]]:
+        """Its header fields from the top, unfolded; those that virtual(8) writes at delivery left out."""
+        added = {"return-path", "x-original-to", "delivered-to"}
+        fields = [(name, " ".join(str(value).split())) for name, value in self.received(sent).message.raw_items()]
+        return [(name, value) for name, value in fields if name.lower() not in added]
+
+    def field(self, sent: Sent, name: str) -> list[str]:
+        """The values of all its header fields of one name."""
+        return [value for key, value in self.fields(sent) if key.lower() == name.lower()]
+
+    def logged(self, **keys: object) -> dict[str, Any]:
+        """The daemon's log line with these keys and values; it must be the only one."""
+        [line] = until(lambda: self._lines(keys), 10, lambda: f"{keys} in the daemon's log:\n{self.daemon.log()}")
+        return line
+
+    def _lines(self, keys: dict[str, object]) -> list[dict[str, Any]]:
+        # The last line may still be half written; and pymilter prints what it cannot decode as it pleases.
+        whole = self.daemon.log().split("\n")[:-1]
+        lines = [json.loads(line) for line in whole if line.startswith("{")]
+        return [line for line in lines if keys.items() <= line.items()]

@@ -1,0 +1,198 @@
+"""What clients and recipients of a real Postfix see of the default policy, the answers coming from a real NSD."""
+
+import authres
+import pytest
+
+from lab.nsd import Nsd
+from lab.smtp import SmtpDialogue
+from tests.mta.site import Site
+from tests.mta.zones import LISTED, LISTED_V6, PRIVATE, STRANGER, STRANGER_V6, UNREACHABLE
+
+REFUSAL = [
+    '5.7.23 203.0.113.7 is not in the trusted sender list of mail163.example (SPF fail, matched "-all")',
+    (
+        "5.7.23 To allow it, add ip4:203.0.113.7 to the SPF record of mail163.example, "
+        "or send through a server that the record lists."
+    ),
+    (
+        "5.7.23 The record is changed in the DNS of mail163.example, not at this server. "
+        "Contact here: postmaster@mx.example.net"
+    ),
+]
+
+
+@pytest.mark.parametrize("delay", ["yes", "no"])
+def test_a_forged_sender_is_refused_at_mail_from_whether_or_not_postfix_delays_its_own_refusals(
+    site: Site, name_server: Nsd, delay: str
+) -> None:
+    """The reply names the address, the domain, the deciding term and what to change, one line each."""
+    if delay == "yes":  # the default
+        with site.connect() as smtp:
+            answer = smtp.mail("delay-yes@mail163.example")
+    else:
+        with Site(name_server, main_cf={"smtpd_delay_reject": "no"}) as other, other.connect() as smtp:
+            answer = smtp.mail("delay-no@mail163.example")
+    assert (answer.code, answer.lines) == (550, REFUSAL)
+
+
+def test_the_refused_one_is_logged_with_what_decided(site: Site) -> None:
+    site.send("refused@mail163.example")
+    line = site.logged(**{"from": "<refused@mail163.example>"})
+    assert line["client"] == STRANGER
+    assert (line["spf_helo"], line["spf_mailfrom"], line["term"]) == ("none", "fail", "-all")
+    assert (line["action"], line["rule"], line["ended"]) == ("reject", "[policy.mailfrom] fail = reject", "refused")
+    site.postfix.wait_for_log(r"milter-reject: MAIL from .*\[203\.0\.113\.7\]: 550-5\.7\.23 203\.0\.113\.7 is not in")
+
+
+def test_a_good_one_is_delivered_with_the_results_above_postfixs_own_received(site: Site) -> None:
+    sent = site.send("good@mail163.example", LISTED, helo="mail.example.com")
+    names = [name for name, _ in site.fields(sent)]
+    assert names[:4] == ["Authentication-Results", "Received-SPF", "Received-SPF", "Received"]
+    [results] = site.field(sent, "Authentication-Results")
+    parsed = authres.AuthenticationResultsHeader.parse(f"Authentication-Results: {results}")
+    assert parsed.authserv_id == "mx.example.net"
+    assert [(r.result, r.properties[0].name, r.properties[0].value) for r in parsed.results] == [
+        ("pass", "helo", "mail.example.com"),
+        ("pass", "mailfrom", "mail163.example"),
+    ]
+    helo, mailfrom = site.field(sent, "Received-SPF")
+    assert helo.startswith(
+        "pass (mx.example.net: domain of mail.example.com designates 192.0.2.25 as permitted sender)"
+    )
+    assert helo.endswith(
+        "client-ip=192.0.2.25; helo=mail.example.com; receiver=mx.example.net; identity=helo; mechanism=a"
+    )
+    assert 'envelope-from="good@mail163.example"' in mailfrom
+    assert 'identity=mailfrom; mechanism="include:spf.mail163.example"' in mailfrom
+
+
+def test_its_log_line_has_postfixs_queue_id(site: Site) -> None:
+    sent = site.send("queued@mail163.example", LISTED)
+    line = site.logged(queue_id=sent.queue_id)
+    assert (line["from"], line["action"], line["spf_mailfrom"]) == ("<queued@mail163.example>", "accept", "pass")
+    site.postfix.wait_for_log(rf"{sent.queue_id}: client=")
+
+
+def test_a_forged_result_is_removed_and_that_of_another_server_kept(site: Site) -> None:
+    """Field names and authserv-ids are compared without case (RFC 8601 section 2.5)."""
+    forged = (
+        "Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=mail163.example\n"
+        "authentication-results: (hi) MX.EXAMPLE.NET 1; dkim=pass\n"
+        "Authentication-Results: other.example.org; dkim=pass header.d=example.com\n"
+        "Received-SPF: pass (forged)\n"
+        "X-SPF-Notice: all is well\n"
+        "AUTHENTICATION-RESULTS: mx.example.net; auth=pass\n"
+        "Authentication-Results: mx.example.net.example.org; auth=pass\n"
+    )
+    sent = site.send("someone@mail163.example", LISTED, content=forged + "From: a@example.com\nSubject: x\n\nHello.\n")
+    own, *foreign = site.field(sent, "Authentication-Results")
+    assert own.startswith("mx.example.net; spf=none (")
+    assert foreign == [
+        "other.example.org; dkim=pass header.d=example.com",
+        "mx.example.net.example.org; auth=pass",
+    ]
+    assert [value.partition(" ")[0] for value in site.field(sent, "Received-SPF")] == ["none", "pass"]
+    assert "forged" not in str(site.fields(sent))
+    assert not site.field(sent, "X-SPF-Notice")
+    assert site.logged(queue_id=sent.queue_id)["forged"] == 5
+
+
+def test_a_softfail_is_delivered_with_the_notice(site: Site) -> None:
+    sent = site.send("tagged@soft.example.com")
+    [notice] = site.field(sent, "X-SPF-Notice")
+    assert notice.startswith(
+        'tag; 203.0.113.7 is probably not a sender of soft.example.com (SPF softfail, matched "~all") '
+        "To allow it, add ip4:203.0.113.7 to the SPF record of soft.example.com"
+    )
+    assert site.logged(queue_id=sent.queue_id)["action"] == "tag"
+
+
+def test_a_record_in_error_is_delivered_with_what_is_wrong_with_it(site: Site) -> None:
+    sent = site.send("tagged@wrong.example.com")
+    [notice] = site.field(sent, "X-SPF-Notice")
+    assert 'ipv4:192.0.2.0/24" in the record of wrong.example.com (SPF permerror)' in notice
+    assert site.field(sent, "Received-SPF")[1].startswith("permerror (")
+    assert site.logged(queue_id=sent.queue_id)["at"] == "ipv4:192.0.2.0/24"
+
+
+def test_a_domain_whose_name_servers_do_not_help_is_accepted_and_recorded(site: Site) -> None:
+    sent = site.send(f"someone@{UNREACHABLE}")
+    assert site.field(sent, "Received-SPF")[1].startswith("temperror (")
+    assert "REFUSED" in site.logged(queue_id=sent.queue_id)["problem"]
+
+
+def test_a_domain_without_a_record_is_accepted(site: Site) -> None:
+    sent = site.send("someone@www.example.com")
+    assert [value.partition(" ")[0] for value in site.field(sent, "Received-SPF")] == ["none", "none"]
+
+
+def test_a_bounce_is_judged_by_the_name_in_helo(site: Site) -> None:
+    sent = site.send("", LISTED, helo="mail.example.com")
+    [result] = site.field(sent, "Received-SPF")
+    assert result.startswith("pass (")
+    assert "identity=helo" in result
+    refused = site.send("", helo="mail.example.com").answer
+    assert (refused.code, refused.lines[0]) == (
+        550,
+        '5.7.23 203.0.113.7 may not use the host name mail.example.com (SPF fail for HELO, matched "-all")',
+    )
+
+
+def test_a_host_name_that_excludes_the_client_is_refused_before_the_sender_is_looked_up(site: Site) -> None:
+    sent = site.send("helo@mail163.example", helo="mail.example.com")
+    assert sent.answer.code == 550
+    assert "spf_mailfrom" not in site.logged(**{"from": "<helo@mail163.example>"})
+
+
+def test_an_authenticated_client_is_not_checked(site: Site) -> None:
+    """Its own forged fields are removed all the same: our name under a result is ours alone."""
+    content = "Authentication-Results: mx.example.net; spf=pass\nSubject: x\n\nHello.\n"
+    sent = site.send("auth@mail163.example", login="alice", content=content)
+    assert site.fields(sent)[0][0] == "Received"
+    assert not site.field(sent, "Authentication-Results")
+    line = site.logged(queue_id=sent.queue_id)
+    assert (line["auth"], line["skip"], line["action"]) == ("alice", "authenticated", "accept")
+
+
+def test_a_client_of_ipv6_is_judged_by_its_own_address(site: Site) -> None:
+    good = site.send("v6@mail163.example", LISTED_V6)
+    assert f'client-ip="{LISTED_V6}"' in site.field(good, "Received-SPF")[1]
+    refused = site.send("v6@mail163.example", STRANGER_V6).answer
+    assert refused.lines[0].startswith(f"5.7.23 {STRANGER_V6} is not in the trusted sender list of mail163.example")
+    assert f"add ip6:{STRANGER_V6} to" in refused.lines[1]
+
+
+def test_a_client_with_a_private_address_is_not_checked_but_warned_of(site: Site) -> None:
+    sent = site.send("private@mail163.example", PRIVATE)
+    assert site.fields(sent)[0][0] == "Received"
+    assert site.logged(queue_id=sent.queue_id)["skip"] == "private-client"
+    warning = site.logged(level="warning", client=PRIVATE)
+    assert "NAT or proxy in front of the MTA hides the real address" in warning["event"]
+
+
+def test_mail_from_this_host_is_left_alone_with_the_fields_that_it_carries(site: Site) -> None:
+    content = "Authentication-Results: mx.example.net; spf=pass\nSubject: x\n\nHello.\n"
+    with SmtpDialogue("127.0.0.1", site.postfix.port) as smtp:
+        smtp.ehlo("localhost")
+        sent = site.deliver(smtp, "local@mail163.example", content=content)
+    assert [name for name, _ in site.fields(sent)][:2] == ["Received", "Authentication-Results"]
+    assert site.logged(queue_id=sent.queue_id)["skip"] == "exempt-network"
+
+
+def test_a_redirect_names_the_record_to_change(site: Site) -> None:
+    answer = site.send("someone@moved.example.com").answer
+    assert 'of moved.example.com (SPF fail, matched "-all" in mail163.example)' in answer.lines[0]
+    assert "to the SPF record of mail163.example, to which moved.example.com redirects" in answer.lines[1]
+
+
+def test_a_percent_sign_reaches_the_client_once(site: Site) -> None:
+    """For libmilter it is doubled, and Postfix, which expands replies of its own, must not eat it."""
+    term = site.send("someone@listed.example.com").answer
+    assert term.lines[0] == (
+        "5.7.23 203.0.113.7 is refused by the SPF record of listed.example.com "
+        '(SPF fail, matched "-exists:%{ir}.bl.example.com")'
+    )
+    explained = site.send("someone@explained.example.com").answer
+    assert explained.lines[1] == (
+        '5.7.23 explained.example.com itself says: "100% of explained.example.com\'s mail leaves from 192.0.2.0/24"'
+    )

@@ -1,0 +1,103 @@
+"""The socket between Postfix and the daemon: of each kind, attached by `spfmilter attach`, and with the daemon away."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.daemon import SpfmilterDaemon
+from lab.nsd import Nsd
+from lab.postfix import Postfix
+from lab.processes import has_ipv6, until
+from lab.smtp import Answer, SmtpDialogue
+from tests.mta.site import HELO, MESSAGE, Site
+from tests.mta.zones import LISTED, STRANGER
+
+
+def refusal(server: Postfix) -> Answer:
+    """What a forged sender is told at MAIL FROM."""
+    with SmtpDialogue("127.0.0.1", server.port) as smtp:
+        smtp.xclient(addr=STRANGER, name="[UNAVAILABLE]")
+        smtp.ehlo(HELO)
+        return smtp.mail("alice@mail163.example")
+
+
+def attach(ini: Path, server: Postfix, *options: str) -> str:
+    """`spfmilter attach` for this Postfix."""
+    command = [sys.executable, "-m", "spfmilter", "attach", "-c", str(ini)]
+    place = ["--postfix-config", str(server.config_directory)]
+    done = subprocess.run(  # noqa: S603 - no shell, own arguments
+        [*command, *place, *options], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_attach_connects_a_chrooted_postfix_that_runs_to_a_unix_socket_in_its_queue_directory(name_server: Nsd) -> None:
+    """The path is written so that it is right inside the chroot and outside; the socket is for Postfix's group."""
+    server = Postfix(chroot=True)
+    place = server.queue_directory / "spfmilter"
+    place.mkdir()
+    ini = (
+        f"[milter]\nsocket = unix:{place}/socket\nsocket_group = postfix\n"
+        f"[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
+    )
+    with SpfmilterDaemon(ini) as daemon, server:
+        assert refusal(server).code == 250, "not attached yet"
+        assert "smtpd_milters = unix:spfmilter/socket" in attach(daemon.ini_path, server, "--apply")
+        until(lambda: refusal(server).code == 550, 10, lambda: f"Postfix is attached:\n{server.log()}{daemon.log()}")
+        assert (place / "socket").stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
+def test_an_ipv6_socket_serves_as_well(name_server: Nsd) -> None:
+    with Site(name_server, family="inet6") as site:
+        assert site.send("v6socket@mail163.example").answer.code == 550
+        assert attach(site.daemon.ini_path, site.postfix).startswith("postconf -c ")
+        assert "smtpd_milters = inet:[::1]:" in attach(site.daemon.ini_path, site.postfix)
+
+
+@pytest.fixture(scope="module")
+def mortal(name_server: Nsd) -> Iterator[Site]:
+    """A site whose daemon may come and go; Postfix is told to defer meanwhile, its default."""
+    with Site(name_server) as running:
+        yield running
+
+
+def test_while_the_daemon_is_down_mail_is_deferred_and_afterwards_judged_again(mortal: Site) -> None:
+    assert mortal.send("before@mail163.example").answer.code == 550
+    with mortal.connect() as smtp:
+        mortal.daemon.kill()
+        assert smtp.mail("cut@mail163.example").code == 451
+    assert mortal.send("down@mail163.example", LISTED).answer.code == 451
+    mortal.postfix.wait_for_log(r"connect to Milter service inet:127\.0\.0\.1:\d+: Connection refused")
+    mortal.daemon.start()
+    assert mortal.send("after@mail163.example").answer.code == 550
+    assert mortal.send("after@mail163.example", LISTED).accepted
+
+
+def test_at_sigterm_the_message_under_way_is_finished(name_server: Nsd) -> None:
+    with Site(name_server) as site:
+        with site.connect(LISTED) as smtp:
+            assert smtp.mail("last@mail163.example").code == 250
+            site.daemon.signal(signal.SIGTERM)
+            site.daemon.wait_for_notification("STOPPING=1")
+            assert smtp.rcpt("bob@example.net").code == 250
+            assert smtp.data(MESSAGE).code == 250
+            smtp.quit()
+        assert site.daemon.stop(10) == 0
+        [message] = site.postfix.delivered()
+        assert "spf=pass" in str(message.message["Authentication-Results"])
+
+
+@pytest.mark.xfail(reason="the listening socket stays open while the daemon drains: new clients wait in its queue")
+def test_while_the_last_message_is_finished_new_clients_are_deferred_at_once(name_server: Nsd) -> None:
+    with Site(name_server) as site, site.connect(LISTED) as smtp:
+        smtp.mail("last@mail163.example")
+        site.daemon.signal(signal.SIGTERM)
+        site.daemon.wait_for_notification("STOPPING=1")
+        with site.connect(LISTED, timeout=2) as late:
+            assert late.mail("late@mail163.example").code == 451

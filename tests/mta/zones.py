@@ -1,0 +1,31 @@
+"""The zones that the real NSD serves to the daemon, and the clients that they allow."""
+
+LISTED = "192.0.2.25"  # a server of mail163.example, and mail.example.com itself
+LISTED_V6 = "2001:db8:163::25"
+STRANGER = "203.0.113.7"  # in nobody's record
+STRANGER_V6 = "2001:db8:bad::7"
+PRIVATE = "10.1.2.3"
+
+# NSD answers REFUSED for names outside its zones: a temperror at once.
+UNREACHABLE = "unreachable.test"
+
+ZONES = {
+    "mail163.example": """\
+@ TXT "v=spf1 include:spf.mail163.example -all"
+spf TXT "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8:163::/48 -all"
+""",
+    "example.com": """\
+mail A 192.0.2.25
+mail TXT "v=spf1 a -all"
+www A 203.0.113.7
+soft TXT "v=spf1 ip4:192.0.2.0/24 ~all"
+neutral TXT "v=spf1 ip4:192.0.2.0/24 ?all"
+wrong TXT "v=spf1 ipv4:192.0.2.0/24 -all"
+listed TXT "v=spf1 -exists:%{ir}.bl.example.com +all"
+7.113.0.203.bl A 127.0.0.2
+moved TXT "v=spf1 redirect=mail163.example"
+explained TXT "v=spf1 -all exp=why.example.com"
+why TXT "100%% of %{d}'s mail leaves from%_192.0.2.0/24"
+""",
+    "xn--fsqu00a.example": '@ TXT "v=spf1 ip4:192.0.2.0/24 -all"',
+}

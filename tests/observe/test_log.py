@@ -1,0 +1,349 @@
+"""The log: one line per transaction, which nothing that a stranger says can break."""
+
+import io
+import json
+import logging
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, redirect_stderr
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spfmilter import policy
+from spfmilter.model import (
+    Client,
+    Disposition,
+    Facts,
+    Identity,
+    Plan,
+    Problem,
+    ProblemKind,
+    Result,
+    ReversePath,
+    Transaction,
+    Verdict,
+)
+from spfmilter.observe import log
+from spfmilter.settings.schema import LogSection
+from tests.values import action, check, facts, settings, verdict
+
+HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
+PAIR = re.compile(r' ([a-z_]+)=("(?:[^"\\]|\\.)*"|[^ "=\\]+)')
+STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured() -> Iterator[None]:
+    """Leave the process's logging as it was."""
+    before = logging.raiseExceptions
+    yield
+    logger = logging.getLogger("spfmilter")
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+    logger.setLevel(logging.NOTSET)
+    logger.propagate, logging.raiseExceptions = True, before
+
+
+def logged(write: Callable[[], None], **section: str) -> list[str]:
+    """The lines on stderr."""
+    with redirect_stderr(io.StringIO()) as stderr:
+        log.configure(LogSection(**section))  # type: ignore[arg-type]  # its readers take text
+        write()
+    assert not stderr.getvalue() or stderr.getvalue().endswith("\n")
+    return stderr.getvalue().split("\n")[:-1]
+
+
+def read_text(line: str) -> dict[str, str]:
+    """The keys and values of a text line, as a log collector would read them."""
+    found = re.fullmatch(rf"{STAMP}( [a-z]+:)? [a-z ,]+((?:{PAIR.pattern})*)", line)
+    assert found is not None, line
+    return {
+        key: re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+        for key, value in PAIR.findall(found[2])
+    }
+
+
+def transaction(*verdicts: Verdict, about: Facts | None = None, ini: str = "", **other: Any) -> Transaction:
+    """A message with these verdicts and the policy's action."""
+    planned = policy.plan(about or facts(), settings(ini))
+    return Transaction(
+        facts=about or facts(),
+        plan=planned,
+        verdicts=verdicts,
+        action=policy.decide(planned, verdicts, settings(ini)),
+        **{"queue_id": "4Xyz12", **other},
+    )
+
+
+def both(ended: Transaction) -> dict[str, str]:
+    """The one line of a transaction: the same keys and values in text and in JSON."""
+    (text,) = logged(lambda: log.transaction(ended))
+    (line,) = logged(lambda: log.transaction(ended), format="json")
+    as_json = json.loads(line)
+    assert list(as_json)[:3] == ["time", "level", "event"]
+    assert (as_json["level"], as_json["event"]) == ("info", "message")
+    assert re.fullmatch(STAMP, as_json["time"])
+    assert f"{as_json['time'][:10]}" == text[:10]
+    pairs = {key: str(value) for key, value in list(as_json.items())[3:]}
+    assert read_text(text) == pairs
+    assert list(read_text(text)) == list(pairs), "in the same order"
+    return pairs
+
+
+# -- one line a transaction --------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_says_who_what_why_and_how_long() -> None:
+    helo = verdict(Result.NONE, HELO, lookups=1, void_lookups=1, elapsed=0.001)
+    fail = verdict(Result.FAIL, lookups=3, elapsed=0.0114)
+    fields = both(transaction(helo, fail, ini="[policy.mailfrom]\nfail = reject", ended="refused"))
+    assert next(iter(fields)) == "queue_id"
+    assert fields == {
+        "queue_id": "4Xyz12",
+        "client": "203.0.113.7",
+        "helo": "mail.example.com",
+        "from": "<user@example.com>",
+        "spf_helo": "none",
+        "spf_mailfrom": "fail",
+        "identity": "mailfrom",
+        "domain": "example.com",
+        "term": "-all",
+        "action": "reject",
+        "rule": "[policy.mailfrom] fail = reject (line 2)",
+        "ended": "refused",
+        "lookups": "4",
+        "void": "1",
+        "ms": "12.4",
+    }
+
+
+@pytest.mark.parametrize(
+    ("ended", "more"),
+    [
+        (transaction(verdict(Result.PASS, term="mx"), ended="message"), {"action": "accept"}),
+        (transaction(verdict(Result.PASS, term="mx"), ended="abandoned"), {"ended": "abandoned"}),
+        (transaction(verdict(Result.PASS, term="mx"), removed=2), {"forged": "2"}),
+        (transaction(verdict(Result.FAIL), ini="[policy]\nmode = monitor"), {"action": "accept", "would": "reject"}),
+        (
+            transaction(verdict(Result.FAIL, term="-all", term_domain="_spf.provider.example")),
+            {"domain": "example.com", "record": "_spf.provider.example"},
+        ),
+        (
+            transaction(
+                verdict(
+                    Result.PERMERROR,
+                    problem=Problem(kind=ProblemKind.SYNTAX, text="not a mechanism", term="ipv4:1.2.3.4"),
+                )
+            ),
+            {"problem": "not a mechanism", "at": "ipv4:1.2.3.4", "spf_mailfrom": "permerror"},
+        ),
+        (
+            transaction(about=facts(address="10.0.0.1")),
+            {"client": "10.0.0.1", "skip": "private-client", "rule": "[exempt] private_clients = yes"},
+        ),
+        (transaction(about=facts(authenticated="joe")), {"auth": "joe", "skip": "authenticated"}),
+        (transaction(about=facts(address=None)), {"client": "unknown", "skip": "unknown-client"}),
+        (transaction(about=facts(address=None, local=True)), {"client": "local", "skip": "local-client"}),
+        (transaction(about=facts("<>")), {"from": "<>"}),
+        (transaction(about=facts(address="2001:db8::7")), {"client": "2001:db8::7"}),
+    ],
+)
+def test_what_is_special_about_a_message_is_in_its_line(ended: Transaction, more: dict[str, str]) -> None:
+    fields = both(ended)
+    assert {key: fields.get(key) for key in more} == more
+    assert fields["queue_id"] == "4Xyz12"
+
+
+def test_what_has_no_value_has_no_key() -> None:
+    fields = both(transaction(about=facts(address="127.0.0.1", helo=None), queue_id=""))
+    assert list(fields) == ["client", "from", "skip", "action", "rule"]
+
+
+def test_a_transaction_holds_no_recipient() -> None:
+    """They cannot be logged, since they are not kept."""
+    fields = set(Transaction.__dataclass_fields__) | set(Facts.__dataclass_fields__)
+    assert not [name for name in fields if "rcpt" in name or "recip" in name]
+
+
+def test_a_fault_is_one_more_event_with_its_traceback() -> None:
+    ended = transaction(verdict(Result.TEMPERROR, fault="Traceback (most recent call last):\nKeyError: 'x'"))
+    lines = logged(lambda: log.transaction(ended), format="json")
+    message, fault = (json.loads(line) for line in lines)
+    assert message["rule"] == "[milter] on_error = tempfail"
+    assert (fault["level"], fault["event"], fault["where"]) == ("error", "internal error", "evaluation")
+    assert (fault["queue_id"], fault["domain"]) == ("4Xyz12", "example.com")
+    assert fault["traceback"].endswith("KeyError: 'x'")
+    text = logged(lambda: log.transaction(ended))
+    assert re.match(rf"{STAMP} error: internal error where=evaluation queue_id=4Xyz12", text[1])
+    assert "KeyError: 'x'" in "\n".join(text[2:])
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 3), ("info", 3), ("warning", 2), ("error", 1)])
+def test_the_level_says_how_much_is_logged(level: str, lines: int) -> None:
+    def write() -> None:
+        log.transaction(transaction(verdict(Result.PASS, term="mx")))
+        log.warning("careful", reason="x")
+        log.error("trouble", reason="y")
+
+    assert len(logged(write, level=level)) == lines
+
+
+# -- hostile values ----------------------------------------------------------------------------------------------------
+
+ANYTHING = st.text(max_size=400) | st.text(st.characters(codec="ascii"), max_size=200)
+
+
+def hostile(texts: list[str]) -> Transaction:
+    """A transaction that is hostile wherever a stranger has a say."""
+    name, helo, local, domain, login, checked, term, record, text, queue_id = texts
+    about = Facts(
+        client=Client(address=facts().client.address, name=name),
+        helo=helo,
+        reverse_path=ReversePath(local=local, domain=domain),
+        authenticated=login,
+    )
+    problem = Problem(kind=ProblemKind.SYNTAX, text=text, term=term, domain=record)
+    found = verdict(Result.FAIL, check=check(domain=checked), term=term, term_domain=record, problem=problem)
+    return Transaction(
+        facts=about,
+        plan=Plan(),
+        verdicts=(found,),
+        action=action(Disposition.REJECT, found),
+        queue_id=queue_id,
+    )
+
+
+@given(st.lists(ANYTHING, min_size=10, max_size=10))
+def test_no_value_breaks_the_line_in_text_or_json(texts: list[str]) -> None:
+    ended = hostile(texts)
+    (text,) = logged(lambda: log.transaction(ended))
+    assert text.isprintable()
+    fields = read_text(text)
+    assert (fields["action"], fields["spf_mailfrom"], fields["client"]) == ("reject", "fail", "203.0.113.7")
+    (line,) = logged(lambda: log.transaction(ended), format="json")
+    assert line.isascii()
+    assert line.isprintable()
+    as_json = json.loads(line)
+    assert set(as_json) - {"time", "level", "event"} == set(fields)
+    assert (as_json["action"], as_json["spf_mailfrom"], as_json["client"]) == ("reject", "fail", "203.0.113.7")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_has_an_end_however_much_is_said(form: str) -> None:
+    (line,) = logged(lambda: log.transaction(hostile(["x" * 100_000] * 10)), format=form)
+    assert len(line) < 8192
+
+
+def test_a_traceback_cannot_forge_a_line() -> None:
+    """An exception's message may quote what a stranger said."""
+    trace = "Traceback (most recent call last):\nValueError: a\n2026-01-01T00:00:00.000Z message queue_id=FAKE\r\x1b[2J"
+    lines = logged(lambda: log.fault("envfrom", trace))
+    assert lines[0].endswith("where=envfrom")
+    assert all(line.startswith((" ", "\t")) and line.strip().isprintable() for line in lines[1:] if line)
+
+
+# -- where it goes -----------------------------------------------------------------------------------------------------
+
+
+def receiver(path: Path) -> socket.socket:
+    """A datagram socket to log to."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sock.bind(str(path))
+    sock.settimeout(5)
+    return sock
+
+
+def read_journal(data: bytes) -> dict[str, str]:
+    """A datagram of the journal's native protocol, by systemd.journal-fields(7) and its JOURNAL_NATIVE_PROTOCOL."""
+    fields: dict[str, str] = {}
+    while data:
+        head, _, data = data.partition(b"\n")
+        key, equals, value = head.partition(b"=")
+        if not equals:
+            length = int.from_bytes(data[:8], "little")
+            value, data = data[8 : 8 + length], data[8 + length + 1 :]
+        assert re.fullmatch(rb"[A-Z][A-Z0-9_]{0,63}", key)
+        fields[key.decode()] = value.decode()
+    return fields
+
+
+def test_the_journal_gets_the_line_and_each_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
+    with closing(receiver(tmp_path / "journal")) as journal:
+        log.configure(LogSection(to="journal"))  # type: ignore[arg-type]
+        log.transaction(transaction(verdict(Result.FAIL)))
+        log.fault("envfrom", "Traceback\nKeyError")
+        message, fault = read_journal(journal.recv(65536)), read_journal(journal.recv(65536))
+    assert message["MESSAGE"].startswith("message queue_id=4Xyz12 client=203.0.113.7 "), (
+        "without a stamp: it has its own"
+    )
+    assert (message["PRIORITY"], message["SYSLOG_IDENTIFIER"]) == ("6", "spfmilter")
+    assert (message["SPFMILTER_QUEUE_ID"], message["SPFMILTER_SPF_MAILFROM"]) == ("4Xyz12", "fail")
+    assert (fault["PRIORITY"], fault["SPFMILTER_WHERE"]) == ("3", "envfrom")
+    assert "KeyError" in fault["MESSAGE"]
+
+
+def test_the_journal_reads_hostile_values_as_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
+    with closing(receiver(tmp_path / "journal")) as journal:
+        log.configure(LogSection(to="journal"))  # type: ignore[arg-type]
+        log.transaction(hostile(["a\nPRIORITY=0\ud800\x00"] * 10))
+        found = read_journal(journal.recv(65536))
+    assert found["PRIORITY"] == "6"
+    assert found["SPFMILTER_HELO"] == "a?PRIORITY=0??"
+
+
+def test_a_journal_that_goes_away_loses_lines_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
+    with closing(receiver(tmp_path / "journal")):
+        log.configure(LogSection(to="journal"))  # type: ignore[arg-type]
+    log.info("nobody hears this")
+
+
+def test_syslog_gets_the_line_as_mail_from_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_SYSLOG", tmp_path / "log")
+    with closing(receiver(tmp_path / "log")) as syslog:
+        log.configure(LogSection(to="syslog"))  # type: ignore[arg-type]
+        log.warning("careful", reason="a b")
+        line = syslog.recv(65536)
+    facility, severity = 2, 4  # mail, warning (RFC 5424 section 6.2.1)
+    assert line.rstrip(b"\0") == b'<%d>spfmilter: warning: careful reason="a b"' % (facility * 8 + severity)
+
+
+@pytest.mark.parametrize("target", ["journal", "syslog"])
+def test_a_target_that_is_not_there_is_replaced_by_stderr_and_said(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_JOURNAL", tmp_path / "nothing")
+    monkeypatch.setattr(log, "_SYSLOG", tmp_path / "nothing")
+    first, second = logged(lambda: log.info("after"), to=target)
+    assert f"warning: log target not usable, using stderr target={target} reason=" in first
+    assert second.endswith(" after")
+
+
+# -- seldom ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_warning_comes_once_in_ten_minutes_and_then_says_how_often_it_was_held_back() -> None:
+    now = [1000.0]
+    seldom = log.Seldom(lambda: now[0])
+
+    def said(at: float) -> list[str]:
+        now[0] = at
+        return logged(lambda: seldom.private_client("10.0.0.1"))
+
+    (first,) = said(1000.0)
+    assert "warning: client address is private" in first
+    assert "client=10.0.0.1" in first
+    assert "also=" not in first
+    assert said(1000.1) == said(1300.0) == said(1599.9) == []
+    (second,) = said(1600.0)
+    assert second.endswith(" also=3")
+    (third,) = said(2200.0)
+    assert "also=" not in third, "counted anew"

@@ -1,0 +1,1 @@
+"""The INI file: its reader, its kinds of value, its errors, and the shipped one."""

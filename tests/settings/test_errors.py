@@ -1,0 +1,83 @@
+"""Bad files, each with the errors that it must have: failed as expected, and not by chance."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spfmilter.settings import SettingsError, ini, load
+from spfmilter.settings.schema import LATER, SECTIONS, key_of
+
+BAD = sorted((Path(__file__).parent / "bad").glob("*.ini"))
+
+
+def expected(path: Path) -> list[str]:
+    return path.with_suffix(".expected").read_text(encoding="utf-8").splitlines()
+
+
+def problems(path: Path) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{path}: ") for line in lines)
+    return [line.removeprefix(f"{path}: ") for line in lines]
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_a_bad_file_fails_as_expected_and_not_by_chance(path) -> None:
+    assert problems(path) == expected(path)
+
+
+def test_every_bad_file_has_its_errors_and_the_reverse() -> None:
+    folder = Path(__file__).parent / "bad"
+    assert len(BAD) >= 35
+    assert {path.stem for path in BAD} == {path.stem for path in folder.glob("*.expected")}
+
+
+def test_every_key_that_is_not_available_yet_is_refused_by_one_of_them() -> None:
+    said = "\n".join(line for path in BAD for line in expected(path) if "not available yet" in line)
+    for section, (_, model) in SECTIONS.items():
+        for name, info in model.model_fields.items():
+            if LATER in info.metadata:
+                assert f"[{section}] {key_of(model, name)}: " in said
+
+
+@pytest.mark.parametrize("name", ["several", "later-named-sections", "latin-1"])
+@pytest.mark.parametrize("command", [["run"], ["config", "check"]])
+def test_the_commands_say_the_same_on_stderr_and_exit_with_78(name, command) -> None:
+    path = Path(__file__).parent / "bad" / f"{name}.ini"
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "spfmilter", *command, "-c", str(path)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (os.EX_CONFIG, "")
+    assert done.stderr.splitlines() == [f"{path}: {line}" for line in expected(path)]
+
+
+def test_a_huge_file_is_refused_without_being_read_whole() -> None:
+    assert problems(Path("/dev/zero")) == ["the file is larger than 1024 KB: this is not a settings file"]
+
+
+def test_a_file_of_the_largest_size_is_read(tmp_path) -> None:
+    path = tmp_path / "large.ini"
+    path.write_bytes(b"#" * ini.SIZE_LIMIT)
+    load(path)
+    path.write_bytes(b"#" * (ini.SIZE_LIMIT + 1))
+    assert len(problems(path)) == 1
+
+
+def test_a_byte_order_mark_and_crlf_are_accepted(tmp_path) -> None:
+    path = tmp_path / "windows.ini"
+    path.write_bytes(
+        b"\xef\xbb\xbf[policy]\r\nmode = monitor\r\n\r\n[exempt]\r\nnetworks =\r\n  ::1,\r\n  192.0.2.7\r\n"
+    )
+    settings = load(path)
+    assert settings.policy.mode == "monitor"
+    assert settings.lines["exempt", "networks"] == 5
+    assert len(settings.exempt.networks) == 2
+
+
+def test_a_missing_file_and_a_directory_are_said(tmp_path) -> None:
+    assert problems(tmp_path / "none.ini") == ["there is no such file: write it, or name another with -c FILE"]
+    assert problems(tmp_path) == ["cannot be read: Is a directory"]

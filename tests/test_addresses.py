@@ -1,0 +1,167 @@
+"""The door for what a client says of itself."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spfmilter.addresses import client_of, dns_domain, is_private, parse_address, parse_reverse_path
+from spfmilter.model import Client
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        (" 192.0.2.1 ", "192.0.2.1"),
+        ("2001:DB8::1", "2001:db8::1"),
+        ("IPv6:2001:db8::1", "2001:db8::1"),
+        ("ipv6:2001:db8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),  # RFC 7208 section 5
+        ("IPv6:::ffff:192.0.2.1", "192.0.2.1"),
+        ("::ffff:c000:201", "192.0.2.1"),
+        ("64:ff9b::192.0.2.1", "64:ff9b::c000:201"),  # NAT64 is not the client's own address
+        ("", None),
+        ("unknown", None),
+        ("192.0.2", None),
+        ("192.0.2.256", None),
+        ("192.0.2.1.", None),
+        ("192.0.2.01", None),
+        ("١٩٢.0.2.1", None),
+        ("[192.0.2.1]", None),
+        ("192.0.2.1\x00", None),
+        ("\udcff", None),
+        ("1" * 100_000, None),
+    ],
+)
+def test_addresses_are_read_as_mtas_write_them(text: str, address: str | None) -> None:
+    assert parse_address(text) == (ip_address(address) if address else None)
+
+
+@pytest.mark.parametrize(
+    ("hostaddr", "client"),
+    [
+        (("192.0.2.1", 25), Client(name="n", address=IPv4Address("192.0.2.1"))),
+        (("2001:db8::1", 25, 0, 0), Client(name="n", address=IPv6Address("2001:db8::1"))),
+        (("::ffff:192.0.2.1", 25, 0, 0), Client(name="n", address=IPv4Address("192.0.2.1"))),
+        (("nonsense", 25), Client(name="n", address=None)),
+        ("/run/socket", Client(name="n", address=None, local=True)),
+        ("", Client(name="n", address=None, local=True)),
+        (None, Client(name="n", address=None)),
+        ((), Client(name="n", address=None)),
+        ((None, 25), Client(name="n", address=None)),
+        (7, Client(name="n", address=None)),
+    ],
+)
+def test_the_client_is_what_libmilter_says_or_unknown(hostaddr: object, client: Client) -> None:
+    assert client_of("n", hostaddr) == client
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "100.64.0.1", "172.16.0.1", "192.168.0.1", "169.254.1.1", "fd00::1"])
+def test_private_addresses_are_known(address: str) -> None:
+    assert is_private(ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "8.8.8.8", "127.0.0.1", "2001:db8::1", "::1", "ff02::1"])
+def test_other_addresses_are_not_private(address: str) -> None:
+    assert not is_private(ip_address(address))
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "domain"),
+    [
+        ("<>", "", ""),
+        ("", "", ""),
+        ("  <>  ", "", ""),
+        ("<user@example.com>", "user", "example.com"),
+        ("user@example.com", "user", "example.com"),
+        ("<user@Example.COM>", "user", "Example.COM"),
+        ("<user>", "user", ""),
+        ("<user@>", "user", ""),
+        ("<@example.com>", "", "example.com"),
+        ('<"a@b"@victim.example>', '"a@b"', "victim.example"),
+        ("<a@b@victim.example>", "a@b", "victim.example"),
+        ('<"a>b"@c.example>', '"a>b"', "c.example"),
+        ("<@a.example:user@b.example>", "user", "b.example"),
+        ("<@a.example,@b.example:user@c.example>", "user", "c.example"),
+        ("<@a.example:>", "", ""),
+        ('<"x:y"@example.com>', '"x:y"', "example.com"),  # a colon alone is no source route
+        ("<user@[IPv6:::1]>", "user", "[IPv6:::1]"),
+        ("<user@example.com", "<user", "example.com"),
+        ("<user@ example.com >", "user", "example.com"),
+        ("<\udcff@example.com>", "\udcff", "example.com"),
+    ],
+)
+def test_the_domain_of_a_sender_begins_after_its_last_at(text: str, local: str, domain: str) -> None:
+    path = parse_reverse_path(text)
+    assert (path.local, path.domain) == (local, domain)
+    assert path.null is (not local and not domain)
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [
+        ("example.com", "example.com"),
+        ("Example.COM", "Example.COM"),
+        ("example.com.", "example.com"),
+        ("_spf.example.com", "_spf.example.com"),
+        ("a-.example.com", "a-.example.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("bu\u0308cher.example", "xn--bcher-kva.example"),  # decomposed
+        ("bücher.example.", "xn--bcher-kva.example"),
+        ("faß.example", "xn--fa-hia.example"),  # IDNA 2008; 2003 would ask fass.example, somebody else's
+        ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
+        ("bücher。example。", "xn--bcher-kva.example"),
+        ("_dmarc.bücher.example", "_dmarc.xn--bcher-kva.example"),  # an ASCII label is none of IDNA's business
+        ("نامه\u200cای.example", "xn--mgba3gch31f060k.example"),  # a joiner, where IDNA 2008 allows it
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("localhost", ""),
+        ("com.", ""),
+        ("", ""),
+        (".", ""),
+        ("..", ""),
+        ("a..example", ""),
+        (".example.com", ""),
+        ("example.com..", ""),
+        ("192.0.2.1", ""),
+        ("[192.0.2.1]", ""),
+        ("[IPv6:2001:db8::1]", ""),
+        ("2001:db8::1", ""),
+        ("a b.example", ""),
+        ("a\tb.example", ""),
+        ("a\x00.example", ""),
+        ("a\\.example", ""),
+        ("user@a.example", ""),
+        ("\udcff.example", ""),
+        ("\u202e.example", ""),
+        ("a\u200cb.example", ""),  # a joiner where there is nothing to join
+        ("💩.example", ""),
+        (f"{'a' * 63}.example", f"{'a' * 63}.example"),
+        (f"{'a' * 64}.example", ""),
+        (f"{'a.' * 126}a", f"{'a.' * 126}a"),
+        (f"{'a.' * 127}a", ""),
+        ("ü" * 100_000 + ".example", ""),
+        ("a" * 1_000_000, ""),
+    ],
+)
+def test_a_domain_is_what_the_dns_can_hold(text: str, domain: str) -> None:
+    assert dns_domain(text) == domain
+
+
+@given(st.text(max_size=300) | st.from_regex(r"[a-zà-ü一-十.\-]{0,80}", fullmatch=True))
+def test_whatever_is_said_a_domain_comes_out_as_printable_ascii_of_fitting_labels_or_not_at_all(text: str) -> None:
+    name = dns_domain(text)
+    assert name == "" or (re.fullmatch(r'[^\[\]:"\\@ ]+', name) and name.isascii() and name.isprintable())
+    assert name == "" or (len(name) <= 253 and all(0 < len(label) < 64 for label in name.split(".")) and "." in name)
+    assert dns_domain(name) == name
+
+
+@given(st.text(max_size=100))
+def test_no_address_and_no_sender_makes_the_reading_fail(text: str) -> None:
+    parse_address(text)
+    path = parse_reverse_path(f"<{text}@example.com>")
+    assert path.domain == "example.com"

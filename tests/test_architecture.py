@@ -1,0 +1,256 @@
+"""The walls of the architecture (docs/decisions/0001-architecture.md): read from the imports of every module.
+
+A failure here means one of two things: the import does not belong there, or the picture has changed. In the second case
+the tables below are the place to say so, and docs/flow.md with them.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "spfmilter"
+
+# Who may import what of spfmilter. A name stands for the module or package and all below it; a module follows the line
+# with the longest name that fits it.
+EVERYTHING = ("*",)
+MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
+    "": (),  # spfmilter/__init__.py
+    "model": (),
+    "text": (),
+    "template": (),
+    "addresses": ("model",),
+    "settings": ("model", "settings", "template"),
+    "policy": ("addresses", "model", "settings"),
+    "reply": ("model", "settings", "template", "text"),
+    "headers": ("model", "reply", "settings", "text"),
+    "evaluation": ("evaluation", "model", "settings.types", "text"),
+    "milter.session": ("addresses", "headers", "model", "policy", "reply", "settings"),
+    "milter": ("evaluation", "headers", "milter", "model", "observe", "policy", "reply", "settings"),
+    "observe": ("model", "observe", "settings", "text"),
+    "attach": ("settings",),
+    "explain": ("model", "reply", "text"),
+    "cli": EVERYTHING,
+    "__main__": ("cli",),
+}
+
+# Who may import a library that is not Python's own, and what the package is called where it is declared.
+OWNERS: Mapping[str, tuple[str, ...]] = {
+    "spf": ("evaluation",),
+    "dns": ("evaluation",),
+    "milter": ("milter",),
+    "pydantic": ("settings",),
+    "idna": ("addresses", "settings"),
+    "click": ("cli",),
+    "rich": ("cli", "explain"),
+    "prometheus_client": ("observe",),
+    "sqlalchemy": ("observe",),
+    "starlette": ("web",),
+    "uvicorn": ("web",),
+    "jinja2": ("web",),
+    "babel": ("web",),
+    "itsdangerous": ("reply", "web"),
+}
+DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prometheus_client": "prometheus-client"}
+# Not loaded by the daemon unless its INI file asks for what they do.
+ON_REQUEST = ("starlette", "uvicorn", "jinja2", "babel", "itsdangerous", "sqlalchemy", "prometheus_client")
+
+# No I/O, no clock, no thread, no chance.
+PURE = ("model", "text", "template", "addresses", "settings", "policy", "reply", "headers", "milter.session")
+PURE_IN_EVALUATION = (
+    "evaluation.answer",
+    "evaluation.macros",
+    "evaluation.record",
+    "evaluation.trace",
+    "evaluation.wire",
+)
+IMPURE = frozenset({
+    "asyncio", "concurrent", "datetime", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
+    "select", "selectors", "shutil", "signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time",
+})  # fmt: skip
+EXCEPTIONS = {
+    ("settings", "pathlib"): "load reads the INI file, and parse, which it calls, does not",
+    ("evaluation.record", "socket"): "inet_pton, which is a pure function",
+}
+
+# The only file that speaks to libmilter about a message.
+WORDS_TO_LIBMILTER = frozenset({
+    "addheader", "addrcpt", "chgfrom", "chgheader", "delrcpt", "insheader", "quarantine", "replacebody", "setmlreply",
+    "setreply",
+})  # fmt: skip
+MOST_LINES = 400
+
+
+@cache
+def modules() -> Mapping[str, Path]:
+    """Every module's file, by its name without ``spfmilter.``."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text())
+
+
+def imports(module: str) -> Iterator[str]:
+    """The full names of what a module imports, wherever in it the statement stands."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module}: relative import"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole.removeprefix("spfmilter.") in modules() else str(node.module)
+
+
+def is_within(name: str, places: tuple[str, ...]) -> bool:
+    """Whether a module is one of the places, or lies below one."""
+    return "*" in places or any(name == place or (place and name.startswith(place + ".")) for place in places)
+
+
+def own_imports(module: str) -> set[str]:
+    names = {name for name in imports(module) if name.split(".")[0] == "spfmilter"}
+    return {name.partition(".")[2] for name in names}
+
+
+def foreign_imports(module: str) -> set[str]:
+    tops = {name.split(".")[0] for name in imports(module)}
+    return tops - sys.stdlib_module_names - {"spfmilter", "__future__"}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_what_lies_below_it(module: str) -> None:
+    fitting = [name for name in MAY_IMPORT if module == name or (name and module.startswith(name + "."))]
+    assert fitting, f"{module} has no line in MAY_IMPORT"
+    allowed = MAY_IMPORT[max(fitting, key=len)]
+    # The package itself (its version) may be known to everybody.
+    assert {name for name in own_imports(module) if name and not is_within(name, allowed)} == set()
+
+
+def test_nothing_imports_the_commands() -> None:
+    assert [module for module in modules() if "cli" in own_imports(module)] == ["__main__"]
+
+
+@pytest.mark.parametrize("module", modules())
+def test_each_foreign_library_has_its_owner(module: str) -> None:
+    assert {name for name in foreign_imports(module) if not is_within(module, OWNERS.get(name, ()))} == set()
+
+
+def test_each_imported_library_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    declared = {*project["dependencies"], *(requirement for extra in extras for requirement in extra)}
+    names = {requirement.partition(">")[0].split("[")[0].strip() for requirement in declared}
+    imported = {library for module in modules() for library in foreign_imports(module)}
+    assert {DISTRIBUTIONS.get(library, library) for library in imported} <= names
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if is_within(m, PURE + PURE_IN_EVALUATION)])
+def test_the_core_is_pure(module: str) -> None:
+    tops = {name.split(".")[0] for name in imports(module)} & IMPURE
+    assert {top for top in tops if (module, top) not in EXCEPTIONS} == set()
+    called = {
+        node.func.id
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert called & {"open", "print", "input", "exec", "eval", "__import__"} == set()
+
+
+def test_every_exception_is_needed() -> None:
+    assert [pair for pair in EXCEPTIONS if pair[1] not in {name.split(".")[0] for name in imports(pair[0])}] == []
+
+
+def test_every_pure_module_exists() -> None:
+    assert [name for name in PURE + PURE_IN_EVALUATION if name not in modules()] == []
+
+
+def test_pure_evaluation_uses_the_socket_module_for_its_one_function_only() -> None:
+    used = {
+        node.attr
+        for node in ast.walk(tree("evaluation.record"))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "socket"
+    }
+    assert used == {"inet_pton", "AF_INET", "AF_INET6"}
+
+
+def test_one_file_speaks_to_libmilter_about_a_message() -> None:
+    speaking = {
+        module
+        for module in modules()
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WORDS_TO_LIBMILTER
+    }
+    assert speaking == {"milter.callbacks"}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_fits_in_a_head(module: str) -> None:
+    assert len(modules()[module].read_text().splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_says_what_it_is(module: str) -> None:
+    assert ast.get_docstring(tree(module))
+
+
+# -- what is loaded, seen from outside: a process of its own -----------------------------------------------------------
+
+
+def loaded_after(program: str, tmp_path: Path) -> set[str]:
+    """The modules of a new process that has run ``program``; ``ini`` there is the path of an INI file without keys."""
+    ini = tmp_path / "spfmilter.ini"
+    ini.write_text("")
+    report = "import json, sys; print(json.dumps(sorted(sys.modules)))"
+    code = f"ini = {str(ini)!r}\n{program}\n{report}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+    assert done.returncode == 0, done.stderr
+    names: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return set(names)
+
+
+COMMANDS = """
+from spfmilter.cli import cli
+cli.main(["config", "check", "-c", ini], standalone_mode=False)
+cli.main(["config", "show", "-c", ini], standalone_mode=False)
+cli.main(["check", "-c", ini, "--ip", "127.0.0.1", "--mail-from", "a@example.com"], standalone_mode=False)
+"""
+DAEMON = """
+from pathlib import Path
+import spfmilter.cli
+from spfmilter.settings import load
+from spfmilter.observe import log
+import spfmilter.milter.worker, spfmilter.milter.listener
+log.configure(load(Path(ini)).log)
+"""
+
+
+@pytest.mark.parametrize("program", [COMMANDS, DAEMON], ids=["commands", "daemon"])
+def test_web_and_database_packages_are_not_loaded_unasked(program: str, tmp_path: Path) -> None:
+    assert loaded_after(program, tmp_path) & set(ON_REQUEST) == set()
+
+
+def test_the_commands_do_without_libmilter(tmp_path: Path) -> None:
+    """So that they run where only the INI file is edited."""
+    assert {"milter", "Milter", "spfmilter.milter"} & loaded_after(COMMANDS, tmp_path) == set()
+
+
+def test_the_daemon_does_need_libmilter(tmp_path: Path) -> None:
+    """The test above can fail."""
+    assert {"milter", "spfmilter.milter.worker"} <= loaded_after(DAEMON, tmp_path)
+
+
+def test_validating_settings_does_not_load_the_dns(tmp_path: Path) -> None:
+    assert {"dns", "spf"} & loaded_after("import spfmilter.cli", tmp_path) == set()

@@ -1,0 +1,241 @@
+"""The documentation speaks of what is there: commands, files, functions, log keys and events, decisions, links."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+
+from spfmilter.cli import cli
+from spfmilter.model import Disposition, Identity, Result, SkipReason
+from spfmilter.reply import reply_for
+from spfmilter.settings import Settings, schema
+from tests.values import action, check, facts, verdict
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+DECISIONS = DOCS / "decisions"
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
+SOURCES = sorted((ROOT / "spfmilter").rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def code(page: Path) -> list[str]:
+    """The pieces of a page that are set as code: blocks line by line, and spans."""
+    text = page.read_text()
+    blocks = re.findall(r"(?ms)^ *```\w*\n(.*?)^ *```$", text)
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^ *```.*?^ *```$", "", text))
+    return [line.strip() for block in blocks for line in block.splitlines()] + spans
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text()))
+    named = {found[1] for piece in code(page) if (found := re.match(r"make ([a-z-]+)", piece))}
+    assert named <= targets
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    assert {"make demo", "make test"} <= set(code(ROOT / "README.md"))
+
+
+def commands_in(page: Path) -> Iterator[list[str]]:
+    for piece in code(page):
+        for call in re.split(r"&&|;", piece):
+            words = call.partition("#")[0].split()
+            if words and words[0] == "spfmilter" and len(words) > 1:
+                yield words[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_and_options_exist(page: Path) -> None:
+    for words in commands_in(page):
+        command: click.Command = cli
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            assert words[0] in command.commands, f"spfmilter {' '.join(words)}"
+            command = command.commands[words.pop(0)]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= known, command.name
+
+
+# -- files, functions, links -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_exist(page: Path) -> None:
+    """A name with a slash or with a known ending, below the root or below spfmilter/."""
+    for piece in code(page):
+        if re.fullmatch(r"[\w.-]+(/[\w.-]+)*/?", piece) and re.search(
+            r"\.(py|md|sh|service)$|^(tests|conf|tools)/|/$", piece
+        ):
+            assert any((base / piece).exists() for base in (ROOT, ROOT / "spfmilter", page.parent)), piece
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if not target.startswith("https://"):
+            path, _, anchor = target.partition("#")
+            other = page.parent / path if path else page
+            assert other.exists(), target
+            headings = re.findall(r"(?m)^#+ (.*)$", other.read_text()) if anchor else []
+            assert not anchor or anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}, (
+                target
+            )
+
+
+@cache
+def definitions() -> dict[str, set[str]]:
+    """The functions and classes of every module (by its last name) and of every class."""
+    found: dict[str, set[str]] = {}
+    for source in SOURCES:
+        module = source.parent.name if source.stem == "__init__" else source.stem
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef):
+                inside = {
+                    n.name for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+                }
+                found.setdefault(module if isinstance(node, ast.Module) else node.name, set()).update(inside)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_functions_exist(page: Path) -> None:
+    """``module.function()`` or ``Class.method()``, unless it is Python's own."""
+    for piece in code(page):
+        found = re.fullmatch(r"(\w+)\.(\w+)\(\)", piece)
+        if found is not None:
+            owner, function = found.groups()
+            assert owner in sys.stdlib_module_names or function in definitions().get(owner, set()), piece
+
+
+def test_flow_names_every_part_of_the_way() -> None:
+    """What a message passes through is on the page, so that a new module is not forgotten there."""
+    text = (DOCS / "flow.md").read_text()
+    unnamed = {"__init__.py", "__main__.py", "model.py"}
+    parts = [s.name for s in SOURCES if s.name not in unnamed and s.parts[-2] in {"spfmilter", "milter", "evaluation"}]
+    assert [part for part in parts if part not in text] == []
+
+
+def test_every_decision_is_listed() -> None:
+    notes = {path.name for path in DECISIONS.glob("0*.md")}
+    listed = re.findall(r"\((0[^)]+\.md)\)", (DECISIONS / "README.md").read_text())
+    assert sorted(listed) == sorted(notes)
+
+
+@pytest.mark.parametrize("path", sorted(DECISIONS.glob("0*.md")), ids=name_of)
+def test_a_decision_carries_its_number(path: Path) -> None:
+    assert path.read_text().startswith(f"# {path.name[:4]}: ")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name_of)
+def test_pages_that_the_code_names_exist(source: Path) -> None:
+    named = re.findall(r"docs/[\w./-]+\.md", source.read_text())
+    assert [page for page in named if not (ROOT / page).is_file()] == []
+
+
+# -- the log -----------------------------------------------------------------------------------------------------------
+
+
+def keys_set_in(function: ast.FunctionDef) -> Iterator[str]:
+    """The keys that a function puts into a dictionary; of ``f"spf_{identity}"`` there are two."""
+    for node in ast.walk(function):
+        keys: list[ast.expr | None] = []
+        if isinstance(node, ast.Dict):
+            keys = list(node.keys)
+        elif isinstance(node, ast.Assign):
+            keys = [target.slice for target in node.targets if isinstance(target, ast.Subscript)]
+        for key in keys:
+            if isinstance(key, ast.Constant):
+                yield str(key.value)
+            elif isinstance(key, ast.JoinedStr):
+                stem = "".join(str(part.value) for part in key.values if isinstance(part, ast.Constant))
+                yield from (stem + identity for identity in Identity)
+
+
+def functions_of_a_transaction() -> list[ast.FunctionDef]:
+    tree = ast.parse((ROOT / "spfmilter" / "observe" / "log.py").read_text())
+    known = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    first = known["transaction_fields"]
+    called = {n.func.id for n in ast.walk(first) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    return [first, *(known[name] for name in called if name in known)]
+
+
+def rows(page: str, heading: str) -> list[str]:
+    """The first column of the table below a heading."""
+    _, _, rest = (DOCS / page).read_text().partition(f"\n## {heading}\n")
+    section = rest.partition("\n## ")[0]
+    return re.findall(r"(?m)^\| `([^`]+)` \|", section)
+
+
+def test_every_key_of_a_transaction_is_documented() -> None:
+    keys = {key for function in functions_of_a_transaction() for key in keys_set_in(function)}
+    assert len(keys) > 15
+    assert set(rows("log.md", "`message`")) == keys
+
+
+def test_every_event_is_documented() -> None:
+    """Each literal that is given to info, warning or error; of a long one the beginning will do."""
+    events = set()
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if function in {"info", "warning", "error", "_warn"}:
+                    events.add(str(node.args[0].value))
+    assert len(events) > 3
+    documented = tuple(row.removesuffix("...").strip() for row in rows("log.md", "Other events"))
+    assert {event for event in events if not event.startswith(documented)} == set()
+
+
+# -- the policy --------------------------------------------------------------------------------------------------------
+
+
+def test_the_tables_of_the_policy_are_the_defaults() -> None:
+    text = (DOCS / "policy.md").read_text()
+    settings = Settings()
+    for result in Result:
+        found = re.search(rf"(?m)^\| `{result}` \|.*\| (\w+) \| (\w+) \|$", text)
+        assert found is not None, result
+        assert found.groups() == (settings.mailfrom.treatment(result), settings.helo.treatment(result)), result
+
+
+def test_the_policy_names_every_disposition_from_mild_to_severe() -> None:
+    assert rows("policy.md", "Dispositions") == list(Disposition)
+
+
+def test_the_policy_names_every_exemption() -> None:
+    assert set(rows("policy.md", "Exemptions")) == set(SkipReason)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_settings_that_are_named_exist(page: Path) -> None:
+    """``[section] key``, as a whole or the beginning of a line of the INI file."""
+    for piece in code(page):
+        found = re.match(r"\[([a-z.]+)\](?: ([a-z_]+))?", piece)
+        if found is not None:
+            section, key = found.groups()
+            assert section in schema.SECTIONS, piece
+            model = schema.SECTIONS[section][1]
+            assert key is None or key in {schema.key_of(model, name) for name in model.model_fields}, piece
+
+
+def test_the_reply_in_the_readme_is_the_one_that_is_sent() -> None:
+    fail = verdict(Result.FAIL, check=check(local="alice", said="alice@example.com"))
+    sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@example.com>"), Settings())
+    assert f"```\n{sent}\n```" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_speaks_of_one_machine(page: Path) -> None:
+    assert re.findall(r"/(?:home|root|work|Users)/\S*", page.read_text()) == []

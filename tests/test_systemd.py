@@ -1,0 +1,132 @@
+"""The unit file: systemd accepts it, it locks the daemon in, and it agrees with the settings and the command line.
+
+systemd-analyze(1) and systemd-sysusers(8) read the files themselves; no service manager runs here, and none is needed.
+"""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spfmilter.cli import EX_CONFIG, cli
+from spfmilter.settings import DEFAULT_PATH, Settings
+
+ROOT = Path(__file__).parents[1]
+UNIT = ROOT / "systemd" / "spfmilter.service"
+SYSUSERS = ROOT / "systemd" / "sysusers.d" / "spfmilter.conf"
+MOST_EXPOSURE = 2.0  # of 10, as systemd-analyze reckons
+
+# What stays exposed, each with its reason; a line that gets lost from the unit file shows here by its name.
+EXPOSED = {
+    "RestrictAddressFamilies_AF_INET_INET6": "milter connections and DNS",
+    "PrivateNetwork": "the same",
+    "IPAddressDeny": "DNS servers may be anywhere",
+    "RestrictAddressFamilies_AF_UNIX": "the milter socket, sd_notify, the journal, syslog",
+    "SystemCallFilter_privileged": "chown, for [milter] socket_group; no capability goes with it",
+    "DeviceAllow": "systemd itself adds char-rtc to ProtectClock=",
+    "RootDirectoryOrRootImage": "the daemon is an installed program, not an image",
+}
+
+
+def needs(command: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(command) is None, reason=f"{command} is missing: tools/setup.sh systemd")
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+
+
+def values() -> dict[str, list[str]]:
+    """What the unit file says for each key, in its order; a key may be given several times."""
+    found: dict[str, list[str]] = {}
+    for line in UNIT.read_text().splitlines():
+        key, equals, value = line.partition("=")
+        if equals and line[0] not in "#[":
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def one(key: str) -> str:
+    (value,) = values()[key]
+    return value
+
+
+@needs("systemd-analyze")
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    """As a copy whose ExecStart= names a program that is there: verify wants to find it, and it is not installed yet.
+
+    The manual pages are not installed either; that they exist is checked below.
+    """
+    copy = tmp_path / UNIT.name
+    copy.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={sys.executable}", UNIT.read_text()))
+    done = run("systemd-analyze", "verify", "--man=no", copy)
+    assert done.stderr == ""  # a key that systemd does not know is only a warning
+    assert done.returncode == 0
+
+
+@needs("systemd-analyze")
+def test_systemd_finds_fault_with_a_wrong_unit(tmp_path: Path) -> None:
+    """The test above can fail."""
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace("ProtectHome=", "ProtectHouse="))
+    assert "ProtectHouse" in run("systemd-analyze", "verify", "--man=no", copy).stderr
+
+
+@needs("systemd-analyze")
+def test_exposure_is_low() -> None:
+    """The exit status says whether the overall figure is within the threshold, which is in tenths."""
+    security = ("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSURE * 10:.0f}")
+    done = run(*security, UNIT)
+    assert done.returncode == 0, done.stdout.splitlines()[-1]
+
+
+@needs("systemd-analyze")
+def test_what_stays_exposed_has_a_reason() -> None:
+    done = run("systemd-analyze", "security", "--offline=true", "--no-pager", "--json=short", UNIT)
+    assert {finding["json_field"] for finding in json.loads(done.stdout) if finding["exposure"]} <= set(EXPOSED)
+
+
+@needs("systemd-sysusers")
+def test_sysusers_makes_the_user_that_the_unit_names(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    done = run("systemd-sysusers", f"--root={tmp_path}", SYSUSERS)
+    assert done.returncode == 0, done.stderr
+    names = {line.split(":")[0] for line in (tmp_path / "etc" / "passwd").read_text().splitlines()}
+    groups = {line.split(":")[0] for line in (tmp_path / "etc" / "group").read_text().splitlines()}
+    assert one("User") in names
+    assert one("Group") in groups
+
+
+def test_the_unit_runs_a_command_that_exists() -> None:
+    program, command, *options = shlex.split(one("ExecStart"))
+    assert Path(program).name == "spfmilter"
+    assert command in cli.commands
+    assert options == ["-c", str(DEFAULT_PATH)]
+
+
+def test_a_bad_file_is_not_tried_again() -> None:
+    assert one("RestartPreventExitStatus") == str(EX_CONFIG)
+
+
+def test_systemd_waits_longer_than_the_daemon_drains() -> None:
+    drain = Settings().milter.drain_timeout
+    assert int(one("TimeoutStopSec").removesuffix("s")) > drain.seconds
+    assert f"drain_timeout ({drain})" in UNIT.read_text()
+
+
+def test_the_folders_are_those_of_the_settings() -> None:
+    """Made by systemd: the INI file's, and the one of the example of a unix socket."""
+    assert Path("/etc") / one("ConfigurationDirectory") == DEFAULT_PATH.parent
+    assert one("RuntimeDirectory") == "spfmilter"
+
+
+def test_the_manual_pages_exist() -> None:
+    pages = re.findall(r"man:([\w.]+)\((\d)\)", one("Documentation"))
+    assert pages
+    missing = [f"{name}.{section}" for name, section in pages if not (ROOT / "man" / f"{name}.{section}").is_file()]
+    assert missing == []
