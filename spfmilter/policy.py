@@ -78,10 +78,12 @@ def judge(
     RFC 7208 section 2.3: where HELO alone decides, MAIL FROM need not be looked up. Monitor mode looks at everything.
     """
     verdicts: list[Verdict] = []
-    for check in planned.checks:
+    for check in planned.checks[:-1]:
         verdicts.append(evaluate(check))
-        if decide(planned, verdicts, settings).disposition is Disposition.REJECT:
-            break
+        action = decide(planned, verdicts, settings)
+        if action.disposition is Disposition.REJECT:
+            return tuple(verdicts), action
+    verdicts += [evaluate(check) for check in planned.checks[-1:]]
     return tuple(verdicts), decide(planned, verdicts, settings)
 
 
@@ -93,15 +95,19 @@ def decide(planned: Plan, verdicts: Sequence[Verdict], settings: Settings) -> Ac
     """
     if planned.skip is not None:
         return Action(disposition=Disposition.ACCEPT, rule=_exemption(planned.skip, settings))
-    chosen: tuple[Disposition, Rule, Verdict] | None = None
+    chosen: tuple[Disposition, Identity, Verdict] | None = None
     for verdict in verdicts:
-        for disposition, rule in _treatments(verdict, settings):
+        for disposition, identity in _treatments(verdict, settings):
             more = -1 if chosen is None else disposition.severity - chosen[0].severity
             if chosen is None or more > 0 or (more == 0 and not disposition.refuses):
-                chosen = disposition, rule, verdict
+                chosen = disposition, identity, verdict
     if chosen is None:
         return Action(disposition=Disposition.ACCEPT, rule=settings.rule("policy", "check", settings.policy.check))
-    disposition, rule, verdict = chosen
+    disposition, identity, verdict = chosen
+    if verdict.fault is None:
+        rule = settings.rule(f"policy.{identity}", verdict.result, disposition)
+    else:
+        _, rule = _on_fault(settings)
     if settings.policy.mode is Mode.MONITOR and disposition is not Disposition.ACCEPT:
         return Action(disposition=Disposition.ACCEPT, rule=rule, verdict=verdict, withheld=disposition)
     return Action(disposition=disposition, rule=rule, verdict=verdict)
@@ -120,17 +126,15 @@ def _on_fault(settings: Settings) -> tuple[Disposition, Rule]:
     return disposition, settings.rule("milter", "on_error", chosen)
 
 
-def _treatments(verdict: Verdict, settings: Settings) -> list[tuple[Disposition, Rule]]:
+def _treatments(verdict: Verdict, settings: Settings) -> list[tuple[Disposition, Identity]]:
     """What the tables say of a verdict; for a null sender those of both identities, as far as they are checked."""
+    own = verdict.check.identity
     if verdict.fault is not None:
-        return [_on_fault(settings)]
+        return [(_on_fault(settings)[0], own)]
+    if not verdict.check.null_sender:
+        return [(settings.table(own).treatment(verdict.result), own)]
     wanted = [identity for identity in Identity if identity in settings.policy.check]  # HELO first, as in plan
-    identities = wanted if verdict.check.null_sender else [verdict.check.identity]
-    found = []
-    for identity in identities:
-        disposition = settings.table(identity).treatment(verdict.result)
-        found.append((disposition, settings.rule(f"policy.{identity}", verdict.result, disposition)))
-    return found
+    return [(settings.table(identity).treatment(verdict.result), identity) for identity in wanted]
 
 
 def _exemption(skip: SkipReason, settings: Settings) -> Rule:

@@ -6,6 +6,7 @@ nothing of what the text means.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 REPLACEMENT = "?"
@@ -48,6 +49,7 @@ def quoted_string(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> 
     return '"' + line.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")  # printable ASCII but blank, quote, = and backslash
 _ATEXT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~")
 
 
@@ -68,6 +70,8 @@ def comment(text: str, limit: int = 4 * NAME_LIMIT) -> str:
 
 def log_value(text: str, limit: int = NAME_LIMIT) -> str:
     """A value of the ``key=value`` log: plain where it is one harmless word, else quoted and escaped."""
+    if len(text) <= limit and _PLAIN.fullmatch(text):
+        return text
     line = unicode_line(text, limit)
     if line and not any(c in ' "=\\' for c in line):
         return line

@@ -75,13 +75,13 @@ class Inquiry:
         if not self._engine.prefetch:
             return
         for check in checks:
-            if check not in self._expected and self._engine.verdicts.get(check) is None:
+            if check.domain and check not in self._expected and not self._engine.verdicts.knows(check):
                 self._expected.add(check)
                 Prefetch(check, self._channel, self._engine.limits.lookups).start()
 
     def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
         """The verdict on a check: a known one that still holds, unless its tree is wanted, or a fresh one."""
-        known = None if trace else self._engine.verdicts.get(check)
+        known = self._engine.verdicts.get(check) if check.domain and not trace else None
         if known is not None:
             return known
         verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline, trace=trace)

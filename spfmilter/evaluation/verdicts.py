@@ -31,6 +31,10 @@ class _Known:
         return check.local if "l" in self.letters else "", check.helo if "h" in self.letters else ""
 
 
+def _where(check: Check) -> _Where:
+    return check.address, check.domain, check.identity
+
+
 @dataclass(slots=True)
 class VerdictCache:
     """Verdicts by check; safe for use by several threads at once.
@@ -50,19 +54,25 @@ class VerdictCache:
     _known: OrderedDict[_Where, _Known] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def knows(self, check: Check) -> bool:
+        """Whether there is a verdict that holds."""
+        return self._find(check) is not None
+
     def get(self, check: Check) -> Verdict | None:
-        """The verdict, as that of this very check; None where none is known to hold."""
-        where = (check.address, check.domain, check.identity)
+        """The verdict, as that of this very check, had in no time; None where none is known to hold."""
         with self._lock:
-            known = self._known.get(where)
-            found = known.verdicts.get(known.key(check)) if known is not None else None
-            left = found[1] - self.clock() if found is not None else 0.0
-            if found is None or left <= 0:
+            found = self._find(check)
+            if found is None:
                 self.counters.misses += 1
                 return None
-            self._known.move_to_end(where)
+            self._known.move_to_end(_where(check))
             self.counters.hits += 1
-        return replace(found[0], check=check, elapsed=0.0, ttl=int(left))
+        return found if found.check == check else replace(found, check=check)
+
+    def _find(self, check: Check) -> Verdict | None:
+        known = self._known.get(_where(check))
+        found = known.verdicts.get(known.key(check)) if known is not None else None
+        return found[0] if found is not None and found[1] > self.clock() else None
 
     def put(self, verdict: Verdict) -> None:
         """Keep a verdict for as long as the shortest-lived answer that it used."""
@@ -72,13 +82,14 @@ class VerdictCache:
         matters = frozenset("l" if letter == "s" else letter for letter in verdict.letters) & {"l", "h"}
         check = verdict.check
         with self._lock:
-            known = self._known.setdefault((check.address, check.domain, check.identity), _Known())
+            known = self._known.setdefault(_where(check), _Known())
             if not matters <= known.letters:
                 known.letters |= matters
                 known.verdicts.clear()  # their keys left out what has turned out to matter
             if len(known.verdicts) >= _MAX_VARIANTS:
                 known.verdicts.clear()
-            known.verdicts[known.key(check)] = (verdict, self.clock() + min(ttl, self.max_ttl))
+            again = replace(verdict, elapsed=0.0, trace=None)
+            known.verdicts[known.key(check)] = (again, self.clock() + min(ttl, self.max_ttl))
             while len(self._known) > self.entries:
                 self._known.popitem(last=False)
                 self.counters.evictions += 1

@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import milter
 
-from spfmilter import policy
+from spfmilter import headers, policy
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.milter.session import Macros, Session
 from spfmilter.model import Disposition, Edits, SkipReason, Transaction
@@ -39,6 +39,7 @@ _MACROS = {
     milter.M_ENVFROM: "i {auth_authen} {mail_addr}",
     milter.M_EOM: "i",
 }
+_NOREPLY = int(milter.NOREPLY)
 _CODES = {
     Disposition.ACCEPT: milter.CONTINUE,
     Disposition.TAG: milter.CONTINUE,
@@ -79,7 +80,7 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
                 code = self._failed(ctx, method.__name__, decides=decides)
             connection = ctx.getpriv()
             silent = connection.silent if isinstance(connection, _Connection) else 0
-            return int(milter.NOREPLY) if silent & step else code
+            return _NOREPLY if silent & step else code
 
         return call
 
@@ -92,6 +93,8 @@ class Callbacks:
     def __init__(self, settings: Settings, engine: Engine, hostname: str, metrics: Metrics) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
         self._seldom = log.Seldom()
+        self._watched = headers.watched(settings)
+        self._all_silent = True  # every MTA so far awaits no answer to a header field
         self._sessions = 0
         self._changed = threading.Condition()
         self._running: dict[int, float] = {}  # the MAIL FROMs being judged: when each began
@@ -126,21 +129,24 @@ class Callbacks:
     @_boundary(0, decides=False)
     def negotiate(self, ctx: Any, options: list[int]) -> int:
         """Ask the MTA for just the steps, macros and rights that we need."""
-        connection = self._open(ctx)
+        connection = self._open(ctx, negotiated=True)
         offered_actions, offered_steps = options[0], options[1]
         unused = _UNUSED if self._settings.headers.remove_forged else _UNUSED | milter.P_NOHDRS
         options[0] = connection.granted = offered_actions & _ACTIONS
         options[1] = offered_steps & (unused | _SILENT)
         options[2] = options[3] = 0
         connection.silent = options[1] & _SILENT
+        if not connection.silent & milter.P_NR_HDR:
+            self._all_silent = False
         if offered_actions & milter.SETSYMLIST:
             for stage, names in _MACROS.items():
                 ctx.setsymlist(stage, names)
         return int(milter.CONTINUE)
 
-    def _open(self, ctx: Any) -> _Connection:
+    def _open(self, ctx: Any, *, negotiated: bool = False) -> _Connection:
         connection = ctx.getpriv()
         if not isinstance(connection, _Connection):
+            self._all_silent = self._all_silent and negotiated
             connection = _Connection(Session(self._settings, self._hostname), self._engine.inquiry())
             ctx.setpriv(connection)
             with self._changed:
@@ -206,9 +212,14 @@ class Callbacks:
             _say(ctx, reply)
         return int(_CODES[action.disposition])
 
-    @_boundary(milter.P_NR_HDR, decides=False)
     def header(self, ctx: Any, name: str, value: bytes) -> int:
-        """A header field."""
+        """A header field; most are nobody's business, and are let through before anything else is done."""
+        if self._all_silent and name.rstrip().lower() not in self._watched:
+            return _NOREPLY
+        return self._watched_header(ctx, name, value)
+
+    @_boundary(milter.P_NR_HDR, decides=False)
+    def _watched_header(self, ctx: Any, name: str, value: bytes) -> int:
         self._open(ctx).session.header(name, _text(value))
         return int(milter.CONTINUE)
 

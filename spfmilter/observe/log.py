@@ -6,6 +6,7 @@ never logged.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import logging.handlers
@@ -16,16 +17,23 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from spfmilter.model import Identity, SkipReason, Transaction, Verdict
+from spfmilter.model import SkipReason, Transaction, Verdict
 from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
-from spfmilter.text import log_value, unicode_line
+from spfmilter.text import NAME_LIMIT, log_value, unicode_line
 
 _LOGGER = logging.getLogger("spfmilter")
 _JOURNAL = Path("/run/systemd/journal/socket")
 _SYSLOG = Path("/dev/log")
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_PATH_LIMIT = 320  # characters of a reverse-path in the log
 _WARN_EVERY = 600.0  # seconds between two warnings of the same kind
 Value = str | int | float | bool
+
+
+@functools.lru_cache(maxsize=8)
+def _second(when: int) -> str:
+    """The time in UTC to the second; a busy server writes many lines in one."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when))
 
 
 class _Formatter(logging.Formatter):
@@ -39,7 +47,7 @@ class _Formatter(logging.Formatter):
         """One line; a traceback follows in text, and is a key in JSON."""
         fields: Mapping[str, Value] = getattr(record, "fields", {})
         trace = self.formatException(record.exc_info) if record.exc_info else getattr(record, "trace", "")
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        stamp = f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
         level = record.levelname.lower()
         if self._form is LogFormat.JSON:
             cleaned = {
@@ -159,16 +167,19 @@ def transaction(ended: Transaction) -> None:
 
 
 def transaction_fields(ended: Transaction) -> dict[str, Value]:
-    """The keys of a transaction's line; those without a value are left out."""
+    """The keys of a transaction's line; those without a value are left out.
+
+    What strangers wrote is bounded here, and made harmless where the line is written.
+    """
     facts, action = ended.facts, ended.action
     deciding = action.verdict
     fields: dict[str, Value] = {
         "queue_id": ended.queue_id,
         "client": str(facts.client.address or ("local" if facts.client.local else "unknown")),
-        "name": unicode_line(facts.client.name),
-        "helo": unicode_line(facts.helo or ""),
-        "from": unicode_line(f"<{facts.reverse_path}>", 320),
-        "auth": unicode_line(facts.authenticated),
+        "name": facts.client.name[:NAME_LIMIT],
+        "helo": (facts.helo or "")[:NAME_LIMIT],
+        "from": f"<{facts.reverse_path}>"[:_PATH_LIMIT],
+        "auth": facts.authenticated[:NAME_LIMIT],
     }
     for verdict in ended.verdicts:
         fields[f"spf_{verdict.check.identity}"] = verdict.result
@@ -190,12 +201,12 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
 
 def _deciding(verdict: Verdict) -> dict[str, Value]:
     fields: dict[str, Value] = {
-        "identity": Identity.HELO if verdict.check.identity is Identity.HELO else Identity.MAILFROM,
-        "domain": unicode_line(verdict.check.domain),
-        "term": unicode_line(verdict.term or ""),
+        "identity": verdict.check.identity,
+        "domain": verdict.check.domain,
+        "term": (verdict.term or "")[:NAME_LIMIT],
     }
     if verdict.term_domain not in {None, verdict.check.domain}:
-        fields["record"] = unicode_line(verdict.term_domain or "")
+        fields["record"] = verdict.term_domain or ""
     if verdict.problem is not None:
         fields["problem"] = verdict.problem.text
         fields["at"] = verdict.problem.term or ""
