@@ -10,7 +10,6 @@ step back on when a macro list is set (docs/decisions/0005-pymilter.md).
 from __future__ import annotations
 
 import functools
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -92,8 +91,6 @@ class Callbacks:
     def __init__(self, settings: Settings, evaluator: Evaluator, hostname: str, metrics: Metrics) -> None:
         self._settings, self._evaluator, self._hostname, self._metrics = settings, evaluator, hostname, metrics
         self._seldom = log.Seldom()
-        self._sessions = 0
-        self._changed = threading.Condition()
         self._running: dict[int, float] = {}  # the MAIL FROMs being judged: when each began
 
     def register(self) -> None:
@@ -110,12 +107,6 @@ class Callbacks:
         milter.set_abort_callback(self.abort)
         milter.set_close_callback(self.close)
         milter.register(NAME, negotiate=self.negotiate)
-
-    def wait_until_idle(self, timeout: float) -> int:
-        """Wait until no session is open, ``timeout`` seconds at most; the number of those that still are."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._sessions == 0, timeout)
-            return self._sessions
 
     def longest_running(self) -> float:
         """Seconds that the oldest MAIL FROM at work has taken so far."""
@@ -143,8 +134,6 @@ class Callbacks:
         if not isinstance(connection, _Connection):
             connection = _Connection(Session(self._settings, self._hostname))
             ctx.setpriv(connection)
-            with self._changed:
-                self._sessions += 1
             self._metrics.session(1)
         return connection
 
@@ -166,9 +155,6 @@ class Callbacks:
         connection = ctx.getpriv()
         ctx.setpriv(None)
         if isinstance(connection, _Connection):
-            with self._changed:
-                self._sessions -= 1
-                self._changed.notify_all()
             self._metrics.session(-1)
             self._record(connection, connection.session.abandon())
         return int(milter.CONTINUE)
