@@ -117,6 +117,10 @@ class Supervisor:
         """Whatever is due."""
         self._watch(now)
         if self._stopping is not None:
+            # Now and not at the end: an MTA that finds nobody here tempfails at once, instead of waiting in the queue
+            # of a socket that nobody serves any more.
+            if all(c.draining for c in self._workers.values()):
+                remove_socket(self._settings.milter.socket, self._listener)
             if now > self._stopping:
                 self._signal_all(signal.SIGKILL)
             return
@@ -329,9 +333,6 @@ class Supervisor:
         self._stopping = now + self._settings.milter.drain_timeout.seconds + _GRACE
         for child in self._workers.values():
             self._dismiss(child, signal.SIGTERM)
-        # Now and not at the end: an MTA that finds nobody here tempfails at once, instead of waiting in the queue of a
-        # socket that nobody serves any more. systemd keeps its own copy open; there it waits for our successor.
-        remove_socket(self._settings.milter.socket, self._listener)
 
     def _signal_all(self, number: signal.Signals) -> None:
         for child in self._workers.values():

@@ -24,6 +24,7 @@ from spfmilter.evaluation.lookups import Resolver
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.milter.child import let_signals_in
 from spfmilter.milter.link import Word
+from spfmilter.milter.listener import stop_listening
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.settings import Settings
@@ -138,6 +139,8 @@ class Worker:
         """
         name = self._listener.getsockname()
         os.dup2(self._dead_end.fileno(), descriptor, inheritable=False)
+        if self._alone:  # what the supervisor would do: who waits in the queue is told, and the address is free
+            stop_listening(self._settings.milter.socket, self._listener)
         self._listener.close()
         self._tell(Word.DRAINING)
         if left := self._let_finish(name):

@@ -66,7 +66,7 @@ def name_server(zone: Mapping[str, Sequence[Any]] = ZONE, *, port: int = 0) -> I
     path = Path(f"/tmp/survival-zone-{os.getpid()}-{next(_numbers)}.yml")  # noqa: S108 - removed below
     path.write_text(json.dumps(zone))
     command = [sys.executable, "-m", "lab.dnsserver", str(path), "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
     try:
         assert process.stdout is not None
         word, _, address = process.stdout.readline().strip().partition(" ")
@@ -131,7 +131,7 @@ def verdict(outcome: Outcome) -> str:
     return outcome.reply.code or outcome.reply.kind
 
 
-# -- processes -----------------------------------------------------------------------------------------------------------
+# -- processes ---------------------------------------------------------------------------------------------------------
 
 
 def descriptors(pid: int) -> set[str]:
