@@ -239,6 +239,7 @@ class _Worker:
         return self._stop.is_set() or 0 < self._plan["messages"] <= self.tally.offered
 
     def _session(self) -> None:
+        began = time.time()
         try:
             client = MilterClient(self._plan["address"], timeout=self._plan["timeout"], buffered=True)
         except MilterError as error:
@@ -246,7 +247,7 @@ class _Worker:
             self._stop.wait(_RETRY_AFTER)
             return
         self.tally.sessions += 1
-        began, local, before = time.time(), client.local, self.tally.offered
+        local, before = client.local, self.tally.offered
         try:
             self._talk(client)
         except MilterError as error:
