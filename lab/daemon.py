@@ -27,7 +27,10 @@ COMMAND = (sys.executable, "-m", "spfmilter", "run", "-c", "{ini}")
 _PASS_ON = """
 import fcntl, os, sys
 end = sys.argv.index("--")
-moved = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 100) for number in sys.argv[1:end]]
+given = [int(number) for number in sys.argv[1:end]]
+moved = [fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in given]
+for number in given:
+    os.close(number)
 for place, descriptor in enumerate(moved, start=3):
     os.dup2(descriptor, place)
     os.close(descriptor)

@@ -230,13 +230,14 @@ def _connections(name: object) -> int:
 
 
 def _local_name(descriptor: int) -> object:
-    """A socket's own name; None where libmilter has closed it under our eyes."""
+    """A connection's own name; None for a listening socket, and where libmilter has closed it under our eyes."""
     try:
         sock = socket.socket(fileno=descriptor)
     except OSError:
         return None
     try:
-        return _comparable(sock.getsockname())
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        return None if listens else _comparable(sock.getsockname())
     except OSError:
         return None
     finally:

@@ -83,12 +83,12 @@ def name_server(zone: Mapping[str, Sequence[Any]] = ZONE, *, port: int = 0) -> I
 _numbers = itertools.count()
 
 
-def ini(socket: str, dns: str, **sections: str) -> str:
+def ini(socket: str, nameservers: str, /, **sections: str) -> str:
     """An INI text; further keys by section: `milter="workers = 3"`; an underscore in a name stands for its dot."""
     given = {name.replace("_", "."): text for name, text in sections.items()}
     texts = {
         "milter": f"socket = {socket}\nworkers = 2",
-        "dns": f"nameservers = {dns}\ntimeout = 5s",
+        "dns": f"nameservers = {nameservers}\ntimeout = 5s",
         "log": "level = info",
         **{name: "" for name in given if name not in {"milter", "dns", "log"}},
     }
