@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint run clean setup-build setup-mta setup-systemd
+.PHONY: help demo test soak lint run clean setup-build setup-mta setup-systemd
 
 help: ## list these targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: $(STAMP) setup-mta ## a refused sender, seen from both ends; KEEP=1 leaves
 
 test: lint setup-mta setup-systemd ## lint, then all tests, with real Postfix and NSD (ARGS=... for pytest)
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(STAMP) setup-mta ## reload, kill and memory tests at full size: about 20 minutes (ARGS=... for pytest)
+	$(BIN)/python -m pytest -m soak -s $(ARGS)
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check

@@ -27,11 +27,11 @@ def memory(setting: Setting) -> Report:
         (worker,) = each.workers()
         idle = resident_mb(worker)
         report.add("idle", None, None, judged=idle, target=Target(45))
-        names = _FULL // 10 if setting.quick else _FULL + _FULL // 10
+        names = _FULL // 20 if setting.quick else _FULL + _FULL // 10
         loaded = load(setting.shop, each, [zones.sender("ip4")], per_connection=10, messages=names, **zones.MAIL_ONLY)
         full = resident_mb(worker)
         if setting.quick:
-            full = idle + (full - idle) * 10
+            full = idle + (full - idle) * 20
             report.notes.append(f"quick: the full cache is reckoned from {names} names.")
         report.add(f"cache of {_FULL} names", loaded.messages, loaded.rate, judged=full, target=Target(120))
         if loaded.errors:

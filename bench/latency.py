@@ -51,6 +51,8 @@ def dead(setting: Setting) -> Report:
     seconds = setting.seconds(2, 10)
     with nameserver(setting.shop) as server, setting.filters(server, nothing=False) as filters:
         for name, each in filters.items():
+            if setting.quick and name != "spfmilter":
+                continue
             # A fifth of what it can do: this is about waiting for others, not about being overloaded.
             options = {"cycle": 250, "connections": 16, "per_connection": 1, **zones.MAIL_ONLY}
             most = load(

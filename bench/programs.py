@@ -115,6 +115,15 @@ class Filter:
         """What is run."""
         raise NotImplementedError
 
+    def leader(self) -> int:
+        """Its first process, the head of a process group."""
+        assert self._process is not None
+        return self._process.pid
+
+    def cpu_seconds(self) -> float:
+        """The CPU time of all its processes so far."""
+        return sum(cpu_seconds(pid) for pid in group_members(self.leader()))
+
     def __enter__(self) -> Self:
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -260,10 +269,13 @@ class Spfmilter(Filter):
             self.daemon.kill()  # a benchmark does not wait for sessions that wait for the dead
         self.daemon.stop()
 
+    def leader(self) -> int:
+        """The supervisor."""
+        return self.daemon.process.pid
+
     def workers(self) -> list[int]:
         """The process ids of its workers."""
-        supervisor = self.daemon.process.pid
-        return [pid for pid in group_members(supervisor) if pid != supervisor]
+        return [pid for pid in group_members(self.leader()) if pid != self.leader()]
 
 
 # -- load --------------------------------------------------------------------------------------------------------------

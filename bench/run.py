@@ -6,6 +6,7 @@ See bench/README.md for what is measured, and how to read it.
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -36,6 +37,7 @@ BENCHES: dict[str, Callable[[Setting], Report]] = {
 def main() -> int:
     """Run what is asked for; 1 with --strict where a target is missed."""
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     console = Console(width=max(120, Console().width) if not sys.stdout.isatty() else None)
     if os.geteuid() != 0:
         console.print("The benchmarks need root: for port 53 of a loopback address, unshare(1), and Postfix.")

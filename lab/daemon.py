@@ -22,6 +22,21 @@ from lab.processes import Found, end_group, group_members, until
 
 # {ini} stands for the INI file's path.
 COMMAND = (sys.executable, "-m", "spfmilter", "run", "-c", "{ini}")
+# Puts the sockets where sd_listen_fds(3) says and becomes the daemon: only the process itself knows its LISTEN_PID. They
+# are moved out of the way first, since one of them may be at a number where another has to go.
+_PASS_ON = """
+import fcntl, os, sys
+end = sys.argv.index("--")
+given = [int(number) for number in sys.argv[1:end]]
+moved = [fcntl.fcntl(number, fcntl.F_DUPFD, 100) for number in given]
+for number in given:
+    os.close(number)
+for place, descriptor in enumerate(moved, start=3):
+    os.dup2(descriptor, place)
+    os.close(descriptor)
+os.environ.update(LISTEN_FDS=str(len(moved)), LISTEN_PID=str(os.getpid()))
+os.execvp(sys.argv[end + 1], sys.argv[end + 1:])
+"""
 _READY = r"(?m)^READY=1$"
 
 
@@ -34,10 +49,15 @@ class SpfmilterDaemon:
         *,
         command: Sequence[str] = COMMAND,
         environment: Mapping[str, str] | None = None,
+        sockets: Sequence[socket.socket] = (),
         start_timeout: float = 15.0,
     ) -> None:
-        """Make the folder and the INI file; `environment` is added to this process's own."""
+        """Make the folder and the INI file; `environment` is added to this process's own.
+
+        `sockets` are passed as systemd passes those of a .socket unit (sd_listen_fds(3)), at each start.
+        """
         self._command = command
+        self._sockets = sockets
         self._environment = environment or {}
         self._start_timeout = start_timeout
         self.folder = Path(tempfile.mkdtemp(prefix="lab-daemon-"))
@@ -60,7 +80,8 @@ class SpfmilterDaemon:
         ready = sum(bool(re.search(_READY, text)) for text in self.notifications())  # of a start before a kill()
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [part.replace("{ini}", str(self.ini_path)) for part in self._command],
+                [*self._passing(), *(part.replace("{ini}", str(self.ini_path)) for part in self._command)],
+                pass_fds=[sock.fileno() for sock in self._sockets],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -149,6 +170,10 @@ class SpfmilterDaemon:
             self.stop()
         else:
             self._clean_up()  # a complaint about its end would hide the error that matters
+
+    def _passing(self) -> list[str]:
+        numbers = [str(sock.fileno()) for sock in self._sockets]
+        return [sys.executable, "-c", _PASS_ON, *numbers, "--"] if numbers else []
 
     def _unless_ended(self, probe: Callable[[], Found | None]) -> Callable[[], Found | None]:
         process = self.process

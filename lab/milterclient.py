@@ -67,6 +67,11 @@ class MilterClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def local(self) -> str:
+        """This side's address as the peer's process sees it: "HOST:PORT", empty on a unix socket."""
+        return self._socket.local
+
     def close(self) -> None:
         """Close the connection without a word, as an MTA that died would."""
         self._socket.close()

@@ -21,6 +21,12 @@ class MilterSocket:
         self._socket = _dial(address, timeout)
         self._incoming = self._socket.makefile("rb")
 
+    @property
+    def local(self) -> str:
+        """This side's address, "HOST:PORT"; empty on a unix socket."""
+        name = self._socket.getsockname()
+        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
+
     def close(self) -> None:
         """Close the connection; what was put and not flushed is lost."""
         self._incoming.close()

@@ -18,13 +18,15 @@ Key = tuple[Type, str]  # the name in lower case, without a final dot
 _FAILURE_TTL = 5.0  # seconds: long enough for the other sessions of a burst, short enough for the next attempt
 _OWN_FAILURE_TTL = 1.0  # when it is our own resolver that does not answer
 _STALE_TTL = 30  # seconds that a stale answer lives on (RFC 8767 section 4)
-_OVERHEAD = 400  # bytes of an entry beside its data: keys, objects, links (measured with sys.getsizeof)
+# Bytes beside the data, measured with sys.getsizeof: of an entry (keys, objects, links), and of each record in it.
+_OVERHEAD, _OVERHEAD_BYTES, _OVERHEAD_NAME, _OVERHEAD_MX = 600, 56, 72, 168
 
 
 @dataclass(slots=True)
 class _Entry:
     answer: Answer
     expires: float
+    ends: float  # until when it may stand in for a fresh one; not before ``expires``
     size: int
 
 
@@ -49,44 +51,56 @@ class AnswerCache:
     _bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def get(self, key: Key) -> Answer | None:
-        """The answer, its TTL being what is left of it; None where there is none that still holds."""
+    def get(self, key: Key, *, counted: bool = True) -> Answer | None:
+        """The answer, its TTL being what is left of it; None where there is none that still holds.
+
+        ``counted``: not so for whoever looks again and again for what another is about to bring.
+        """
         with self._lock:
             entry = self._kept.get(key)
             left = entry.expires - self.clock() if entry is not None else 0.0
             if entry is None or left <= 0:
-                self.counters.misses += 1
+                self.counters.misses += counted
                 return None
             self._kept.move_to_end(key)
-            self.counters.hits += 1
+            self.counters.hits += counted
             answer = entry.answer
         return replace(answer, ttl=int(left))
 
     def stale(self, key: Key) -> Answer | None:
-        """An answer that has ended, but may still be used because no fresh one can be had."""
+        """An answer that has ended, but may still be used because no fresh one can be had.
+
+        It holds again for a while, so that the DNS is not asked in vain by each message, but never beyond its end.
+        """
         with self._lock:
-            entry = self._kept.get(key)
-            if entry is None or entry.answer.status is Status.FAILED:
+            entry, now = self._kept.get(key), self.clock()
+            if entry is None or entry.answer.status is Status.FAILED or entry.ends <= now:
                 return None
-            if self.clock() > entry.expires + self.serve_stale:
-                return None
-            self.counters.stale += 1
-            return replace(entry.answer, ttl=_STALE_TTL)
+            if entry.expires <= now:
+                entry.expires = min(now + _STALE_TTL, entry.ends)
+                self.counters.stale += 1
+            self._kept.move_to_end(key)
+            return replace(entry.answer, ttl=int(entry.expires - now))
 
     def put(self, key: Key, answer: Answer) -> None:
-        """Keep an answer; a failure takes the place of nothing that could be served stale."""
-        if answer.status is Status.FAILED:
+        """Keep an answer; a failure takes the place of nothing that still holds or may stand in for it."""
+        failed = answer.status is Status.FAILED
+        if failed:
             ttl = _OWN_FAILURE_TTL if answer.ours else _FAILURE_TTL
         else:
             ttl = min(float(answer.ttl), self.max_ttl)
-        if answer.status is Status.NOT_ASKED or ttl <= 0 or self.entries <= 0:
-            return
         size = _OVERHEAD + len(key[1]) + sum(map(_length, answer.records))
+        if answer.status is Status.NOT_ASKED or ttl <= 0 or self.entries <= 0 or size > self.size:
+            return
         with self._lock:
-            old = self._kept.pop(key, None)
+            now, old = self.clock(), self._kept.get(key)
             if old is not None:
+                if failed and old.ends > now and old.answer.status is not Status.FAILED:
+                    return
+                del self._kept[key]
                 self._bytes -= old.size
-            self._kept[key] = _Entry(answer, self.clock() + ttl, size)
+            expires = now + ttl
+            self._kept[key] = _Entry(answer, expires, expires if failed else expires + self.serve_stale, size)
             self._bytes += size
             while len(self._kept) > self.entries or self._bytes > self.size:
                 _, gone = self._kept.popitem(last=False)
@@ -98,4 +112,6 @@ class AnswerCache:
 
 
 def _length(record: object) -> int:
-    return len(record) if isinstance(record, bytes | str) else 64
+    if isinstance(record, bytes):
+        return _OVERHEAD_BYTES + len(record)
+    return _OVERHEAD_NAME + len(record) if isinstance(record, str) else _OVERHEAD_MX + len(record[1])

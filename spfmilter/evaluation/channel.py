@@ -28,6 +28,8 @@ _AVOID_FOR = 30.0  # seconds that a server which let a question time out is aske
 _MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
 _FOLLOW_TICK = 0.002  # seconds between two looks for an answer that another connection is waiting for
 _PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameservers live at all
+_PATIENCE = 2.0  # seconds that a question must have been out before its timeout is known to others than this message
+_TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
 _PACKET = 4096  # bytes: more than the EDNS size that we offer
 _NO_EDNS = frozenset({"FORMERR", "NOTIMP", "BADVERS"})
 
@@ -43,6 +45,7 @@ class _Pending:
     servers: list[Server]  # those that may still answer, the next to ask first
     started: float
     due: float  # when to act again
+    sent: float = 0.0  # when the first of ``servers`` was asked
     wait: float = _FIRST_WAIT
     ttl: int = wire.MAX_TTL
     chain: int = 0
@@ -50,6 +53,7 @@ class _Pending:
     long: Server | None = None  # the answer did not fit: to be had from here over TCP
     failure: str = "timeout"
     heard: bool = False  # some server has said something about it
+    hurried: bool = False  # given up because this message has no time left, which says little of the domain
     then: list[Then] = field(default_factory=list)
 
 
@@ -140,17 +144,24 @@ class Channel:
         """
         while pending.servers:
             server = pending.servers[0]
-            ident = secrets.randbits(16)
             try:
                 sock = self._socket(server)
+                ident = self._free_ident(sock)
                 sock.send(wire.packet(pending.asked, ident, edns=server.edns))
             except OSError as error:
+                server.avoid_until = self._clock() + _AVOID_FOR
                 self._drop(pending, server, error.strerror or "network error")
                 continue
             self._sent[sock.fileno(), ident] = pending, server
-            pending.due = self._clock() + pending.wait
+            pending.sent = self._clock()
+            pending.due = pending.sent + pending.wait
             return
         self._finish(pending, self._failed(pending))
+
+    def _free_ident(self, sock: socket.socket) -> int:
+        while (sock.fileno(), ident := secrets.randbits(16)) in self._sent:
+            pass
+        return ident
 
     def _socket(self, server: Server) -> socket.socket:
         sock = self._sockets.get(server.endpoint)
@@ -176,12 +187,16 @@ class Channel:
         self._pending.pop(pending.key, None)
         if pending.key is None:
             return
+        stale = None
         if answer.status is Status.FAILED:
-            answer = self._cache.stale(pending.key) or answer
-        elif pending.ttl < answer.ttl:
-            answer = replace(answer, ttl=pending.ttl)
-        self._answers[pending.key] = answer
-        self._cache.put(pending.key, answer)
+            stale = self._cache.stale(pending.key)
+        elif not pending.following:
+            # It may have lain unread while the client was idle: it is at most as old as the question.
+            ttl = max(0, min(pending.ttl, answer.ttl) - int(self._clock() - pending.started))
+            answer = answer if ttl == answer.ttl else replace(answer, ttl=ttl)
+        if stale is None and not (pending.following or pending.hurried):
+            self._cache.put(pending.key, answer)
+        answer = self._answers[pending.key] = stale or answer
         self._resolver.release(pending.key, self)
         for then in pending.then:
             then(answer)
@@ -191,9 +206,10 @@ class Channel:
     def _wait_for(self, key: Key, deadline: float) -> Answer:
         while (answer := self._answers.get(key)) is None:
             pending = self._pending[key]
-            if self._clock() >= deadline:
-                for server in pending.servers[:1]:
-                    server.avoid_until = self._clock() + _AVOID_FOR
+            now = self._clock()
+            if now >= deadline:
+                self._blame(pending, now)
+                pending.hurried = now - pending.started < _PATIENCE
                 self._finish(pending, self._failed(pending))
             elif pending.long is not None:
                 self._over_tcp(pending, pending.long, deadline)
@@ -214,26 +230,36 @@ class Channel:
                 if pending.following:
                     self._look_over(pending, now)
                 elif pending.due <= now:
-                    self._resend(pending, now)
+                    self._resend(pending, now, deadline)
 
     def _look_over(self, pending: _Pending, now: float) -> None:
         """Whether the connection that asked before us has its answer; if it gives up or is slow, ask ourselves."""
         key = pending.key
-        answer = self._cache.get(key) if key is not None else None
+        answer = self._cache.get(key, counted=False) if key is not None else None
         if answer is not None:
             self._finish(pending, answer)
         elif pending.due <= now or (key is not None and self._resolver.claim(key, self)):
             pending.following = False
             self._send(pending)
 
-    def _resend(self, pending: _Pending, now: float) -> None:
+    def _blame(self, pending: _Pending, now: float) -> None:
+        """The server that was asked last has not answered: ask others first, if it has said nothing to anybody.
+
+        Otherwise it lives, and it is the domain that is dead.
+        """
+        for server in pending.servers[:1]:
+            if not pending.following and server.last_heard < pending.sent <= now - _FIRST_WAIT:
+                server.avoid_until = now + _AVOID_FOR
+
+    def _resend(self, pending: _Pending, now: float, deadline: float) -> None:
         """Nothing came: the other servers first, and less often each time."""
-        silent = pending.servers[0]
-        silent.avoid_until = now + _AVOID_FOR
-        pending.servers = [*pending.servers[1:], silent]
+        self._blame(pending, now)
+        pending.servers = [*pending.servers[1:], pending.servers[0]]
         pending.wait = min(2 * pending.wait, _LONGEST_WAIT)
         self._send(pending)
-        if now - pending.started > _PROBE_AFTER and self._resolver.wants_probe(pending.started):
+        # A short time limit has to leave time for the probe and its answer.
+        patience = min(_PROBE_AFTER, (deadline - pending.started) / 3)
+        if now - pending.started > patience and self._resolver.wants_probe(pending.started):
             probe = _Pending(None, wire.from_labels((), Type.A), self._resolver.by_health(), now, now)
             self._pending[None] = probe
             self._send(probe)
@@ -252,9 +278,9 @@ class Channel:
             found = self._sent.get((descriptor, ident)) if ident is not None else None
             if found is None or not wire.is_reply_to(found[0].asked, data):
                 continue  # not an answer to us: stray, late or forged; the real one may still come
-            self._resolver.heard()
             pending, server = found
             pending.heard = True
+            server.last_heard = self._clock()
             if self._pending.get(pending.key) is pending:
                 del self._sent[descriptor, ident or 0]
                 self._understand(pending, server, data)
@@ -265,8 +291,7 @@ class Channel:
             for server in pending.servers:
                 if server.endpoint == endpoint and not pending.following:
                     server.avoid_until = self._clock() + _AVOID_FOR
-                    self._drop(pending, server, failure)
-                    self._send(pending)
+                    self._next_server(pending, server, failure)
                     break
 
     def _understand(self, pending: _Pending, server: Server, data: bytes) -> None:
@@ -308,6 +333,9 @@ class Channel:
     def _over_tcp(self, pending: _Pending, server: Server, deadline: float) -> None:
         """Ask again over TCP (RFC 7766); only when the answer is really needed, since it holds up all the others."""
         pending.long = None
+        end, now = deadline, self._clock()
+        if len(pending.servers) > 1:
+            deadline = min(deadline, now + _TCP_WAIT)
         ident = secrets.randbits(16)
         request = wire.packet(pending.asked, ident, edns=server.edns)
         try:
@@ -320,6 +348,8 @@ class Channel:
             mine = wire.identifier(data) == ident and wire.is_reply_to(pending.asked, data)
             answer = wire.parse(pending.asked, data) if mine else None
         except (OSError, wire.MalformedError, wire.TruncatedError) as error:
+            now = self._clock()
+            pending.hurried = now >= end and now - pending.started < _PATIENCE
             self._next_server(pending, server, f"no answer over TCP ({error!s:.80})")
             return
         if answer is None:

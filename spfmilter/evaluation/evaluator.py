@@ -342,8 +342,11 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
                 return None
             text = records[0][:_MAX_EXPLANATION].decode("ascii")
             return macros.parse(text, explanation=True).expand(self._letter, _MAX_EXPANDED)
-        except (spf.TempError, RecordError, UnicodeDecodeError, macros.MacroError):
-            return None
+        except spf.TempError:
+            self._ttl = 0  # no time was left for it: another message shall have it
+        except (RecordError, UnicodeDecodeError, macros.MacroError):
+            pass
+        return None
 
     # -- the DNS -----------------------------------------------------------------------------------------------------
 

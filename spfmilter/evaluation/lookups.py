@@ -32,6 +32,7 @@ class Server:
 
     address: Nameserver
     avoid_until: float = 0.0
+    last_heard: float = float("-inf")  # when it said something, to anybody
     edns: bool = True
 
     def socket(self, kind: socket.SocketKind) -> socket.socket:
@@ -66,7 +67,6 @@ class Resolver:
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
         self._servers = [Server(address) for address in nameservers]
-        self._last_heard = float("-inf")
         self._next_probe = 0.0
         self._claims: dict[Key, Channel] = {}
 
@@ -92,13 +92,9 @@ class Resolver:
             self._read_resolv_conf(self._resolv_conf)
         return sorted(self._servers, key=lambda server: server.avoid_until > now)
 
-    def heard(self) -> None:
-        """Some nameserver has said something: they are not all dead."""
-        self._last_heard = self.clock()
-
     def silent_since(self, when: float) -> bool:
         """Whether no nameserver has said anything, to anybody, since then."""
-        return self._last_heard < when
+        return all(server.last_heard < when for server in self._servers)
 
     def wants_probe(self, since: float) -> bool:
         """Whether to ask them now if they live: they have been silent, and nobody has asked within a second."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import spf
-
 from spfmilter.evaluation import record
 from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.channel import Channel
@@ -52,7 +50,7 @@ class Prefetch:
 
     def _read(self, domain: str, answer: Answer) -> None:
         """A record is there: send what its terms need, up to the one that decides."""
-        texts = [r for r in answer.records if isinstance(r, bytes) and spf.RE_SPF.match(r)]
+        texts = [r for r in answer.records if isinstance(r, bytes) and record.VERSION.match(r)]
         if len(texts) != 1 or not texts[0].isascii():
             return
         try:

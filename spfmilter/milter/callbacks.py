@@ -10,7 +10,6 @@ step back on when a macro list is set (docs/decisions/0005-pymilter.md).
 from __future__ import annotations
 
 import functools
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -95,8 +94,6 @@ class Callbacks:
         self._seldom = log.Seldom()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
-        self._sessions = 0
-        self._changed = threading.Condition()
         self._running: dict[int, float] = {}  # the MAIL FROMs being judged: when each began
 
     def register(self) -> None:
@@ -113,12 +110,6 @@ class Callbacks:
         milter.set_abort_callback(self.abort)
         milter.set_close_callback(self.close)
         milter.register(NAME, negotiate=self.negotiate)
-
-    def wait_until_idle(self, timeout: float) -> int:
-        """Wait until no session is open, ``timeout`` seconds at most; the number of those that still are."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._sessions == 0, timeout)
-            return self._sessions
 
     def longest_running(self) -> float:
         """Seconds that the oldest MAIL FROM at work has taken so far."""
@@ -149,8 +140,6 @@ class Callbacks:
             self._all_silent = self._all_silent and negotiated
             connection = _Connection(Session(self._settings, self._hostname), self._engine.inquiry())
             ctx.setpriv(connection)
-            with self._changed:
-                self._sessions += 1
             self._metrics.session(1)
         return connection
 
@@ -175,9 +164,6 @@ class Callbacks:
         connection = ctx.getpriv()
         ctx.setpriv(None)
         if isinstance(connection, _Connection):
-            with self._changed:
-                self._sessions -= 1
-                self._changed.notify_all()
             self._metrics.session(-1)
             connection.inquiry.done()
             self._record(connection.session.abandon())

@@ -32,7 +32,7 @@ class Child:
     ready: bool = False
     draining: bool = False  # it takes no new session
     leaving: bool = False  # it has been told to end
-    heavy: bool = False  # it has asked to be replaced
+    tired: bool = False  # it has asked to be replaced
 
     def listen(self, now: float) -> None:
         """Take in what it has said."""
@@ -45,7 +45,7 @@ class Child:
             self.last_beat = now
             self.ready = self.ready or word is Word.READY
             self.draining = self.draining or word is Word.DRAINING
-            self.heavy = self.heavy or word is Word.HEAVY
+            self.tired = self.tired or word is Word.REPLACE
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; one that is gone already needs none."""

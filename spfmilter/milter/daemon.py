@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -40,7 +41,9 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
         test_resolvers(settings)
     folder = _metrics_folder(settings)
     try:
-        return Supervisor(path, settings, listener, folder).run()
+        # The host's name is asked for once and here: where the DNS is dead, that may take longer than a worker may take
+        # to start.
+        return Supervisor(path, settings, listener, folder, socket.getfqdn()).run()
     finally:
         remove_socket(settings.milter.socket, listener)
         if folder is not None:

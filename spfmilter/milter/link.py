@@ -11,4 +11,4 @@ class Word(Enum):
     READY = b"R"  # it serves
     BEAT = b"."  # it is alive
     DRAINING = b"D"  # it takes no new session
-    HEAVY = b"M"  # it has grown beyond the memory limit and asks to be replaced
+    REPLACE = b"X"  # it asks to be replaced: it has grown beyond the memory limit, or libmilter has ended

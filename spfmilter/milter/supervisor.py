@@ -21,6 +21,7 @@ from types import FrameType
 from spfmilter.milter import child as children
 from spfmilter.milter import exporter
 from spfmilter.milter.child import Child
+from spfmilter.milter.listener import remove_socket
 from spfmilter.milter.notify import notify, reloading, watchdog_interval
 from spfmilter.milter.worker import Worker
 from spfmilter.observe import log
@@ -30,6 +31,7 @@ from spfmilter.settings import Settings, SettingsError, load
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _TICK = 0.5  # seconds at most between two looks at what is due
 _SILENCE = 15.0  # seconds without a heartbeat after which a worker is killed
+_FRESH = 5.0  # seconds for which a heartbeat makes the service manager believe in us
 _START = 30.0  # seconds that a worker may take to serve
 _SHORT_LIFE = 10.0  # seconds: a worker that ends sooner is restarted more slowly each time
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # seconds; the first restart has none
@@ -50,8 +52,10 @@ class _Coming:
 class Supervisor:
     """One daemon: its settings, its socket, its processes."""
 
-    def __init__(self, path: Path, settings: Settings, listener: socket.socket, metrics_folder: Path | None) -> None:
-        self._path, self._settings, self._listener = path, settings, listener
+    def __init__(
+        self, path: Path, settings: Settings, listener: socket.socket, metrics_folder: Path | None, hostname: str
+    ) -> None:
+        self._path, self._settings, self._listener, self._hostname = path, settings, listener, hostname
         self._metrics_folder = metrics_folder
         self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
         self._exporter = exporter.Keeper(metrics_folder, self._let_go_of_all)
@@ -65,6 +69,7 @@ class Supervisor:
         self._stopping: float | None = None  # when workers that are left are killed
         self._short_lives = 0
         self._next_start = 0.0
+        self._last_tick = time.monotonic()
         self._watchdog = watchdog_interval()
         self._next_sign = 0.0
         self._trouble = ""  # for the service manager's status line
@@ -112,12 +117,16 @@ class Supervisor:
         """Whatever is due."""
         self._watch(now)
         if self._stopping is not None:
+            # Now and not at the end: an MTA that finds nobody here tempfails at once, instead of waiting in the queue
+            # of a socket that nobody serves any more.
+            if all(c.draining for c in self._workers.values()):
+                remove_socket(self._settings.milter.socket, self._listener)
             if now > self._stopping:
                 self._signal_all(signal.SIGKILL)
             return
         self._fill(now)
         self._settle(now)
-        self._replace_heavy()
+        self._replace_tired(now)
         self._exporter.keep(self._settings.metrics.listen, now)
         self._sign_of_life(now)
 
@@ -132,7 +141,7 @@ class Supervisor:
         if self._coming is not None:
             plans.append((self._coming.generation, self._coming.settings))
         for generation, settings in plans:
-            missing = worker_count(settings) - sum(not c.heavy for c in self._of(generation))
+            missing = worker_count(settings) - sum(not _is_due(c, now) for c in self._of(generation))
             for _ in range(missing):
                 if now < self._next_start and generation == self._generation:
                     break
@@ -141,10 +150,10 @@ class Supervisor:
     def _start(self, generation: int, settings: Settings, now: float) -> None:
         taken = {c.slot for c in self._workers.values()}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
-        folder, listener = self._metrics_folder, self._listener
+        folder, listener, hostname = self._metrics_folder, self._listener, self._hostname
 
         def work(link: socket.socket) -> int:
-            return Worker(settings, listener, link, open_metrics(folder, f"worker{slot}")).serve()
+            return Worker(settings, listener, link, open_metrics(folder, f"worker{slot}"), hostname).serve()
 
         child = children.fork(work, slot, generation, now, self._let_go)
         self._workers[child.pid] = child
@@ -186,14 +195,18 @@ class Supervisor:
             level = log.info if status == 0 else log.warning
             level("worker ended", pid=child.pid, how=how)
             return
-        log.error("worker died", pid=child.pid, how=how, seconds=round(now - child.started, 1))
+        seconds = round(now - child.started, 1)
         self._metrics.worker_ended(how)
         if self._coming is not None and child.generation == self._coming.generation:
+            log.error("worker died", pid=child.pid, how=how, seconds=seconds)
             self._give_up_reload(f"a worker with the new settings ended: {how}")
             return
         self._short_lives = self._short_lives + 1 if now - child.started < _SHORT_LIFE else 0
+        pause = 0.0
         if self._short_lives > 1:
-            self._next_start = now + min(_FIRST_DELAY * 2 ** (self._short_lives - 2), _LONGEST_DELAY)
+            pause = min(_FIRST_DELAY * 2 ** min(self._short_lives - 2, 10), _LONGEST_DELAY)
+        self._next_start = now + pause
+        log.error("worker died", pid=child.pid, how=how, seconds=seconds, restart_in=pause)
         if not self._served and self._short_lives >= _GIVE_UP_AFTER:
             log.error("cannot serve: the workers end as soon as they start")
             self._status = EX_SOFTWARE
@@ -201,18 +214,22 @@ class Supervisor:
 
     def _watch(self, now: float) -> None:
         """Kill what does not answer; its end is then noticed as any other."""
+        late = now - self._last_tick - _TICK
+        self._last_tick = now
         for child in self._workers.values():
+            if late > _TICK:  # we were frozen or starved: what the workers said meanwhile is still to be read
+                child.last_beat += late
             silence = _SILENCE if child.ready else _START
             if now - child.last_beat > silence:
                 log.error("worker does not answer and is killed", pid=child.pid, silent=round(now - child.last_beat, 1))
                 child.signal(signal.SIGKILL)
-                child.last_beat = now
+                child.ready, child.last_beat = False, now
 
-    def _replace_heavy(self) -> None:
-        """Let a worker that has grown too large go, once others serve in its place."""
-        serving = sum(c.ready and not c.heavy for c in self._of(self._generation))
+    def _replace_tired(self, now: float) -> None:
+        """Let a worker that has asked for it go, once others serve in its place."""
+        serving = sum(c.ready and not _is_due(c, now) for c in self._of(self._generation))
         if serving >= worker_count(self._settings):
-            for child in [c for c in self._of(self._generation) if c.heavy]:
+            for child in [c for c in self._of(self._generation) if _is_due(c, now)]:
                 self._dismiss(child)
 
     def _dismiss(self, child: Child, number: signal.Signals = signal.SIGUSR1) -> None:
@@ -325,7 +342,7 @@ class Supervisor:
         """Feed the service manager's watchdog, as long as a worker beats."""
         if self._watchdog is None or now < self._next_sign:
             return
-        if any(c.ready and now - c.last_beat < _SILENCE for c in self._workers.values()):
+        if any(c.ready and now - c.last_beat < _FRESH for c in self._workers.values()):
             self._next_sign = now + self._watchdog
             notify("WATCHDOG=1")
 
@@ -334,6 +351,11 @@ def worker_count(settings: Settings) -> int:
     """How many workers the settings ask for; auto: one a processor, but two at least, so that one can fail."""
     wanted = settings.milter.workers
     return max(2, len(os.sched_getaffinity(0))) if wanted == "auto" else int(wanted)
+
+
+def _is_due(child: Child, now: float) -> bool:
+    """Whether a worker is to be replaced; not at once, lest a memory_limit that is too low keep us forking."""
+    return child.tired and now - child.started > _SHORT_LIFE
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

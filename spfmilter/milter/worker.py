@@ -24,6 +24,7 @@ from spfmilter.evaluation.engine import Engine
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.milter.child import let_signals_in
 from spfmilter.milter.link import Word
+from spfmilter.milter.listener import stop_listening
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.settings import Settings
@@ -32,31 +33,41 @@ _MTA_PATIENCE = 7210  # seconds without a word from the MTA: libmilter's default
 _BEAT = 1.0  # seconds between heartbeats
 _STUCK_AFTER = 30.0  # seconds beyond the time limit after which a callback is taken to hang
 _PATIENT_DRAIN = 3600.0  # seconds that sessions may go on after a reload: longer than any SMTP session at work
+_FIRST_PAUSE = 0.05  # seconds between the first looks at whether sessions are open; then doubled up to a beat
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Worker:
     """The main thread's view of a worker."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, link: socket.socket, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, listener: socket.socket, link: socket.socket, metrics: Metrics, hostname: str
+    ) -> None:
         self._settings, self._listener, self._link = settings, listener, link
-        hostname = settings.headers.authserv_id or socket.gethostname()
+        receiver = settings.headers.authserv_id or hostname
         self._metrics = metrics
-        self._engine = Engine(settings.dns, receiver=hostname, observe=self._observe)
-        self._callbacks = Callbacks(settings, self._engine, hostname, metrics)
+        self._engine = Engine(settings.dns, receiver=receiver, observe=self._observe)
+        self._callbacks = Callbacks(settings, self._engine, receiver, metrics)
         self._ended: list[str] = []  # why libmilter has ended, if it has
         self._signals: list[int] = []
-        self._heavy = False  # the supervisor has been asked for a replacement
+        self._alone = False  # the supervisor is gone
+        self._replace = False  # the supervisor has been asked for a replacement
+        # All that is needed to watch and to end is opened now: when descriptors have run out, it is too late.
+        self._wakeup, self._wake = socket.socketpair()
+        self._dead_end = _dead_end()
+        self._memory = Memory()
+        self._poll = select.poll()
+        for end in (self._wakeup, self._link):
+            self._poll.register(end, select.POLLIN)
 
     def _observe(self, answer: Answer) -> None:
         self._metrics.dns_query("own resolver" if answer.ours else answer.status.value)
 
     def serve(self) -> int:
         """Serve until told to stop; the exit status."""
-        wakeup, wake = socket.socketpair()
-        for end in (wakeup, wake):
+        for end in (self._wakeup, self._wake):
             end.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._on_signal)
         for number in (signal.SIGHUP, signal.SIGINT):  # the supervisor's; libmilter would stop on them
@@ -64,36 +75,41 @@ class Worker:
         let_signals_in()
         self._callbacks.register()
         descriptor = _hand_over(self._listener)
-        threading.Thread(target=self._run_libmilter, args=(wake,), name="libmilter", daemon=True).start()
+        threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True).start()
         self._tell(Word.READY)
-        self._wait(wakeup)
+        self._wait()
         self._drain(descriptor)
         return 1 if self._ended else 0
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
 
-    def _run_libmilter(self, wake: socket.socket) -> None:
+    def _run_libmilter(self) -> None:
         try:
             milter.main()
             self._ended.append("libmilter returned")
         except milter.error as error:
             self._ended.append(str(error))
-        wake.send(b"\0")
+        self._wake.send(b"\0")
 
-    def _wait(self, wakeup: socket.socket) -> None:
+    def _wait(self) -> None:
         """Beat until a signal comes, libmilter ends, or the supervisor is gone."""
-        poll = select.poll()
-        poll.register(wakeup, select.POLLIN)
-        poll.register(self._link, select.POLLIN)
-        while not (self._signals or self._ended):
-            events = dict(poll.poll(_BEAT * 1000))
-            if self._link.fileno() in events and not self._link.recv(64):
-                log.warning("the supervisor is gone, this worker ends")
-                return
+        while not (self._signals or self._ended or self._alone):
+            self._hear(_BEAT)
             self._beat()
         if self._ended:
             log.error("libmilter has ended", reason=self._ended[0])
+            self._tell(Word.REPLACE)
+
+    def _hear(self, seconds: float) -> None:
+        """Wait for a signal, libmilter's end or the supervisor's, so many seconds at most."""
+        ready = dict(self._poll.poll(seconds * 1000))
+        if self._wakeup.fileno() in ready:
+            self._wakeup.recv(4096)
+        if self._link.fileno() in ready and not self._link.recv(64):
+            log.warning("the supervisor is gone, this worker ends")
+            self._poll.unregister(self._link)
+            self._alone = True
 
     def _beat(self) -> None:
         """Say that we are alive, unless a callback hangs; ask to be replaced when we have grown too large."""
@@ -103,10 +119,11 @@ class Worker:
         self._tell(Word.BEAT)
         for name, counters in self._engine.counters().items():
             self._metrics.cache(name, counters)
-        if not self._heavy and resident_memory() > self._settings.milter.memory_limit.bytes:
-            self._heavy = True
-            log.warning("worker is to be replaced, it has grown", memory=resident_memory())
-            self._tell(Word.HEAVY)
+        if not self._replace and (size := self._memory.resident()) > self._settings.milter.memory_limit.bytes:
+            self._replace = True
+            limit_of = self._settings.milter.memory_limit
+            log.warning("worker is to be replaced, it has grown", memory=size, memory_limit=str(limit_of))
+            self._tell(Word.REPLACE)
 
     def _tell(self, word: Word) -> None:
         try:
@@ -120,23 +137,54 @@ class Worker:
         A socket that nobody can reach takes the place of the listening one: libmilter goes on to wait for connections
         on it, which never come, and serves those that it has.
         """
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as dead_end:
-            dead_end.bind("")  # an abstract name that the kernel chooses
-            dead_end.listen(1)
-            os.dup2(dead_end.fileno(), descriptor, inheritable=False)
+        name = self._listener.getsockname()
+        os.dup2(self._dead_end.fileno(), descriptor, inheritable=False)
+        if self._alone:  # what the supervisor would do: who waits in the queue is told, and the address is free
+            stop_listening(self._settings.milter.socket, self._listener)
         self._listener.close()
         self._tell(Word.DRAINING)
-        start, limit = time.monotonic(), self._settings.milter.drain_timeout.seconds
-        if self._ended:
-            limit = 0.0
-        elif self._signals and signal.SIGTERM not in self._signals:
-            limit = _PATIENT_DRAIN
-        while (left := self._callbacks.wait_until_idle(0.2)) and time.monotonic() - start < limit:
-            self._tell(Word.BEAT)
-            if signal.SIGTERM in self._signals:
-                limit = min(limit, self._settings.milter.drain_timeout.seconds)
-        if left:
+        if left := self._let_finish(name):
             log.warning("sessions cut at the end of drain_timeout", sessions=left)
+
+    def _let_finish(self, name: object) -> int:
+        """Wait until no connection to ``name`` is open; the number of those that still are when the time is over.
+
+        Not the callbacks' sessions are counted but the sockets: a connection is there before its first word, and stays
+        between two SMTP sessions of the MTA.
+        """
+        hurried, deadline = False, time.monotonic() + _PATIENT_DRAIN
+        pause, idle = _FIRST_PAUSE, 0
+        while True:
+            left = _connections(name)
+            idle = 0 if left else idle + 1
+            # Twice, since libmilter may have been about to accept when the listening socket was taken away.
+            if idle >= 2 or time.monotonic() >= deadline:
+                return left
+            if not hurried and (self._alone or self._ended or signal.SIGTERM in self._signals):
+                hurried = True
+                deadline = min(deadline, time.monotonic() + self._settings.milter.drain_timeout.seconds)
+            self._hear(pause if left else _FIRST_PAUSE)
+            self._tell(Word.BEAT)
+            pause = min(2 * pause, _BEAT)
+
+
+class Memory:
+    """The resident memory of this process."""
+
+    def __init__(self) -> None:
+        self._file = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+    def resident(self) -> int:
+        """In bytes (proc(5))."""
+        return int(os.pread(self._file, 256, 0).split()[1]) * _PAGE
+
+
+def _dead_end() -> socket.socket:
+    """A listening socket that nobody can reach: it is bound to an abstract name that the kernel chooses."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock.bind("")
+    sock.listen(1)
+    return sock
 
 
 def _hand_over(listener: socket.socket) -> int:
@@ -167,11 +215,35 @@ def _descriptors() -> set[int]:
         try:
             if str(entry.readlink()).startswith("socket:"):
                 found.add(int(entry.name))
-        except FileNotFoundError:  # the descriptor of this very listing
+        except FileNotFoundError:  # the descriptor of this very listing, or one that libmilter has closed
             continue
     return found
 
 
-def resident_memory() -> int:
-    """The resident memory of this process, in bytes (proc(5), statm)."""
-    return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE
+def _connections(name: object) -> int:
+    """How many connections to a listening socket of that name this process holds."""
+    try:
+        descriptors = _descriptors()
+    except OSError:  # none is left to list them with, so that there are many
+        return 1
+    return sum(_local_name(descriptor) == _comparable(name) for descriptor in descriptors)
+
+
+def _local_name(descriptor: int) -> object:
+    """A connection's own name; None for a listening socket, and where libmilter has closed it under our eyes."""
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:
+        return None
+    try:
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        return None if listens else _comparable(sock.getsockname())
+    except OSError:
+        return None
+    finally:
+        sock.detach()
+
+
+def _comparable(name: object) -> object:
+    """The port, since a socket that listens on all addresses has another address than its connections; or the path."""
+    return name[1] if isinstance(name, tuple) else name

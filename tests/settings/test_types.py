@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spfmilter.model import Identity
 from spfmilter.settings import names, types
-from spfmilter.settings.types import Duration, Nameserver, SocketAddress, to_ini
+from spfmilter.settings.types import Duration, Nameserver, Size, SocketAddress, to_ini
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,33 @@ def test_a_time_that_is_shown_is_the_same_time(number, unit) -> None:
 def test_what_is_no_time(text) -> None:
     with pytest.raises(ValueError, match="is not a time"):
         types.duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "shown"),
+    [
+        ("64M", 64 << 20, "64M"),
+        ("1g", 1 << 30, "1G"),
+        ("1024M", 1 << 30, "1G"),
+        ("1536M", 1536 << 20, "1536M"),
+        ("65537K", 65537 << 10, "65537K"),
+        ("65536k", 64 << 20, "64M"),
+    ],
+)
+def test_amounts_of_memory(text, number, shown) -> None:
+    assert types.size(text) == Size(number)
+    assert str(types.size(text)) == shown
+
+
+@pytest.mark.parametrize("text", ["", "512", "1.5G", "-1M", "512 M", "512MB", "512MiB", "M", "٣M", "9999999999M", "1T"])
+def test_what_is_no_amount_of_memory(text) -> None:
+    with pytest.raises(ValueError, match="is not an amount of memory"):
+        types.size(text)
+
+
+def test_the_bounds_of_an_amount_are_included() -> None:
+    read = types.size_between("64M", "64G")
+    assert [read(text) for text in ("64M", "65536M")] == [Size(64 << 20), Size(64 << 30)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,225 @@
+"""Processes that are killed, hang or grow: only a killed worker's own sessions suffer, and the daemon comes back."""
+
+import os
+import random
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from lab.daemon import SpfmilterDaemon
+from lab.load import Load, Tally
+from lab.milterclient import MilterClient
+from lab.processes import free_port, group_members, until
+from tests.survival.site import (
+    CLIENT,
+    FAIL,
+    PASS,
+    PLAIN,
+    NameServer,
+    ask,
+    children,
+    frozen,
+    inet_socket,
+    ini,
+    memory,
+    name_server,
+    peers,
+    shortened,
+    verdict,
+    wait_for_workers,
+    workers,
+)
+
+CHOICE = random.Random(3)  # noqa: S311 - which worker dies is no secret
+
+
+@pytest.fixture(scope="module")
+def dns() -> Iterator[NameServer]:
+    with name_server() as running:
+        yield running
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kill:
+    """A worker's end: when it was frozen and killed, and whose sessions it had."""
+
+    pid: int
+    at: float
+    peers: set[str]
+
+
+def kill_one(daemon: SpfmilterDaemon) -> Kill:
+    """Freeze a random worker, note whom it serves, kill it: so a session that fails is laid at the right door."""
+    pid = CHOICE.choice(until(lambda: workers(daemon), 20, "a worker"))
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: frozen(pid), 5, "the worker stands still")
+    kill = Kill(pid=pid, at=time.time(), peers=peers(pid))
+    os.kill(pid, signal.SIGKILL)
+    return kill
+
+
+def unexplained(tally: Tally, kills: list[Kill]) -> list[object]:
+    """The sessions cut that no killed worker had."""
+    return [
+        cut
+        for cut in tally.cuts
+        if not any(cut.local in kill.peers and cut.began <= kill.at <= cut.at for kill in kills)
+    ]
+
+
+@pytest.mark.parametrize("number", [8, pytest.param(120, marks=pytest.mark.soak)])
+def test_killed_workers_take_only_their_own_sessions_along(dns: NameServer, number: int) -> None:
+    address, pause = inet_socket(), threading.Event()
+    kills: list[Kill] = []
+    with (
+        SpfmilterDaemon(ini(address, dns.address, milter="workers = 3")) as daemon,
+        Load(address, PLAIN, connections=32, per_session=4) as load,
+    ):
+        load.wait_for(200)
+        while len(kills) < number:
+            kills.append(kill_one(daemon))
+            pause.wait(0.5)
+        enough = load.judged + 500
+        load.wait_for(enough)
+        tally = load.stop()
+        assert load.judged >= enough
+        wait_for_workers(daemon, 3)
+        log = daemon.log()
+    open_then = sum(len(kill.peers) for kill in kills)
+    print(f"\n{number} workers killed, with {open_then} sessions open on them: {tally}")
+    assert unexplained(tally, kills) == []
+    assert 0 < len(tally.cuts) <= open_then
+    assert not tally.refused
+    assert tally.offered == tally.judged + sum(cut.waiting for cut in tally.cuts)
+    named = {int(pid) for pid in re.findall(r'worker died pid=(\d+) how="killed by SIGKILL"', log)}
+    assert named == {kill.pid for kill in kills}
+
+
+def test_restarts_are_immediate_first_and_then_backed_off(dns: NameServer) -> None:
+    address = inet_socket()
+    with SpfmilterDaemon(ini(address, dns.address)) as daemon:
+        for number in range(1, 8):
+            kill_one(daemon)
+            until(lambda n=number: daemon.log().count("worker died") == n, 10, "the death is noted")
+            assert ask(address) == "continue", "the next connection is served, if later"
+        pauses = [float(pause) for pause in re.findall(r"restart_in=([\d.]+)", daemon.log())]
+    assert pauses == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
+
+
+@pytest.mark.parametrize("family", ["inet", "unix"])
+def test_a_killed_supervisor(dns: NameServer, family: str, tmp_path: object) -> None:
+    """Its workers finish their sessions and go; the daemon that is started next serves on the same socket at once."""
+    address = inet_socket() if family == "inet" else f"unix:{tmp_path}/socket"
+    metrics = f"127.0.0.1:{free_port()}"
+    daemon = SpfmilterDaemon(ini(address, dns.address, metrics=f"listen = {metrics}")).start()
+    with ExitStack() as stack:
+        # The group, since the supervisor that is gone does not clean up.
+        group = daemon.process.pid
+        daemon.wait_for_log("metrics served")
+        orphans = [pid for pid in group_members(group) if pid != group]
+        assert len(orphans) == 3
+        silent = stack.enter_context(MilterClient(address))
+        mta = stack.enter_context(MilterClient(address))
+        mta.greet(CLIENT)
+        daemon.process.kill()
+        daemon.process.wait()
+        start = time.monotonic()
+        daemon.start()
+        seconds = time.monotonic() - start
+        stack.callback(daemon.stop)
+        assert [ask(address, FAIL) for _ in range(20)] == ["550"] * 20
+        assert set(group_members(group)) & set(orphans), "a worker waits for its open sessions"
+        assert verdict(mta.deliver(FAIL, ["<bob@example.net>"])) == "550"
+        silent.greet(CLIENT)
+        assert verdict(silent.deliver(PASS, ["<bob@example.net>"])) == "continue"
+        mta.quit()
+        silent.quit()
+        until(lambda: not group_members(group), 10, "the orphans' end")
+        assert ask(address) == "continue"
+        daemon.wait_for_log(r"(?s)metrics served.*metrics served")
+        print(f"\n{family}: serving {seconds:.2f} s after the supervisor's death, {len(orphans)} orphans ended")
+    assert seconds < 3
+    assert daemon.log().count("the supervisor is gone") == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "silence"), [(shortened(supervisor__SILENCE=3), 3), pytest.param(None, 15, marks=pytest.mark.soak)]
+)
+def test_a_worker_that_hangs_is_replaced(dns: NameServer, command: tuple[str, ...] | None, silence: float) -> None:
+    address = inet_socket()
+    daemon = SpfmilterDaemon(ini(address, dns.address), **({"command": command} if command else {}))
+    with daemon, Load(address, PLAIN, connections=8) as load:
+        load.wait_for(50)
+        hung = workers(daemon)[0]
+        os.kill(hung, signal.SIGSTOP)
+        until(lambda: frozen(hung), 5, "the worker stands still")
+        begun, at, ports = time.monotonic(), time.time(), peers(hung)
+        daemon.wait_for_log(rf"worker does not answer and is killed pid={hung}", timeout=silence + 10)
+        seconds = time.monotonic() - begun
+        daemon.wait_for_log(rf'worker died pid={hung} how="killed by SIGKILL"')
+        tally = load.stop()
+        assert hung not in wait_for_workers(daemon, 2)
+    print(f"\nkilled after {seconds:.1f} s: {tally}")
+    assert silence - 1.5 <= seconds <= silence + 2
+    assert unexplained(tally, [Kill(pid=hung, at=at, peers=ports)]) == []
+
+
+def test_a_daemon_that_was_frozen_as_a_whole_spares_its_workers(dns: NameServer) -> None:
+    """As a paused virtual machine or cgroup is: the silence is nobody's fault."""
+    address = inet_socket()
+    with SpfmilterDaemon(ini(address, dns.address), command=shortened(supervisor__SILENCE=2)) as daemon:
+        before = workers(daemon)
+        os.killpg(daemon.process.pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        until(lambda: time.monotonic() - begun > 3.5, 5, "longer than the silence that kills")
+        os.killpg(daemon.process.pid, signal.SIGCONT)
+        assert ask(address) == "continue"
+        daemon.signal(signal.SIGHUP)  # its end shows that the supervisor has looked at its workers since
+        daemon.wait_for_notification("READY=1", count=2)
+        assert "does not answer" not in daemon.log()
+        assert not set(before) & set(wait_for_workers(daemon, 2)), "replaced by the reload alone"
+
+
+def test_workers_that_never_start_end_the_daemon(dns: NameServer) -> None:
+    """A time limit that libmilter does not take stands for whatever keeps workers from starting."""
+    daemon = SpfmilterDaemon(
+        ini(inet_socket(), dns.address), command=shortened(worker__MTA_PATIENCE=10**30), start_timeout=20
+    )
+    with pytest.raises(RuntimeError, match="ended with 70") as failure:
+        daemon.start()
+    log = str(failure.value)
+    assert "cannot serve: the workers end as soon as they start" in log
+    assert log.count('how="exit status 70"') >= 5
+    assert [float(pause) for pause in re.findall(r"restart_in=([\d.]+)", log)][:4] == [0.0, 0.1, 0.2, 0.4]
+    assert not group_members(daemon.process.pid)
+
+
+def test_a_worker_that_has_grown_is_replaced_without_loss(dns: NameServer) -> None:
+    """Two thousand sessions with a HELO of 60 KB each make workers grow; their sessions go on in the old processes."""
+    address = inet_socket()
+    text = ini(address, dns.address, milter="memory_limit = 64M", policy="check = mailfrom", log="level = warning")
+    with SpfmilterDaemon(text, command=shortened(supervisor__SHORT_LIFE=1)) as daemon, ExitStack() as stack:
+        old = workers(daemon)
+        sessions = [stack.enter_context(MilterClient(address, buffered=True)) for _ in range(2000)]
+        for number, mta in enumerate(sessions):
+            mta.greet(CLIENT, f"{number:060000d}")
+            assert verdict(mta.deliver(FAIL, ["<bob@example.net>"])) == "550"
+        grown = [memory(pid) for pid in old]
+        until(lambda: not set(old) & set(workers(daemon)), 20, lambda: f"both replaced: {daemon.log()[-2000:]}")
+        assert len(wait_for_workers(daemon, 2)) == 2
+        assert set(old) <= set(children(daemon)), "the old ones have their sessions still"
+        assert [verdict(mta.deliver(FAIL, ["<bob@example.net>"])) for mta in sessions] == ["550"] * 2000
+        for mta in sessions:
+            mta.quit()
+        until(lambda: not set(old) & set(children(daemon)), 20, "their end after the last session")
+        log = daemon.log()
+    print(f"\nworkers of {[round(size) for size in grown]} MB replaced, 2000 of 2000 sessions went on")
+    assert log.count("worker is to be replaced, it has grown") >= 2
+    assert "cut" not in log
+    assert "died" not in log

@@ -1,0 +1,249 @@
+"""Reloads under load: nothing is refused, cut or left without a verdict, and each session keeps its policy."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from lab.daemon import SpfmilterDaemon
+from lab.load import Load
+from lab.milterclient import MilterClient
+from lab.milterwire import MilterError
+from lab.processes import free_port, group_members, until
+from tests.survival.site import (
+    CLIENT,
+    FAIL,
+    PASS,
+    PLAIN,
+    NameServer,
+    ask,
+    children,
+    inet_socket,
+    ini,
+    name_server,
+    verdict,
+    wait_for_workers,
+)
+
+RELOADS = 10
+
+
+@pytest.fixture(scope="module")
+def dns() -> Iterator[NameServer]:
+    with name_server() as running:
+        yield running
+
+
+def reload(daemon: SpfmilterDaemon, text: str) -> None:
+    """Give it other settings and wait until they serve."""
+    ready = sum("READY=1" in note for note in daemon.notifications())
+    daemon.rewrite(text)
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for_notification("READY=1", count=ready + 1)
+
+
+def greeted(address: str) -> MilterClient:
+    """A session before its first message."""
+    mta = MilterClient(address, timeout=10)
+    mta.greet(CLIENT)
+    return mta
+
+
+def said(mta: MilterClient, sender: str = FAIL) -> str:
+    """The text that refuses a message."""
+    return " ".join(mta.deliver(sender, ["<bob@example.net>"]).reply.lines)
+
+
+def refused(address: str) -> bool:
+    """Whether nobody listens there."""
+    try:
+        MilterClient(address).close()
+    except MilterError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("messages", [4_000, pytest.param(20_000, marks=pytest.mark.soak)])
+def test_ten_reloads_under_load(dns: NameServer, messages: int) -> None:
+    """Each generation says its number in its refusals: so old and new sessions show whose policy they follow."""
+    address = inet_socket()
+    texts = [ini(address, dns.address, reply=f"fail = generation {number}.") for number in range(RELOADS + 1)]
+    with (
+        SpfmilterDaemon(texts[0]) as daemon,
+        Load(address, PLAIN, connections=32, messages=messages // 32, per_session=4) as load,
+        ExitStack() as sessions,
+    ):
+        old: list[MilterClient] = []
+        for number in range(1, RELOADS + 1):
+            load.wait_for(messages * number // (RELOADS + 2))
+            old.append(sessions.enter_context(greeted(address)))
+            reload(daemon, texts[number])
+            assert load.at_work, "the load ended before the last reload"
+            new = sessions.enter_context(greeted(address))
+            assert f"generation {number}." in said(new)
+            for generation, session in enumerate(old):
+                assert f"generation {generation}." in said(session)
+        tally = load.finish()
+        sessions.close()
+        until(lambda: len(children(daemon)) == 2, 10, lambda: f"the old generations' end: {daemon.log()[-2000:]}")
+        assert daemon.log().count("reloaded socket=") == RELOADS
+        assert "worker died" not in daemon.log()
+    print(f"\n{RELOADS} reloads: {tally}")
+    assert tally.offered == tally.judged == messages // 32 * 32
+    assert not tally.refused
+    assert tally.cuts == []
+    expected = {mail.sender: "mail:550" if mail.sender == FAIL else "eom:continue" for mail in PLAIN}
+    assert {tuple(kind.rsplit(" ", 1)) for kind in tally.by_sender} == set(expected.items())
+
+
+def test_a_connection_that_has_not_spoken_yet_survives_a_reload(dns: NameServer) -> None:
+    """It is accepted by a worker of the old generation, which must wait for it although no session has begun."""
+    address = inet_socket()
+    with SpfmilterDaemon(ini(address, dns.address)) as daemon, ExitStack() as stack:
+        silent = [stack.enter_context(MilterClient(address, timeout=10)) for _ in range(20)]
+        ask(address)  # the queue is first in, first out: those before this one have been accepted
+        reload(daemon, ini(address, dns.address, policy="mode = monitor"))
+        for mta in silent:
+            mta.greet(CLIENT)
+        assert [verdict(mta.deliver(PASS, ["<bob@example.net>"])) for mta in silent] == ["continue"] * 20
+
+
+def test_a_connection_between_two_smtp_sessions_survives_a_reload(dns: NameServer) -> None:
+    """An MTA that sends QUIT_NC keeps the connection for its next client."""
+    address = inet_socket()
+    with SpfmilterDaemon(ini(address, dns.address)) as daemon, greeted(address) as mta:
+        assert verdict(mta.deliver(PASS, ["<bob@example.net>"])) == "continue"
+        mta.quit_nc()
+        reload(daemon, ini(address, dns.address, policy="mode = monitor"))
+        mta.connect(address=CLIENT)
+        mta.helo("mail.example")
+        assert verdict(mta.deliver(FAIL, ["<bob@example.net>"])) == "550"
+
+
+def test_a_bad_file_keeps_the_old_settings_and_says_so(dns: NameServer) -> None:
+    address = inet_socket()
+    good = ini(address, dns.address)
+    with SpfmilterDaemon(good) as daemon:
+        before = wait_for_workers(daemon, 2)
+        reload(daemon, ini(address, dns.address, mailfrom="x = y", policy="mode = perhaps"))
+        assert "reload refused: 2 problems" in daemon.notifications()[-1]
+        daemon.wait_for_log(r"bad settings .*mode.*perhaps")
+        daemon.wait_for_log(r"error: bad settings .*mailfrom")
+        daemon.wait_for_log("reload refused, the old settings stay")
+        assert wait_for_workers(daemon, 2) == before
+        assert ask(address, FAIL) == "550"
+        daemon.ini_path.unlink()
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_for_notification("reload refused: 1 problems", count=1)
+        assert ask(address, FAIL) == "550"
+        reload(daemon, ini(address, dns.address, policy="mode = monitor"))
+        assert "refused" not in daemon.notifications()[-1]
+        assert ask(address, FAIL) == "continue"
+
+
+def test_what_needs_a_restart_is_named_every_time(dns: NameServer) -> None:
+    address, metrics = inet_socket(), f"127.0.0.1:{free_port()}"
+    other = ini(
+        inet_socket(), dns.address, milter="socket_mode = 0666\nsocket_group = mail", metrics=f"listen = {metrics}"
+    )
+    keys = ("milter key=socket ", "milter key=socket_mode", "milter key=socket_group", "metrics key=listen")
+    with SpfmilterDaemon(ini(address, dns.address)) as daemon:
+        for times in (1, 2, 3):
+            reload(daemon, other)
+            counts = [daemon.log().count(f"needs a restart, not a reload section={key}") for key in keys]
+            assert counts == [times] * len(keys), daemon.log()
+        assert ask(address) == "continue"
+        reload(daemon, ini(address, dns.address))
+        assert daemon.log().count("needs a restart") == 3 * len(keys)
+
+
+def test_the_number_of_workers_and_the_log_change_by_reload(dns: NameServer) -> None:
+    address = inet_socket()
+    with SpfmilterDaemon(ini(address, dns.address)) as daemon:
+        wait_for_workers(daemon, 2)
+        for number in (4, 1, 3):
+            reload(daemon, ini(address, dns.address, milter=f"workers = {number}"))
+            wait_for_workers(daemon, number)
+            assert ask(address) == "continue"
+        reload(daemon, ini(address, dns.address, log="format = json"))
+        before = len(daemon.log())
+        ask(address)
+        daemon.wait_for_log(r'"event": "message"')
+        fresh = [line for line in daemon.log()[before:].splitlines() if "pass.example" in line]
+        assert json.loads(fresh[0])["spf_mailfrom"] == "pass"
+        reload(daemon, ini(address, dns.address, log="level = error"))
+        until(lambda: len(children(daemon)) == 2, 10, "the old generation's end")
+        before = len(daemon.log())
+        assert ask(address) == "continue"
+        reload(daemon, ini(address, dns.address))
+        assert "message" not in daemon.log()[before:]
+
+
+def test_a_second_sighup_during_a_reload_is_heeded(dns: NameServer) -> None:
+    address = inet_socket()
+    with SpfmilterDaemon(ini(address, dns.address, reply="fail = first.")) as daemon:
+        daemon.rewrite(ini(address, dns.address, reply="fail = second."))
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_for_notification("RELOADING=1")
+        daemon.rewrite(ini(address, dns.address, reply="fail = third."))
+        daemon.signal(signal.SIGHUP)
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_for_notification("READY=1", count=3)
+        with greeted(address) as mta:
+            assert "third." in said(mta)
+
+
+def test_sighup_while_draining_changes_nothing(dns: NameServer) -> None:
+    address = inet_socket()
+    with SpfmilterDaemon(ini(address, dns.address)) as daemon:
+        with greeted(address) as mta:
+            daemon.signal(signal.SIGTERM)
+            daemon.wait_for_notification("STOPPING=1")
+            daemon.rewrite(ini(address, dns.address, policy="mode = monitor"))
+            daemon.signal(signal.SIGHUP)
+            assert said(mta).startswith("550"), "an open session goes on"
+            until(lambda: refused(address), 2, "connections are refused while the daemon drains")
+            mta.quit()
+        assert daemon.process.wait(10) == 0
+        log = daemon.log()
+    assert "reloaded" not in log
+    assert "cut" not in log
+
+
+def test_sigterm_gives_drain_timeout_to_sessions_of_an_old_generation_too(dns: NameServer) -> None:
+    """Their worker drains since the reload: its time for the stop begins with the stop."""
+    address = inet_socket()
+    text = ini(address, dns.address, milter="drain_timeout = 2s")
+    with SpfmilterDaemon(text) as daemon, greeted(address) as old, greeted(address) as stays:
+        reload(daemon, text)
+        begun = time.monotonic()
+        until(lambda: time.monotonic() - begun > 2.5, 5, "longer than drain_timeout")
+        stopped = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_for_notification("STOPPING=1")
+        assert said(old).startswith("550")
+        old.quit()
+        assert daemon.process.wait(10) == 0
+        seconds = time.monotonic() - stopped
+        log = daemon.log()
+        with pytest.raises(MilterError):
+            said(stays)
+    assert 2.0 <= seconds < 4.0
+    assert "sessions cut at the end of drain_timeout sessions=1" in log
+
+
+def test_the_supervisors_own_start_is_not_lost_to_an_early_sighup(dns: NameServer) -> None:
+    """A reload that is asked for before the first workers serve."""
+    address = inet_socket()
+    with SpfmilterDaemon(ini(address, dns.address)) as daemon:
+        reload(daemon, ini(address, dns.address))
+        for pid in children(daemon):
+            os.kill(pid, signal.SIGKILL)
+        daemon.signal(signal.SIGHUP)
+        until(lambda: daemon.log().count("reloaded") == 2, 10, daemon.log)
+        assert ask(address) == "continue"
+        assert set(wait_for_workers(daemon, 2)) <= set(group_members(daemon.process.pid))

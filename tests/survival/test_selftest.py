@@ -1,0 +1,65 @@
+"""`spfmilter run --self-test`: it says which name servers answer, and the daemon starts all the same."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from lab.daemon import COMMAND, SpfmilterDaemon
+from lab.processes import free_port
+from tests.survival.site import CLIENT, ask, inet_socket, ini, name_server
+
+ROOT = {"a.root-servers.net": [{"A": "198.41.0.4"}], "pass.example": [{"TXT": f"v=spf1 ip4:{CLIENT} -all"}]}
+SELF_TEST = (*COMMAND, "--self-test")
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """A name server that never answers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+def test_a_good_name_server() -> None:
+    address = inet_socket()
+    with name_server(ROOT) as dns, SpfmilterDaemon(ini(address, dns.address), command=SELF_TEST) as daemon:
+        assert f"self-test: nameserver answers nameserver={dns.address} outcome=data" in daemon.log()
+        assert "error" not in daemon.log()
+        assert ask(address) == "continue"
+
+
+def test_a_name_server_without_that_name_answers_too() -> None:
+    with name_server({}) as dns, SpfmilterDaemon(ini(inet_socket(), dns.address), command=SELF_TEST) as daemon:
+        assert f"self-test: nameserver answers nameserver={dns.address}" in daemon.log()
+
+
+@pytest.mark.parametrize("kind", ["silent", "closed"])
+def test_a_dead_name_server(kind: str) -> None:
+    """The daemon is ready, and says what is wrong and what to do."""
+    address = inet_socket()
+    with silent() as mute:
+        dead = mute if kind == "silent" else f"127.0.0.1:{free_port()}"
+        text = ini(address, dead, dns="timeout = 1s", policy_mailfrom="temperror = defer")
+        with SpfmilterDaemon(text, command=SELF_TEST) as daemon:
+            why = "timeout" if kind == "silent" else '"Connection refused"'
+            assert f"self-test: nameserver does not answer nameserver={dead} reason={why}" in daemon.log()
+            assert "no nameserver answers; every check will be a temperror" in daemon.log()
+            assert "mend=" in daemon.log()
+            assert ask(address) == "451"
+
+
+def test_one_dead_and_one_good() -> None:
+    address = inet_socket()
+    with name_server(ROOT) as dns, silent() as dead:
+        with SpfmilterDaemon(ini(address, f"{dead}, {dns.address}"), command=SELF_TEST) as daemon:
+            assert f"does not answer nameserver={dead} reason=timeout" in daemon.log()
+            assert f"nameserver answers nameserver={dns.address} outcome=data" in daemon.log()
+            assert "no nameserver answers" not in daemon.log()
+            assert ask(address) == "continue"
+
+
+def test_without_the_option_nothing_is_asked() -> None:
+    with silent() as dead, SpfmilterDaemon(ini(inet_socket(), dead)) as daemon:
+        assert "self-test" not in daemon.log()
