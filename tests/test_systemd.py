@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from spfmilter.cli import EX_CONFIG, cli
+from spfmilter.milter import supervisor
 from spfmilter.settings import DEFAULT_PATH, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -115,8 +116,23 @@ def test_a_bad_file_is_not_tried_again() -> None:
 
 def test_systemd_waits_longer_than_the_daemon_drains() -> None:
     drain = Settings().milter.drain_timeout
-    assert int(one("TimeoutStopSec").removesuffix("s")) > drain.seconds
-    assert f"drain_timeout ({drain})" in UNIT.read_text()
+    assert int(one("TimeoutStopSec").removesuffix("s")) > drain.seconds + supervisor._GRACE
+    assert f"drain_timeout ({drain}) and the {supervisor._GRACE:g}s" in UNIT.read_text()
+
+
+def test_the_watchdog_waits_until_hanging_workers_are_replaced() -> None:
+    """A sign of life is due at half of its time, and the supervisor has to have its chance between two of them."""
+    limit = int(one("WatchdogSec").removesuffix("s"))
+    assert limit > supervisor._SILENCE + supervisor._FRESH
+    assert f"every {limit // 2}s" in UNIT.read_text()
+
+
+def test_only_the_supervisor_gets_systemds_signals() -> None:
+    """The daemon's words come from it, reload is its SIGHUP, and stop is its to pass on."""
+    assert one("Type") == "notify"  # and not what Debian 12 does not know
+    assert one("NotifyAccess") == "main"
+    assert one("ExecReload") == "/bin/kill -HUP $MAINPID"
+    assert one("KillMode") == "mixed"
 
 
 def test_the_folders_are_those_of_the_settings() -> None:
