@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from spfmilter.evaluation.answer import Answer, Status, Type
+from spfmilter.evaluation.answer import Answer, RecordData, Status, Type
 from spfmilter.model import Counters
 
 Key = tuple[Type, str]  # the name in lower case, without a final dot
@@ -84,11 +84,9 @@ class AnswerCache:
 
     def put(self, key: Key, answer: Answer) -> None:
         """Keep an answer; a failure takes the place of nothing that still holds or may stand in for it."""
-        failed = answer.status is Status.FAILED
+        ttl, failed = min(float(answer.ttl), self.max_ttl), answer.status is Status.FAILED
         if failed:
             ttl = _OWN_FAILURE_TTL if answer.ours else _FAILURE_TTL
-        else:
-            ttl = min(float(answer.ttl), self.max_ttl)
         size = _OVERHEAD + len(key[1]) + sum(map(_length, answer.records))
         if answer.status is Status.NOT_ASKED or ttl <= 0 or self.entries <= 0 or size > self.size:
             return
@@ -111,7 +109,7 @@ class AnswerCache:
         return len(self._kept)
 
 
-def _length(record: object) -> int:
+def _length(record: RecordData) -> int:
     if isinstance(record, bytes):
         return _OVERHEAD_BYTES + len(record)
     return _OVERHEAD_NAME + len(record) if isinstance(record, str) else _OVERHEAD_MX + len(record[1])

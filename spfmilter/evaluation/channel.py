@@ -167,8 +167,12 @@ class Channel:
         sock = self._sockets.get(server.endpoint)
         if sock is None:
             sock = server.socket(socket.SOCK_DGRAM)
-            sock.settimeout(0)
-            sock.connect(server.endpoint)
+            try:
+                sock.settimeout(0)
+                sock.connect(server.endpoint)
+            except OSError:
+                sock.close()
+                raise
             self._sockets[server.endpoint] = self._by_descriptor[sock.fileno()] = sock
             self._poll.register(sock, select.POLLIN)
         return sock

@@ -15,11 +15,13 @@ from spfmilter.evaluation.evaluator import Evaluator, Limits
 from spfmilter.evaluation.lookups import Resolver
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.evaluation.verdicts import VerdictCache
-from spfmilter.model import Check, Counters, Verdict
+from spfmilter.model import Check, Counters, Identity, Verdict
 from spfmilter.settings.schema import DnsSection
 
 # A verdict takes more memory than an answer, and one in five senders of a busy day comes again from the same address.
 _ANSWERS_PER_VERDICT = 5
+# Seconds between HELO and MAIL FROM after which HELO's lookups are made anew: their answers may have ended meanwhile.
+_FRESH = 5.0
 
 
 class Engine:
@@ -69,11 +71,16 @@ class Inquiry:
         self._engine = engine
         self._channel = Channel(engine.resolver)
         self._expected: set[Check] = set()
+        self._since = 0.0  # when the first was expected
 
     def expect(self, checks: Iterable[Check]) -> None:
         """These will be evaluated: send their lookups now, and read the answers when they are needed."""
         if not self._engine.prefetch:
             return
+        now = self._engine.clock()
+        if self._expected and now - self._since > _FRESH:
+            self.done()
+        self._since = self._since if self._expected else now
         for check in checks:
             if check.domain and check not in self._expected and not self._engine.verdicts.knows(check):
                 self._expected.add(check)
@@ -84,6 +91,10 @@ class Inquiry:
         known = self._engine.verdicts.get(check) if check.domain and not trace else None
         if known is not None:
             return known
+        if deadline is not None and check.identity is Identity.HELO and not check.null_sender:
+            # MAIL FROM's time is not the client's to waste: a HELO under a slow name of its own would be a way around.
+            now = self._engine.clock()
+            deadline = now + (deadline - now) / 2
         verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline, trace=trace)
         self._engine.verdicts.put(verdict)
         return verdict

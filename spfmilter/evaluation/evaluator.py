@@ -26,7 +26,6 @@ from spfmilter.text import ascii_line
 
 _MAX_HOSTS = 10  # address lookups for one mx, ptr or %{p} (RFC 7208 section 4.6.4)
 _MAX_RECORDS = 1000  # DNS records for one evaluation: ten mx of ten hosts with some addresses each are a few hundred
-_MAX_LOCAL = 256  # characters of a local part; RFC 5321 section 4.5.3.1.3 allows that for the whole path
 _MAX_EXPLANATION = 1024  # characters of exp= text that are worth expanding
 _MAX_EXPANDED = 4 * _MAX_EXPLANATION
 _EXPLANATION_TIME = 5.0  # seconds at most for it, of what the evaluation has left: the client is waiting for a refusal
@@ -109,7 +108,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         self._bits = 32 if self.ipaddr.version == 4 else 128
         self._address = int(self.ipaddr)
         self._address_type = Type.A if self._bits == 32 else Type.AAAA
-        self._local_fits = check.local.isascii() and len(check.local) <= _MAX_LOCAL
+        self._local_fits = check.local.isascii() and len(check.local) <= macros.MAX_LOCAL
         self._tracer = Tracer() if trace else None
         self._term: str | None = None  # the one being evaluated
         self._void_counted = True  # whether this term's void lookup is counted already; before any term nothing counts

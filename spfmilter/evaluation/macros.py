@@ -18,6 +18,7 @@ _CONSTANTS = {"%": "%", "_": " ", "-": "%20"}
 # The ABNF's toplabel, said so that no label takes quadratic time: not all digits, no hyphen at either end.
 _TOPLABEL = re.compile(r"(?![0-9]+\Z)[0-9a-z](?:[0-9a-z-]*[0-9a-z])?", re.IGNORECASE | re.ASCII)
 _MAX_NAME = 253  # RFC 7208 section 7.3
+MAX_LOCAL = 256  # characters of a local part; RFC 5321 section 4.5.3.1.3 allows that for the whole path
 
 
 class MacroError(ValueError):

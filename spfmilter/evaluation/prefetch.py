@@ -12,7 +12,7 @@ from collections.abc import Callable
 from spfmilter.evaluation import record
 from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.channel import Channel
-from spfmilter.evaluation.macros import MacroString
+from spfmilter.evaluation.macros import MAX_LOCAL, MacroString
 from spfmilter.evaluation.record import Directive, RecordError
 from spfmilter.model import Check
 
@@ -39,6 +39,10 @@ class Prefetch:
             "h": check.helo or "unknown",
         }
         self._domain = check.domain
+        # What stands for no name (RFC 8616 section 4), or takes lookups itself: see Evaluator.
+        fits = check.local.isascii() and len(check.local) <= MAX_LOCAL
+        self._skipped = frozenset("p" if fits else "pls")
+        self._characters = self._terms = 0  # of the records read so far
 
     def start(self) -> None:
         """Send the first question; the others follow from its answer."""
@@ -53,9 +57,15 @@ class Prefetch:
         texts = [r for r in answer.records if isinstance(r, bytes) and record.VERSION.match(r)]
         if len(texts) != 1 or not texts[0].isascii():
             return
+        self._characters += len(texts[0])
+        if self._characters > record.MAX_ALL_RECORDS:
+            return
         try:
             found = record.parse(texts[0].decode("ascii"))
         except RecordError:
+            return
+        self._terms += found.terms
+        if self._terms > record.MAX_ALL_TERMS:
             return
         for directive in found.directives:
             if directive.mechanism == "all" or self._matches(directive):
@@ -113,8 +123,8 @@ class Prefetch:
         return then
 
     def _expand(self, spec: MacroString, domain: str) -> str:
-        """The domain that a term names, or empty where that takes lookups itself (%{p}) or is none."""
-        if "p" in spec.letters:
+        """The domain that a term names, or empty where it cannot be told or is none."""
+        if spec.letters & self._skipped:
             return ""
         values = {**self._values, "d": domain}
         expanded = spec.expand_domain(values.__getitem__)

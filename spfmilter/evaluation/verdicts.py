@@ -11,11 +11,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from spfmilter.model import Check, Counters, IPAddress, Result, Verdict
+from spfmilter.model import Check, Counters, IPAddress, ProblemKind, Result, Verdict
 
 # (address, domain, identity) -> what else the verdict has depended on, and the verdicts by that.
 _Where = tuple[IPAddress, str, str]
 _TEMPERROR_TTL = 5.0  # seconds
+_OWN_TEMPERROR_TTL = 1.0  # when it is our own resolver that does not answer
 _MAX_VARIANTS = 16  # local parts or HELO names of one pair: a record that asks for them is rare
 
 
@@ -43,7 +44,7 @@ class VerdictCache:
     One whose explanation holds the time of day (``%{t}``) is not kept.
 
     Attributes:
-        entries: how many (client, domain) pairs are kept at most; 0 keeps none.
+        entries: how many verdicts are kept at most; 0 keeps none.
         max_ttl: seconds that a verdict is kept at most.
     """
 
@@ -52,6 +53,7 @@ class VerdictCache:
     clock: Callable[[], float] = time.monotonic
     counters: Counters = field(default_factory=Counters)
     _known: OrderedDict[_Where, _Known] = field(default_factory=OrderedDict)
+    _count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def knows(self, check: Check) -> bool:
@@ -76,13 +78,15 @@ class VerdictCache:
 
     def put(self, verdict: Verdict) -> None:
         """Keep a verdict for as long as the shortest-lived answer that it used."""
-        ttl = _TEMPERROR_TTL if verdict.result is Result.TEMPERROR else float(verdict.ttl or 0)
+        ttl = _ttl(verdict)
         if not self.entries or ttl <= 0 or verdict.fault is not None or "t" in verdict.letters:
             return
         matters = frozenset("l" if letter == "s" else letter for letter in verdict.letters) & {"l", "h"}
         check = verdict.check
         with self._lock:
             known = self._known.setdefault(_where(check), _Known())
+            self._known.move_to_end(_where(check))
+            before = len(known.verdicts)
             if not matters <= known.letters:
                 known.letters |= matters
                 known.verdicts.clear()  # their keys left out what has turned out to matter
@@ -90,6 +94,15 @@ class VerdictCache:
                 known.verdicts.clear()
             again = replace(verdict, elapsed=0.0, trace=None)
             known.verdicts[known.key(check)] = (again, self.clock() + min(ttl, self.max_ttl))
-            while len(self._known) > self.entries:
-                self._known.popitem(last=False)
-                self.counters.evictions += 1
+            self._count += len(known.verdicts) - before
+            while self._count > self.entries:
+                _, gone = self._known.popitem(last=False)
+                self._count -= len(gone.verdicts)
+                self.counters.evictions += len(gone.verdicts)
+
+
+def _ttl(verdict: Verdict) -> float:
+    if verdict.result is not Result.TEMPERROR:
+        return float(verdict.ttl or 0)
+    ours = verdict.problem is not None and verdict.problem.kind is ProblemKind.OWN_RESOLVER
+    return _OWN_TEMPERROR_TTL if ours else _TEMPERROR_TTL

@@ -58,9 +58,9 @@ def test_an_unchanged_file_keeps_what_is_known_of_the_servers(tmp_path: Path) ->
     conf, now = tmp_path / "resolv.conf", 100.0
     conf.write_text("nameserver 192.0.2.1\n")
     resolver = Resolver(resolv_conf=conf, clock=lambda: now)
-    before = resolver._by_health()[0]
+    before = resolver.by_health()[0]
     now += 60.0
-    assert resolver._by_health()[0] is before
+    assert resolver.by_health()[0] is before
 
 
 @pytest.mark.parametrize("text", ["", "search corp.local\n", "nameserver nonsense\n", "nameserver\n", "\0\xff\n"])

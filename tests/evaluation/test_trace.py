@@ -103,7 +103,8 @@ def test_a_problem_has_its_kind_its_term_and_its_domain(kind: ProblemKind) -> No
 def test_every_kind_of_problem_has_a_test() -> None:
     elsewhere = {
         ProblemKind.NO_DOMAIN,  # test_deviations
-        ProblemKind.TIME_LIMIT,  # test_lookups
+        ProblemKind.TIME_LIMIT,  # test_time_limit
+        ProblemKind.OWN_RESOLVER,  # test_channel
         ProblemKind.INTERNAL,  # test_hostile_input
     }
     assert set(PROBLEMS) | elsewhere == set(ProblemKind)

@@ -1,6 +1,7 @@
 """One connection from the MTA as a value: events in, decisions out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -222,38 +223,73 @@ def test_a_login_exempts_its_own_message_only() -> None:
     assert mail(connection, "<u@fail.example>")[0] is Disposition.REJECT
 
 
-# -- HELO's verdict ----------------------------------------------------------------------------------------------------
+# -- what is known ahead -----------------------------------------------------------------------------------------------
 
 
-def test_helo_is_evaluated_once_for_all_messages_of_a_connection() -> None:
+def test_each_message_asks_for_its_checks_again() -> None:
+    """The verdict on HELO is not the session's to keep: the process's cache has it, if it holds."""
     connection, asked = session(), Asked()
     for sender in ("<a@pass.example>", "<b@soft.example>", "<>"):
         mail(connection, sender, evaluate=asked)
-    assert asked == ["mail.example.com", "pass.example", "soft.example", "mail.example.com"], "<> is another check"
+    assert asked == ["mail.example.com", "pass.example", "mail.example.com", "soft.example", "mail.example.com"]
 
 
-def test_a_second_helo_is_evaluated_anew_even_under_the_same_name() -> None:
+def test_a_second_helo_counts() -> None:
     connection, asked = session(), Asked()
-    mail(connection, evaluate=asked)
-    connection.hello("mail.example.com")
     mail(connection, evaluate=asked)
     connection.hello("fail-host.example.com")
     assert mail(connection, evaluate=asked)[0] is Disposition.REJECT
-    assert asked == ["mail.example.com", "pass.example"] * 2 + ["fail-host.example.com"]
+    assert asked == ["mail.example.com", "pass.example", "fail-host.example.com"]
 
 
-def test_a_kept_refusal_by_helo_refuses_the_next_message_too() -> None:
-    connection, asked = session(helo="fail-host.example.com"), Asked()
-    assert mail(connection, evaluate=asked)[0] is Disposition.REJECT
-    assert mail(connection, evaluate=asked)[0] is Disposition.REJECT
-    assert asked == ["fail-host.example.com"]
+@pytest.mark.parametrize("sender", ["<u@pass.example>", "<>"])
+def test_the_check_of_helo_is_known_since_helo(sender: str) -> None:
+    """What is expected is what is evaluated, or else its lookups were sent in vain."""
+    connection = session()
+    expected = connection.expected()
+    checks: list[Check] = []
+    mail(connection, sender, evaluate=lambda check: checks.append(check) or verdict(Result.NONE, check=check))
+    assert [replace(check, null_sender=False) for check in checks[:1]] == list(expected)
+    assert [(check.identity, check.domain, check.local) for check in expected] == [
+        (HELO, "mail.example.com", "postmaster")
+    ]
 
 
-def test_a_temporary_error_of_helo_is_not_kept() -> None:
-    connection, asked = session(helo="slow-host.example.com"), Asked()
-    mail(connection, evaluate=asked)
-    mail(connection, evaluate=asked)
-    assert asked == ["slow-host.example.com", "pass.example"] * 2
+@pytest.mark.parametrize(
+    "connection",
+    [
+        Session(settings(), "mx.example.net"),
+        session(helo=None),
+        session(client=None),
+        session(client=("10.0.0.1", 25)),
+        session(client=("127.0.0.1", 25)),
+        session(client="/run/socket"),
+        session("[policy]\ncheck = mailfrom"),
+    ],
+    ids=["no client", "no HELO", "unknown client", "private", "exempt", "local", "HELO is not checked"],
+)
+def test_nothing_is_expected_that_may_not_be_evaluated(connection: Session) -> None:
+    assert connection.expected() == ()
+
+
+def test_all_checks_are_announced_before_the_first_is_evaluated() -> None:
+    connection = session()
+    events: list[object] = []
+    connection.mail(
+        "<u@pass.example>",
+        (),
+        Macros(),
+        lambda check: events.append(check.domain) or verdict(Result.PASS, check=check),
+        lambda checks: events.append(tuple(check.domain for check in checks)),
+    )
+    assert events == [("mail.example.com", "pass.example"), "mail.example.com", "pass.example"]
+
+
+def test_nothing_is_announced_that_is_not_evaluated() -> None:
+    connection = session()
+    announced: list[Check] = []
+    connection.mail("<u@pass.example>", (), Macros(authenticated="joe"), Asked(), announced.extend)
+    assert announced == []
 
 
 # -- forged fields -----------------------------------------------------------------------------------------------------
