@@ -10,9 +10,11 @@ step back on when a macro list is set (docs/decisions/0005-pymilter.md).
 from __future__ import annotations
 
 import functools
+import sys
 import time
 import traceback
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Concatenate, ParamSpec
 
 import milter
@@ -102,6 +104,7 @@ class Callbacks:
         # What libmilter does when pymilter itself cannot call us (a name that is not UTF-8): carry on; the Session
         # copes with events that never came.
         milter.set_exception_policy(milter.CONTINUE)
+        sys.excepthook = self._lost  # where pymilter reports it; by default as bare lines in our log
         milter.set_connect_callback(self.connect)
         milter.set_helo_callback(self.helo)
         milter.set_envfrom_callback(self.envfrom)
@@ -110,6 +113,13 @@ class Callbacks:
         milter.set_abort_callback(self.abort)
         milter.set_close_callback(self.close)
         milter.register(NAME, negotiate=self.negotiate)
+
+    def _lost(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """An event that pymilter could not hand to us."""
+        if issubclass(kind, UnicodeDecodeError):
+            self._seldom.unreadable(str(error))
+        else:
+            log.fault("pymilter", "".join(traceback.format_exception(kind, error, trace)))
 
     def longest_running(self) -> float:
         """Seconds that the oldest MAIL FROM at work has taken so far."""

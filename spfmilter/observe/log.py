@@ -214,13 +214,13 @@ def _deciding(verdict: Verdict) -> dict[str, Value]:
 
 
 class Seldom:
-    """Says a warning at most once in ten minutes, and then how often it was held back."""
+    """Says each kind of warning at most once in ten minutes, and then how often it was held back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._next: float | None = None
-        self._held = 0
+        self._next: dict[str, float] = {}  # by event: when it may be said again
+        self._held: dict[str, int] = {}
 
     def private_client(self, address: str) -> None:
         """A client with a private address reached us from outside our exempt networks: probably a NAT or a proxy."""
@@ -231,11 +231,15 @@ class Seldom:
             rule=f"[exempt] {SkipReason.PRIVATE}",
         )
 
+    def unreadable(self, reason: str) -> None:
+        """The MTA has passed on a name that is not UTF-8; pymilter cannot, so that the event is lost to us."""
+        self._warn("an event of the MTA cannot be read and is left out", reason=reason)
+
     def _warn(self, event: str, **fields: Value) -> None:
         with self._lock:
             now = self._clock()
-            if self._next is not None and now < self._next:
-                self._held += 1
+            if now < self._next.get(event, now):
+                self._held[event] = self._held.get(event, 0) + 1
                 return
-            held, self._held, self._next = self._held, 0, now + _WARN_EVERY
+            held, self._next[event] = self._held.pop(event, 0), now + _WARN_EVERY
         warning(event, **fields, **({"also": held} if held else {}))

@@ -1,11 +1,13 @@
 """Bytes that no honest MTA or client sends: nobody else is disturbed, and no message is lost to them."""
 
+import json
 import struct
 
 import pytest
 
+from lab.dnsserver import ScriptedDNS
 from lab.milterwire import MilterError
-from tests.wire.running import CLIENT, Running
+from tests.wire.running import CLIENT, Running, running
 
 J = {"j": "mx.example.net"}
 RCPT = ["<r@example.net>"]
@@ -194,3 +196,16 @@ def test_a_hundred_connections_that_say_nothing_disturb_nobody(usual: Running) -
     finally:
         for connection in silent:
             connection.close()
+
+
+def test_a_name_that_cannot_be_read_is_one_line_of_the_log_however_often_it_comes(dns: ScriptedDNS) -> None:
+    """Pymilter reports it as bare lines, which a stranger could cause without end."""
+    with running(dns, "[log]\nformat = json\n") as daemon:
+        for _ in range(3):
+            with daemon.client() as mta:
+                mta.greet(CLIENT, b"\xff.example", macros=J)
+                assert mta.mail("<u@pass.example>").kind == "continue"
+                mta.quit()
+        lines = [json.loads(line) for line in daemon.daemon.log().splitlines()]
+    unreadable = [line for line in lines if line["event"].startswith("an event of the MTA cannot be read")]
+    assert 1 <= len(unreadable) <= 2  # one a worker
