@@ -168,7 +168,7 @@ def _explain(facts: Facts, settings: Settings) -> Explained:
     verdicts, action = policy.judge(
         planned, lambda check: inquiry.evaluate(check, deadline=deadline, trace=True), settings
     )
-    inquiry.done()
+    inquiry.close()
     for verdict in verdicts:
         if verdict.fault is not None:
             click.echo(verdict.fault, err=True)

@@ -58,7 +58,7 @@ class _Pending:
 
 
 class Channel:
-    """The lookups of one connection, for one message at a time; ``close`` after each."""
+    """The lookups of one connection, for one message at a time: ``forget`` after each, ``close`` in the end."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
@@ -102,15 +102,21 @@ class Channel:
         self._resolver.observe(answer)
         return answer
 
-    def close(self) -> None:
-        """Forget the message: sockets, and questions that nobody needs any more. The channel can be used again."""
+    def forget(self) -> None:
+        """Forget the message: its answers, and questions that nobody needs any more. Late answers are then strays."""
         for pending in self._pending.values():
             self._resolver.release(pending.key, self)
+        for table in (self._answers, self._pending, self._sent):
+            table.clear()
+
+    def close(self) -> None:
+        """Forget the message and close the sockets. The channel can be used again."""
+        self.forget()
         for sock in self._sockets.values():
             self._poll.unregister(sock)
             sock.close()
-        for table in (self._answers, self._pending, self._sent, self._sockets, self._by_descriptor):
-            table.clear()
+        self._sockets.clear()
+        self._by_descriptor.clear()
 
     # -- questions ---------------------------------------------------------------------------------------------------
 

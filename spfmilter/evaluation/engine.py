@@ -101,5 +101,9 @@ class Inquiry:
 
     def done(self) -> None:
         """The message is judged: what is still in flight is of no use, and the next message begins afresh."""
-        self._channel.close()
+        self._channel.forget()
         self._expected.clear()
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self._channel.close()

@@ -175,7 +175,7 @@ class Callbacks:
         ctx.setpriv(None)
         if isinstance(connection, _Connection):
             self._metrics.session(-1)
-            connection.inquiry.done()
+            connection.inquiry.close()
             self._record(connection.session.abandon())
         return int(milter.CONTINUE)
 
