@@ -32,6 +32,14 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "reply": ("model", "settings", "template", "text"),
     "headers": ("model", "reply", "settings", "text"),
     "evaluation": ("evaluation", "model", "settings.types", "text"),
+    "evaluation.engine": ("evaluation", "model", "settings.schema"),
+    "milter.child": ("milter.link", "observe.log"),
+    "milter.daemon": ("evaluation", "milter", "observe", "settings"),
+    "milter.exporter": ("milter.child", "observe", "settings.types"),
+    "milter.link": (),
+    "milter.listener": ("settings",),
+    "milter.notify": (),
+    "milter.supervisor": ("milter", "observe", "settings"),  # messages are its workers' business
     "milter.session": ("addresses", "headers", "model", "policy", "reply", "settings"),
     "milter": ("evaluation", "headers", "milter", "model", "observe", "policy", "reply", "settings"),
     "observe": ("model", "observe", "settings", "text"),
@@ -45,12 +53,12 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "spf": ("evaluation",),
     "dns": ("evaluation",),
-    "milter": ("milter",),
+    "milter": ("milter.callbacks", "milter.worker"),  # what runs in a worker
     "pydantic": ("settings",),
     "idna": ("addresses", "settings"),
     "click": ("cli",),
     "rich": ("cli", "explain"),
-    "prometheus_client": ("observe",),
+    "prometheus_client": ("observe.metrics",),
     "sqlalchemy": ("observe",),
     "starlette": ("web",),
     "uvicorn": ("web",),
@@ -63,7 +71,18 @@ DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prom
 ON_REQUEST = ("starlette", "uvicorn", "jinja2", "babel", "itsdangerous", "sqlalchemy", "prometheus_client")
 
 # No I/O, no clock, no thread, no chance.
-PURE = ("model", "text", "template", "addresses", "settings", "policy", "reply", "headers", "milter.session")
+PURE = (
+    "model",
+    "text",
+    "template",
+    "addresses",
+    "settings",
+    "policy",
+    "reply",
+    "headers",
+    "milter.link",
+    "milter.session",
+)
 PURE_IN_EVALUATION = (
     "evaluation.answer",
     "evaluation.macros",
@@ -196,6 +215,48 @@ def test_one_file_speaks_to_libmilter_about_a_message() -> None:
     assert speaking == {"milter.callbacks"}
 
 
+# -- the supervisor never enters libmilter (docs/decisions/0010-supervisor.md) ------------------------------------------
+
+
+def functions_around(module: str, name: str) -> set[str]:
+    """The innermost functions of a module in which ``name(...)`` or ``name.something(...)`` is called."""
+    found = set()
+
+    def visit(node: ast.AST, inside: str) -> None:
+        if isinstance(node, ast.FunctionDef | ast.Lambda):
+            inside = getattr(node, "name", "lambda")
+        if isinstance(node, ast.Call):
+            called = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+            if isinstance(called, ast.Name) and called.id == name:
+                found.add(inside)
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside)
+
+    visit(tree(module), "")
+    return found
+
+
+@pytest.mark.parametrize("module", OWNERS["milter"])
+def test_loading_a_module_does_not_enter_libmilter(module: str) -> None:
+    """The supervisor loads these two, so that what it forks has them."""
+    called_in = functions_around(module, "milter")
+    assert called_in
+    assert "" not in called_in
+
+
+def test_the_supervisor_makes_a_worker_in_the_child_only() -> None:
+    """``work`` is what it gives to ``child.fork``; nothing else of the worker's module is used."""
+    assert functions_around("milter.supervisor", "Worker") == {"work"}
+    used = [
+        alias.name
+        for node in ast.walk(tree("milter.supervisor"))
+        if isinstance(node, ast.ImportFrom) and node.module == "spfmilter.milter.worker"
+        for alias in node.names
+    ]
+    assert used == ["Worker"]
+    assert "milter.callbacks" not in own_imports("milter.supervisor")
+
+
 @pytest.mark.parametrize("module", modules())
 def test_a_module_fits_in_a_head(module: str) -> None:
     assert len(modules()[module].read_text().splitlines()) <= MOST_LINES
@@ -232,7 +293,7 @@ from pathlib import Path
 import spfmilter.cli
 from spfmilter.settings import load
 from spfmilter.observe import log
-import spfmilter.milter.worker, spfmilter.milter.listener
+import spfmilter.milter.daemon
 log.configure(load(Path(ini)).log)
 """
 
