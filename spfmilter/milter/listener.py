@@ -158,8 +158,8 @@ def _group_id(name: str) -> int | None:
 def stop_listening(address: SocketAddress, sock: socket.socket) -> None:
     """Close the socket, and refuse connections from now on unless it is systemd's, where they wait for our successor.
 
-    To close it does not do: libmilter's poll(2) of it, in any worker, would keep it open for up to five seconds, in which
-    nobody serves its queue and nobody else can listen on the address.
+    To close it does not do: libmilter's poll(2) of it, in any worker, would keep it open for up to five seconds, in
+    which nobody serves its queue and nobody else can listen on the address.
     """
     if address.family != "systemd":
         with suppress(OSError):  # it is closed already

@@ -210,17 +210,17 @@ def silent_dns() -> Iterator[str]:
 
 
 def test_sessions_that_wait_for_a_dead_name_server_leave_others_their_speed(dns: NameServer) -> None:
-    """Sixty messages from a domain whose DNS is dead: each is a temperror in time, healthy ones do not wait for them."""
+    """Sixty messages from a domain whose DNS is dead: each is a temperror in time, and healthy ones go on."""
     address = inet_socket()
     slow = [Mail(sender="<a@slow.example>")]
     with (
         SpfmilterDaemon(ini(address, dns.address, dns="timeout = 2s", policy_mailfrom="temperror = defer")),
-        Load(address, PLAIN, connections=8, messages=50, per_session=5) as load,
+        Load(address, PLAIN, connections=8, messages=50, per_session=5) as first,
     ):
-        alone = load.finish()
+        alone = first.finish()
         with Load(address, slow, connections=60, messages=2) as waiting:
-            with Load(address, PLAIN, connections=8, messages=50, per_session=5) as load:
-                beside = load.finish()
+            with Load(address, PLAIN, connections=8, messages=50, per_session=5) as second:
+                beside = second.finish()
             still = waiting.judged
             tally = waiting.finish()
     print(f"\nalone:  {alone}\nbeside: {beside}\nwaiting: {tally}")
