@@ -22,9 +22,9 @@ from lab.processes import Found, end_group, group_members, until
 
 # {ini} stands for the INI file's path.
 COMMAND = (sys.executable, "-m", "spfmilter", "run", "-c", "{ini}")
-# Puts the sockets where sd_listen_fds(3) says and becomes the daemon: only the process itself knows its LISTEN_PID. They
-# are moved out of the way first, since one of them may be at a number where another has to go.
-_PASS_ON = """
+# Puts the sockets where sd_listen_fds(3) says and becomes the daemon: only the process itself knows its LISTEN_PID.
+# They are moved out of the way first, since one of them may be at a number where another has to go.
+_ACTIVATION = """
 import fcntl, os, sys
 end = sys.argv.index("--")
 given = [int(number) for number in sys.argv[1:end]]
@@ -173,7 +173,7 @@ class SpfmilterDaemon:
 
     def _passing(self) -> list[str]:
         numbers = [str(sock.fileno()) for sock in self._sockets]
-        return [sys.executable, "-c", _PASS_ON, *numbers, "--"] if numbers else []
+        return [sys.executable, "-c", _ACTIVATION, *numbers, "--"] if numbers else []
 
     def _unless_ended(self, probe: Callable[[], Found | None]) -> Callable[[], Found | None]:
         process = self.process

@@ -140,7 +140,22 @@ def serve(folder: Path, host: str, port: int) -> object:
     import prometheus_client as prometheus  # noqa: PLC0415 - only where asked for
     from prometheus_client import multiprocess  # noqa: PLC0415
 
+    class Collector(multiprocess.MultiProcessCollector):
+        """Reads what all processes have counted; a file that a process is just making is empty still, and no error."""
+
+        def collect(self) -> Any:
+            files = [str(path) for path in folder.glob("*.db") if _size(path)]
+            return self.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
+
     registry = prometheus.CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+    Collector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     server, _ = prometheus.start_http_server(port, host, registry)
     return server
+
+
+def _size(path: Path) -> int:
+    """In bytes; 0 for a file that is gone: ``forget`` removes some."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -52,12 +52,15 @@ def test_a_dead_name_server(kind: str) -> None:
 
 def test_one_dead_and_one_good() -> None:
     address = inet_socket()
-    with name_server(ROOT) as dns, silent() as dead:
-        with SpfmilterDaemon(ini(address, f"{dead}, {dns.address}"), command=SELF_TEST) as daemon:
-            assert f"does not answer nameserver={dead} reason=timeout" in daemon.log()
-            assert f"nameserver answers nameserver={dns.address} outcome=data" in daemon.log()
-            assert "no nameserver answers" not in daemon.log()
-            assert ask(address) == "continue"
+    with (
+        name_server(ROOT) as dns,
+        silent() as dead,
+        SpfmilterDaemon(ini(address, f"{dead}, {dns.address}"), command=SELF_TEST) as daemon,
+    ):
+        assert f"does not answer nameserver={dead} reason=timeout" in daemon.log()
+        assert f"nameserver answers nameserver={dns.address} outcome=data" in daemon.log()
+        assert "no nameserver answers" not in daemon.log()
+        assert ask(address) == "continue"
 
 
 def test_without_the_option_nothing_is_asked() -> None:
