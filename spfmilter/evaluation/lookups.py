@@ -67,7 +67,7 @@ class Resolver:
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
         self._servers = [Server(address) for address in nameservers]
-        self._next_probe = 0.0
+        self._last_probe = float("-inf")
         self._claims: dict[Key, Channel] = {}
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
@@ -97,11 +97,12 @@ class Resolver:
         return all(server.last_heard < when for server in self._servers)
 
     def wants_probe(self, since: float) -> bool:
-        """Whether to ask them now if they live: they have been silent, and nobody has asked within a second."""
+        """Whether to ask them now if they live: they have been silent since, and nobody else has just asked that."""
         now = self.clock()
-        if not self.silent_since(since) or now < self._next_probe:
+        asked = since <= self._last_probe and now < self._last_probe + _PROBE_EVERY
+        if asked or not self.silent_since(since):
             return False
-        self._next_probe = now + _PROBE_EVERY
+        self._last_probe = now
         return True
 
     def claim(self, key: Key, channel: Channel) -> bool:

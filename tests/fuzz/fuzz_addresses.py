@@ -1,0 +1,27 @@
+"""Whatever a client says of itself is an address, a domain, or none; nothing raises."""
+
+from spfmilter.addresses import client_of, dns_domain, is_private, parse_address, parse_reverse_path
+from spfmilter.evaluation import wire
+from spfmilter.evaluation.answer import Type
+
+
+def one_input(data: bytes) -> None:
+    """One text, read as everything that it could be."""
+    text = data.decode("utf-8", "surrogateescape")
+    address = parse_address(text)
+    if address is not None:
+        assert parse_address(str(address)) == address
+        assert address.version == 4 or address.ipv4_mapped is None
+        is_private(address)
+    assert client_of(text, (text, 25)).address == address
+    assert client_of(text, text).local
+    path = parse_reverse_path(text)
+    assert "@" not in path.domain
+    assert path.null == (str(path) == "")
+    for name in (dns_domain(text), dns_domain(path.domain)):
+        if name:
+            assert "." in name
+            assert len(name) <= 253
+            assert all("!" <= c <= "~" for c in name)
+            assert wire.question(name, Type.TXT) is not None
+            assert dns_domain(name) == name
