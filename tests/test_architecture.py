@@ -215,7 +215,7 @@ def test_one_file_speaks_to_libmilter_about_a_message() -> None:
     assert speaking == {"milter.callbacks"}
 
 
-# -- the supervisor never enters libmilter (docs/decisions/0010-supervisor.md) ------------------------------------------
+# -- the supervisor never enters libmilter (docs/decisions/0010-supervisor.md) -----------------------------------------
 
 
 def functions_around(module: str, name: str) -> set[str]:
