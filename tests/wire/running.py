@@ -45,16 +45,16 @@ class Running:
         return self.daemon.wait_for_log(rf"(?m)^.*[ \"]queue_id\"?[=:] ?\"?{queue_id}\b.*$")[0]
 
 
-def ini(dns: ScriptedDNS, address: str, text: str = "") -> str:
-    """Settings for this DNS server and socket; `text` may begin with more keys of [milter]."""
-    return f"[dns]\nnameservers = {dns.address}\n[milter]\nsocket = {address}\n{text}"
+def ini(dns: ScriptedDNS, address: str, text: str = "", *, lookups: str = "") -> str:
+    """Settings for this DNS server and socket; `text` may begin with more keys of [milter], `lookups` is of [dns]."""
+    return f"[dns]\nnameservers = {dns.address}\n{lookups}\n[milter]\nsocket = {address}\n{text}"
 
 
 @contextmanager
-def running(dns: ScriptedDNS, text: str = "", *, address: str | None = None) -> Iterator[Running]:
+def running(dns: ScriptedDNS, text: str = "", *, address: str | None = None, lookups: str = "") -> Iterator[Running]:
     """A daemon with these settings, on a socket of its own if no other is given."""
     address = address or f"inet:{free_port()}@127.0.0.1"
-    with SpfmilterDaemon(ini(dns, address, text)) as daemon:
+    with SpfmilterDaemon(ini(dns, address, text, lookups=lookups)) as daemon:
         yield Running(daemon, address)
 
 
