@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
 
 
 class Type(Enum):
@@ -59,3 +60,11 @@ def _text(record: RecordData, rdtype: Type) -> str:
     if rdtype is Type.TXT:
         return record.decode("ascii", "backslashreplace")
     return str(IPv4Address(record) if rdtype is Type.A else IPv6Address(record))
+
+
+class Lookups(Protocol):
+    """Whoever answers questions to the DNS; see ``lookups.Resolver``."""
+
+    def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
+        """The answer, by the deadline on the clock of ``time.monotonic``."""
+        ...

@@ -99,7 +99,6 @@ class Channel:
                 answer = self._wait_for(key, deadline)
             finally:
                 self.reading = False
-        self._resolver.observe(answer)
         return answer
 
     def forget(self) -> None:
@@ -197,6 +196,8 @@ class Channel:
         self._pending.pop(pending.key, None)
         if pending.key is None:
             return
+        if not pending.following:
+            self._resolver.observe(answer)
         stale = None
         if answer.status is Status.FAILED:
             stale = self._cache.stale(pending.key)

@@ -12,12 +12,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import spf
 
 from spfmilter.evaluation import macros, record
-from spfmilter.evaluation.answer import Answer, Status, Type
+from spfmilter.evaluation.answer import Answer, Lookups, Status, Type
 from spfmilter.evaluation.macros import MacroString
 from spfmilter.evaluation.record import Directive, Record, RecordError
 from spfmilter.evaluation.trace import Tracer
@@ -29,14 +29,6 @@ _MAX_RECORDS = 1000  # DNS records for one evaluation: ten mx of ten hosts with 
 _MAX_EXPLANATION = 1024  # characters of exp= text that are worth expanding
 _MAX_EXPANDED = 4 * _MAX_EXPLANATION
 _EXPLANATION_TIME = 5.0  # seconds at most for it, of what the evaluation has left: the client is waiting for a refusal
-
-
-class Lookups(Protocol):
-    """Whoever answers questions to the DNS; see ``lookups.Resolver``."""
-
-    def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
-        """The answer, by the deadline on the clock of ``time.monotonic``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from spfmilter.evaluation.macros import MAX_LOCAL, MacroString
 from spfmilter.evaluation.record import Directive, RecordError
 from spfmilter.model import Check
 
+_MAX_TEXT = 4096  # bytes of TXT records that are worth reading twice: here, and when they are evaluated
 _MAX_HOSTS = 10  # address lookups for one mx or ptr (RFC 7208 section 4.6.4)
 
 
@@ -54,14 +55,14 @@ class Prefetch:
 
     def _read(self, domain: str, answer: Answer) -> None:
         """A record is there: send what its terms need, up to the one that decides."""
-        texts = [r for r in answer.records if isinstance(r, bytes) and record.VERSION.match(r)]
-        if len(texts) != 1 or not texts[0].isascii():
+        text = _record_text(answer)
+        if text is None:
             return
-        self._characters += len(texts[0])
+        self._characters += len(text)
         if self._characters > record.MAX_ALL_RECORDS:
             return
         try:
-            found = record.parse(texts[0].decode("ascii"))
+            found = record.parse(text)
         except RecordError:
             return
         self._terms += found.terms
@@ -129,3 +130,12 @@ class Prefetch:
         values = {**self._values, "d": domain}
         expanded = spec.expand_domain(values.__getitem__)
         return expanded if expanded.isascii() else ""
+
+
+def _record_text(answer: Answer) -> str | None:
+    """The SPF record in an answer, if there is just one, and not so much text that it should not be read twice."""
+    texts = [r for r in answer.records if isinstance(r, bytes)]
+    found = [text for text in texts if record.VERSION.match(text)]
+    if len(found) != 1 or not found[0].isascii() or sum(map(len, texts)) > _MAX_TEXT:
+        return None
+    return found[0].decode("ascii")

@@ -66,6 +66,9 @@ def fork(
         generation: of the settings that it serves.
         now: the time.
         close: what the child does first: let go of all that is the supervisor's alone.
+
+    Raises:
+        OSError: the system has no process or no descriptors for it.
     """
     ours, theirs = socket.socketpair()
     # A signal for the child must not be lost to the supervisor's handlers that it is born with: it waits until the
@@ -73,7 +76,13 @@ def fork(
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD_BY)
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        ours.close()
+        theirs.close()
+        raise
     if pid == 0:
         status = 70  # EX_SOFTWARE
         try:

@@ -17,7 +17,8 @@ from spfmilter.observe import log
 from spfmilter.observe.metrics import serve
 from spfmilter.settings.types import nameserver
 
-_RESTART_AFTER = 2.0  # seconds
+_RESTART_AFTER = 2.0  # seconds; twice as long each time
+_LONGEST_PAUSE = 300.0
 
 
 class Keeper:
@@ -28,15 +29,19 @@ class Keeper:
         self._close = close  # what the exporter does first: let go of all that is the supervisor's
         self._child: Child | None = None
         self._listen = ""
-        self._not_before = 0.0
+        self._not_before, self._pause = 0.0, _RESTART_AFTER
 
     def keep(self, listen: str, now: float) -> None:
         """Start, stop or move the exporter, as the settings want it now."""
         if self._child is not None and listen != self._listen:
             self.stop()
         if self._child is None and listen and self._folder is not None and now >= self._not_before:
-            self._listen, self._not_before = listen, now + _RESTART_AFTER
-            self._child = children.fork(_work(self._folder, listen), 0, 0, now, self._close)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE) if listen == self._listen else _RESTART_AFTER
+            self._listen, self._not_before = listen, now + self._pause
+            try:
+                self._child = children.fork(_work(self._folder, listen), 0, 0, now, self._close)
+            except OSError as error:
+                log.error("metrics exporter cannot be started", reason=error.strerror or str(error))
 
     def ended(self, pid: int, status: int) -> None:
         """A child has ended that is no worker."""

@@ -143,7 +143,7 @@ class Supervisor:
         for generation, settings in plans:
             missing = worker_count(settings) - sum(not _is_due(c, now) for c in self._of(generation))
             for _ in range(missing):
-                if now < self._next_start and generation == self._generation:
+                if now < self._next_start:
                     break
                 self._start(generation, settings, now)
 
@@ -155,7 +155,12 @@ class Supervisor:
         def work(link: socket.socket) -> int:
             return Worker(settings, listener, link, open_metrics(folder, f"worker{slot}"), hostname).serve()
 
-        child = children.fork(work, slot, generation, now, self._let_go)
+        try:
+            child = children.fork(work, slot, generation, now, self._let_go)
+        except OSError as error:  # too many processes or files, or too little memory: perhaps not for long
+            log.error("worker cannot be started", reason=error.strerror or str(error))
+            self._next_start = now + _LONGEST_DELAY
+            return
         self._workers[child.pid] = child
         self._selector.register(child.link, selectors.EVENT_READ, child)
 
@@ -366,6 +371,9 @@ def _raise_file_limit() -> None:
     """Let the daemon have as many open files as it may: a session needs one, and one while it asks the DNS."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    log.info("limit of open files", limit=wanted, was=soft)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    except (OSError, ValueError) as error:  # forbidden, by a system call filter for example
+        log.warning("limit of open files cannot be raised", limit=soft, reason=str(error))
+    else:
+        log.info("limit of open files", limit=max(soft, wanted), was=soft)

@@ -106,10 +106,17 @@ class Worker:
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
-        if self._link.fileno() in ready and not self._link.recv(64):
+        if self._link.fileno() in ready and not self._says():
             log.warning("the supervisor is gone, this worker ends")
             self._poll.unregister(self._link)
             self._alone = True
+
+    def _says(self) -> bytes:
+        """What the supervisor says, which is nothing; empty when it is gone."""
+        try:
+            return self._link.recv(64)
+        except OSError:  # gone with our last words unread
+            return b""
 
     def _beat(self) -> None:
         """Say that we are alive, unless a callback hangs; ask to be replaced when we have grown too large."""

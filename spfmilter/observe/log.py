@@ -209,6 +209,7 @@ def _deciding(verdict: Verdict) -> dict[str, Value]:
         fields["record"] = verdict.term_domain or ""
     if verdict.problem is not None:
         fields["problem"] = verdict.problem.text
+        fields["kind"] = verdict.problem.kind
         fields["at"] = verdict.problem.term or ""
     return fields
 

@@ -212,7 +212,7 @@ def silent_dns() -> Iterator[str]:
 def test_sessions_that_wait_for_a_dead_name_server_leave_others_their_speed(dns: NameServer) -> None:
     """Sixty messages from a domain whose DNS is dead: each is a temperror in time, and healthy ones go on."""
     address = inet_socket()
-    slow = [Mail(sender="<a@slow.example>")]
+    slow = [Mail(sender=f"<a@error.s{number}.example>") for number in range(120)]  # such names are never answered
     with (
         SpfmilterDaemon(ini(address, dns.address, dns="timeout = 2s", policy_mailfrom="temperror = defer")),
         Load(address, PLAIN, connections=8, messages=50, per_session=5) as first,
@@ -230,7 +230,8 @@ def test_sessions_that_wait_for_a_dead_name_server_leave_others_their_speed(dns:
     assert still < 120, "the healthy ones were done while others still waited"
     assert tally.verdicts == {"mail:451": 120}
     # The time limit is 2 s; some wait twice, since libmilter puts a session behind another's callback now and then.
-    assert 1.5 < tally.latency(0.0) <= tally.latency(1.0) < 5
+    # A failure is remembered for seconds, so that not every message has to wait.
+    assert 1.5 < tally.latency(0.5) <= tally.latency(1.0) < 5
     assert beside.latency(1.0) < 1.5, "no healthy message waited out a time limit"
 
 

@@ -99,15 +99,20 @@ def test_sums_over_all_workers(dns: NameServer, listen: str) -> None:
         mailfrom = {"identity": "mailfrom"}
         assert total(samples, "spfmilter_evaluation_seconds_count", **mailfrom) == 480
         assert total(samples, "spfmilter_evaluation_seconds_bucket", le="+Inf", **mailfrom) == 480
-        assert total(samples, "spfmilter_dns_queries_total", outcome="data") >= 480
-        assert total(samples, "spfmilter_cache_lookups_total", cache="helo") == 480
-        # A session of eight messages looks HELO up once.
-        assert total(samples, "spfmilter_cache_lookups_total", cache="helo", outcome="miss") == tally.sessions == 60
+        # Three workers, each of which looks up what three domains need, and then knows it.
+        assert 3 * 3 <= total(samples, "spfmilter_dns_queries_total") <= 3 * 20
+        until(lambda: verdicts(listen, "hit") + verdicts(listen, "miss") >= 960, 10, "two verdicts a message, counted")
+        assert verdicts(listen, "miss") < 100
         assert total(samples, "spfmilter_workers") == 3
         assert len(samples["spfmilter_build_info"]) == 1
         parts = [path.name for path in folder(daemon).glob("counter_worker*.db")]
         assert len(parts) == 3
         assert "spfmilter_faults_total" not in samples or total(samples, "spfmilter_faults_total") == 0
+
+
+def verdicts(listen: str, outcome: str) -> float:
+    """What the verdict caches of all workers have been good for; they tell with each heartbeat."""
+    return total(scrape(listen), "spfmilter_cache_lookups_total", cache="verdicts", outcome=outcome)
 
 
 def folder(daemon: SpfmilterDaemon) -> Path:
@@ -161,7 +166,8 @@ def test_counters_go_on_and_gauges_drop(dns: NameServer, listen: str) -> None:
         samples = scrape(listen)
         assert total(samples, "spfmilter_reloads_total", outcome="done") == 3
         assert total(samples, "spfmilter_reloads_total", outcome="refused") == 1
-        assert len(list(folder(daemon).glob("counter_*.db"))) == 5, "the slots of two generations"
+        # Ten workers have come and gone, in the slots of two or three generations that lived at one time.
+        assert 5 <= len(list(folder(daemon).glob("counter_*.db"))) <= 7
         kept = folder(daemon)
     assert not kept.exists()
 
