@@ -92,10 +92,10 @@ class Channel:
         key = (rdtype, name.lower().removesuffix("."))
         answer = self._known(key)
         if answer is None:
-            if key not in self._pending:
-                self._begin(key)
-            self.reading = True
+            self.reading = True  # before the question goes out, so that nobody else sends it, too
             try:
+                if key not in self._pending:
+                    self._begin(key)
                 answer = self._wait_for(key, deadline)
             finally:
                 self.reading = False
