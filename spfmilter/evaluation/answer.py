@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 
-class Type(Enum):
-    """The record types that SPF asks for; the values are the wire's (RFC 1035 section 3.2.2, RFC 3596)."""
+class Type(IntEnum):
+    """The record types that SPF asks for; the values are the wire's (RFC 1035 section 3.2.2, RFC 3596).
+
+    IntEnum for its hash, an integer's: each question looks a dozen times into tables by type and name.
+    """
 
     A = 1
     PTR = 12
@@ -45,7 +48,7 @@ class Answer:
     @property
     def void(self) -> bool:
         """Whether this is a void lookup (RFC 7208 section 4.6.4)."""
-        return self.status in {Status.NO_DATA, Status.NO_NAME}
+        return self.status is Status.NO_DATA or self.status is Status.NO_NAME
 
     def texts(self, rdtype: Type) -> tuple[str, ...]:
         """The records, which are of that type, as people read them."""

@@ -6,6 +6,7 @@ length of the text.
 
 from __future__ import annotations
 
+import functools
 import re
 import socket
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from spfmilter.text import ascii_line
 # bounds a record only costs its readers time.
 MAX_RECORD = 16 * 1024  # characters
 MAX_TERM = 1024
+_MAX_REMEMBERED = 1024  # characters of a record that is kept parsed
 MAX_TERMS = 1000
 # The same for all records of one evaluation: a record of 1000 terms costs its reader 5 ms, and may include ten others.
 MAX_ALL_RECORDS = 2 * MAX_RECORD
@@ -80,6 +82,12 @@ def parse(text: str) -> Record:
     Raises:
         RecordError: for the first thing that breaks the grammar or a bound.
     """
+    # Read twice for each message, ahead and in earnest, and again for the next sender with the same provider. Longer
+    # ones would let a stranger fill the memory.
+    return _parse_known(text) if len(text) <= _MAX_REMEMBERED else _parse(text)
+
+
+def _parse(text: str) -> Record:
     if len(text) > MAX_RECORD:
         raise RecordError(ProblemKind.TOO_LONG, f"the record has {len(text)} characters, more than {MAX_RECORD}")
     terms = [term for term in text.split(" ")[1:] if term]
@@ -102,6 +110,9 @@ def parse(text: str) -> Record:
     redirect_text, redirect = modifiers.get("redirect", ("", None))
     _, exp = modifiers.get("exp", ("", None))
     return Record(text, tuple(directives), redirect, redirect_text, exp, len(terms))
+
+
+_parse_known = functools.lru_cache(maxsize=256)(_parse)
 
 
 def _modifier(term: str, name: str, value: str, modifiers: dict[str, tuple[str, MacroString]]) -> None:
