@@ -108,10 +108,16 @@ class Worker:
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
-        if self._link.fileno() in ready and not self._link.recv(64):
+        if self._link.fileno() in ready and self._is_alone():
             log.warning("the supervisor is gone, this worker ends")
             self._poll.unregister(self._link)
             self._alone = True
+
+    def _is_alone(self) -> bool:
+        try:
+            return not self._link.recv(64)
+        except ConnectionResetError:  # it was killed before it had read all that we said
+            return True
 
     def _beat(self) -> None:
         """Say that we are alive, unless a callback hangs; ask to be replaced when we have grown too large."""

