@@ -24,7 +24,6 @@ from spfmilter.evaluation.lookups import Resolver
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.milter.child import let_signals_in
 from spfmilter.milter.link import Word
-from spfmilter.milter.listener import stop_listening
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.settings import Settings
@@ -53,6 +52,7 @@ class Worker:
         resolver = Resolver(settings.dns.nameservers, observe=metrics.dns_query)
         evaluator = Evaluator(resolver, limits, receiver=receiver)
         self._callbacks = Callbacks(settings, evaluator, receiver, metrics)
+        self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
         self._ended: list[str] = []  # why libmilter has ended, if it has
         self._signals: list[int] = []
         self._alone = False  # the supervisor is gone
@@ -72,12 +72,13 @@ class Worker:
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGUSR2, _wake_up)
         for number in (signal.SIGHUP, signal.SIGINT):  # the supervisor's; libmilter would stop on them
             signal.signal(number, signal.SIG_IGN)
         let_signals_in()
         self._callbacks.register()
         descriptor = _hand_over(self._listener)
-        threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True).start()
+        self._libmilter.start()
         self._tell(Word.READY)
         self._wait()
         self._drain(descriptor)
@@ -145,9 +146,11 @@ class Worker:
         """
         name = self._listener.getsockname()
         os.dup2(self._dead_end.fileno(), descriptor, inheritable=False)
-        if self._alone:  # what the supervisor would do: who waits in the queue is told, and the address is free
-            stop_listening(self._settings.milter.socket, self._listener)
         self._listener.close()
+        # A poll(2) that has begun holds on to the old socket, for up to five seconds, in which nobody serves its queue
+        # and nobody else can listen there. A signal makes libmilter begin another one.
+        if self._libmilter.is_alive() and self._libmilter.ident is not None:
+            signal.pthread_kill(self._libmilter.ident, signal.SIGUSR2)
         self._tell(Word.DRAINING)
         if left := self._let_finish(name):
             log.warning("sessions cut at the end of drain_timeout", sessions=left)
@@ -183,6 +186,10 @@ class Memory:
     def resident(self) -> int:
         """In bytes (proc(5))."""
         return int(os.pread(self._file, 256, 0).split()[1]) * _PAGE
+
+
+def _wake_up(_number: int, _frame: FrameType | None) -> None:
+    """A system call has been interrupted: that is all."""
 
 
 def _dead_end() -> socket.socket:
