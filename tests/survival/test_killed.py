@@ -73,7 +73,7 @@ def unexplained(tally: Tally, kills: list[Kill]) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("number", [8, pytest.param(120, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("number", [6, pytest.param(120, marks=pytest.mark.soak)])
 def test_killed_workers_take_only_their_own_sessions_along(dns: NameServer, number: int) -> None:
     address, pause = inet_socket(), threading.Event()
     kills: list[Kill] = []
