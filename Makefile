@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint run clean setup-build setup-mta setup-systemd
+.PHONY: help demo test soak bench fuzz lint run clean setup-build setup-mta setup-systemd
 
 help: ## list these targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,20 @@ test: lint setup-mta setup-systemd ## lint, then all tests, with real Postfix an
 
 soak: $(STAMP) setup-mta ## reload, kill and memory tests at full size: about 20 minutes (ARGS=... for pytest)
 	$(BIN)/python -m pytest -m soak -s $(ARGS)
+
+bench: $(STAMP) setup-mta ## benchmarks beside Debian's pyspf-milter and a C milter that does nothing; needs root (ARGS=--quick)
+	@sh tools/setup.sh peers
+	$(BIN)/python bench/run.py $(ARGS)
+
+FUZZ := .cache/fuzz/venv
+SECONDS ?= 60
+
+fuzz: setup-build ## coverage-guided fuzzing, SECONDS=60 for each target; findings are kept as tests
+	@test -x $(FUZZ)/bin/python || $(PYTHON) -m venv $(FUZZ)
+	$(FUZZ)/bin/pip install --quiet atheris pyspf dnspython idna pydantic pyyaml
+	for target in wire record macros addresses headers; do \
+		$(FUZZ)/bin/python -m tests.fuzz.run $$target -max_total_time=$(SECONDS) || exit 1; \
+	done
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check

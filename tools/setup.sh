@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
 #   tools/setup.sh mta      what the lab and the demo need: Postfix and NSD, as commands, not as running services
+#   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
 #
 # Does nothing, and quickly, where nothing is missing. PYTHON names the interpreter that the virtual environment is made
@@ -60,6 +61,9 @@ missing_for() {
     systemd)
         have systemd-analyze && have systemd-sysusers || echo systemd
         ;;
+    peers)
+        have pyspf-milter || echo pyspf-milter
+        ;;
     esac
 }
 
@@ -99,7 +103,7 @@ install_packages() {
     forbid_services
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq update
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
-    for service in postfix nsd; do
+    for service in postfix nsd pyspf-milter; do
         # Not started now, they would be at the next boot: a developer's machine is not to become a mail server by this.
         case " $* " in
         *" $service "*) if have systemctl; then $AS_ROOT systemctl --quiet disable "$service" || true; fi ;;
@@ -110,9 +114,9 @@ install_packages() {
 [ $# -gt 0 ] || set -- help
 for group in "$@"; do
     case $group in
-    build | mta | systemd) ;;
+    build | mta | systemd | peers) ;;
     *)
-        echo "usage: tools/setup.sh [build] [mta] [systemd]" >&2
+        echo "usage: tools/setup.sh [build] [mta] [systemd] [peers]" >&2
         exit 64
         ;;
     esac

@@ -31,6 +31,7 @@ _PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameserv
 _PATIENCE = 2.0  # seconds that a question must have been out before its timeout is known to others than this message
 _TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
 _PACKET = 4096  # bytes: more than the EDNS size that we offer
+_PLAIN_FOR = 3600.0  # seconds without EDNS for a server that seems not to know it
 _NO_EDNS = frozenset({"FORMERR", "NOTIMP", "BADVERS"})
 
 Then = Callable[[Answer], None]
@@ -152,7 +153,7 @@ class Channel:
             try:
                 sock = self._socket(server)
                 ident = self._free_ident(sock)
-                sock.send(wire.packet(pending.asked, ident, edns=server.edns))
+                sock.send(wire.packet(pending.asked, ident, edns=server.knows_edns(self._clock())))
             except OSError as error:
                 server.avoid_until = self._clock() + _AVOID_FOR
                 self._drop(pending, server, error.strerror or "network error")
@@ -327,8 +328,8 @@ class Channel:
         elif answer.status is not Status.FAILED:
             server.avoid_until = 0.0
             self._finish(pending, answer)
-        elif answer.failure in _NO_EDNS and server.edns:
-            server.edns = False  # RFC 6891 section 7: ask again without
+        elif answer.failure in _NO_EDNS and server.knows_edns(self._clock()):
+            server.plain_until = self._clock() + _PLAIN_FOR  # RFC 6891 section 7: ask again without
             self._send(pending)
         else:
             self._next_server(pending, server, answer.failure)
@@ -348,7 +349,7 @@ class Channel:
         if len(pending.servers) > 1:
             deadline = min(deadline, now + _TCP_WAIT)
         ident = secrets.randbits(16)
-        request = wire.packet(pending.asked, ident, edns=server.edns)
+        request = wire.packet(pending.asked, ident, edns=server.knows_edns(self._clock()))
         try:
             with server.socket(socket.SOCK_STREAM) as sock:
                 self._limit(sock, deadline)

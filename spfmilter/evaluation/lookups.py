@@ -33,12 +33,16 @@ class Server:
     address: Nameserver
     avoid_until: float = 0.0
     last_heard: float = float("-inf")  # when it said something, to anybody
-    edns: bool = True
+    plain_until: float = 0.0  # asked without EDNS, which it did not understand
 
     def socket(self, kind: socket.SocketKind) -> socket.socket:
         """A new socket of the server's address family."""
         family = socket.AF_INET6 if ":" in self.address.address else socket.AF_INET
         return socket.socket(family, kind)
+
+    def knows_edns(self, now: float) -> bool:
+        """Whether to ask with EDNS (RFC 6891)."""
+        return now >= self.plain_until
 
     @property
     def endpoint(self) -> tuple[str, int]:

@@ -112,7 +112,7 @@ def _parse(text: str) -> Record:
     return Record(text, tuple(directives), redirect, redirect_text, exp, len(terms))
 
 
-_parse_known = functools.lru_cache(maxsize=256)(_parse)
+_parse_known = functools.lru_cache(maxsize=128)(_parse)
 
 
 def _modifier(term: str, name: str, value: str, modifiers: dict[str, tuple[str, MacroString]]) -> None:

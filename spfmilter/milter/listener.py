@@ -11,7 +11,6 @@ import grp
 import os
 import socket
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from spfmilter.settings.schema import MilterSection
@@ -155,27 +154,12 @@ def _group_id(name: str) -> int | None:
         raise ListenError(f"[milter] socket_group: there is no group {name!r}") from None
 
 
-def stop_listening(address: SocketAddress, sock: socket.socket) -> None:
-    """Close the socket, and refuse connections from now on unless it is systemd's, where they wait for our successor.
-
-    To close it does not do: libmilter's poll(2) of it, in any worker, would keep it open for up to five seconds, in
-    which nobody serves its queue and nobody else can listen on the address.
-    """
-    if address.family != "systemd":
-        with suppress(OSError):  # it is closed already
-            sock.shutdown(socket.SHUT_RDWR)
-    sock.close()
-
-
 def remove_socket(address: SocketAddress, sock: socket.socket) -> None:
-    """Stop listening; a unix socket's name goes, too, unless another daemon has taken the place."""
-    stop_listening(address, sock)
+    """Close our socket when we stop; a unix socket's name goes, too, unless another daemon has taken the place."""
+    sock.close()
     if address.family != "unix":
         return
     path = Path(address.path)
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)  # close() alone leaves it listening while libmilter's poll() holds on to it
-    sock.close()
     try:
         if not _is_live(path):
             path.unlink(missing_ok=True)

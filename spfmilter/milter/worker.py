@@ -24,7 +24,6 @@ from spfmilter.evaluation.engine import Engine
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.milter.child import let_signals_in
 from spfmilter.milter.link import Word
-from spfmilter.milter.listener import stop_listening
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.settings import Settings
@@ -48,6 +47,7 @@ class Worker:
         self._metrics = metrics
         self._engine = Engine(settings.dns, receiver=receiver, observe=self._observe)
         self._callbacks = Callbacks(settings, self._engine, receiver, metrics)
+        self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
         self._ended: list[str] = []  # why libmilter has ended, if it has
         self._signals: list[int] = []
         self._alone = False  # the supervisor is gone
@@ -70,12 +70,13 @@ class Worker:
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGUSR2, _wake_up)
         for number in (signal.SIGHUP, signal.SIGINT):  # the supervisor's; libmilter would stop on them
             signal.signal(number, signal.SIG_IGN)
         let_signals_in()
         self._callbacks.register()
         descriptor = _hand_over(self._listener)
-        threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True).start()
+        self._libmilter.start()
         self._tell(Word.READY)
         self._wait()
         self._drain(descriptor)
@@ -106,17 +107,16 @@ class Worker:
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
-        if self._link.fileno() in ready and not self._says():
+        if self._link.fileno() in ready and self._is_alone():
             log.warning("the supervisor is gone, this worker ends")
             self._poll.unregister(self._link)
             self._alone = True
 
-    def _says(self) -> bytes:
-        """What the supervisor says, which is nothing; empty when it is gone."""
+    def _is_alone(self) -> bool:
         try:
-            return self._link.recv(64)
-        except OSError:  # gone with our last words unread
-            return b""
+            return not self._link.recv(64)
+        except ConnectionResetError:  # it was killed before it had read all that we said
+            return True
 
     def _beat(self) -> None:
         """Say that we are alive, unless a callback hangs; ask to be replaced when we have grown too large."""
@@ -146,9 +146,11 @@ class Worker:
         """
         name = self._listener.getsockname()
         os.dup2(self._dead_end.fileno(), descriptor, inheritable=False)
-        if self._alone:  # what the supervisor would do: who waits in the queue is told, and the address is free
-            stop_listening(self._settings.milter.socket, self._listener)
         self._listener.close()
+        # A poll(2) that has begun holds on to the old socket, for up to five seconds, in which nobody serves its queue
+        # and nobody else can listen there. A signal makes libmilter begin another one.
+        if self._libmilter.is_alive() and self._libmilter.ident is not None:
+            signal.pthread_kill(self._libmilter.ident, signal.SIGUSR2)
         self._tell(Word.DRAINING)
         if left := self._let_finish(name):
             log.warning("sessions cut at the end of drain_timeout", sessions=left)
@@ -184,6 +186,10 @@ class Memory:
     def resident(self) -> int:
         """In bytes (proc(5))."""
         return int(os.pread(self._file, 256, 0).split()[1]) * _PAGE
+
+
+def _wake_up(_number: int, _frame: FrameType | None) -> None:
+    """A system call has been interrupted: that is all."""
 
 
 def _dead_end() -> socket.socket:

@@ -82,12 +82,13 @@ def test_an_address_without_a_domain_can_be_refused(severe: Site) -> None:
 @pytest.mark.parametrize(
     ("sender", "said"),
     [
-        ("nodomain", "mx.example.net publishes no SPF record"),  # Postfix appends its own name ($myorigin)
-        ("50%off", 'The sender address "50@off" names no domain'),
+        # Postfix appends its own name ($myorigin), which this test's name server refuses to know.
+        ("nodomain", "4.7.24 The SPF record of mx.example.net cannot be looked up"),
+        ("50%off", '5.7.23 The sender address "50@off" names no domain'),
     ],
 )
 def test_an_address_that_postfix_completes_is_judged_as_completed(severe: Site, sender: str, said: str) -> None:
-    assert severe.send(sender).answer.lines[0].startswith(f"5.7.23 {said}")
+    assert severe.send(sender).answer.lines[0].startswith(said)
 
 
 def test_a_text_of_the_administrators_own_is_sent_as_written(severe: Site) -> None:

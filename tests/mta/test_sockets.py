@@ -93,7 +93,6 @@ def test_at_sigterm_the_message_under_way_is_finished(name_server: Nsd) -> None:
         assert "spf=pass" in str(message.message["Authentication-Results"])
 
 
-@pytest.mark.xfail(reason="the listening socket stays open while the daemon drains: new clients wait in its queue")
 def test_while_the_last_message_is_finished_new_clients_are_deferred_at_once(name_server: Nsd) -> None:
     with Site(name_server) as site, site.connect(LISTED) as smtp:
         smtp.mail("last@mail163.example")

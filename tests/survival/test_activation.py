@@ -14,6 +14,7 @@ import pytest
 from lab.daemon import SpfmilterDaemon
 from lab.load import Load
 from lab.processes import has_ipv6, until
+from spfmilter.settings.schema import MilterSection
 from tests.survival.site import FAIL, PASS, PLAIN, NameServer, ask, frozen, ini, name_server, shortened, workers
 
 RESTARTS = 3
@@ -139,6 +140,14 @@ def test_hanging_workers_starve_the_watchdog(dns: NameServer, tmp_path: Path) ->
         assert ask(address, PASS) == "continue"
     print(f"\n{hungry} signs of life in the 4 s after all workers had stopped")
     assert hungry <= 4  # those of the first second; eight if nothing starved
+
+
+def test_the_socket_unit_opens_what_the_daemon_takes() -> None:
+    """One stream socket, where the daemon itself would listen by default, with the options that it would set."""
+    unit = (Path(__file__).parents[2] / "systemd" / "spfmilter.socket").read_text()
+    listen = MilterSection().socket
+    assert re.findall(r"(?m)^Listen\w+=.*", unit) == [f"ListenStream={listen.host}:{listen.port}"]
+    assert {"NoDelay=yes", "Backlog=4096"} <= set(unit.splitlines())
 
 
 def test_a_watchdog_meant_for_another_process_is_not_fed(dns: NameServer, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_two_thousand_idle_connections(dns: NameServer) -> None:
     address = inet_socket()
 
     def work() -> Tally:
-        with Load(address, PLAIN, connections=16, messages=50, per_session=10) as load:
+        with Load(address, PLAIN, connections=16, messages=40, per_session=10) as load:
             return load.finish()
 
     with SpfmilterDaemon(ini(address, dns.address)) as daemon, ExitStack() as stack:
@@ -242,7 +242,7 @@ def test_no_name_server_at_all(dns: NameServer) -> None:
         text = ini(address, dead, dns="timeout = 2s", policy_mailfrom="temperror = defer", policy="check = mailfrom")
         with SpfmilterDaemon(text) as daemon:
             pids = workers(daemon)
-            with Load(address, [Mail(sender=PASS)], connections=100, messages=2) as load:
+            with Load(address, [Mail(sender=PASS)], connections=100, messages=1) as load:
                 tally = load.finish()
             assert workers(daemon) == pids
             daemon.rewrite(ini(address, dns.address))
@@ -251,7 +251,7 @@ def test_no_name_server_at_all(dns: NameServer) -> None:
             assert ask(address) == "continue"
     print(f"\n{tally}")
     complete(tally)
-    assert tally.verdicts == {"mail:451": 200}
+    assert tally.verdicts == {"mail:451": 100}
     assert tally.latency(1.0) < 6
 
 
