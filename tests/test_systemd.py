@@ -4,6 +4,7 @@ systemd-analyze(1) and systemd-sysusers(8) read the files themselves; no service
 """
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from spfmilter.settings import DEFAULT_PATH, Settings
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "systemd" / "spfmilter.service"
+TMPFILES = ROOT / "systemd" / "tmpfiles.d" / "spfmilter.conf"
 SYSUSERS = ROOT / "systemd" / "sysusers.d" / "spfmilter.conf"
 MOST_EXPOSURE = 2.0  # of 10, as systemd-analyze reckons
 
@@ -101,6 +103,25 @@ def test_sysusers_makes_the_user_that_the_unit_names(tmp_path: Path) -> None:
     groups = {line.split(":")[0] for line in (tmp_path / "etc" / "group").read_text().splitlines()}
     assert one("User") in names
     assert one("Group") in groups
+
+
+@needs("systemd-tmpfiles")
+def test_tmpfiles_makes_the_folders_also_that_for_a_chrooted_postfix(tmp_path: Path) -> None:
+    """The line for the chroot is a comment; with its mark removed it makes the folder that docs/postfix.md describes."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\nspfmilter:x:990:990::/:/bin/false\n")
+    (tmp_path / "etc" / "group").write_text("root:x:0:\nspfmilter:x:990:\npostfix:x:991:\n")
+    asked = tmp_path / "asked.conf"
+    asked.write_text(re.sub(r"(?m)^#(?=d )", "", TMPFILES.read_text()))
+    done = run("systemd-tmpfiles", f"--root={tmp_path}", "--create", asked)
+    assert done.returncode == 0, done.stderr
+    settings = tmp_path / "etc" / "spfmilter"
+    assert settings.is_dir()
+    assert settings.stat().st_mode & 0o7777 == 0o755
+    inside = tmp_path / "var" / "spool" / "postfix" / "spfmilter"
+    assert inside.stat().st_mode & 0o7777 == 0o2750
+    if os.geteuid() == 0:
+        assert (inside.stat().st_uid, inside.stat().st_gid) == (990, 991)
 
 
 def test_the_unit_runs_a_command_that_exists() -> None:
