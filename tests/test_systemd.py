@@ -107,7 +107,7 @@ def test_sysusers_makes_the_user_that_the_unit_names(tmp_path: Path) -> None:
 
 @needs("systemd-tmpfiles")
 def test_tmpfiles_makes_the_folders_also_that_for_a_chrooted_postfix(tmp_path: Path) -> None:
-    """The line for the chroot is a comment; with its mark removed it makes the folder that docs/postfix.md describes."""
+    """The line for the chroot is a comment; without its mark it makes the folder that docs/postfix.md describes."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\nspfmilter:x:990:990::/:/bin/false\n")
     (tmp_path / "etc" / "group").write_text("root:x:0:\nspfmilter:x:990:\npostfix:x:991:\n")
