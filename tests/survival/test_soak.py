@@ -34,12 +34,10 @@ def hostile_zone() -> dict[str, list[Any]]:
         "mx.example": [{"TXT": "v=spf1 mx -all"}, *({"MX": [n, f"m{n}.mx.example"]} for n in range(12))],
         "ptr.example": [{"TXT": "v=spf1 ptr -all"}],
         "refused.example": [{"RCODE": "REFUSED"}],
-        "raw.example": [{"RAW": "garbage"}],
         "cut.example": [{"TXT": "v=spf1 " + "ip4:192.0.2.1 " * 200 + "-all"}, {"TRUNCATE": True}],
         "include.example": [{"TXT": "v=spf1 " + " ".join(f"include:i{n}.example" for n in range(12)) + " -all"}],
         **{f"i{n}.example": [{"TXT": f"v=spf1 include:i{n + 1}.example -all"}] for n in range(12)},
     }
-    zone.pop("raw.example")  # RAW needs octets, which JSON has not
     return {**ZONE, **zone}
 
 
@@ -63,7 +61,7 @@ def hostile_mails() -> Iterator[Mail]:
     forged = [("Received-SPF", "pass"), ("Authentication-Results", "mx.example; spf=pass")] * 30
     yield Mail(sender="<a@pass.example>", headers=forged)
     yield Mail(sender="<a@soft.example>", headers=[("X" * 500, "y" * 5000), ("Subject", "=?utf-8?q?" + "z" * 60000)])
-    yield Mail(sender="<a@fail.example>", client="unknown", helo="\udcff\udcfe")
+    yield Mail(sender="<a@fail.example>", helo="\udcff\udcfe")
 
 
 def test_memory_is_flat() -> None:
@@ -82,6 +80,8 @@ def test_memory_is_flat() -> None:
         assert workers(daemon) == pids
         log = daemon.log()
     print(tally)
+    for cut in tally.cuts[:10]:
+        print(cut)
     assert "internal error" not in log, log[log.index("internal error") - 200 :][:2000]
     assert tally.offered == tally.judged == MESSAGES
     assert tally.cuts == []
