@@ -24,7 +24,6 @@ from spfmilter.evaluation.trace import Tracer
 from spfmilter.model import Check, Problem, ProblemKind, Result, Verdict
 from spfmilter.text import ascii_line
 
-_MAX_HOSTS = 10  # address lookups for one mx, ptr or %{p} (RFC 7208 section 4.6.4)
 _MAX_RECORDS = 1000  # DNS records for one evaluation: ten mx of ten hosts with some addresses each are a few hundred
 _MAX_EXPLANATION = 1024  # characters of exp= text that are worth expanding
 _MAX_EXPANDED = 4 * _MAX_EXPLANATION
@@ -229,10 +228,8 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         match directive.mechanism:
             case "all":
                 return True
-            case "ip4":
-                return self._bits == 32 and self._within(directive.network, directive.prefix4)
-            case "ip6":
-                return self._bits == 128 and self._within(directive.network, directive.prefix6)
+            case "ip4" | "ip6":
+                return directive.lists(self._address, self._bits)
         if not self._expands(directive.target):
             return False
         domain = self._target(directive.target)
@@ -247,9 +244,6 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
                 return bool(self._ask(domain, Type.A).records)
             case _:
                 return self._ptr(domain)
-
-    def _within(self, network: int, prefix: int) -> bool:
-        return (network ^ self._address) >> (self._bits - prefix) == 0
 
     def _expands(self, spec: MacroString | None) -> bool:
         """Whether there is a name to expand to.
@@ -277,15 +271,16 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         return self.check1(text, domain, recursion + 1)[0] == Result.PASS
 
     def _any_within(self, host: str, directive: Directive) -> bool:
-        prefix = directive.prefix4 if self._bits == 32 else directive.prefix6
-        addresses = self._ask(host, self._address_type).records
-        return any(isinstance(a, bytes) and self._within(int.from_bytes(a, "big"), prefix) for a in addresses)
+        addresses = (a for a in self._ask(host, self._address_type).records if isinstance(a, bytes))
+        return any(directive.covers(int.from_bytes(a, "big"), self._address, self._bits) for a in addresses)
 
     def _exchanges(self, domain: str) -> Iterator[str]:
         """The MX hosts, best first; looked up one by one, until one matches."""
         records = [r for r in self._ask(domain, Type.MX).records if isinstance(r, tuple)]
-        if len(records) > _MAX_HOSTS:
-            raise RecordError(ProblemKind.HOST_LIMIT, f"{domain} has more than {_MAX_HOSTS} MX hosts", term=self._term)
+        if len(records) > record.MAX_HOSTS:
+            raise RecordError(
+                ProblemKind.HOST_LIMIT, f"{domain} has more than {record.MAX_HOSTS} MX hosts", term=self._term
+            )
         return (exchange for _, exchange in sorted(records) if exchange)
 
     def _ptr(self, domain: str) -> bool:
@@ -296,7 +291,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         """The first ten names of the client's address; a failing lookup means none (section 5.5)."""
         reverse = ".".join(reversed(self.i.split("."))) + f".{self.v}.arpa"
         answer = self._ask(reverse, Type.PTR, tolerant=True)
-        return [str(name).lower() for name in answer.records[:_MAX_HOSTS]]
+        return [str(name).lower() for name in answer.records[: record.MAX_HOSTS]]
 
     def _is_ours(self, name: str) -> bool:
         """Whether a name from the reverse DNS has the client's address; a failing lookup skips it (section 5.5)."""

@@ -17,7 +17,6 @@ from spfmilter.evaluation.record import Directive, RecordError
 from spfmilter.model import Check
 
 _MAX_TEXT = 4096  # bytes of TXT records that are worth reading twice: here, and when they are evaluated
-_MAX_HOSTS = 10  # address lookups for one mx or ptr (RFC 7208 section 4.6.4)
 
 
 class Prefetch:
@@ -69,7 +68,7 @@ class Prefetch:
         if self._terms > record.MAX_ALL_TERMS:
             return
         for directive in found.directives:
-            if directive.mechanism == "all" or self._matches(directive):
+            if directive.mechanism == "all" or directive.lists(self._address, self._bits):
                 return
             if directive.mechanism in record.LOOKUP_MECHANISMS and not self._term(directive, domain):
                 return
@@ -81,12 +80,6 @@ class Prefetch:
     def _take_one(self) -> bool:
         self._left -= 1
         return self._left >= 0
-
-    def _matches(self, directive: Directive) -> bool:
-        if directive.mechanism not in {"ip4", "ip6"} or directive.mechanism != f"ip{4 if self._bits == 32 else 6}":
-            return False
-        prefix = directive.prefix4 if self._bits == 32 else directive.prefix6
-        return (directive.network ^ self._address) >> (self._bits - prefix) == 0
 
     def _term(self, directive: Directive, domain: str) -> bool:
         """Send a term's lookups; False where the limit is reached."""
@@ -110,14 +103,14 @@ class Prefetch:
 
     def _hosts(self, answer: Answer) -> None:
         exchanges = sorted(r for r in answer.records if isinstance(r, tuple))
-        if len(exchanges) <= _MAX_HOSTS:  # more is a permerror, and none of them is looked up
+        if len(exchanges) <= record.MAX_HOSTS:  # more is a permerror, and none of them is looked up
             for _, exchange in exchanges:
                 if exchange:
                     self._channel.start(exchange, self._address_type)
 
     def _names(self, target: str) -> Callable[[Answer], None]:
         def then(answer: Answer) -> None:
-            for name in (str(r).lower() for r in answer.records[:_MAX_HOSTS]):
+            for name in (str(r).lower() for r in answer.records[: record.MAX_HOSTS]):
                 if name == target or name.endswith("." + target):
                     self._channel.start(name, self._address_type)
 

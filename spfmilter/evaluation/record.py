@@ -22,6 +22,7 @@ from spfmilter.text import ascii_line
 # bounds a record only costs its readers time.
 MAX_RECORD = 16 * 1024  # characters
 MAX_TERM = 1024
+MAX_HOSTS = 10  # address lookups for one mx, ptr or %{p} (RFC 7208 section 4.6.4)
 _MAX_REMEMBERED = 1024  # characters of a record that is kept parsed
 MAX_TERMS = 1000
 # The same for all records of one evaluation: a record of 1000 terms costs its reader 5 ms, and may include ten others.
@@ -62,6 +63,15 @@ class Directive:
     network: int = 0  # ip4, ip6: the address
     prefix4: int = 32
     prefix6: int = 128
+
+    def lists(self, address: int, bits: int) -> bool:
+        """Whether this is an ip4 or ip6 that holds the address, of 32 or 128 bits (section 5.6)."""
+        return self.mechanism == ("ip4" if bits == 32 else "ip6") and self.covers(self.network, address, bits)
+
+    def covers(self, network: int, address: int, bits: int) -> bool:
+        """Whether the address is in the network, by the prefix length that the directive gives for its family."""
+        prefix = self.prefix4 if bits == 32 else self.prefix6
+        return (network ^ address) >> (bits - prefix) == 0
 
 
 @dataclass(frozen=True, slots=True)
