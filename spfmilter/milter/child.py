@@ -84,7 +84,7 @@ def fork(
         theirs.close()
         raise
     if pid == 0:
-        status = 70  # EX_SOFTWARE
+        status = os.EX_SOFTWARE
         try:
             ours.close()
             signal.set_wakeup_fd(-1)

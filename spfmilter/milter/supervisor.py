@@ -37,7 +37,6 @@ _SHORT_LIFE = 10.0  # seconds: a worker that ends sooner is restarted more slowl
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # seconds; the first restart has none
 _GIVE_UP_AFTER = 5  # short-lived workers before the daemon has ever served
 _GRACE = 5.0  # seconds beyond drain_timeout before workers are killed at the end
-EX_SOFTWARE = os.EX_SOFTWARE
 
 
 @dataclass(slots=True)
@@ -214,7 +213,7 @@ class Supervisor:
         log.error("worker died", pid=child.pid, how=how, seconds=seconds, restart_in=pause)
         if not self._served and self._short_lives >= _GIVE_UP_AFTER:
             log.error("cannot serve: the workers end as soon as they start")
-            self._status = EX_SOFTWARE
+            self._status = os.EX_SOFTWARE
             self._stop("failure")
 
     def _watch(self, now: float) -> None:

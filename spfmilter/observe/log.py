@@ -107,6 +107,8 @@ def configure(settings: LogSection) -> None:
     """Send the log where the settings say; where that is not possible, to stderr, and say so."""
     handler, trouble = _handler(settings.to)
     handler.setFormatter(_Formatter(settings.format, stamp=isinstance(handler, logging.StreamHandler)))
+    for old in _LOGGER.handlers:
+        old.close()
     _LOGGER.handlers[:] = [handler]
     _LOGGER.setLevel(settings.level.upper())
     _LOGGER.propagate = False
