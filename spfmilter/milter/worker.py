@@ -45,7 +45,8 @@ class Worker:
         self._settings, self._listener, self._link = settings, listener, link
         receiver = settings.headers.authserv_id or hostname
         self._metrics = metrics
-        self._engine = Engine(settings.dns, receiver=receiver, observe=self._observe)
+        own_addresses = settings.policy.own_addresses
+        self._engine = Engine(settings.dns, receiver=receiver, own_addresses=own_addresses, observe=self._observe)
         self._callbacks = Callbacks(settings, self._engine, receiver, metrics)
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
         self._ended: list[str] = []  # why libmilter has ended, if it has
