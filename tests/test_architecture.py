@@ -39,10 +39,11 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "milter.link": (),
     "milter.listener": ("settings",),
     "milter.notify": (),
-    "milter.supervisor": ("milter", "observe", "settings"),  # messages are its workers' business
+    "milter.supervisor": ("milter", "observe", "settings", "state"),  # messages are its workers' business
     "milter.session": ("addresses", "headers", "model", "policy", "reply", "settings"),
-    "milter": ("evaluation", "headers", "milter", "model", "observe", "policy", "reply", "settings"),
+    "milter": ("evaluation", "headers", "milter", "model", "observe", "policy", "reply", "settings", "state"),
     "observe": ("model", "observe", "settings", "text"),
+    "state": ("observe.log", "settings.urls", "state"),
     "attach": ("settings",),
     "explain": ("model", "reply", "text"),
     "cli": EVERYTHING,
@@ -59,6 +60,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "click": ("cli",),
     "rich": ("cli", "explain"),
     "prometheus_client": ("observe.metrics",),
+    "redis": ("state.server",),
     "sqlalchemy": ("observe",),
     "starlette": ("web",),
     "uvicorn": ("web",),
@@ -68,7 +70,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
 }
 DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prometheus_client": "prometheus-client"}
 # Not loaded by the daemon unless its INI file asks for what they do.
-ON_REQUEST = ("starlette", "uvicorn", "jinja2", "babel", "itsdangerous", "sqlalchemy", "prometheus_client")
+ON_REQUEST = ("starlette", "uvicorn", "jinja2", "babel", "itsdangerous", "sqlalchemy", "prometheus_client", "redis")
 
 # No I/O, no clock, no thread, no chance.
 PURE = (

@@ -27,6 +27,7 @@ from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply, internal_error
 from spfmilter.settings import Settings
+from spfmilter.state import Deferrals
 
 NAME = "spfmilter"
 _P = ParamSpec("_P")
@@ -91,8 +92,11 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
 class Callbacks:
     """The callbacks of one process, all with the same settings and evaluator."""
 
-    def __init__(self, settings: Settings, engine: Engine, hostname: str, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, hostname: str, metrics: Metrics, *, deferrals: Deferrals
+    ) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
+        self._deferrals = deferrals
         self._seldom = log.Seldom()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
