@@ -27,7 +27,9 @@ def tagged(subject: str, prefix: str) -> tuple[Replacement, ...]:
     first = subject.partition("\n")[0]
     fits = len(SUBJECT) + len(words) + len(first) + 3 <= _LINE
     # A line of its own where the line would grow too long: those that come stay as they are.
-    return (Replacement(name=SUBJECT, value=f"{words} {subject}".rstrip() if fits else f"{words}\n {subject.lstrip()}"),)
+    return (
+        Replacement(name=SUBJECT, value=f"{words} {subject}".rstrip() if fits else f"{words}\n {subject.lstrip()}"),
+    )
 
 
 def missing(prefix: str) -> tuple[HeaderField, ...]:

@@ -2,7 +2,7 @@
 # Installs from Debian's (or a sister's) packages what this machine lacks:
 #
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
-#   tools/setup.sh mta      what the lab and the demo need: Postfix and NSD, as commands, not as running services
+#   tools/setup.sh mta      what the lab and the demo need: Postfix, NSD and Redis, as commands, not as running services
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
 #
@@ -57,6 +57,7 @@ missing_for() {
     mta)
         have postfix || echo postfix
         have nsd || echo nsd
+        have redis-server || have valkey-server || echo redis-server
         ;;
     systemd)
         have systemd-analyze && have systemd-sysusers || echo systemd
@@ -103,7 +104,7 @@ install_packages() {
     forbid_services
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq update
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
-    for service in postfix nsd pyspf-milter; do
+    for service in postfix nsd redis-server pyspf-milter; do
         # Not started now, they would be at the next boot: a developer's machine is not to become a mail server by this.
         case " $* " in
         *" $service "*) if have systemctl; then $AS_ROOT systemctl --quiet disable "$service" || true; fi ;;

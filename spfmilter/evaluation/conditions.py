@@ -6,7 +6,7 @@ settings is about them.
 
 from __future__ import annotations
 
-from spfmilter.evaluation.answer import Answer, Status, Type
+from spfmilter.evaluation.answer import Status, Type
 from spfmilter.evaluation.channel import Channel
 from spfmilter.evaluation.record import Record
 from spfmilter.model import Condition, Result
@@ -41,5 +41,3 @@ def is_unreachable(channel: Channel, domain: str, deadline: float) -> bool:
         hosts = [record[1] for record in exchanges.records if isinstance(record, tuple)]
         return bool(hosts) and not any(hosts)
     return exchanges.void and all(channel.ask(domain, rdtype, deadline).void for rdtype in (Type.A, Type.AAAA))
-
-

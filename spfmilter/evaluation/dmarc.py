@@ -1,4 +1,4 @@
-"""The DMARC policy of a From domain, as far as SPF has to know it: does somebody else judge this message?
+"""The DMARC policy of a From domain, as far as SPF has to know it: whether somebody else judges this message.
 
 Knows where the record is (RFC 7489 section 6.6.3) and its tags p and sp; evaluates no DMARC. publicsuffixlist knows
 which domain is the organizational one.

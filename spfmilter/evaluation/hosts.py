@@ -14,9 +14,7 @@ from spfmilter.evaluation.record import MAX_HOSTS
 from spfmilter.model import IPAddress
 
 
-def confirmed_name(
-    channel: Channel, address: IPAddress, wanted: Callable[[str], bool], deadline: float
-) -> str | None:
+def confirmed_name(channel: Channel, address: IPAddress, wanted: Callable[[str], bool], deadline: float) -> str | None:
     """The first wanted name that the reverse DNS gives to an address, and that has the address itself; or None.
 
     Whoever owns the address writes its reverse DNS, and can claim any name; only the name's owner can point it back.

@@ -93,16 +93,10 @@ class Callbacks:
     """The callbacks of one process, all with the same settings and evaluator."""
 
     def __init__(
-        self,
-        settings: Settings,
-        engine: Engine,
-        hostname: str,
-        metrics: Metrics,
-        *,
-        deferrals: Deferrals | None = None,
+        self, settings: Settings, engine: Engine, hostname: str, metrics: Metrics, *, deferrals: Deferrals
     ) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
-        self._since = deferrals.since if deferrals is not None else None
+        self._deferrals = deferrals
         self._unused, self._silent, self._macros = _steps(settings)
         self._seldom = log.Seldom()
         self._watched = headers.watched(settings)
@@ -160,7 +154,7 @@ class Callbacks:
         connection = ctx.getpriv()
         if not isinstance(connection, _Connection):
             self._all_silent = self._all_silent and negotiated
-            inquiry = self._engine.inquiry(self._since)
+            inquiry = self._engine.inquiry(self._deferrals.since)
             connection = _Connection(Session(self._settings, self._hostname, inquiry), inquiry)
             ctx.setpriv(connection)
             self._metrics.session(1)

@@ -250,6 +250,14 @@ class Seldom:
         """The MTA has passed on a name that is not UTF-8; pymilter cannot, so that the event is lost to us."""
         self._warn("an event of the MTA cannot be read and is left out", reason=reason)
 
+    def state_away(self, server: str, reason: str) -> None:
+        """The server of ``[state] url`` has not answered a question; ``server`` is without its password."""
+        self._warn("state server does not answer, this host's own memory stands in", server=server, reason=reason)
+
+    def not_remembered(self, reason: str) -> None:
+        """This host has no memory left for a deferral, or no lock."""
+        self._warn("a deferral cannot be remembered", reason=reason)
+
     def _warn(self, event: str, **fields: Value) -> None:
         with self._lock:
             now = self._clock()

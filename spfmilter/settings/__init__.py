@@ -109,8 +109,9 @@ def parse(text: str, source: str = "settings") -> Settings:
             else:
                 failed.add(attribute)
         else:
-            name = _named_section(section, values, lines, problems)
-        lines[name, ""] = section.line
+            repeated = document.sections[section.name] is not section
+            name = _named_section(section, values, lines, problems, repeated=repeated)
+        lines.setdefault((name, ""), section.line)
         lines |= {(name, key): entry.line for key, entry in section.entries.items()}
     settings = Settings(**values, lines=lines)
     if not failed & {"policy", "exempt"}:  # or their defaults, which nobody has written, would be compared
@@ -163,9 +164,14 @@ def _swallowed(entry: ini.Entry, section: ini.Section, known: Collection[str]) -
 
 
 def _named_section(
-    section: ini.Section, values: dict[str, Any], lines: Mapping[tuple[str, str], int], problems: list[Problem]
+    section: ini.Section,
+    values: dict[str, Any],
+    lines: Mapping[tuple[str, str], int],
+    problems: list[Problem],
+    *,
+    repeated: bool,
 ) -> str:
-    """A section such as ``[domain:example.com]``, put among ``values``; its name in the one form in which we keep it."""
+    """A section such as ``[domain:example.com]``, put among ``values``; its name as we keep it."""
 
     def report(message: str) -> None:
         problems.append(Problem(message=message, line=section.line, section=section.name))
@@ -183,9 +189,9 @@ def _named_section(
         report(str(error))
         return section.name
     whole = f"{kind}:{name}"
-    if whole in {known for known, _ in lines}:
-        if whole != section.name:  # or the INI reader has said it
-            report(f"means the same as [{whole}] in line {lines[whole, '']}: merge the two")
+    if (whole, "") in lines:
+        if not repeated:  # or the INI reader has said it
+            report(f"means the same as the section in line {lines[whole, '']}: merge the two")
     elif value is not None:
         values[attribute][name] = value
     return whole

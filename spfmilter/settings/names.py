@@ -12,9 +12,7 @@ import idna
 from spfmilter.settings.ini import quoted
 from spfmilter.template import Template, TemplateError
 
-MAX_PREFIX = (
-    40  # bytes of [headers] tag_subject: as an encoded word it must fit into 75 characters (RFC 2047 section 2)
-)
+MAX_PREFIX = 40  # bytes of [headers] tag_subject: an encoded word has 75 characters at most (RFC 2047 section 2)
 MAX_REPLY_LINES = 8  # libmilter takes 32, but many senders' servers show only the first
 
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")

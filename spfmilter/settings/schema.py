@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.settings import names, types
+from spfmilter.settings import names, types, urls
 from spfmilter.settings.types import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
 
@@ -273,7 +273,7 @@ class LogSection(SectionModel):
 class StateSection(SectionModel):
     """``[state]``: what several processes or hosts must remember together."""
 
-    url: Annotated[Line, LATER] = ""
+    url: Annotated[urls.StateUrl | None, types.reader(urls.state_url)] = None
 
 
 class JournalSection(SectionModel):
