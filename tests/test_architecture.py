@@ -29,6 +29,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "addresses": ("model",),
     "settings": ("model", "settings", "template"),
     "policy": ("addresses", "model", "policy", "settings"),
+    "relays": ("addresses", "model", "relays", "settings.types"),
     "reply": ("model", "settings", "template", "text"),
     "subjects": ("model",),
     "headers": ("addresses", "model", "reply", "settings", "subjects", "text"),
@@ -43,7 +44,16 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "milter.supervisor": ("milter", "observe", "settings", "state"),  # messages are its workers' business
     "milter.session": ("addresses", "headers", "model", "policy", "relays", "reply", "settings"),
     "milter.callbacks": (
-        "addresses", "evaluation", "headers", "milter", "model", "observe", "policy", "reply", "settings", "state",
+        "addresses",
+        "evaluation",
+        "headers",
+        "milter",
+        "model",
+        "observe",
+        "policy",
+        "reply",
+        "settings",
+        "state",
     ),
     "milter": ("evaluation", "headers", "milter", "model", "observe", "policy", "reply", "settings", "state"),
     "observe": ("model", "observe", "settings", "text"),
@@ -75,7 +85,10 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
 }
 DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prometheus_client": "prometheus-client"}
 # Not loaded by the daemon unless its INI file asks for what they do.
-ON_REQUEST = ("starlette", "uvicorn", "jinja2", "babel", "itsdangerous", "sqlalchemy", "prometheus_client", "publicsuffixlist", "redis")
+ON_REQUEST = (
+    "starlette", "uvicorn", "jinja2", "babel", "itsdangerous", "sqlalchemy", "prometheus_client", "publicsuffixlist",
+    "redis",
+)  # fmt: skip
 
 # No I/O, no clock, no thread, no chance.
 PURE = (
@@ -85,6 +98,7 @@ PURE = (
     "addresses",
     "settings",
     "policy",
+    "relays",
     "reply",
     "headers",
     "subjects",
