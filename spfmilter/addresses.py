@@ -19,6 +19,8 @@ _PRIVATE4 = tuple(
     IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
 )
 _PRIVATE6 = tuple(IPv6Network(n) for n in ("fc00::/7", "fe80::/10"))
+# Blanks and controls stand in no name that anybody publishes; brackets and colons make an address literal.
+_NOT_IN_NAMES = re.compile(r'[^!-~]|[\[\]:"\\@]')
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")  # what UTS 46 takes for a dot
 
 
@@ -121,8 +123,7 @@ def dns_domain(text: str) -> str:
     labels = name.split(".")
     if len(labels) < 2 or len(name) > 253 or any(not 0 < len(label) < 64 for label in labels):
         return ""
-    # Blanks and controls stand in no name that anybody publishes; brackets and colons make an address literal.
-    if any(not "!" <= c <= "~" or c in '[]:"\\@' for c in name) or _is_ip4(labels):
+    if _NOT_IN_NAMES.search(name) or _is_ip4(labels):
         return ""
     return name
 
