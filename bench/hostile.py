@@ -69,7 +69,6 @@ def _hosts(number: int) -> list[Any]:
     return [{"MX": [n, f"h{n}.example"]} for n in range(number)]
 
 
-
 def _netblocks(owner: int, number: int) -> str:
     """A long list of networks; each is another, lest one that has been read already stand in for it."""
     return _PREFIX + f"ip4:198.{18 + owner}.{number}.1 " * 900 + "?all"
