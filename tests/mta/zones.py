@@ -5,6 +5,9 @@ LISTED_V6 = "2001:db8:163::25"
 STRANGER = "203.0.113.7"  # in nobody's record
 STRANGER_V6 = "2001:db8:bad::7"
 PRIVATE = "10.1.2.3"
+# The same for an MTA whose clients have no other addresses than this host's: mail163.test, mail.mail163.test itself.
+LOCAL_LISTED = "127.0.0.25"
+LOCAL_STRANGER = "127.0.113.7"
 
 # NSD answers REFUSED for names outside its zones: a temperror at once.
 UNREACHABLE = "unreachable.test"
@@ -26,6 +29,14 @@ listed TXT "v=spf1 -exists:%{ir}.bl.example.com +all"
 moved TXT "v=spf1 redirect=mail163.example"
 explained TXT "v=spf1 -all exp=why.example.com"
 why TXT "100%% of %{d}'s mail leaves from%_192.0.2.0/24"
+""",
+    "mail163.test": """\
+@ TXT "v=spf1 include:spf.mail163.test -all"
+spf TXT "v=spf1 ip4:127.0.0.0/24 ip6:::1 -all"
+strict TXT "v=spf1 ip4:127.0.0.0/24 -all"
+mail A 127.0.0.25
+mail TXT "v=spf1 a -all"
+soft TXT "v=spf1 ip4:127.0.0.0/24 ~all"
 """,
     "xn--fsqu00a.example": '@ TXT "v=spf1 ip4:192.0.2.0/24 -all"',
 }
