@@ -40,9 +40,14 @@ class Sent:
 
 
 class Site:
-    """One daemon with the given INI sections and one Postfix in front of it; `postfix` goes to lab.postfix.Postfix."""
+    """One daemon with the given INI sections and one Postfix in front of it; `postfix` goes to lab.postfix.Postfix.
 
-    def __init__(self, name_server: Nsd, ini: str = "", *, family: str = "inet", **postfix: Any) -> None:
+    `behind` is another filter, as `smtpd_milters` has it, that sees what ours has made of a message.
+    """
+
+    def __init__(
+        self, name_server: Nsd, ini: str = "", *, family: str = "inet", behind: str = "", **postfix: Any
+    ) -> None:
         port = free_port()
         here, there = {
             "inet": (f"inet:{port}@127.0.0.1", f"inet:127.0.0.1:{port}"),
@@ -50,7 +55,7 @@ class Site:
         }[family]
         base = f"[milter]\nsocket = {here}\n[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
         self.daemon = SpfmilterDaemon(base + ini)
-        self.postfix = Postfix(smtpd_milters=there, **postfix)
+        self.postfix = Postfix(smtpd_milters=f"{there} {behind}", **postfix)
         self._stack = ExitStack()
         self._numbers = itertools.count(1)
         self._delivered: list[Delivered] = []

@@ -13,6 +13,7 @@ ZONES = {
     "mail163.example": """\
 @ TXT "v=spf1 include:spf.mail163.example -all"
 spf TXT "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8:163::/48 -all"
+_dmarc TXT "v=DMARC1; p=reject"
 """,
     "example.com": """\
 mail A 192.0.2.25
@@ -26,6 +27,11 @@ listed TXT "v=spf1 -exists:%{ir}.bl.example.com +all"
 moved TXT "v=spf1 redirect=mail163.example"
 explained TXT "v=spf1 -all exp=why.example.com"
 why TXT "100%% of %{d}'s mail leaves from%_192.0.2.0/24"
+_dmarc TXT "v=DMARC1; p=quarantine"
 """,
     "xn--fsqu00a.example": '@ TXT "v=spf1 ip4:192.0.2.0/24 -all"',
+    "watching.example": """\
+@ TXT "v=spf1 ip4:192.0.2.0/24 -all"
+_dmarc TXT "v=DMARC1; p=none"
+""",
 }
