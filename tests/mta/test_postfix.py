@@ -4,10 +4,12 @@ import authres
 import pytest
 
 from lab.nsd import Nsd
+from lab.processes import has_ipv6
 from lab.smtp import SmtpDialogue
 from tests.mta.site import Site
 from tests.mta.zones import LISTED, LISTED_V6, PRIVATE, STRANGER, STRANGER_V6, UNREACHABLE
 
+NEEDS_IPV6 = pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
 REFUSAL = [
     '5.7.23 203.0.113.7 is not in the trusted sender list of mail163.example (SPF fail, matched "-all")',
     (
@@ -162,6 +164,19 @@ def test_a_client_of_ipv6_is_judged_by_its_own_address(site: Site) -> None:
     assert f"add ip6:{STRANGER_V6} to" in refused.lines[1]
 
 
+def test_a_client_of_ipv6_without_a_sender_is_judged_by_its_host_name(site: Site) -> None:
+    refused = site.send("", STRANGER_V6, helo="mail.example.com").answer
+    assert refused.lines[0].startswith(f"5.7.23 {STRANGER_V6} may not use the host name mail.example.com")
+    taken = site.send("", STRANGER_V6)
+    assert f'client-ip="{STRANGER_V6}"; helo=www.example.com;' in site.field(taken, "Received-SPF")[0]
+
+
+def test_an_ipv4_mapped_address_is_the_ipv4_address(site: Site) -> None:
+    assert site.send("mapped@mail163.example", f"::ffff:{STRANGER}").answer.lines == REFUSAL
+    sent = site.send("mapped@mail163.example", f"::ffff:{LISTED}")
+    assert f"client-ip={LISTED};" in site.field(sent, "Received-SPF")[0]
+
+
 def test_a_client_with_a_private_address_is_not_checked_but_warned_of(site: Site) -> None:
     sent = site.send("private@mail163.example", PRIVATE)
     assert site.fields(sent)[0][0] == "Received"
@@ -170,9 +185,10 @@ def test_a_client_with_a_private_address_is_not_checked_but_warned_of(site: Site
     assert "NAT or proxy in front of the MTA hides the real address" in warning["event"]
 
 
-def test_mail_from_this_host_is_left_alone_with_the_fields_that_it_carries(site: Site) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=NEEDS_IPV6)])
+def test_mail_from_this_host_is_left_alone_with_the_fields_that_it_carries(site: Site, host: str) -> None:
     content = "Authentication-Results: mx.example.net; spf=pass\nSubject: x\n\nHello.\n"
-    with SmtpDialogue("127.0.0.1", site.postfix.port) as smtp:
+    with SmtpDialogue(host, site.postfix.port) as smtp:
         smtp.ehlo("localhost")
         sent = site.deliver(smtp, "local@mail163.example", content=content)
     assert [name for name, _ in site.fields(sent)][:2] == ["Received", "Authentication-Results"]
