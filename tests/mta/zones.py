@@ -5,6 +5,8 @@ LISTED_V6 = "2001:db8:163::25"
 STRANGER = "203.0.113.7"  # in nobody's record
 STRANGER_V6 = "2001:db8:bad::7"
 PRIVATE = "10.1.2.3"
+FORWARDER = "127.0.9.1"  # loopback, since a real Postfix sends from there: a server of forwarder.example, and its PTR
+RELAY = "127.0.9.2"  # our own backup MX
 
 # NSD answers REFUSED for names outside its zones: a temperror at once.
 UNREACHABLE = "unreachable.test"
@@ -30,6 +32,15 @@ why TXT "100%% of %{d}'s mail leaves from%_192.0.2.0/24"
 _dmarc TXT "v=DMARC1; p=quarantine"
 """,
     "xn--fsqu00a.example": '@ TXT "v=spf1 ip4:192.0.2.0/24 -all"',
+    "forwarder.example": """\
+@ TXT "v=spf1 ip4:127.0.9.1 -all"
+out A 127.0.9.1
+""",
+    "example.net": "backup A 127.0.9.2",
+    "9.0.127.in-addr.arpa": """\
+1 PTR out.forwarder.example.
+2 PTR backup.example.net.
+""",
     "watching.example": """\
 @ TXT "v=spf1 ip4:192.0.2.0/24 -all"
 _dmarc TXT "v=DMARC1; p=none"

@@ -1,0 +1,49 @@
+"""Mail that comes to the site by way of somebody else's real Postfix: a forwarder, with and without SRS, and a list."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab.nsd import Nsd
+from tests.mta.neighbour import Neighbour
+from tests.mta.site import Site
+from tests.mta.zones import FORWARDER, LISTED
+
+# The forwarder is on loopback, which a site with its usual settings does not check.
+CHECKED = "[exempt]\nnetworks =\n"
+
+
+@pytest.fixture(scope="module")
+def target(name_server: Nsd) -> Iterator[Site]:
+    with Site(name_server, CHECKED) as running:
+        yield running
+
+
+def forward(site: Site, envelope_sender: str = "") -> str:
+    """What became of a message from alice@mail163.example to an address that forwards to this site."""
+    recipient = site.recipient()
+    aliases = {"bob@forwarder.example": recipient}
+    with Neighbour(
+        site, "out.forwarder.example", FORWARDER, aliases=aliases, envelope_sender=envelope_sender
+    ) as forwarder:
+        answer = forwarder.take(LISTED, "alice@mail163.example", "bob@forwarder.example", helo="www.example.com")
+        assert answer.code == 250
+        return forwarder.wait_for_log(rf"to=<{recipient}>, .* status=(.*)")[1]
+
+
+def test_without_srs_the_forwarder_is_refused_as_it_is_no_server_of_the_senders_domain(target: Site) -> None:
+    said = forward(target)
+    assert "550-5.7.23 127.0.9.1 is not in the trusted sender list of mail163.example" in said
+
+
+@pytest.mark.parametrize(
+    "envelope_sender",
+    [
+        pytest.param("SRS0=k3Pq=7T=mail163.example=alice@forwarder.example", id="srs"),
+        pytest.param("friends-bounces@forwarder.example", id="list"),
+    ],
+)
+def test_a_forwarder_with_srs_and_a_list_send_in_their_own_name_and_pass(target: Site, envelope_sender: str) -> None:
+    assert forward(target, envelope_sender).startswith("sent (250 ")
+    line = target.logged(**{"from": f"<{envelope_sender}>"})
+    assert (line["client"], line["spf_mailfrom"], line["action"]) == (FORWARDER, "pass", "accept")
