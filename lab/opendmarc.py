@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,8 +22,8 @@ _OPENDMARC = shutil.which("opendmarc", path="/usr/sbin:/usr/local/sbin:/usr/bin"
 
 # UMask: the MTA is another user. IgnoreHosts: 127.0.0.1 unless said otherwise, and a lab's client may be just that.
 _CONFIG = """\
-AuthservID {authserv_id}
-TrustedAuthservIDs {authserv_id}
+AuthservID {name}
+TrustedAuthservIDs {trusted}
 RejectFailures true
 HoldQuarantinedMessages true
 SPFSelfValidate {self_validate}
@@ -61,13 +62,16 @@ class Assessment:
 
 
 class OpenDmarc:
-    """OpenDMARC behind a unix socket, believing in what `authserv_id` says, and acting on p=quarantine and p=reject.
+    """OpenDMARC behind a unix socket, which acts on p=quarantine and p=reject.
 
-    The nameserver is an address; the port is 53, since resolv.conf knows no other. With `self_validate` it evaluates
-    SPF on its own for a message that has no result that it could use.
+    It believes the results of the servers in `trusted`, of which the first is its own. The nameserver is an address;
+    the port is 53, since resolv.conf knows no other. With `self_validate` it evaluates SPF on its own for a message
+    that has no result that it could use.
     """
 
-    def __init__(self, nameserver: str, *, authserv_id: str = "mx.example.net", self_validate: bool = False) -> None:
+    def __init__(
+        self, nameserver: str, *, trusted: Sequence[str] = ("mx.example.net",), self_validate: bool = False
+    ) -> None:
         """Lay out its folder, so that its socket's path is known before it runs; stop() removes it, started or not."""
         if problem := unavailable():
             raise RuntimeError(problem)
@@ -75,8 +79,15 @@ class OpenDmarc:
         self.folder.chmod(0o755)  # the MTA's users may pass through
         self._write("resolv.conf", f"nameserver {nameserver}\n")
         self._write("ignored", "")
-        values = {"authserv_id": authserv_id, "folder": self.folder, "self_validate": str(self_validate).lower()}
-        self._write("conf", _CONFIG.format(**values))
+        self._write(
+            "conf",
+            _CONFIG.format(
+                name=trusted[0],
+                trusted=",".join(trusted),
+                self_validate=str(self_validate).lower(),
+                folder=self.folder,
+            ),
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

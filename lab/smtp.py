@@ -175,6 +175,12 @@ def on_the_wire(content: bytes | str) -> bytes:
     return content if not content or content.endswith(b"\r\n") else content + b"\r\n"
 
 
+def chunk(content: bytes | str, *, last: bool = True) -> bytes:
+    """BDAT and its content as one item of SmtpDialogue.send_many(), which adds the last CR LF to each (RFC 3030)."""
+    wire = on_the_wire(content)
+    return b"BDAT %d%b\r\n%b" % (len(wire), b" LAST" if last else b"", wire.removesuffix(b"\r\n"))
+
+
 def _xclient(name: str, value: str) -> str:
     """A value as XCLIENT wants it: xtext (RFC 3461 section 4), and IPv6 addresses with their RFC 5321 tag."""
     if name.lower() in {"addr", "destaddr"} and ":" in value and not value.upper().startswith("IPV6:"):

@@ -1,51 +1,50 @@
-"""Other people's servers: a Postfix that hands mail to a site from an address of its own.
+"""Other servers on a message's way: a real Postfix that hands mail on from an address of its own.
 
-It knows how a relay, a forwarder and a list look in Postfix's parameters. It does not know what the site makes of them.
+It knows how a relay, a forwarder and a list look in Postfix's parameters. It does not know what is made of their mail.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from lab.postfix import Postfix
 from lab.smtp import Answer, SmtpDialogue
-from tests.mta.site import MESSAGE, Site
+from tests.mta.site import MESSAGE
 
 
 class Neighbour(Postfix):
-    """A Postfix on its way to the site: takes mail for anybody there, and for the names in `aliases`.
+    """Takes mail for example.net, and for the addresses in `aliases`, and hands it to the SMTP server on a port.
 
-    `envelope_sender` is the MAIL FROM that all mail leaves with, as of a list; "" leaves the sender's.
+    All mail leaves with `envelope_sender` in MAIL FROM, as a list's does; "" leaves the sender's own.
     """
 
     def __init__(
         self,
-        site: Site,
-        name: str,
+        port: int,
+        hostname: str,
         address: str,
         *,
         aliases: Mapping[str, str] | None = None,
         envelope_sender: str = "",
-        **more: Any,
+        main_cf: Mapping[str, str] | None = None,
     ) -> None:
+        aliases = aliases or {}
         parameters = {
             "smtp_bind_address": address,
             "relay_domains": "example.net",
-            "virtual_alias_domains": " ".join({alias.partition("@")[2] for alias in aliases or {}}),
-            "virtual_alias_maps": _inline(aliases or {}),
+            "virtual_alias_domains": " ".join({alias.partition("@")[2] for alias in aliases}),
+            "virtual_alias_maps": "inline:{" + ", ".join(f"{{{a} = {to}}}" for a, to in aliases.items()) + "}"
+            if aliases
+            else "",
+            "sender_canonical_classes": "envelope_sender",
+            "sender_canonical_maps": f"static:{envelope_sender}" if envelope_sender else "",
+            **(main_cf or {}),
         }
-        if envelope_sender:
-            parameters |= {
-                "sender_canonical_classes": "envelope_sender",
-                "sender_canonical_maps": f"static:{envelope_sender}",
-            }
         super().__init__(
-            hostname=name,
+            hostname=hostname,
             domains=(),
-            relayhost=f"[127.0.0.1]:{site.postfix.port}",
-            # What the site refuses would be sent back to a domain that lives in the DNS only.
-            routes={"mail163.example": "discard:"},
+            relayhost=f"[127.0.0.1]:{port}",
+            # A bounce would go to a domain that lives in the DNS only.
+            routes=dict.fromkeys(("mail163.example", "example.com", ".example.com"), "discard:"),
             main_cf=parameters,
-            **more,
         )
 
     def take(self, client: str, sender: str, recipient: str, *, helo: str, content: str = MESSAGE) -> Answer:
@@ -57,6 +56,9 @@ class Neighbour(Postfix):
             smtp.rcpt(recipient)
             return smtp.data(content)
 
-
-def _inline(table: Mapping[str, str]) -> str:
-    return "inline:{" + ", ".join(f"{{{key} = {value}}}" for key, value in table.items()) + "}" if table else ""
+    def answered(self, recipient: str) -> Answer:
+        """What the next server said to the message for this recipient, its lines as one."""
+        said = self.wait_for_log(
+            rf"to=<{recipient}>, .* status=\w+ \((?:host .* said: )?(\d+)[ -](.*?)( \(in reply.*)?\)\n"
+        )
+        return Answer(code=int(said[1]), lines=[said[2]])

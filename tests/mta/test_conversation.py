@@ -8,7 +8,7 @@ import pytest
 
 from lab.nsd import Nsd
 from lab.sasl import Logins
-from lab.smtp import SmtpDialogue, on_the_wire
+from lab.smtp import SmtpDialogue, chunk
 from tests.mta.site import HELO, MESSAGE, Sent, Site
 from tests.mta.zones import LISTED, STRANGER
 
@@ -66,12 +66,6 @@ def test_a_message_in_chunks_is_judged_and_marked_as_any_other(site: Site) -> No
     site.postfix.wait_for_log(rf"to=<{recipient}>.*status=sent")
     line = site.logged(**{"from": "<chunks@soft.example.com>"})
     assert (line["action"], line["forged"]) == ("tag", 1)
-
-
-def chunk(content: str, *, last: bool = True) -> bytes:
-    """BDAT and what it announces (RFC 3030), without the last CR LF, which the pipeline adds."""
-    wire = on_the_wire(content)
-    return b"BDAT %d%b\r\n%b" % (len(wire), b" LAST" if last else b"", wire.removesuffix(b"\r\n"))
 
 
 def test_messages_in_chunks_of_one_pipeline_are_judged_each_by_itself(site: Site) -> None:

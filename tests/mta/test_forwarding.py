@@ -6,7 +6,7 @@ import pytest
 
 from lab.nsd import Nsd
 from tests.mta.neighbour import Neighbour
-from tests.mta.site import Site
+from tests.mta.site import Sent, Site
 from tests.mta.zones import FORWARDER, LISTED
 
 # The forwarder is on loopback, which a site with its usual settings does not check.
@@ -19,21 +19,26 @@ def target(name_server: Nsd) -> Iterator[Site]:
         yield running
 
 
-def forward(site: Site, envelope_sender: str = "") -> str:
-    """What became of a message from alice@mail163.example to an address that forwards to this site."""
+def forward(site: Site, envelope_sender: str = "") -> Sent:
+    """A message from alice@mail163.example to an address that forwards to this site, as the site answered."""
     recipient = site.recipient()
-    aliases = {"bob@forwarder.example": recipient}
-    with Neighbour(
-        site, "out.forwarder.example", FORWARDER, aliases=aliases, envelope_sender=envelope_sender
-    ) as forwarder:
-        answer = forwarder.take(LISTED, "alice@mail163.example", "bob@forwarder.example", helo="www.example.com")
-        assert answer.code == 250
-        return forwarder.wait_for_log(rf"to=<{recipient}>, .* status=(.*)")[1]
+    forwarder = Neighbour(
+        site.postfix.port,
+        "out.forwarder.example",
+        FORWARDER,
+        aliases={"bob@forwarder.example": recipient},
+        envelope_sender=envelope_sender,
+    )
+    with forwarder:
+        taken = forwarder.take(LISTED, "alice@mail163.example", "bob@forwarder.example", helo="www.example.com")
+        assert taken.code == 250
+        return Sent(answer=forwarder.answered(recipient), recipient=recipient)
 
 
 def test_without_srs_the_forwarder_is_refused_as_it_is_no_server_of_the_senders_domain(target: Site) -> None:
-    said = forward(target)
-    assert "550-5.7.23 127.0.9.1 is not in the trusted sender list of mail163.example" in said
+    refused = forward(target).answer
+    assert refused.code == 550
+    assert refused.text.startswith("5.7.23 127.0.9.1 is not in the trusted sender list of mail163.example")
 
 
 @pytest.mark.parametrize(
@@ -44,6 +49,7 @@ def test_without_srs_the_forwarder_is_refused_as_it_is_no_server_of_the_senders_
     ],
 )
 def test_a_forwarder_with_srs_and_a_list_send_in_their_own_name_and_pass(target: Site, envelope_sender: str) -> None:
-    assert forward(target, envelope_sender).startswith("sent (250 ")
-    line = target.logged(**{"from": f"<{envelope_sender}>"})
+    sent = forward(target, envelope_sender)
+    line = target.logged(queue_id=sent.queue_id)
     assert (line["client"], line["spf_mailfrom"], line["action"]) == (FORWARDER, "pass", "accept")
+    assert "smtp.mailfrom=forwarder.example" in target.field(sent, "Authentication-Results")[0]

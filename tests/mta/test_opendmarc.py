@@ -10,21 +10,16 @@ import pytest
 
 from lab.nsd import Nsd
 from lab.opendmarc import OpenDmarc
-from tests.mta.site import Sent, Site
+from tests.mta.site import Sent, Site, written_by
 from tests.mta.zones import LISTED, STRANGER, UNREACHABLE
 
 LENIENT = "[policy.mailfrom]\nfail = tag\n[policy.helo]\nfail = tag\n"
 LONG = "x" * 50
 
 
-def message(author: str) -> str:
-    """A message whose author is in this domain."""
-    return f"From: Alice <alice@{author}>\nTo: bob@example.net\nSubject: Greetings\n\nHello.\n"
-
-
 def bounce(site: Site, client: str) -> Sent:
     """A message without a sender, from the host mail.example.com, or who claims to be it."""
-    return site.send("", client, helo="mail.example.com", content=message("mail.example.com"))
+    return site.send("", client, helo="mail.example.com", content=written_by("mail.example.com"))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +57,7 @@ def chain(resolver: Nsd, dmarc: OpenDmarc) -> Iterator[Site]:
 def test_opendmarc_takes_our_result_over_and_acts_by_it(
     chain: Site, dmarc: OpenDmarc, sender: str, client: str, author: str, assessment: str
 ) -> None:
-    sent = chain.send(sender, client, content=message(author))
+    sent = chain.send(sender, client, content=written_by(author))
     queue_id = chain.logged(**{"from": f"<{sender}>", "client": client})["queue_id"]
     assert str(dmarc.assessment(queue_id)) == assessment
     _, result, action = assessment.split()
@@ -75,7 +70,7 @@ def test_opendmarc_takes_our_result_over_and_acts_by_it(
 
 
 def test_a_pass_of_helo_does_not_stand_in_for_a_fail_of_mail_from(chain: Site, dmarc: OpenDmarc) -> None:
-    sent = chain.send("a@explained.example.com", LISTED, helo="mail.example.com", content=message("example.com"))
+    sent = chain.send("a@explained.example.com", LISTED, helo="mail.example.com", content=written_by("example.com"))
     assert str(dmarc.assessment(sent.queue_id)) == "spf=fail dmarc=fail quarantine"
 
 
@@ -85,7 +80,7 @@ def test_a_forged_pass_in_our_name_does_not_reach_opendmarc(chain: Site, dmarc: 
         "Authentication-Results: mx.example.net; dkim=pass header.d=mail163.example\n"
         "Received-SPF: pass identity=mailfrom; envelope-from=forger@mail163.example\n"
     )
-    assert chain.send("forger@mail163.example", content=forged + message("mail163.example")).answer.code == 550
+    assert chain.send("forger@mail163.example", content=forged + written_by("mail163.example")).answer.code == 550
     queue_id = chain.logged(**{"from": "<forger@mail163.example>"})["queue_id"]
     assert str(dmarc.assessment(queue_id)) == "spf=fail dmarc=fail reject"
 
@@ -102,5 +97,5 @@ def test_opendmarc_evaluates_a_bounce_itself_if_it_is_told_to_and_finds_no_recei
         good, bad = bounce(site, LISTED), bounce(site, STRANGER)
         assert str(own.assessment(good.queue_id)) == "spf=pass dmarc=pass accept"
         assert str(own.assessment(bad.queue_id)) == "spf=fail dmarc=fail quarantine"
-        other = site.send("good@mail163.example", LISTED, content=message("mail163.example"))
+        other = site.send("good@mail163.example", LISTED, content=written_by("mail163.example"))
         assert str(own.assessment(other.queue_id)) == "spf=pass dmarc=pass accept"

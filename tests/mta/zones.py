@@ -7,6 +7,7 @@ STRANGER_V6 = "2001:db8:bad::7"
 PRIVATE = "10.1.2.3"
 FORWARDER = "127.0.9.1"  # loopback, since a real Postfix sends from there: a server of forwarder.example, and its PTR
 RELAY = "127.0.9.2"  # our own backup MX
+EDGE = "127.0.9.3"  # another server of ours, in front of that
 
 # NSD answers REFUSED for names outside its zones: a temperror at once.
 UNREACHABLE = "unreachable.test"
@@ -36,10 +37,14 @@ _dmarc TXT "v=DMARC1; p=quarantine"
 @ TXT "v=spf1 ip4:127.0.9.1 -all"
 out A 127.0.9.1
 """,
-    "example.net": "backup A 127.0.9.2",
+    "example.net": """\
+backup A 127.0.9.2
+edge A 127.0.9.3
+""",
     "9.0.127.in-addr.arpa": """\
 1 PTR out.forwarder.example.
 2 PTR backup.example.net.
+3 PTR edge.example.net.
 """,
     "watching.example": """\
 @ TXT "v=spf1 ip4:192.0.2.0/24 -all"
