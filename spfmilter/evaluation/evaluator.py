@@ -158,17 +158,22 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         if not recursion:
             self._top = (found, self.d)
         for directive in found.directives:
-            with self._evaluating(directive.text, counts=directive.mechanism in record.LOOKUP_MECHANISMS):
-                matched = self._matches(directive, recursion)
+            if directive.mechanism in record.LOOKUP_MECHANISMS:
+                with self._evaluating(directive.text):
+                    matched = self._matches(directive, recursion)
+            else:  # nothing can go wrong any more; a record may have hundreds of these
+                matched = directive.mechanism == "all" or directive.lists(self._address, self._bits)
                 if self._tracer:
-                    self._tracer.close_term(matched=matched)
+                    self._tracer.open_term(directive.text)
+            if self._tracer:
+                self._tracer.close_term(matched=matched)
             if matched:
                 if not recursion:
                     self._matched = (directive.text, self.d)
                 return self._leave(directive.result)
         if found.redirect is not None:
             # Section 6.1: a redirect counts, and is looked up, only when nothing matched.
-            with self._evaluating(found.redirect_text, counts=True):
+            with self._evaluating(found.redirect_text):
                 return self._redirect(found.redirect, recursion)
         return self._leave(Result.NEUTRAL)
 
@@ -199,15 +204,14 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         return self._leave(Result(result[0]))
 
     @contextmanager
-    def _evaluating(self, text: str, *, counts: bool) -> Iterator[None]:
-        """A term is the one being evaluated; one that looks up is counted, its void lookups once (section 4.6.4)."""
+    def _evaluating(self, text: str) -> Iterator[None]:
+        """A term that looks up is the one being evaluated: it is counted, its void lookups once (section 4.6.4)."""
         outer = self._term, self._void_counted
         self._term, self._void_counted = text, False
         if self._tracer:
             self._tracer.open_term(text)
         try:
-            if counts:
-                self.check_lookups()
+            self.check_lookups()
             yield
         except RecordError as error:
             error.term = error.term or text
@@ -225,11 +229,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     # -- mechanisms (section 5) --------------------------------------------------------------------------------------
 
     def _matches(self, directive: Directive, recursion: int) -> bool:
-        match directive.mechanism:
-            case "all":
-                return True
-            case "ip4" | "ip6":
-                return directive.lists(self._address, self._bits)
+        """Whether a mechanism that looks something up matches."""
         if not self._expands(directive.target):
             return False
         domain = self._target(directive.target)
