@@ -32,7 +32,7 @@ SECONDS ?= 60
 fuzz: setup-build ## coverage-guided fuzzing, SECONDS=60 for each target; findings are kept as tests
 	@test -x $(FUZZ)/bin/python || $(PYTHON) -m venv $(FUZZ)
 	$(FUZZ)/bin/pip install --quiet atheris pyspf dnspython idna pydantic pyyaml
-	for target in wire record macros addresses headers; do \
+	for target in wire record macros addresses headers received; do \
 		$(FUZZ)/bin/python -m tests.fuzz.run $$target -max_total_time=$(SECONDS) || exit 1; \
 	done
 

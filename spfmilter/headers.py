@@ -9,7 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from spfmilter.model import Action, Check, Disposition, Edits, Facts, HeaderField, Identity, Removal, Result, Verdict
+from spfmilter import subjects
+from spfmilter.addresses import dns_domain
+from spfmilter.model import (
+    Action,
+    Check,
+    Disposition,
+    Edits,
+    Facts,
+    HeaderField,
+    Identity,
+    Removal,
+    Result,
+    SkipReason,
+    Verdict,
+)
 from spfmilter.reply import notice as notice_lines
 from spfmilter.reply import problem_text
 from spfmilter.settings import Settings
@@ -25,6 +39,7 @@ _ID_PART = re.compile(r'[^\s;()"]+')
 _NO_PARENTHESES = str.maketrans("()", "  ")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?', re.DOTALL)
 
+_TAGGED = frozenset({Disposition.TAG, Disposition.QUARANTINE})
 # The comments of RFC 7208 section 9.1's examples.
 _COMMENTS = {
     Result.PASS: "domain of {who} designates {ip} as permitted sender",
@@ -74,18 +89,45 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
     return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, text))
 
 
-def edits(
-    action: Action, verdicts: Sequence[Verdict], facts: Facts, settings: Settings, forged: Iterable[Removal] = ()
+def edits(  # noqa: PLR0913 - all that is known of the message
+    action: Action,
+    verdicts: Sequence[Verdict],
+    facts: Facts,
+    settings: Settings,
+    forged: Iterable[Removal] = (),
+    *,
+    skip: SkipReason | None = None,
+    subject: str | None = None,
 ) -> Edits:
     """All that is changed in an accepted message."""
     notice = notice_field(action, facts, settings)
-    fields = result_fields(verdicts, facts, settings)
+    fields = result_fields(verdicts, facts, settings) if skip is None else skipped_fields(skip, facts, settings)
     held = action.verdict if action.disposition is Disposition.QUARANTINE else None
+    prefix = settings.headers.tag_subject if action.disposition in _TAGGED else ""
     return Edits(
         remove=tuple(sorted(forged, key=lambda removal: -removal.index)),
-        insert=(*fields, notice) if notice is not None else fields,
+        replace=subjects.tagged(subject, prefix) if prefix and subject is not None else (),
+        insert=(
+            *fields,
+            *([notice] if notice is not None else ()),
+            *(subjects.missing(prefix) if prefix and subject is None else ()),
+        ),
         quarantine=_quarantine_reason(held) if held is not None else None,
     )
+
+
+def skipped_fields(reason: SkipReason, facts: Facts, settings: Settings) -> tuple[HeaderField, ...]:
+    """That nothing was checked, and why; where the settings ask for it."""
+    if not settings.headers.skipped or FieldKind.AUTHENTICATION_RESULTS not in settings.headers.write:
+        return ()
+    path = facts.reverse_path
+    identity = Identity.HELO if path.null else Identity.MAILFROM
+    said = (facts.helo or "") if path.null else path.domain or path.local
+    about = (
+        f"spf=none ({comment(f'not checked: {reason}')}) smtp.{identity}={_value(dns_domain(said) or ascii_line(said))}"
+    )
+    text = f"{_value(authserv_id(facts, settings))}; {about}"
+    return (HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, text)),)
 
 
 def _quarantine_reason(verdict: Verdict) -> str:
@@ -100,6 +142,8 @@ def _comment(verdict: Verdict) -> str:
     text = _COMMENTS[verdict.result].format(who=ascii_line(who), ip=verdict.check.address)
     if verdict.problem is not None:
         text = f"{text}: {problem_text(verdict.problem)}"
+    if verdict.check.record:
+        text = f"{text}; by a record of this server, not the published one"
     return text
 
 
@@ -116,9 +160,10 @@ def _received_spf(verdict: Verdict, said: str, facts: Facts, receiver: str) -> H
         pairs.append(f"problem={quoted_string(problem_text(verdict.problem), 200)}")
     elif verdict.result is not Result.NONE:
         pairs.append(f"mechanism={dot_atom_or_quoted(verdict.term or 'default', 200)}")
+    through = f"; received through {facts.relay.address}" if facts.relay is not None else ""
     # No value holds a line break, so that it can stand between them until their own blanks are safe.
     listed = "\n".join(pairs).replace(" ", _HARD_BLANK).replace("\n", "; ")
-    text = f"{verdict.result} ({comment(receiver)}: {said}) {listed}"
+    text = f"{verdict.result} ({comment(receiver)}: {said}{through}) {listed}"
     return HeaderField(name=RECEIVED_SPF, value=_fold(RECEIVED_SPF, text))
 
 
@@ -165,6 +210,16 @@ def _fold(name: str, text: str) -> str:
 
 
 def watched(settings: Settings) -> frozenset[str]:
+    """The names, in lower case, of the incoming fields that matter: those of ``forgeable``, and those that are read."""
+    needed = {
+        "received": bool(settings.relays.trusted),
+        "from": settings.policy.yield_to_dmarc,
+        "subject": bool(settings.headers.tag_subject),
+    }
+    return forgeable(settings) | {name for name, is_needed in needed.items() if is_needed}
+
+
+def forgeable(settings: Settings) -> frozenset[str]:
     """The names, in lower case, of the fields that ``is_forged`` has an opinion about; none where all are to stay."""
     if not settings.headers.remove_forged:
         return frozenset()
@@ -179,7 +234,7 @@ def is_forged(name: str, value: str, own_id: str, settings: Settings) -> bool:
     """
     if name.lower() == AUTHENTICATION_RESULTS.lower():
         return claims(value, own_id)
-    return name.lower() in watched(settings)
+    return name.lower() in forgeable(settings)
 
 
 def claims(value: str, own_id: str) -> bool:

@@ -28,6 +28,7 @@ from spfmilter.milter.worker import Worker
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics, forget, open_metrics
 from spfmilter.settings import Settings, SettingsError, load
+from spfmilter.state import Table, open_deferrals
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _TICK = 0.5  # seconds at most between two looks at what is due
@@ -59,6 +60,7 @@ class Supervisor:
         self._metrics_folder = metrics_folder
         self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
         self._exporter = exporter.Keeper(metrics_folder, self._let_go_of_all)
+        self._table = Table()  # outlives every worker and every reload
         self._workers: dict[int, Child] = {}  # by pid, of all generations
         self._generation = 0  # the one that serves
         self._newest = 0
@@ -150,13 +152,15 @@ class Supervisor:
     def _start(self, generation: int, settings: Settings, now: float) -> None:
         taken = {c.slot for c in self._workers.values()}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
-        folder, listener, hostname = self._metrics_folder, self._listener, self._hostname
+        folder, listener, hostname, table = self._metrics_folder, self._listener, self._hostname, self._table
         processor = self._processor_for(generation) if settings.milter.pin_workers else None
 
         def work(link: socket.socket) -> int:
             if processor is not None:
                 children.keep_to(processor)
-            return Worker(settings, listener, link, open_metrics(folder, f"worker{slot}"), hostname).serve()
+            metrics = open_metrics(folder, f"worker{slot}")
+            deferrals = open_deferrals(settings.state.url, table, bound=settings.policy.defer_at_most.seconds)
+            return Worker(settings, listener, link, metrics, hostname, deferrals=deferrals).serve()
 
         try:
             child = children.fork(work, slot, generation, now, self._let_go)

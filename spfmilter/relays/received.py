@@ -1,0 +1,171 @@
+"""One Received field (RFC 5321 section 4.4): which server wrote it, and from whom it had the message.
+
+Knows the forms of Postfix, Sendmail, Exim, Exchange, qmail, Gmail and amavis; knows nothing of whom to believe. What
+does not fit a form exactly is not read at all: a guess here would be a client address that somebody else has chosen.
+
+Most forms say the client's HELO *before* its address. None of these servers lets a blank, a parenthesis or a semicolon
+into it, so that it stays one word. What stands after the protocol is not read: there are the recipient and, in
+Exim's, the sender, and both may hold anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from spfmilter.addresses import parse_address
+from spfmilter.model import IPAddress
+
+LONGEST = 16_384  # characters that are looked at; Postfix takes a HELO of 2048, and no form has more than one
+
+_BLANKS = re.compile(r"[ \t\r\n]+")  # and no others: a HELO may hold what else Unicode takes for a blank
+_PIECE = re.compile(r"[^ ();]+|[();]")
+_IN_COMMENT = re.compile(r"[()]|\\.", re.DOTALL)
+_BROKEN = ")"  # in the place of a piece: what follows cannot be read, and this fits nothing
+
+_ADDRESS = r"(?:IPv6:)?[0-9a-f:.]{2,45}(?:%[\w.-]{1,32})?"
+_IDENT = r"(?:[^ @=()\[\]]+@)?"  # what the client's host says of its user (RFC 1413)
+# postfix, sendmail, gmail: (name [address]); exim: ([address]:port helo=name ident=user)
+_BRACKETED = re.compile(
+    rf"{_IDENT}(?:(?P<name>[\w.-]+) )?\[(?P<address>{_ADDRESS})\](?::\d{{1,5}})?"
+    r"(?: helo=(?P<helo>.+?))?(?: ident=[^ ]*)?(?: \(may be forged\))?",
+    re.IGNORECASE,
+)
+_BARE = re.compile(rf"{_IDENT}(?P<address>{_ADDRESS})", re.IGNORECASE)  # exchange, qmail: (address)
+_LITERAL = re.compile(rf"\[(?P<address>{_ADDRESS})\](?::\d{{1,5}})?", re.IGNORECASE)  # exim, for a host without a name
+_EXIM = re.compile(r"(?:port=\d{1,5} ?)?(?:helo=(?P<helo>.+?)(?: ident=[^ ]*)?|ident=[^ ]*)?")  # beside that literal
+# RFC 3848, RFC 6531 section 4.3, IronPort's "ESMTP/TLS/cipher", "Microsoft SMTP Server".
+_SMTP = re.compile(r"(?:utf8)?(?:(?P<old_login>a)|e)?[sl]mtps?(?P<login>a)?(?:/.*)?|microsoft", re.IGNORECASE)
+# How a comment begins that says so: Postfix and Sendmail; Courier; qmail.
+_LOGGED_IN = ("authenticated ", "auth: ", "smtp-auth ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Who handed the message over, as the server has recorded it."""
+
+    address: IPAddress
+    name: str = ""  # of its address (PTR), where the server says it; a stranger's text
+    helo: str | None = None  # a stranger's text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What one field says."""
+
+    by: str = ""  # the server that wrote it; empty: a step of qmail's, which does not say
+    by_address: IPAddress | None = None  # the server's own address, where it says it
+    peer: Peer | None = None  # None: from a program on the same machine
+    authenticated: bool = False  # the peer has logged in
+
+
+def parse(value: str) -> Received | None:
+    """What the field says, folded or not; None where it fits no form, or tells of no hand-over by SMTP."""
+    pieces = _pieces(" ".join(_BLANKS.split(value[:LONGEST])))
+    word, said = _comments(pieces)
+    source = ""
+    if word.lower() == "from" and not said:
+        source = next(pieces, "")
+        word, said = _comments(pieces)
+    if word.lower() != "by":
+        # "(qmail 123 invoked from network)", a field of its own below which the one with the address stands
+        return Received() if not word and not source and said and said[0].startswith("qmail ") else None
+    by = next(pieces, "")
+    word, beside = _comments(pieces)
+    protocol = _comments(pieces)[0] if word.lower() == "with" else ""  # qmail: with (cipher) SMTP
+    own = next((match for match in map(_address_in, beside) if match is not None), None)
+    by_address = parse_address(own["address"]) if own is not None else None
+    if _is_local(source, said, beside, protocol.lower()):
+        return Received(by=by, by_address=by_address)
+    peer, smtp = _peer(source, said), _SMTP.fullmatch(protocol)
+    if peer is None or smtp is None:
+        return None
+    authenticated = any(comment.lower().startswith(_LOGGED_IN) for comment in said)
+    authenticated = authenticated or bool(smtp["login"] or smtp["old_login"])
+    return Received(by=by, by_address=by_address, peer=peer, authenticated=authenticated)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Words, and comments (RFC 5322 section 3.2.2) with their parentheses, up to the semicolon before the date."""
+    place = 0
+    while found := _PIECE.search(text, place):
+        piece, place = found[0], found.end()
+        if piece == ";":
+            return
+        if piece == "(":
+            place = _end_of_comment(text, place)
+            piece = text[found.start() : place] if place else _BROKEN
+        yield piece
+        if piece == _BROKEN:
+            return
+
+
+def _end_of_comment(text: str, place: int) -> int:
+    """The place behind the parenthesis that closes what was opened before ``place``; 0 if none does."""
+    depth = 1
+    for found in _IN_COMMENT.finditer(text, place):
+        depth += (found[0] == "(") - (found[0] == ")")
+        if not depth:
+            return found.end()
+    return 0
+
+
+def _comments(pieces: Iterator[str]) -> tuple[str, tuple[str, ...]]:
+    """The next word, empty where there is none, and the comments that stand before it."""
+    comments: list[str] = []
+    for piece in pieces:
+        if not piece.startswith("("):
+            return piece, tuple(comments)
+        comments.append(piece[1:-1].strip())
+    return "", tuple(comments)
+
+
+def _is_local(source: str, said: Sequence[str], beside: Sequence[str], protocol: str) -> bool:
+    """Whether a program on the same machine handed the message over.
+
+    Only where a form says so. A field that merely has no address may be one from which it was removed, and what stands
+    below it is then a stranger's.
+    """
+    if source:  # exim: from root by host with local
+        return protocol.startswith("local") and not any(map(_address_in, said))
+    if said:  # sendmail: (from root@localhost) by host; but (from host [address]) is a client that said no HELO
+        return said[0].startswith("from ") and "[" not in said[0]
+    # postfix: by host (Postfix, from userid 0) id ...
+    return protocol.startswith(("local", "lmtp")) or (not protocol and any(c.startswith("Postfix") for c in beside))
+
+
+def _peer(source: str, said: Sequence[str]) -> Peer | None:
+    """Who is described by the word after ``from`` and the comments behind it.
+
+    With two addresses in the comments it is not clear which one the server has seen, so that it is nobody.
+    """
+    found = [match for match in map(_address_in, said) if match is not None]
+    if len(found) > 1:
+        return None
+    if not found:
+        return _nameless_peer(source, said)
+    parts = found[0].groupdict()
+    greeting = next((comment[5:] for comment in said if comment.startswith(("HELO ", "EHLO "))), parts.get("helo"))
+    if greeting is not None:  # qmail, exim: the word is the name of the address
+        return _made(parts["address"], source, greeting)
+    return _made(parts["address"], parts.get("name") or "", source or None)
+
+
+def _nameless_peer(source: str, said: Sequence[str]) -> Peer | None:
+    """Exim's form for a client whose address has no name: ``[address]:port (port=n helo=name ident=user)``."""
+    literal, beside = _LITERAL.fullmatch(source), _EXIM.fullmatch(said[0] if said else "")
+    return _made(literal["address"], "", beside["helo"]) if literal is not None and beside is not None else None
+
+
+def _made(address: str, name: str, helo: str | None) -> Peer | None:
+    known = parse_address(address)
+    name = "" if name.lower() == "unknown" else name.removesuffix(".")
+    return Peer(address=known, name=name, helo=helo) if known is not None else None
+
+
+def _address_in(comment: str) -> re.Match[str] | None:
+    """The comment as one that holds an address, or None."""
+    text = comment.removeprefix("from ")  # sendmail, where the client has said no HELO
+    match = _BRACKETED.fullmatch(text) or _BARE.fullmatch(text)
+    return match if match is not None and parse_address(match["address"]) is not None else None

@@ -1,0 +1,37 @@
+"""Whatever strangers write as Received fields and say as HELO, the walk ends at the client that our relay has seen."""
+
+from ipaddress import ip_address, ip_network
+
+from spfmilter.model import Client, IPAddress
+from spfmilter.relays import origin
+from spfmilter.relays.received import LONGEST, parse
+
+RELAY = Client(address=ip_address("192.0.2.2"), name="mx2.example.net")
+CLIENT = ip_address("203.0.113.7")
+TRUSTED = (ip_network("192.0.2.0/28"), ip_network("2001:db8:1::/48"))
+
+
+def every_name(_name: str) -> frozenset[IPAddress]:
+    """The DNS is the stranger's as well: every name has the relay's address."""
+    return frozenset({ip_address("192.0.2.2")})
+
+
+def one_input(data: bytes) -> None:
+    """A HELO, and fields, with NULs between them."""
+    helo, *received = data.decode("utf-8", "surrogateescape").split("\0")
+    for value in received:
+        parse(value)
+    found = origin(received, RELAY, TRUSTED, every_name)
+    if found is not None:  # the stranger has written a field in our relay's place
+        assert not any(found.client.address in network for network in TRUSTED)
+    # As Postfix and Exim write it: the one without what would end a word, the other without what would end a comment.
+    word = "".join("?" if c in ' <>()\\";@\t\r\n' else c for c in helo) or "x"
+    inside = "".join("?" if c in "()\\\t\r\n" else c for c in helo).strip() or "x"
+    for top in (
+        f"from {word} (unknown [203.0.113.7]) by mx2.example.net (Postfix) with ESMTPS id 1",
+        f"from [203.0.113.7] (helo={inside}) by mx2.example.net with esmtps (Exim 4.96) id 1",
+        f"from mail.example.com ([203.0.113.7] helo={inside}) by mx2.example.net with esmtps (Exim 4.96) id 1",
+    ):
+        found = origin([top, *received], RELAY, TRUSTED, every_name)
+        assert found is not None or len(top) > LONGEST
+        assert found is None or found.client.address == CLIENT

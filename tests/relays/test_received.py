@@ -1,0 +1,433 @@
+"""One Received field, in the forms of the servers that people run; names and addresses are those of examples."""
+
+import sys
+from ipaddress import ip_address
+from types import FrameType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spfmilter.relays.received import LONGEST, Peer, Received, parse
+
+DATE = "; Tue, 24 Nov 2026 10:00:00 +0000 (UTC)"
+GW = "gw.example.net"
+
+
+def field(
+    address: str, name: str = "", helo: str | None = None, *, by: str = GW, own: str | None = None, login: bool = False
+) -> Received:
+    peer = Peer(address=ip_address(address), name=name, helo=helo)
+    return Received(by=by, by_address=ip_address(own) if own else None, peer=peer, authenticated=login)
+
+
+FORMS = {
+    "postfix": (
+        (
+            "from mail.example.com (mail.example.com [203.0.113.7])\n\tby gw.example.net (Postfix) with ESMTP id 4F00\n"
+            "\tfor <bob@example.net>"
+        ),
+        field("203.0.113.7", "mail.example.com", "mail.example.com"),
+    ),
+    "postfix, TLS": (
+        (
+            "from out.example.com (mail.example.com [203.0.113.7])\r\n"
+            "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)\r\n"
+            "\t key-exchange X25519 server-signature RSA-PSS (2048 bits) server-digest SHA256)\r\n"
+            '\t(Client CN "out.example.com", Issuer "An Authority (R3)" (verified OK))\r\n'
+            "\tby gw.example.net (Postfix) with ESMTPS id 4F00"
+        ),
+        field("203.0.113.7", "mail.example.com", "out.example.com"),
+    ),
+    "parentheses that are escaped": (
+        'from x (y [203.0.113.7]) (Client CN "a\\) \\(b", Issuer "c") by gw.example.net (Postfix) with ESMTPS id 4F00',
+        field("203.0.113.7", "y", "x"),
+    ),
+    "postfix, no name": (
+        "from mail.example.com (unknown [203.0.113.7]) by gw.example.net (Postfix) with SMTP id 4F00",
+        field("203.0.113.7", "", "mail.example.com"),
+    ),
+    "postfix, IPv6": (
+        "from mail.example.com (mail.example.com [IPv6:2001:db8::7]) by gw.example.net (Postfix) with ESMTPS id 4F00",
+        field("2001:db8::7", "mail.example.com", "mail.example.com"),
+    ),
+    "postfix, an address literal as HELO": (
+        "from [10.0.0.1] (unknown [203.0.113.7]) by gw.example.net (Postfix) with ESMTP id 4F00",
+        field("203.0.113.7", "", "[10.0.0.1]"),
+    ),
+    "postfix, what HELO may not hold": (
+        "from x??y?? (unknown [203.0.113.7]) by gw.example.net (Postfix) with ESMTP id 4F00",
+        field("203.0.113.7", "", "x??y??"),
+    ),
+    "postfix, logged in": (
+        (
+            "from [192.168.0.5] (home.example.com [203.0.113.50]) (Authenticated sender: alice)"
+            " by gw.example.net (Postfix) with ESMTPSA id 4F00"
+        ),
+        field("203.0.113.50", "home.example.com", "[192.168.0.5]", login=True),
+    ),
+    "postfix, logged in, SMTPUTF8": (
+        "from pc (home.example.com [203.0.113.50]) by gw.example.net (Postfix) with UTF8SMTPSA id 4F00",
+        field("203.0.113.50", "home.example.com", "pc", login=True),
+    ),
+    "postfix, SMTPUTF8": (
+        "from mail.example.com (mail.example.com [203.0.113.7]) by gw.example.net (Postfix) with UTF8SMTPS id 4F00",
+        field("203.0.113.7", "mail.example.com", "mail.example.com"),
+    ),
+    "postfix, lmtp": (
+        "from gw.example.net (localhost [127.0.0.1]) by gw.example.net (Postfix) with LMTP id 4F00",
+        field("127.0.0.1", "localhost", "gw.example.net"),
+    ),
+    "postfix, from a program": (
+        "by gw.example.net (Postfix, from userid 1001)\n\tid 4F00",
+        Received(by=GW),
+    ),
+    "postfix, forwarded": ("by gw.example.net (Postfix)\n\tid 4F00", Received(by=GW)),
+    "sendmail": (
+        "from mail.example.com (mail.example.com [203.0.113.7])\n\tby gw.example.net (8.17.1/8.17.1) with ESMTP id 2AO",
+        field("203.0.113.7", "mail.example.com", "mail.example.com"),
+    ),
+    "sendmail, TLS": (
+        (
+            "from out.example.com (mail.example.com [203.0.113.7]) by gw.example.net (8.17.1/8.17.1) with ESMTPS id 2\n"
+            "\t(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256 verify=NO)\n\tfor <bob@example.net>"
+        ),
+        field("203.0.113.7", "mail.example.com", "out.example.com"),
+    ),
+    "sendmail, no name": (
+        "from mail.example.com ([203.0.113.7]) by gw.example.net (8.17.1/8.17.1) with ESMTP id 2AO",
+        field("203.0.113.7", "", "mail.example.com"),
+    ),
+    "sendmail, a name that is not confirmed": (
+        (
+            "from x.example.com (mail.example.com [203.0.113.7] (may be forged)) by gw.example.net (8.17.1/8.17.1)"
+            " with ESMTP id 2AO"
+        ),
+        field("203.0.113.7", "mail.example.com", "x.example.com"),
+    ),
+    "sendmail, ident": (
+        "from x.example.com (IDENT:alice@mail.example.com [203.0.113.7]) by gw.example.net (8.17.1/8.17.1) with SMTP",
+        field("203.0.113.7", "mail.example.com", "x.example.com"),
+    ),
+    "sendmail, ident, no name": (
+        "from x.example.com (alice@[203.0.113.7]) by gw.example.net (8.17.1/8.17.1) with SMTP id 2AO",
+        field("203.0.113.7", "", "x.example.com"),
+    ),
+    "sendmail, IPv6": (
+        "from mail.example.com (mail.example.com [IPv6:2001:db8:0:0:0:0:0:7]) by gw.example.net (8.17.1) with ESMTP",
+        field("2001:db8::7", "mail.example.com", "mail.example.com"),
+    ),
+    "sendmail, logged in": (
+        "from pc (home.example.com [203.0.113.50]) (authenticated bits=0) by gw.example.net (8.17.1) with ESMTP id 2AO",
+        field("203.0.113.50", "home.example.com", "pc", login=True),
+    ),
+    "sendmail, no HELO": (
+        "(from mail.example.com [203.0.113.7]) by gw.example.net (8.17.1/8.17.1) with SMTP id 2AO",
+        field("203.0.113.7", "mail.example.com"),
+    ),
+    "sendmail, from a program": (
+        "(from root@localhost)\n\tby gw.example.net (8.17.1/8.17.1/Submit) id 2AO",
+        Received(by=GW),
+    ),
+    "exim, HELO is the name": (
+        (
+            "from mail.example.com ([203.0.113.7])\n\tby gw.example.net with esmtps  (TLS1.3) tls TLS_AES_256_GCM\n"
+            "\t(Exim 4.96)\n\t(envelope-from <alice@example.com>)\n\tid 1rAAAA-0001-2B\n\tfor bob@example.net"
+        ),
+        field("203.0.113.7", "", "mail.example.com"),
+    ),
+    "exim, HELO is another": (
+        "from mail.example.com ([203.0.113.7] helo=out.example.com) by gw.example.net with esmtp (Exim 4.96) id 1r",
+        field("203.0.113.7", "mail.example.com", "out.example.com"),
+    ),
+    "exim, port and ident": (
+        "from mail.example.com ([203.0.113.7]:46022 helo=out.example.com ident=alice) by gw.example.net with esmtp",
+        field("203.0.113.7", "mail.example.com", "out.example.com"),
+    ),
+    "exim, no name": (
+        "from [203.0.113.7] (helo=mail.example.com) by gw.example.net with esmtp (Exim 4.96) id 1r",
+        field("203.0.113.7", "", "mail.example.com"),
+    ),
+    "exim, no name, port and ident": (
+        "from [203.0.113.7] (port=46022 helo=[10.0.0.1] ident=alice) by gw.example.net with smtp (Exim 4.96) id 1r",
+        field("203.0.113.7", "", "[10.0.0.1]"),
+    ),
+    "exim, no name and no HELO": (
+        "from [203.0.113.7]:46022 by gw.example.net with smtp (Exim 4.96) id 1r",
+        field("203.0.113.7"),
+    ),
+    "exim, no name, ident only": (
+        "from [203.0.113.7] (port=46022 ident=alice) by gw.example.net with smtp (Exim 4.96) id 1r",
+        field("203.0.113.7"),
+    ),
+    "exim, IPv6": (
+        "from mail.example.com ([2001:db8::7]:46022 helo=out.example.com) by gw.example.net with esmtps (TLS1.3) id 1r",
+        field("2001:db8::7", "mail.example.com", "out.example.com"),
+    ),
+    "exim, no name, IPv6": (
+        "from [2001:db8::7] (helo=out.example.com) by gw.example.net with esmtps (TLS1.3) id 1r",
+        field("2001:db8::7", "", "out.example.com"),
+    ),
+    "exim, logged in": (
+        "from home.example.com ([203.0.113.50] helo=pc) by gw.example.net with esmtpsa (TLS1.3) (Exim 4.96) id 1r",
+        field("203.0.113.50", "home.example.com", "pc", login=True),
+    ),
+    "exim, a HELO with blanks that claims an address": (
+        "from [203.0.113.7] (helo=x [10.0.0.1]) by gw.example.net with smtp (Exim 4.96) id 1r",
+        field("203.0.113.7", "", "x [10.0.0.1]"),
+    ),
+    "exim, a HELO that claims an ident and an address": (
+        "from [203.0.113.7] (helo=x@[10.0.0.1]) by gw.example.net with smtp (Exim 4.96) id 1r",
+        field("203.0.113.7", "", "x@[10.0.0.1]"),
+    ),
+    "exim, a sender with parentheses": (
+        (
+            'from mail.example.com ([203.0.113.7]) by gw.example.net with esmtp (Exim 4.96) (envelope-from <"a) from x'
+            ' (x [10.0.0.1]) by gw.example.net ("@example.com>) id 1r'
+        ),
+        field("203.0.113.7", "", "mail.example.com"),
+    ),
+    "exim, from a program": ("from root by gw.example.net with local (Exim 4.96) id 1r", Received(by=GW)),
+    "exchange": (
+        (
+            "from mail.example.com (203.0.113.7) by gw.example.net\n (192.0.2.5) with Microsoft SMTP Server"
+            " (version=TLS1_2,\n cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384) id 15.2.1544.4 via Frontend\n Transport"
+        ),
+        field("203.0.113.7", "", "mail.example.com", own="192.0.2.5"),
+    ),
+    "exchange, an address literal as HELO": (
+        "from [10.0.0.1] (203.0.113.7) by gw.example.net (192.0.2.5) with Microsoft SMTP Server id 15.2.1544.4",
+        field("203.0.113.7", "", "[10.0.0.1]", own="192.0.2.5"),
+    ),
+    "exchange, IPv6": (
+        "from mail.example.com (2001:db8::7) by gw.example.net (2001:db8::5) with Microsoft SMTP Server id 15.2.1544.4",
+        field("2001:db8::7", "", "mail.example.com", own="2001:db8::5"),
+    ),
+    "exchange 2003": (
+        "from mail.example.com ([203.0.113.7]) by gw.example.net with Microsoft SMTPSVC(6.0.3790.4675)",
+        field("203.0.113.7", "", "mail.example.com"),
+    ),
+    "office 365": (
+        (
+            "from mail.example.com (203.0.113.7) by DB5EUR01FT012.mail.protection.example.org (10.152.4.10) with"
+            " Microsoft SMTP Server (version=TLS1_3, cipher=TLS_AES_256_GCM_SHA384) id 15.20.7 via Frontend Transport"
+        ),
+        field("203.0.113.7", "", "mail.example.com", by="DB5EUR01FT012.mail.protection.example.org", own="10.152.4.10"),
+    ),
+    "qmail": (
+        "from unknown (HELO out.example.com) (203.0.113.7)\n  by gw.example.net with SMTP",
+        field("203.0.113.7", "", "out.example.com"),
+    ),
+    "qmail, HELO is the name": (
+        "from mail.example.com (203.0.113.7) by gw.example.net with ESMTP",
+        field("203.0.113.7", "", "mail.example.com"),
+    ),
+    "qmail, ident": (
+        "from mail.example.com (HELO out.example.com) (alice@203.0.113.7) by gw.example.net with SMTP",
+        field("203.0.113.7", "mail.example.com", "out.example.com"),
+    ),
+    "qmail, brackets and sender": (
+        (
+            "from mail.example.com (HELO out.example.com) ([203.0.113.7]) (envelope-sender <a@example.com>)"
+            " by gw.example.net (qmail-ldap-1.03) with SMTP"
+        ),
+        field("203.0.113.7", "mail.example.com", "out.example.com"),
+    ),
+    "qmail, TLS": (
+        "from unknown (HELO out.example.com) (203.0.113.7) by gw.example.net with (AES256-SHA encrypted) SMTP",
+        field("203.0.113.7", "", "out.example.com"),
+    ),
+    "qmail, a step inside": ("(qmail 4711 invoked from network)", Received()),
+    "qmail, from a program": ("(qmail 4711 invoked by uid 0)", Received()),
+    "gmail": (
+        (
+            "from mail.example.com (mail.example.com. [203.0.113.7])\r\n        by gw.example.net with ESMTPS id d2-2"
+            "\r\n        (version=TLS1_3 cipher=TLS_AES_256_GCM_SHA384 bits=256/256)"
+        ),
+        field("203.0.113.7", "mail.example.com", "mail.example.com"),
+    ),
+    "gmail, IPv6": (
+        "from out.example.com (mail.example.com. [2001:db8::7]) by gw.example.net with ESMTPS id d2-20020",
+        field("2001:db8::7", "mail.example.com", "out.example.com"),
+    ),
+    "amavis": (
+        (
+            "from gw.example.net ([127.0.0.1]) by localhost (gw.example.net [127.0.0.1]) (amavisd-new, port 10024)"
+            " with ESMTP id 5yXX"
+        ),
+        field("127.0.0.1", "", "gw.example.net", by="localhost", own="127.0.0.1"),
+    ),
+    "amavis, IPv6": (
+        "from gw.example.net ([IPv6:::1]) by localhost (gw.example.net [IPv6:::1]) (amavis, port 10024) with LMTP id 5",
+        field("::1", "", "gw.example.net", by="localhost", own="::1"),
+    ),
+    "ironport": (
+        "from unknown (HELO out.example.com) ([203.0.113.7]) by gw.example.net with ESMTP/TLS/ECDHE-RSA-AES256-SHA384",
+        field("203.0.113.7", "", "out.example.com"),
+    ),
+    "courier": (
+        "from out.example.com (mail.example.com [::ffff:203.0.113.7]) by gw.example.net with ESMTP",
+        field("203.0.113.7", "mail.example.com", "out.example.com"),
+    ),
+    "courier, logged in": (
+        "from pc ([::ffff:203.0.113.50]) (AUTH: LOGIN alice) by gw.example.net with ESMTP",
+        field("203.0.113.50", "", "pc", login=True),
+    ),
+    "HELO is one of the field's own words": (
+        "FROM by (unknown [203.0.113.7]) BY gw.example.net (Postfix) WITH esmtp ID 1",
+        field("203.0.113.7", "", "by"),
+    ),
+    "a zone": (
+        "from EX1 ([fe80::1%4]) by gw.example.net ([fe80::2%4]) with Microsoft SMTP Server id 15",
+        field("fe80::1", "", "EX1", own="fe80::2"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "said"), FORMS.values(), ids=FORMS.keys())
+def test_a_field_is_read_in_each_form(value: str, said: Received) -> None:
+    assert parse(value + DATE) == said
+    assert parse(value) == said  # the date is not looked at
+
+
+def test_a_long_helo_hides_nothing() -> None:
+    """Postfix takes 2048 characters; a field that they made unreadable would be a way around SPF."""
+    helo = "a" * 2048
+    value = f"from {helo} (unknown [203.0.113.7]) by {GW} (Postfix) with ESMTP id 1"
+    assert parse(value) == field("203.0.113.7", "", helo)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        ";",
+        "from",
+        "by",
+        "from x",
+        "from x by",
+        f"by {GW}",
+        f"by {GW} with ESMTP id 1",  # the address has been removed, and who knows what stands below
+        f"by {GW} (Postfix) with ESMTP id 1",
+        "by 2002:a05:6402:1e8a:b0:566:43ab:78c9 with SMTP id 1",  # inside Gmail
+        f"from x by {GW} with ESMTP id 1",
+        f"from x [203.0.113.7] by {GW} with ESMTP id 1",
+        f"from imap.example.com [203.0.113.7] by {GW} with IMAP (fetchmail-6.4.37)",
+        f"from home.example.com ([203.0.113.50]) by {GW} with HTTP (HTTP/1.1 POST)",  # webmail
+        f"from EX1 ([fe80::1]) by {GW} ([fe80::1%4]) with mapi id 15",
+        f"from x (y [203.0.113.7]) by {GW} (Postfix) id 1",  # no protocol
+        f"from x (y [203.0.113.7]) (z [10.0.0.1]) by {GW} with ESMTP id 1",  # which?
+        f"from x (203.0.113.7) ([10.0.0.1]) by {GW} with ESMTP id 1",
+        f"from x (y [local]) by {GW} with ESMTP id 1",
+        f"from x (y [203.0.113.777]) by {GW} with ESMTP id 1",
+        f"from x (y [203.0.113.7] z) by {GW} with ESMTP id 1",
+        f"from x (y z [203.0.113.7]) by {GW} with ESMTP id 1",
+        f"from x ((y [203.0.113.7])) by {GW} with ESMTP id 1",
+        f"from [203.0.113.7] (using TLSv1.3) by {GW} with ESMTP id 1",
+        f"from [203.0.113.7] (mail.example.com) by {GW} with ESMTP id 1",
+        f"from x (y [203.0.113.7]; by {GW} with ESMTP id 1",  # never closed
+        f"from x (y [203.0.113.7]\\) by {GW} with ESMTP id 1",  # closed by an escaped parenthesis only
+        f"from x ) (y [203.0.113.7]) by {GW} with ESMTP id 1",
+        f"from x; (y [203.0.113.7]) by {GW} with ESMTP id 1",
+        f"(a) from x (y [203.0.113.7]) by {GW} with ESMTP id 1",
+        f"(from y [203.0.113.7) by {GW} (8.17.1/8.17.1) with SMTP id 1",
+        f"from\u00a0x (y [203.0.113.7]) by {GW} with ESMTP id 1",  # no blank of this grammar
+        "qmail 4711 invoked from network",
+        "(nothing)",
+        "\x00",
+        "\udcff\udcfe",
+    ],
+)
+def test_what_fits_no_form_is_not_read(value: str) -> None:
+    assert parse(value) is None
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "(",
+        ")",
+        "((",
+        "()",
+        "\\",
+        "(\\",
+        "a ",
+        "a",
+        ";",
+        "[",
+        "(helo=",
+        " ident=",
+        "(a@",
+        "[:",
+        "(HELO ",
+        "from ",
+        "by ",
+    ],
+)
+def test_twice_the_size_is_no_more_than_twice_the_work(piece: str) -> None:
+    """Counted in lines of Python; and what is longer than is looked at costs no more."""
+    half, whole, huge = (f"from {piece * (size // len(piece))}" for size in (LONGEST // 2, LONGEST, 4_000_000))
+    assert lines_run(whole) <= 2.2 * lines_run(half) + 100
+    assert lines_run(huge) <= lines_run(whole) + 100
+    assert parse(huge) == parse(huge[:LONGEST])
+
+
+def lines_run(value: str) -> int:
+    """How many lines of the module are executed to read the value."""
+    counted = 0
+
+    def count(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal counted
+        counted += event == "line" and frame.f_globals["__name__"] == parse.__module__
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        parse(value)
+    finally:
+        sys.settrace(before)
+    return counted
+
+
+PIECES = st.sampled_from(
+    [
+        "from",
+        "by",
+        "with",
+        "ESMTP",
+        GW,
+        "x",
+        "(",
+        ")",
+        "[203.0.113.7]",
+        "[",
+        "]",
+        ";",
+        "\\",
+        "helo=",
+        "HELO ",
+        " ",
+        "\n",
+    ]
+)
+
+
+@given(st.text(max_size=400) | st.lists(PIECES, max_size=60).map("".join) | st.lists(PIECES, max_size=60).map(" ".join))
+def test_no_value_makes_the_reading_fail(value: str) -> None:
+    parse(value)
+
+
+@given(st.text(alphabet=st.characters(blacklist_characters=' <>()\\";@\t\r\n'), min_size=1, max_size=100))
+def test_no_helo_that_postfix_writes_hides_the_address(helo: str) -> None:
+    """Postfix puts a question mark in the place of each of these characters."""
+    value = f"from {helo} (unknown [203.0.113.7]) by {GW} (Postfix) with ESMTP id 1"
+    assert parse(value) == field("203.0.113.7", "", helo)
+
+
+@given(st.text(alphabet="helo=[10.0.0.1] :@-ident(", max_size=60).filter(lambda helo: helo.count("(") == 0))
+def test_no_helo_that_exim_writes_changes_the_address(helo: str) -> None:
+    for value in (f"from [203.0.113.7] (helo={helo})", f"from mail.example.com ([203.0.113.7] helo={helo})"):
+        said = parse(f"{value} by {GW} with esmtp (Exim 4.96) id 1")
+        assert said is None or said.peer is None or said.peer.address == ip_address("203.0.113.7")
