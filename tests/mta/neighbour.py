@@ -47,10 +47,12 @@ class Neighbour(Postfix):
             main_cf=parameters,
         )
 
-    def take(self, client: str, sender: str, recipient: str, *, helo: str, content: str = MESSAGE) -> Answer:
+    def take(
+        self, client: str, sender: str, recipient: str, *, helo: str, content: str = MESSAGE, **xclient: str
+    ) -> Answer:
         """A message that somebody hands over here."""
         with SmtpDialogue("127.0.0.1", self.port) as smtp:
-            smtp.xclient(addr=client, name="[UNAVAILABLE]")
+            smtp.xclient(addr=client, **{"name": "[UNAVAILABLE]", **xclient})
             smtp.ehlo(helo)
             smtp.mail(sender)
             smtp.rcpt(recipient)

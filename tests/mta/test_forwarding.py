@@ -7,7 +7,7 @@ import pytest
 from lab.nsd import Nsd
 from tests.mta.neighbour import Neighbour
 from tests.mta.site import Sent, Site
-from tests.mta.zones import FORWARDER, LISTED
+from tests.mta.zones import FORWARDER, LISTED, PRETENDER
 
 # The forwarder is on loopback, which a site with its usual settings does not check.
 CHECKED = "[exempt]\nnetworks =\n"
@@ -36,9 +36,37 @@ def forward(site: Site, envelope_sender: str = "") -> Sent:
 
 
 def test_without_srs_the_forwarder_is_refused_as_it_is_no_server_of_the_senders_domain(target: Site) -> None:
+    target.configure(CHECKED)
     refused = forward(target).answer
     assert refused.code == 550
     assert refused.text.startswith("5.7.23 127.0.9.1 is not in the trusted sender list of mail163.example")
+
+
+@pytest.mark.parametrize(
+    ("line", "forwarder"),
+    [
+        ("forwarders = .forwarder.example", "out.forwarder.example"),
+        ("forwarder_spf = other.example, forwarder.example", "forwarder.example"),
+    ],
+)
+def test_a_known_forwarder_is_pardoned_by_its_confirmed_name_or_by_its_own_spf(
+    target: Site, line: str, forwarder: str
+) -> None:
+    """The result stays in the header, for who looks at it later."""
+    target.configure(CHECKED + line)
+    sent = forward(target)
+    assert target.field(sent, "Received-SPF")[0].startswith("fail (")
+    assert "spf=fail" in target.field(sent, "Authentication-Results")[0]
+    assert not target.field(sent, "X-SPF-Notice")
+    logged = target.logged(queue_id=sent.queue_id)
+    assert (logged["action"], logged["spf_mailfrom"], logged["forwarder"]) == ("accept", "fail", forwarder)
+    assert logged["rule"] == f"[exempt] {line} (line 9)"
+
+
+def test_a_name_that_its_domain_does_not_confirm_pardons_nobody(target: Site) -> None:
+    """The PTR of the address says what its owner likes."""
+    target.configure(f"{CHECKED}forwarders = .forwarder.example, mail163.example")
+    assert target.send("alice@mail163.example", PRETENDER).answer.code == 550
 
 
 @pytest.mark.parametrize(
