@@ -14,6 +14,7 @@ from spfmilter.addresses import dns_domain
 from spfmilter.model import (
     Action,
     Check,
+    Client,
     Disposition,
     Edits,
     Facts,
@@ -68,7 +69,7 @@ def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings)
     # A HELO that names no domain is nobody's result; it is only shown where there is nothing else to show.
     alone = len(verdicts) == 1
     verdicts = [v for v in verdicts if alone or v.check.domain or v.check.identity is Identity.MAILFROM]
-    comments = [comment(_comment(verdict)) for verdict in verdicts]
+    comments = [comment(_comment(verdict, facts.relay)) for verdict in verdicts]
     fields = []
     if FieldKind.AUTHENTICATION_RESULTS in settings.headers.write:
         fields.append(_authentication_results(verdicts, comments, own))
@@ -123,10 +124,8 @@ def skipped_fields(reason: SkipReason, facts: Facts, settings: Settings) -> tupl
     path = facts.reverse_path
     identity = Identity.HELO if path.null else Identity.MAILFROM
     said = (facts.helo or "") if path.null else path.domain or path.local
-    about = (
-        f"spf=none ({comment(f'not checked: {reason}')}) smtp.{identity}={_value(dns_domain(said) or ascii_line(said))}"
-    )
-    text = f"{_value(authserv_id(facts, settings))}; {about}"
+    own, value = authserv_id(facts, settings), _value(dns_domain(said) or ascii_line(said))
+    text = f"{_value(own)}; spf=none (not checked: {reason}) smtp.{identity}={value.replace(' ', _HARD_BLANK)}"
     return (HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, text)),)
 
 
@@ -137,13 +136,15 @@ def _quarantine_reason(verdict: Verdict) -> str:
     )
 
 
-def _comment(verdict: Verdict) -> str:
+def _comment(verdict: Verdict, relay: Client | None) -> str:
     who = verdict.check.domain or verdict.check.said or "an empty name"
     text = _COMMENTS[verdict.result].format(who=ascii_line(who), ip=verdict.check.address)
     if verdict.problem is not None:
         text = f"{text}: {problem_text(verdict.problem)}"
     if verdict.check.record:
         text = f"{text}; by a record of this server, not the published one"
+    if relay is not None:
+        text = f"{text}; received through {relay.address}"
     return text
 
 
@@ -160,10 +161,9 @@ def _received_spf(verdict: Verdict, said: str, facts: Facts, receiver: str) -> H
         pairs.append(f"problem={quoted_string(problem_text(verdict.problem), 200)}")
     elif verdict.result is not Result.NONE:
         pairs.append(f"mechanism={dot_atom_or_quoted(verdict.term or 'default', 200)}")
-    through = f"; received through {facts.relay.address}" if facts.relay is not None else ""
     # No value holds a line break, so that it can stand between them until their own blanks are safe.
     listed = "\n".join(pairs).replace(" ", _HARD_BLANK).replace("\n", "; ")
-    text = f"{verdict.result} ({comment(receiver)}: {said}{through}) {listed}"
+    text = f"{verdict.result} ({comment(receiver)}: {said}) {listed}"
     return HeaderField(name=RECEIVED_SPF, value=_fold(RECEIVED_SPF, text))
 
 

@@ -241,7 +241,9 @@ class Session:
     def _find_client(self, message: _Message, later: _Later) -> None:
         """The client behind our relays, from the fields that they wrote, and the verdicts on it."""
         trusted = self._settings.relays.trusted
-        found = relays.origin(later.received, message.facts.client, trusted, self._evidence.addresses_of)
+        found = relays.origin(
+            later.received, message.facts.client, trusted, self._evidence.addresses_of, message.facts.helo
+        )
         client, helo = (found.client, found.helo) if found is not None else (None, None)
         message.facts, message.plan = policy.plan_behind(message.facts, client, helo, self._settings)
         if message.plan.trusted:
