@@ -138,12 +138,12 @@ class Session:
         """Whether a message is under way that may yet be refused."""
         return self._message is not None and self._message.later is not None
 
-    def recipient(self, address: str) -> Reply | None:
-        """RCPT TO: what to say where this recipient is refused."""
+    def recipient(self, address: str, understood: str = "") -> Reply | None:
+        """RCPT TO: what to say where this recipient is refused; ``understood`` is what the MTA makes of the address."""
         message = self._message
         if message is None or message.later is None:
             return None
-        kind = policy.addressee(address, self._settings)
+        kind = policy.addressee(address, self._settings, understood)
         message.later.recipients.append((address, kind))
         if message.later.stage is RejectAt.MESSAGE:
             return None

@@ -111,6 +111,27 @@ def test_a_recipients_own_rules_hold_for_a_chunked_message_of_one_pipeline(at_rc
     assert [answer.code for answer in answers] == [250, 550, 250, 250]
 
 
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "joe@strict.example",
+        "JOE@Strict.Example.",
+        '"j\\oe"@strict.example',
+        "joe%strict.example",
+        "strict.example!joe",
+        "@example.net:joe@strict.example",
+        " joe @strict.example",
+        "joe(at home)@strict.example",
+    ],
+)
+def test_a_recipients_rules_hold_however_postfix_lets_the_address_be_written(at_rcpt: Site, recipient: str) -> None:
+    with at_rcpt.connect() as smtp:
+        smtp.mail("somebody@soft.example.com")
+        assert smtp.rcpt(recipient).code == 550
+        assert smtp.rcpt("postmaster%strict.example").code == 250
+        assert smtp.rcpt("postmaster").code == 250
+
+
 def test_a_temporary_error_defers_the_recipients_but_those_who_are_exempt(at_rcpt: Site) -> None:
     with at_rcpt.connect() as smtp:
         smtp.mail(f"later@{UNREACHABLE}")
