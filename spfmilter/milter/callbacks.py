@@ -344,8 +344,17 @@ def _macros(ctx: Any) -> Macros:
         authenticated=_macro(ctx, "{auth_authen}", unreadable="?"),
         hostname=_macro(ctx, "j"),
         client_address=_macro(ctx, "{client_addr}"),
-        mail_address=_macro(ctx, "{mail_addr}"),
+        mail_address=_given(ctx, "{mail_addr}"),
     )
+
+
+def _given(ctx: Any, name: str) -> str | None:
+    """A macro's value, which may be empty; None where the MTA has none that can be read."""
+    try:
+        value: str | None = ctx.getsymval(name)
+    except UnicodeDecodeError:
+        return None
+    return value
 
 
 def _answer(ctx: Any, reply: Reply | None) -> int:
