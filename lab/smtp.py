@@ -35,12 +35,15 @@ class Answer:
 class SmtpDialogue:
     """One SMTP connection, made at once; a method per verb, and `transcript` with "> " and "< " before each line."""
 
-    def __init__(self, host: str, port: int, *, timeout: float = 20.0) -> None:
-        """Connect and read the greeting; the time limit is for the connect and for each answer."""
+    def __init__(self, host: str, port: int, *, timeout: float = 20.0, source: str = "") -> None:
+        """Connect and read the greeting; the time limit is for the connect and for each answer.
+
+        With a `source` the connection comes from that address of this host: all of 127.0.0.0/8 are.
+        """
         self.transcript: list[str] = []
         self._peer = f"{host} port {port}"
         self._timeout = timeout
-        self._socket = socket.create_connection((host, port), timeout=timeout)
+        self._socket = socket.create_connection((host, port), timeout=timeout, source_address=(source, 0))
         self._file = self._socket.makefile("rb")
         self._last = "the connection"
         try:

@@ -9,6 +9,9 @@ FORWARDER = "127.0.9.1"  # loopback, since a real Postfix sends from there: a se
 PRETENDER = "127.0.9.66"  # its PTR names a host of forwarder.example, which knows nothing of it
 RELAY = "127.0.9.2"  # our own backup MX
 EDGE = "127.0.9.3"  # another server of ours, in front of that
+# The same for an MTA whose clients have no other addresses than this host's: mail163.test, mail.mail163.test itself.
+LOCAL_LISTED = "127.0.0.25"
+LOCAL_STRANGER = "127.0.113.7"
 
 # NSD answers REFUSED for names outside its zones: a temperror at once.
 UNREACHABLE = "unreachable.test"
@@ -35,6 +38,14 @@ moved TXT "v=spf1 redirect=mail163.example"
 explained TXT "v=spf1 -all exp=why.example.com"
 why TXT "100%% of %{d}'s mail leaves from%_192.0.2.0/24"
 _dmarc TXT "v=DMARC1; p=quarantine"
+""",
+    "mail163.test": """\
+@ TXT "v=spf1 include:spf.mail163.test -all"
+spf TXT "v=spf1 ip4:127.0.0.0/24 ip6:::1 -all"
+strict TXT "v=spf1 ip4:127.0.0.0/24 -all"
+mail A 127.0.0.25
+mail TXT "v=spf1 a -all"
+soft TXT "v=spf1 ip4:127.0.0.0/24 ~all"
 """,
     "xn--fsqu00a.example": '@ TXT "v=spf1 ip4:192.0.2.0/24 -all"',
     "forwarder.example": """\
