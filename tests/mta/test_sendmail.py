@@ -218,7 +218,19 @@ def test_an_odd_local_part_neither_hides_the_domain_nor_breaks_the_reply(site: S
     assert site.field(sent, "Received-SPF")[0].startswith("pass (")
 
 
-@pytest.mark.parametrize("sender", ["alice%mail163.test", "mail163.test!alice", "@a.example:alice@mail163.test"])
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "alice%mail163.test",
+        "mail163.test!alice",
+        "@a.example:alice@mail163.test",
+        "alice@mail163.test(comment)",
+        "alice@mail163 . test",
+        # The domain behind the last "@" allows everybody.
+        "alice@mail163.test(@open.example.com)",
+        "<alice@mail163.test>@open.example.com",
+    ],
+)
 def test_an_address_of_an_old_form_is_judged_by_the_domain_that_sendmail_reads_in_it(
     site: SendmailSite, sender: str
 ) -> None:
