@@ -11,18 +11,17 @@ import os
 import shlex
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from rich.console import Console, RenderableType
 
-from spfmilter import __version__, headers, policy, reply
+from spfmilter import __version__
 from spfmilter import attach as attaching
 from spfmilter.addresses import parse_address, parse_reverse_path
-from spfmilter.explain import Explained, as_json, as_text
-from spfmilter.model import Client, Disposition, Edits, Facts
+from spfmilter.explain import as_json, as_text
+from spfmilter.model import Client, Facts
 from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show
 
 # sysexits.h has no EX_* beyond these that we need.
@@ -121,11 +120,23 @@ def _settings_json(settings: Settings) -> dict[str, dict[str, str]]:
 @click.option("--ip", required=True, help="The client's address.")
 @click.option("--helo", default="", help="The name that it gives in HELO or EHLO.")
 @click.option("--mail-from", "mail_from", required=True, help="The sender's address; empty or <> for a bounce.")
-@click.option("--rcpt", default="", help="The recipient; no rule depends on it yet.")
+@click.option("--rcpt", default="", help="The recipient, where reject_at is rcpt or message.")
+@click.option("--from", "author", default="", help="The From field, where reject_at is message: for yield_to_dmarc.")
 @click.option("--auth", default="", help="The login, for a client that has authenticated.")
 @click.option("--hostname", default="", help="The receiving server's own name.  [default: this host's]")
+@click.option("--explain", is_flag=True, help="List the lines of the settings that were looked at, and why.")
 def check(  # noqa: PLR0913 - one argument an option
-    path: Path, ip: str, helo: str, mail_from: str, *, rcpt: str, auth: str, hostname: str, json_output: bool
+    path: Path,
+    ip: str,
+    helo: str,
+    mail_from: str,
+    *,
+    rcpt: str,
+    author: str,
+    auth: str,
+    hostname: str,
+    explain: bool,
+    json_output: bool,
 ) -> None:
     """Evaluate now: the tree of terms, the result, the rule that decides, the reply and the header fields."""
     settings = _settings(path)
@@ -140,11 +151,16 @@ def check(  # noqa: PLR0913 - one argument an option
         smtputf8=not mail_from.isascii(),
         hostname=hostname or socket.gethostname(),
     )
-    explained = _explain(facts, settings)
+    from spfmilter.rehearsal import rehearse  # noqa: PLC0415 - dnspython takes its time to load
+
+    explained = rehearse(facts, settings, rcpt=rcpt, author=author)
+    for verdict in explained.verdicts:
+        if verdict.fault is not None:
+            click.echo(verdict.fault, err=True)
     if json_output:
-        click.echo(json.dumps({**as_json(explained), "rcpt": rcpt or None}, indent=2))
+        click.echo(json.dumps({**as_json(explained, rules=explain), "rcpt": rcpt or None}, indent=2))
     else:
-        _print(as_text(explained))
+        _print(as_text(explained, rules=explain))
 
 
 def _print(shown: RenderableType) -> None:
@@ -155,33 +171,6 @@ def _print(shown: RenderableType) -> None:
     if not console.is_terminal:
         console.width = _UNLIMITED
     console.print(shown)
-
-
-def _explain(facts: Facts, settings: Settings) -> Explained:
-    from spfmilter.evaluation.engine import Engine  # noqa: PLC0415 - dnspython takes its time to load
-
-    # One lookup after the other, so that the tree shows what each of them takes.
-    dns = settings.dns.model_copy(update={"prefetch": False})
-    receiver = headers.authserv_id(facts, settings)
-    inquiry = Engine(dns, receiver=receiver, own_addresses=settings.policy.own_addresses).inquiry()
-    inquiry.trace = True
-    inquiry.until = time.monotonic() + dns.timeout.seconds  # all checks of a message share it
-    planned = policy.plan(facts, settings)
-    verdicts, action = policy.judge(planned, inquiry, settings)
-    inquiry.close()
-    for verdict in verdicts:
-        if verdict.fault is not None:
-            click.echo(verdict.fault, err=True)
-    edits = headers.edits(action, verdicts, facts, settings)
-    answer = reply.reply_for(action, facts, settings)
-    return Explained(
-        facts=facts,
-        plan=planned,
-        verdicts=verdicts,
-        action=action,
-        reply=answer,
-        edits=Edits() if action.disposition in {Disposition.REJECT, Disposition.DEFER} else edits,
-    )
 
 
 @cli.command()

@@ -12,7 +12,20 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from spfmilter.model import Action, Edits, Facts, Identity, LookupStep, Plan, RecordStep, Result, TermStep, Verdict
+from spfmilter.model import (
+    Action,
+    Consideration,
+    Edits,
+    Facts,
+    Identity,
+    LookupStep,
+    Plan,
+    RecordStep,
+    Result,
+    Rule,
+    TermStep,
+    Verdict,
+)
 from spfmilter.reply import Reply, problem_text
 from spfmilter.text import unicode_line
 
@@ -42,11 +55,15 @@ class Explained:
     action: Action
     reply: Reply | None
     edits: Edits
+    considered: tuple[Consideration, ...] = ()  # the lines of the settings on the way, in their order
 
 
-def as_json(explained: Explained) -> dict[str, object]:
-    """The same for machines; the keys are those of the log where both have them."""
+def as_json(explained: Explained, *, rules: bool = False) -> dict[str, object]:
+    """The same for machines; the keys are those of the log where both have them. ``rules``: with all considered."""
     facts, action = explained.facts, explained.action
+    considered = [
+        {"rule": _rule_json(one.rule), "applied": one.applied, "why": one.why} for one in explained.considered
+    ]
     return {
         "client": str(facts.client.address) if facts.client.address else None,
         "helo": facts.helo,
@@ -55,15 +72,24 @@ def as_json(explained: Explained) -> dict[str, object]:
         "verdicts": [_verdict_json(verdict) for verdict in explained.verdicts],
         "action": action.disposition,
         "would": action.withheld,
-        "rule": {
-            "section": action.rule.section,
-            "key": action.rule.key,
-            "value": action.rule.value,
-            "line": action.rule.line,
-        },
+        "pardon": None
+        if action.pardon is None
+        else {"kind": action.pardon.kind or None, "by": action.pardon.by or None},
+        "rule": _rule_json(action.rule),
+        **({"considered": considered} if rules else {}),
         "reply": str(explained.reply).split("\n") if explained.reply else None,
         "headers": [{"name": field.name, "value": field.value} for field in explained.edits.insert],
         "quarantine": explained.edits.quarantine,
+    }
+
+
+def _rule_json(rule: Rule) -> dict[str, object]:
+    return {
+        "section": rule.section,
+        "key": rule.key,
+        "value": rule.value,
+        "line": rule.line,
+        "remark": rule.remark or None,
     }
 
 
@@ -73,6 +99,8 @@ def _verdict_json(verdict: Verdict) -> dict[str, object]:
         "identity": verdict.check.identity,
         "domain": verdict.check.domain or None,
         "result": verdict.result,
+        "condition": verdict.condition,
+        "pinned": bool(verdict.check.record),
         "term": verdict.term,
         "record": verdict.term_domain,
         "problem": None
@@ -118,12 +146,27 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 
-def as_text(explained: Explained) -> RenderableType:
+def as_text(explained: Explained, *, rules: bool = False) -> RenderableType:
     """The message for a person at a terminal: a tree for each identity, then what follows from them."""
     parts: list[RenderableType] = []
     for verdict in explained.verdicts:
         parts += [verdict_tree(verdict), Text()]
+    if rules:
+        parts += [*_rules(explained.considered), Text()]
     return Group(*parts, *_rows(explained))
+
+
+def _rules(considered: Iterable[Consideration]) -> Iterator[RenderableType]:
+    """The lines that were looked at, those that applied marked."""
+    yield Text("rules looked at", style="bold")
+    for one in considered:
+        mark = "✔" if one.applied else "·"
+        text = Text(f"{mark} {_rule(one.rule)}: {one.why}", style="" if one.applied else "dim")
+        yield _Lines((text,), "  ", "  ")
+
+
+def _rule(rule: Rule) -> str:
+    return f"{rule}" + ("" if rule.line is not None or ":" in rule.section else " (the default)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +192,9 @@ def _rows(explained: Explained) -> Iterator[_Lines]:
         yield _row("not checked", Text(explained.plan.skip))
     for verdict in explained.verdicts:
         yield _row(_identity(verdict), _result(verdict))
-    yield _row("rule", Text(f"{action.rule}" + ("" if action.rule.line is not None else " (the default)")))
+    yield _row("rule", Text(_rule(action.rule)))
+    if action.pardon is not None and action.pardon.by:
+        yield _row("excused by", Text(unicode_line(action.pardon.by)))
     done = f"{action.disposition}" + (f" (monitor mode; would be: {action.withheld})" if action.withheld else "")
     yield _row("action", Text(done, style="bold"))
     if explained.edits.quarantine is not None:
@@ -177,6 +222,10 @@ def _identity(verdict: Verdict) -> str:
 
 def _result(verdict: Verdict) -> Text:
     text = Text(verdict.result, style=_STYLES[verdict.result])
+    if verdict.condition is not None:
+        text.append(f" ({verdict.condition})", style=_PLAIN)
+    if verdict.check.record:
+        text.append("  by the record in the settings, not the published one", style=_PLAIN)
     if verdict.term is not None:
         where = unicode_line(verdict.term_domain or verdict.check.domain)
         text.append(f'  matched "{unicode_line(verdict.term)}" of {where}', style=_PLAIN)

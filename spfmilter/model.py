@@ -255,7 +255,16 @@ class Rule:
     def __str__(self) -> str:
         place = f" (line {self.line})" if self.line is not None else ""
         remark = f", {self.remark}" if self.remark else ""
-        return f"[{self.section}] {self.key} = {self.value}{place}{remark}"
+        return f"[{self.section}] {self.key} = {self.value or '(empty)'}{place}{remark}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consideration:
+    """One line of the settings that was looked at on the way to a decision."""
+
+    rule: Rule
+    applied: bool
+    why: str  # one English clause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

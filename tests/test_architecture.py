@@ -60,6 +60,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "state": ("observe.log", "settings.urls", "state"),
     "attach": ("settings",),
     "explain": ("model", "reply", "text"),
+    "rehearsal": ("addresses", "evaluation", "explain", "headers", "model", "policy", "relays", "reply", "settings"),
     "cli": EVERYTHING,
     "__main__": ("cli",),
 }

@@ -207,7 +207,7 @@ def test_the_tables_of_the_policy_are_the_defaults() -> None:
     for result in Result:
         found = re.search(rf"(?m)^\| `{result}` \|.*\| (\w+) \| (\w+) \|$", text)
         assert found is not None, result
-        assert found.groups() == (settings.mailfrom.treatment(result), settings.helo.treatment(result)), result
+        assert found.groups() == (settings.mailfrom.row(result), settings.helo.row(result)), result
 
 
 def test_the_policy_names_every_disposition_from_mild_to_severe() -> None:

@@ -77,6 +77,8 @@ class Inquiry:
         until: when its lookups end at the latest, on the engine's clock; set anew for each step of a message.
         own_address: where the MTA has taken the connection, so far as it tells.
         trace: whether the trees of evaluations are kept.
+        notes: the lines of the settings that were looked at, where somebody wants to know: section, key, value,
+            whether it applied, and why.
     """
 
     def __init__(self, engine: Engine, since: Since | None = None) -> None:
@@ -84,6 +86,7 @@ class Inquiry:
         self.until = 0.0
         self.own_address: IPAddress | None = None
         self.trace = False
+        self.notes: list[tuple[str, str, object, bool, str]] | None = None
         self._channel = Channel(engine.resolver)
         self._expected: set[Check] = set()
         self._since = 0.0  # when the first was expected
@@ -165,6 +168,11 @@ class Inquiry:
             return 0.0
         now = time.time()
         return now - self._deferred_since(key, now)
+
+    def note(self, section: str, key: str, value: object, why: str, *, applied: bool) -> None:
+        """Keep what was looked at, if somebody wants to know."""
+        if self.notes is not None:
+            self.notes.append((section, key, value, applied, why))
 
     # ----------------------------------------------------------------------------------------------------------------
 

@@ -117,7 +117,7 @@ class Session:
             smtputf8=any(parameter.upper() == "SMTPUTF8" for parameter in parameters),
             hostname=macros.hostname or self._hostname,
         )
-        behind_relay, stage = policy.is_relay(facts.client, self._settings), self._settings.policy.reject_at
+        behind_relay, stage = policy.awaits_header(facts, self._settings), self._settings.policy.reject_at
         if behind_relay:
             stage = RejectAt.MESSAGE
         planned = Plan() if behind_relay else policy.plan(facts, self._settings)

@@ -73,6 +73,7 @@ def treat(
     if planned.skip is not None and planned.rule is not None:
         return Action(disposition=Disposition.ACCEPT, rule=planned.rule)
     if addressee.exempt:
+        evidence.note("exempt", "recipients", settings.exempt.recipients, "the recipient is among them", applied=True)
         rule = settings.rule("exempt", "recipients", settings.exempt.recipients)
         return Action(disposition=Disposition.ACCEPT, rule=rule)
     called_for = _all(verdicts, settings, evidence, addressee)

@@ -38,6 +38,9 @@ class Evidence(Protocol):
     def deferred_for(self, key: str) -> float:
         """Seconds since a message like this one was deferred for the first time; 0.0 if it is the first."""
 
+    def note(self, section: str, key: str, value: object, why: str, *, applied: bool) -> None:
+        """A line of the settings was looked at; for whoever wants to know how a decision came about."""
+
 
 class Nothing:
     """An Evidence that knows of nothing: no condition holds, nobody is pardoned, no verdict is to be had."""
@@ -71,6 +74,9 @@ class Nothing:
     def deferred_for(self, key: str) -> float:  # noqa: ARG002 - the protocol's
         """The first time."""
         return 0.0
+
+    def note(self, section: str, key: str, value: object, why: str, *, applied: bool) -> None:
+        """Nobody wants to know."""
 
 
 NOTHING = Nothing()

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from spfmilter.addresses import is_named
-from spfmilter.model import Check, Disposition, Identity, IPAddress, Pardon, ProblemKind, Result, Verdict
+from spfmilter.model import Check, Disposition, DmarcPolicy, Identity, IPAddress, Pardon, ProblemKind, Result, Verdict
 from spfmilter.policy.evidence import Evidence
 from spfmilter.policy.rows import Treatment
 from spfmilter.settings import Settings
@@ -24,7 +24,7 @@ def pardon(treatment: Treatment, settings: Settings, evidence: Evidence, author:
     """Why the message is taken all the same, or None."""
     if treatment.disposition is Disposition.ACCEPT or treatment.verdict.fault is not None:
         return None
-    found = _own_resolver(treatment, settings)
+    found = _own_resolver(treatment, settings, evidence)
     if found is None and treatment.verdict.result is not Result.PASS:
         # A domain that says "yes, mine" is not forwarded: what is done to it was meant for it.
         found = _forwarder(treatment.verdict, settings, evidence)
@@ -35,12 +35,14 @@ def pardon(treatment: Treatment, settings: Settings, evidence: Evidence, author:
     return found
 
 
-def _own_resolver(treatment: Treatment, settings: Settings) -> Pardon | None:
+def _own_resolver(treatment: Treatment, settings: Settings, evidence: Evidence) -> Pardon | None:
     """No nameserver of ours answers anything: that is nobody's fault but ours, and no reason to refuse mail."""
     problem = treatment.verdict.problem
     if problem is None or problem.kind is not ProblemKind.OWN_RESOLVER or not treatment.disposition.refuses:
         return None
-    return Pardon(rule=treatment.rule(settings, "but it is our own resolver that does not answer"))
+    remark = "but it is our own resolver that does not answer"
+    evidence.note(treatment.section, treatment.key, treatment.disposition, remark, applied=False)
+    return Pardon(rule=treatment.rule(settings, remark))
 
 
 # -- forwarders --------------------------------------------------------------------------------------------------------
@@ -52,15 +54,18 @@ def _forwarder(verdict: Verdict, settings: Settings, evidence: Evidence) -> Pard
     address = verdict.check.address
     if names:
         host = evidence.host_name(address, lambda name: is_named(name, names))
+        why = f"the client is {host}" if host is not None else "no confirmed name of the client is among them"
+        evidence.note("exempt", "forwarders", names, why, applied=host is not None)
         if host is not None:
             return Pardon(rule=settings.rule("exempt", "forwarders", names), kind="forwarder", by=host)
     if domains:
         checks = [forwarder_check(domain, address, settings) for domain in domains]
         evidence.expect(checks)
-        for check in checks:
-            if evidence.verdict(check).result is Result.PASS:
-                rule = settings.rule("exempt", "forwarder_spf", domains)
-                return Pardon(rule=rule, kind="forwarder", by=check.domain)
+        passed = next((check.domain for check in checks if evidence.verdict(check).result is Result.PASS), None)
+        why = f"the client may send for {passed}" if passed is not None else "the client may send for none of them"
+        evidence.note("exempt", "forwarder_spf", domains, why, applied=passed is not None)
+        if passed is not None:
+            return Pardon(rule=settings.rule("exempt", "forwarder_spf", domains), kind="forwarder", by=passed)
     return None
 
 
@@ -93,13 +98,21 @@ def _is_dmarcs(verdict: Verdict) -> bool:
 
 
 def _dmarc(treatment: Treatment, settings: Settings, evidence: Evidence, author: str) -> Pardon | None:
-    if not (settings.policy.yield_to_dmarc and author and _is_dmarcs(treatment.verdict)):
+    if not (settings.policy.yield_to_dmarc and _is_dmarcs(treatment.verdict)):
         return None
-    policy = evidence.dmarc(author)
-    if policy is None or policy.policy not in _STRICT:
+    policy = evidence.dmarc(author) if author else None
+    strict = policy is not None and policy.policy in _STRICT
+    evidence.note("policy", "yield_to_dmarc", True, _said_of(author, policy), applied=strict)  # noqa: FBT003 - a value
+    if policy is None or not strict:
         return None
     rule = settings.rule("policy", "yield_to_dmarc", value=True)
     return Pardon(rule=rule, kind="yielded", by=f"{policy.domain} p={policy.policy}")
+
+
+def _said_of(author: str, policy: DmarcPolicy | None) -> str:
+    if not author:
+        return "there is no From field with one plain address"
+    return f"{policy.domain} publishes p={policy.policy}" if policy is not None else f"{author} publishes no policy"
 
 
 # -- time --------------------------------------------------------------------------------------------------------------
@@ -115,7 +128,10 @@ def _deferred_enough(treatment: Treatment, settings: Settings, evidence: Evidenc
         return None
     if not bound.seconds or settings.policy.mode is Mode.MONITOR:
         return None
-    if evidence.deferred_for(deferral_key(verdict.check)) < bound.seconds:
+    enough = evidence.deferred_for(deferral_key(verdict.check)) >= bound.seconds
+    why = "it has been deferred for longer" if enough else "it has not been deferred for so long yet"
+    evidence.note("policy", "defer_at_most", bound, why, applied=enough)
+    if not enough:
         return None
     return Pardon(rule=settings.rule("policy", "defer_at_most", bound))
 

@@ -65,6 +65,14 @@ def is_relay(client: Client, settings: Settings) -> bool:
     return address is not None and any(address in network for network in settings.relays.trusted)
 
 
+def awaits_header(facts: Facts, settings: Settings) -> bool:
+    """Whether the message comes from a relay of ours, so that the client to be checked stands in its header.
+
+    Not where the relay itself is trusted to send for the domain: a list server of ours, for example.
+    """
+    return is_relay(facts.client, settings) and not _is_trusted_for_domain(facts, settings)
+
+
 def _helo_check(address: IPAddress, helo: str, *, null_sender: bool = False) -> Check:
     domain = dns_domain(helo)
     return Check(

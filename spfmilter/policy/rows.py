@@ -17,13 +17,15 @@ from spfmilter.model import (
     Condition,
     Disposition,
     Identity,
-    Result,
     Rule,
     Verdict,
 )
 from spfmilter.policy.evidence import Evidence
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import OnError, Rows
+
+_GIVEN, _NOT_GIVEN = "the condition is given", "the condition is not given"
+_SPEAKS, _EMPTY = "this is the row of the result", "empty, so that the next section speaks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,14 @@ def _treatment(
     result, condition = verdict.result, CONDITIONS.get(verdict.result)
     for name, rows in sections(verdict, identity, settings, addressee):
         finer = rows.row(condition) if condition is not None else None
-        if finer is not None and condition is not None and evidence.holds(condition, verdict):
-            found = verdict if verdict.condition is condition else replace(verdict, condition=condition)
-            return Treatment(finer, identity, found, name, condition)
+        if finer is not None and condition is not None:
+            given = evidence.holds(condition, verdict)
+            evidence.note(name, condition, finer, _GIVEN if given else _NOT_GIVEN, applied=given)
+            if given:
+                found = verdict if verdict.condition is condition else replace(verdict, condition=condition)
+                return Treatment(finer, identity, found, name, condition)
         plain = rows.row(result)
+        evidence.note(name, result, plain, _SPEAKS if plain is not None else _EMPTY, applied=plain is not None)
         if plain is not None:
             return Treatment(plain, identity, verdict, name, result)
     raise AssertionError(f"[policy.{identity}] has no row for {result}")  # its rows cannot be empty
@@ -103,9 +109,3 @@ def asks_for(condition: Condition, settings: Settings) -> bool:
     """Whether any row anywhere is about a condition."""
     tables: list[Rows] = [settings.mailfrom, settings.helo, *settings.domains.values(), *settings.recipients.values()]
     return any(rows.row(condition) is not None for rows in tables)
-
-
-def keys_for(result: Result) -> tuple[Result | Condition, ...]:
-    """The keys of the rows that can speak of a result, the finer first."""
-    condition = CONDITIONS.get(result)
-    return (result,) if condition is None else (condition, result)

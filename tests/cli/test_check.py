@@ -171,7 +171,13 @@ def test_as_json(run, write) -> None:
         "alice@example.com",
     )
     assert (shown["action"], shown["would"], shown["skip"], shown["rcpt"]) == ("reject", None, None, "bob@example.net")
-    assert shown["rule"] == {"section": "policy.mailfrom", "key": "fail", "value": "reject", "line": None}
+    assert shown["rule"] == {
+        "section": "policy.mailfrom",
+        "key": "fail",
+        "value": "reject",
+        "line": None,
+        "remark": None,
+    }
     assert shown["reply"][0].startswith("550-5.7.23 203.0.113.7 is not in the trusted sender list of example.com")
     helo, mailfrom = shown["verdicts"]
     assert (helo["identity"], helo["result"], helo["term"]) == ("helo", "pass", "a")
@@ -218,3 +224,89 @@ def test_a_terminal_that_has_no_such_characters_gets_others(run, write) -> None:
     done = run("check", "-c", write(), *MESSAGE, "alice@example.com", **environment)
     assert done.returncode == 0
     assert done.stdout.isascii()
+
+
+# -- rules -------------------------------------------------------------------------------------------------------------
+
+RULES = """
+[policy]
+reject_at = rcpt
+[exempt]
+senders = other.example
+[policy.mailfrom]
+no_mail = quarantine
+[domain:.com]
+softfail = tag
+[recipient:sales@]
+fail = defer
+"""
+
+
+def looked_at(text: str) -> list[str]:
+    """The lines below "rules looked at"."""
+    return [line.strip() for line in text.partition("rules looked at\n")[2].partition("\n\n")[0].splitlines()]
+
+
+def test_explain_lists_each_rule_in_its_order_with_line_and_reason(run, write) -> None:
+    path = write(RULES)
+    lines = path.read_text().splitlines()
+    at = {text: lines.index(text) + 1 for text in ("senders = other.example", "no_mail = quarantine")}
+    shown = looked_at(
+        run("check", "-c", path, *MESSAGE, "a@example.com", "--rcpt", "joe@example.net", "--explain").stdout
+    )
+    where = f"[exempt] senders = other.example (line {at['senders = other.example']})"
+    no_mail = f"[policy.mailfrom] no_mail = quarantine (line {at['no_mail = quarantine']})"
+    assert shown[5:] == [
+        f"· {where}: the domain in MAIL FROM is none of them",
+        "· [domain:.com] trust = (empty): the client is in none of them",
+        "· [exempt] recipients = postmaster@, abuse@ (the default): the recipient is none of them",
+        "✔ [policy.helo] pass = accept (the default): this is the row of the result",
+        "· [domain:.com] fail = (empty): empty, so that the next section speaks",
+        f"· {no_mail}: the condition is not given",
+        "✔ [policy.mailfrom] fail = reject (the default): this is the row of the result",
+    ]
+    assert [line.split(" = ")[0] for line in shown[:5]] == [
+        "· [exempt] local-client",
+        "· [exempt] networks",
+        "· [exempt] authenticated",
+        "· [exempt] unknown-client",
+        "· [exempt] private_clients",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rcpt", "action", "rule"),
+    [
+        ("joe@example.net", "reject", "[policy.mailfrom] fail = reject"),
+        ("Sales@example.net", "defer", "[recipient:sales@] fail = defer (line "),
+        ("postmaster@example.net", "accept", "[exempt] recipients = postmaster@, abuse@"),
+    ],
+)
+def test_a_recipients_own_rules(run, write, rcpt, action, rule) -> None:
+    done = run("check", "-c", write(RULES), *MESSAGE, "a@example.com", "--rcpt", rcpt)
+    assert f"action        {action}\n" in done.stdout
+    assert f"rule          {rule}" in done.stdout
+
+
+def test_explain_as_json(run, write) -> None:
+    done = run(
+        "check", "-c", write(RULES), *MESSAGE, "a@example.com", "--rcpt", "sales@x.example", "--explain", "--json"
+    )
+    considered = json.loads(done.stdout)["considered"]
+    last = considered[-1]
+    assert (last["rule"]["section"], last["rule"]["key"], last["applied"]) == ("recipient:sales@", "fail", True)
+    assert [one["rule"]["key"] for one in considered if one["applied"]] == ["pass", "fail"]
+
+
+def test_a_pinned_record_is_said_to_be_one(run, write) -> None:
+    path = write("[domain:example.com]\nrecord = v=spf1 ip4:203.0.113.0/24 -all\n")
+    done = run("check", "-c", path, *MESSAGE, "a@example.com")
+    assert "MAIL FROM     pass  by the record in the settings, not the published one" in done.stdout
+    assert "by a record of this server, not the published one" in unfolded(done.stdout)
+
+
+def test_a_relay_is_no_client_to_check(run, write) -> None:
+    path = write("[relays]\ntrusted = 203.0.113.7\n")
+    done = run("check", "-c", path, *MESSAGE, "a@example.com", "--explain")
+    assert "not checked   relay\n" in done.stdout
+    assert "there is no header that tells who is behind it" in done.stdout

@@ -103,6 +103,8 @@ def test_config_show_as_json(run, write) -> None:
         "reject_at": "mail",
         "check": "helo, mailfrom",
         "yield_to_dmarc": "no",
+        "defer_at_most": "4h",
+        "own_addresses": "",
     }
     assert list(shown) == [line.strip("[]") for line in show(Settings()).splitlines() if line.startswith("[")]
 

@@ -1,0 +1,194 @@
+"""Every combination of what the policy depends on, compared with a table that a person can check: table.txt."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from spfmilter.milter.session import Macros, Session
+from spfmilter.model import CONDITIONS, Check, Condition, DmarcPolicy, Problem, ProblemKind, Result, Verdict
+from spfmilter.reply import Reply
+from spfmilter.settings import Settings, SettingsError
+from tests.values import Known, settings
+
+TABLE = (Path(__file__).parent / "table.txt").read_text()
+RESULTS = [*Result, *Condition]
+STAGES = ("mail", "rcpt", "message")
+MODES = ("enforce", "monitor")
+EXCUSES: dict[str, str] = {  # each with the settings that it needs
+    "-": "",
+    "local": "",
+    "network": "[exempt]\nnetworks = 203.0.113.0/24\n",
+    "login": "",
+    "private": "",
+    "unknown": "",
+    "sender": "[exempt]\nsenders = .example\n",
+    "trust": "",
+    "exempt-recipient": "",
+    "forwarder": "[exempt]\nforwarders = .forwarder.test\n",
+    "forwarder-spf": "[exempt]\nforwarder_spf = forwarder.test\n",
+    "dmarc": "",
+    "own-resolver": "",
+    "deferred-long-ago": "",
+    "relay": "[relays]\ntrusted = 198.51.100.2\n",
+    "relay-refuses": "[relays]\ntrusted = 198.51.100.2\nrefuse = yes\n",
+    "relay-lost": "[relays]\ntrusted = 198.51.100.2\n",
+}
+RELAYED = {"relay", "relay-refuses", "relay-lost"}
+RECEIVED = (
+    "from h.example (h.example [203.0.113.7]) by relay.test (Postfix) with ESMTP id X; Tue, 24 Nov 2026 10:00:00 +0000"
+)
+Key = tuple[str, ...]
+
+
+def part(name: str) -> Iterator[list[str]]:
+    """The cells of a part's lines; what stands behind a # is for people."""
+    for line in TABLE.partition(f"\n[{name}]\n")[2].partition("\n\n\n[")[0].splitlines():
+        cells = line.partition("#")[0].split()
+        if cells:
+            yield cells
+
+
+def columns(name: str) -> list[str]:
+    """The results in a part's heading."""
+    heading = next(line for line in TABLE.partition(f"\n[{name}]\n")[2].splitlines() if "unreachable  " in line)
+    return heading[heading.index("none") :].split()
+
+
+def sections() -> dict[str, str]:
+    """The INI text of each section."""
+    names = columns("sections")
+    return {
+        name: f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in zip(names, row, strict=True) if v != "-")
+        for name, *row in part("sections")
+    }
+
+
+def words() -> dict[Key, str]:
+    """The word by identity, sections and result."""
+    names = columns("words")
+    return {
+        (identity, which, result): word
+        for identity, which, *row in part("words")
+        for result, word in zip(names, row, strict=True)
+    }
+
+
+SECTIONS, WORDS, SAID = sections(), words(), list(part("said"))
+
+
+def expected(excuse: str, identity: str, which: str, result: str, stage: str, mode: str) -> tuple[int, list[str]]:
+    """The line of [said] that fits first, by its place, and what it says."""
+    key = (excuse, identity, result, WORDS[identity, which, result], stage, mode)
+    for place, line in enumerate(SAID):
+        if all(cell == "*" or value in cell.split(",") for cell, value in zip(line, key, strict=False)):
+            return place, line[line.index("|") + 1 :]
+    raise AssertionError(f"no line for {key}")
+
+
+def chosen(excuse: str, identity: str, which: str, stage: str, mode: str) -> Settings:
+    """The settings of a combination."""
+    check = {"helo": "helo", "mailfrom": "mailfrom", "null": "helo, mailfrom"}[identity]
+    text = f"[policy]\nreject_at = {stage}\nmode = {mode}\ncheck = {check}\n"
+    text += "yield_to_dmarc = yes\n" if excuse == "dmarc" and stage == "message" else ""
+    text += EXCUSES[excuse] + SECTIONS["policy.helo"] + SECTIONS["policy.mailfrom"]
+    domain = SECTIONS["domain:.example"] if "domain" in which else "[domain:.example]\n"
+    text += domain + ("trust = 203.0.113.7\n" if excuse == "trust" else "")
+    text += SECTIONS["recipient:sales@"] if "recipient" in which else ""
+    return settings(text)
+
+
+class World(Known):
+    """The DNS and the past, as the excuse and the result will have it."""
+
+    def __init__(self, excuse: str, result: str) -> None:
+        condition = result if result in list(Condition) else ""
+        plain = next((r for r, c in CONDITIONS.items() if c == condition), None) or Result(result)
+        self._kind = ProblemKind.OWN_RESOLVER if excuse == "own-resolver" else ProblemKind.DNS_FAILURE
+        forwarder = Result.PASS if excuse == "forwarder-spf" else Result.FAIL
+        super().__init__(
+            lambda check: forwarder if check.domain == "forwarder.test" else plain,
+            conditions=frozenset({Condition(condition)} if condition else ()),
+            names=("mx.forwarder.test",) if excuse == "forwarder" else (),
+            dmarc={"author.test": DmarcPolicy(domain="author.test", policy="reject")},
+            deferred_for=5 * 3600.0 if excuse == "deferred-long-ago" else 60.0,
+        )
+
+    def verdict(self, check: Check) -> Verdict:
+        """With the reason for a temperror."""
+        found = super().verdict(check)
+        if found.result is not Result.TEMPERROR:
+            return found
+        return replace(found, problem=Problem(kind=self._kind, text="no answer"))
+
+
+def said(reply: Reply | None) -> str:
+    if reply is None:
+        return "ok"
+    return "reject" if reply.code == 550 else "defer"
+
+
+def conversation(excuse: str, identity: str, result: str, by: Settings) -> list[str]:
+    """What one message meets at MAIL, RCPT and the end."""
+    session = Session(by, "mx.test", World(excuse, result))
+    clients: dict[str, object] = {"local": "/run/socket", "unknown": None, "private": ("10.0.0.1", 25)}
+    session.connect(
+        "relay.test", ("198.51.100.2", 25) if excuse in RELAYED else clients.get(excuse, ("203.0.113.7", 25))
+    )
+    session.hello("relay.test" if excuse in RELAYED else "h.example")
+    macros = Macros(authenticated="joe" if excuse == "login" else "")
+    _, reply, _ = session.mail("<>" if identity == "null" else "<u@sender.example>", (), macros)
+    if reply is not None:
+        return [said(reply), "-", "-"]
+    recipient = "postmaster" if excuse == "exempt-recipient" else "sales"
+    reply = session.recipient(f"<{recipient}@r.test>")
+    if reply is not None:
+        assert session.abandon() is not None
+        return ["ok", said(reply), "-"]
+    session.header("Received", "nonsense" if excuse == "relay-lost" else RECEIVED)
+    session.header("From", "A <a@author.test>")
+    _, reply, ended = session.end_of_message("Q")
+    if reply is not None:
+        return ["ok", "ok", said(reply)]
+    assert ended is not None
+    withheld = ended.action.withheld
+    return ["ok", "ok", f"would:{withheld}" if withheld is not None else ended.action.disposition.value]
+
+
+def which_apply(stage: str) -> list[str]:
+    """The sections that there can be: none for recipients where they are not known."""
+    return ["-", "domain"] if stage == "mail" else ["-", "domain", "recipient", "domain+recipient"]
+
+
+@pytest.mark.parametrize("excuse", EXCUSES)
+def test_every_combination_is_treated_as_the_table_says(excuse: str) -> None:
+    different = []
+    for stage, mode, identity in product(STAGES, MODES, ["helo", "mailfrom", "null"]):
+        for which in which_apply(stage):
+            by = chosen(excuse, identity, which, stage, mode)
+            for result in RESULTS:
+                _, should = expected(excuse, identity, which, result, stage, mode)
+                found = conversation(excuse, identity, result, by)
+                if found != should:
+                    different.append((stage, mode, identity, which, result.value, found, should))
+    assert different == []
+
+
+def test_every_line_of_the_table_is_needed_and_no_word_is_missing() -> None:
+    used = {
+        expected(excuse, identity, which, result, stage, mode)[0]
+        for excuse, identity, result, stage, mode in product(
+            EXCUSES, ["helo", "mailfrom", "null"], RESULTS, STAGES, MODES
+        )
+        for which in which_apply(stage)
+    }
+    assert sorted(used) == list(range(len(SAID)))
+    assert len(WORDS) == 3 * 4 * len(RESULTS)
+    assert set(columns("sections")) == set(columns("words")) == set(RESULTS)
+
+
+def test_where_no_recipient_is_known_his_rules_are_an_error() -> None:
+    with pytest.raises(SettingsError):
+        chosen("-", "mailfrom", "recipient", "mail", "enforce")
