@@ -9,6 +9,8 @@ from tests.mta.site import Site
 from tests.mta.zones import LISTED, STRANGER
 
 RULES = f"""
+[policy]
+own_addresses = 9.9.9.9
 [policy.mailfrom]
 wide_open = tag
 no_mail = quarantine
@@ -67,11 +69,19 @@ def test_a_sender_can_be_exempt(site: Site) -> None:
     assert site.logged(queue_id=sent.queue_id)["skip"] == "exempt-sender"
 
 
-def test_a_record_that_lets_everybody_pass_can_be_tagged(site: Site) -> None:
-    sent = site.send("anybody@open.example.com")
+@pytest.mark.parametrize("domain", ["open.example.com", "wide.example.com"])
+def test_a_record_that_lets_everybody_pass_can_be_tagged(site: Site, domain: str) -> None:
+    """By `+all`, or by networks so wide that even our own server, which has nothing to do with it, may send."""
+    sent = site.send(f"anybody@{domain}")
     assert site.field(sent, "Received-SPF")[0].startswith("pass (")
     assert site.field(sent, "X-SPF-Notice")
-    assert site.logged(queue_id=sent.queue_id)["rule"].startswith("[policy.mailfrom] wide_open = tag (line ")
+    line = site.logged(queue_id=sent.queue_id)
+    assert line["condition"] == "wide_open"
+    assert line["rule"].startswith("[policy.mailfrom] wide_open = tag (line ")
+
+
+def test_a_record_that_lists_its_own_servers_passes_as_ever(site: Site) -> None:
+    assert not site.field(site.send("exact@mail.example.com", LISTED), "X-SPF-Notice")
 
 
 def test_a_domain_that_sends_no_mail_and_one_that_gets_none_have_rows_of_their_own(site: Site) -> None:

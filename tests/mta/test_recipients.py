@@ -154,6 +154,20 @@ def test_who_may_send_is_not_asked_for_at_rcpt(at_rcpt: Site) -> None:
     assert at_rcpt.logged(queue_id=sent.queue_id)["skip"] == "authenticated"
 
 
+@pytest.mark.parametrize("stage", ["rcpt", "message"])
+def test_monitor_mode_refuses_nobody_at_any_stage_and_records_what_it_would_have_done(
+    at_rcpt: Site, stage: str
+) -> None:
+    at_rcpt.configure(f"[policy]\nmode = monitor\nreject_at = {stage}\n{OVERRIDES}")
+    try:
+        sent = at_rcpt.send(f"monitored-{stage}@mail163.example")
+    finally:
+        at_rcpt.configure(AT_RCPT)
+    assert at_rcpt.field(sent, "X-SPF-Notice")[0].startswith("in monitor mode; would be: reject; ")
+    line = at_rcpt.logged(queue_id=sent.queue_id)
+    assert (line["action"], line["would"]) == ("accept", "reject")
+
+
 # -- at the end of the message -----------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ wrong TXT "v=spf1 ipv4:192.0.2.0/24 -all"
 listed TXT "v=spf1 -exists:%{ir}.bl.example.com +all"
 7.113.0.203.bl A 127.0.0.2
 open TXT "v=spf1 +all"
+wide TXT "v=spf1 ip4:0.0.0.0/1 ip4:128.0.0.0/1 -all"
 silent TXT "v=spf1 -all"
 nullmx MX 0 .
 moved TXT "v=spf1 redirect=mail163.example"
