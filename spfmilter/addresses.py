@@ -22,6 +22,8 @@ _PRIVATE6 = tuple(IPv6Network(n) for n in ("fc00::/7", "fe80::/10"))
 # A mailbox that all read alike (RFC 5321 section 4.1.2, RFC 6531): no comments, no white space, nothing quoted but a
 # whole local part. Postfix reads much more than that, by RFC 822.
 _PLAIN = re.compile(r'(?:[^\x00-\x20\x7f"(),:;<>@[\]\\]+|"(?:[^"\\]|\\.)*")@(?:[\w.-]+|\[[^][@\\]*\])', re.DOTALL)
+# Blanks and controls stand in no name that anybody publishes; brackets and colons make an address literal.
+_NOT_IN_NAMES = re.compile(r'[^!-~]|[\[\]:"\\@]')
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")  # what UTS 46 takes for a dot
 
 
@@ -132,8 +134,7 @@ def dns_domain(text: str) -> str:
     labels = name.split(".")
     if len(labels) < 2 or len(name) > 253 or any(not 0 < len(label) < 64 for label in labels):
         return ""
-    # Blanks and controls stand in no name that anybody publishes; brackets and colons make an address literal.
-    if any(not "!" <= c <= "~" or c in '[]:"\\@' for c in name) or _is_ip4(labels):
+    if _NOT_IN_NAMES.search(name) or _is_ip4(labels):
         return ""
     return name
 

@@ -5,7 +5,7 @@ Knows how verdicts are brought together, and the modes; the rows are found in ``
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Pardon, Plan, Rule, Verdict
@@ -21,16 +21,18 @@ def judge(planned: Plan, evidence: Evidence, settings: Settings) -> tuple[tuple[
 
     RFC 7208 section 2.3: where HELO alone decides, MAIL FROM need not be looked up. Monitor mode looks at everything.
     """
+    if planned.skip is not None:
+        return (), decide(planned, (), settings)
     verdicts: list[Verdict] = []
-    for check in planned.checks[:-1]:
+    called_for: list[Treatment] = []
+    for place, check in enumerate(planned.checks, start=1):
         verdicts.append(evidence.verdict(check))
-        called_for = _all(verdicts, settings, evidence, ANYBODY)
-        if called_for[_most_severe(called_for)].disposition is Disposition.REJECT:
-            action = decide(planned, verdicts, settings, evidence)
+        called_for += treatments(verdicts[-1], settings, evidence)
+        if place < len(planned.checks) and called_for[_most_severe(called_for)].disposition is Disposition.REJECT:
+            action = withhold(_decided(called_for, settings, evidence), settings)
             if action.disposition is Disposition.REJECT:  # neither pardoned nor withheld
                 return tuple(verdicts), action
-    verdicts += [evidence.verdict(check) for check in planned.checks[-1:]]
-    return tuple(verdicts), decide(planned, verdicts, settings, evidence)
+    return tuple(verdicts), withhold(_decided(called_for, settings, evidence), settings)
 
 
 def decide(
@@ -76,7 +78,12 @@ def treat(
         evidence.note("exempt", "recipients", settings.exempt.recipients, "the recipient is among them", applied=True)
         rule = settings.rule("exempt", "recipients", settings.exempt.recipients)
         return Action(disposition=Disposition.ACCEPT, rule=rule)
-    called_for = _all(verdicts, settings, evidence, addressee)
+    called_for = [found for verdict in verdicts for found in treatments(verdict, settings, evidence, addressee)]
+    return _decided(called_for, settings, evidence, author)
+
+
+def _decided(called_for: Sequence[Treatment], settings: Settings, evidence: Evidence, author: str = "") -> Action:
+    """The most severe of what is called for that nothing pardons."""
     if not called_for:
         return Action(disposition=Disposition.ACCEPT, rule=settings.rule("policy", "check", settings.policy.check))
     pardons: dict[int, Pardon] = {}  # by the place of what they pardon
@@ -92,10 +99,6 @@ def treat(
         pardons[place] = excuse
 
 
-def _all(verdicts: Iterable[Verdict], settings: Settings, evidence: Evidence, addressee: Addressee) -> list[Treatment]:
-    return [found for verdict in verdicts for found in treatments(verdict, settings, evidence, addressee)]
-
-
 def _most_severe(called_for: Sequence[Treatment], pardons: Container[int] = ()) -> int:
     """The place of the most severe.
 
@@ -103,12 +106,12 @@ def _most_severe(called_for: Sequence[Treatment], pardons: Container[int] = ()) 
     HELO's refusal does not wait for MAIL FROM to be looked up (see ``judge``). What is pardoned counts as accepted,
     and is named before what was accepted anyway.
     """
-    best, best_rank = 0, (-1, False)
+    best, most = 0, -1
     for place, treatment in enumerate(called_for):
-        pardoned = place in pardons
-        rank = (0 if pardoned else treatment.disposition.severity, pardoned)
-        if rank > best_rank or (rank == best_rank and not treatment.disposition.refuses):
-            best, best_rank = place, rank
+        # Twice, so that there is a place between two for what is pardoned.
+        rank = 2 * treatment.disposition.severity if place not in pardons else 1
+        if rank > most or (rank == most and not treatment.disposition.refuses):
+            best, most = place, rank
     return best
 
 

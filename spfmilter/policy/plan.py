@@ -25,10 +25,10 @@ def plan(facts: Facts, settings: Settings) -> Plan:
     if facts.reverse_path.null:
         # RFC 7208 section 2.4: the MAIL FROM identity is then postmaster@HELO. It is one evaluation, reported as
         # HELO's; both tables look at it, see ``rows.treatments``.
-        return Plan(checks=(_helo_check(address, helo, null_sender=True),))
-    checks = []
+        return Plan(checks=(_helo_check(address, helo, dns_domain(helo), null_sender=True),))
+    checks, host = [], dns_domain(helo)
     if Identity.HELO in wanted:
-        checks.append(_helo_check(address, helo))
+        checks.append(_helo_check(address, helo, host))
     if Identity.MAILFROM in wanted:
         path = facts.reverse_path
         domain = dns_domain(path.domain)
@@ -39,7 +39,7 @@ def plan(facts: Facts, settings: Settings) -> Plan:
                 address=address,
                 local=path.local or "postmaster",  # section 4.3
                 domain=domain,
-                helo=dns_domain(helo) or "unknown",
+                helo=host or "unknown",
                 said=str(path),
                 record=settings.domains[pinned].record if pinned is not None else "",
             )
@@ -61,8 +61,8 @@ def plan_behind(facts: Facts, found: Client | None, helo: str | None, settings: 
 
 def is_relay(client: Client, settings: Settings) -> bool:
     """Whether the client is one of our own servers, so that the one to be checked stands in the Received fields."""
-    address = client.address
-    return address is not None and any(address in network for network in settings.relays.trusted)
+    address, trusted = client.address, settings.relays.trusted
+    return bool(trusted) and address is not None and any(address in network for network in trusted)
 
 
 def awaits_header(facts: Facts, settings: Settings) -> bool:
@@ -73,8 +73,7 @@ def awaits_header(facts: Facts, settings: Settings) -> bool:
     return is_relay(facts.client, settings) and not _is_trusted_for_domain(facts, settings)
 
 
-def _helo_check(address: IPAddress, helo: str, *, null_sender: bool = False) -> Check:
-    domain = dns_domain(helo)
+def _helo_check(address: IPAddress, helo: str, domain: str, *, null_sender: bool = False) -> Check:
     return Check(
         identity=Identity.HELO,
         address=address,

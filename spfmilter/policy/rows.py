@@ -6,8 +6,8 @@ that inside a section a condition goes before its plain result. Knows nothing of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from spfmilter.addresses import patterns_of
 from spfmilter.model import (
@@ -24,13 +24,13 @@ from spfmilter.policy.evidence import Evidence
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import OnError, Rows
 
+_TABLES = {identity: f"policy.{identity}" for identity in Identity}
 _GIVEN, _NOT_GIVEN = "the condition is given", "the condition is not given"
 _SPEAKS, _EMPTY = "this is the row of the result", "empty, so that the next section speaks"
 
 
-@dataclass(frozen=True, slots=True)
-class Treatment:
-    """What one row says of one verdict."""
+class Treatment(NamedTuple):
+    """What one row says of one verdict; a tuple, since there are two for each message that passes."""
 
     disposition: Disposition
     identity: Identity  # whose table was looked at; for a null sender not always the verdict's own
@@ -53,18 +53,20 @@ def domain_section(domain: str, settings: Settings) -> str | None:
 
 def sections(
     verdict: Verdict, identity: Identity, settings: Settings, addressee: Addressee = ANYBODY
-) -> Iterator[tuple[str, Rows]]:
+) -> list[tuple[str, Rows]]:
     """The sections that may speak, the most particular first, by name.
 
     A domain's section is about the domain in the MAIL FROM address: a bounce has none.
     """
+    found: list[tuple[str, Rows]] = []
     if addressee.section:
-        yield f"recipient:{addressee.section}", settings.recipients[addressee.section]
+        found.append((f"recipient:{addressee.section}", settings.recipients[addressee.section]))
     if settings.domains and identity is Identity.MAILFROM and not verdict.check.null_sender:
         name = domain_section(verdict.check.domain, settings)
         if name is not None:
-            yield f"domain:{name}", settings.domains[name]
-    yield f"policy.{identity}", settings.table(identity)
+            found.append((f"domain:{name}", settings.domains[name]))
+    found.append((_TABLES[identity], settings.table(identity)))
+    return found
 
 
 def treatments(

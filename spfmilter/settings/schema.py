@@ -133,7 +133,7 @@ class Rows(SectionModel):
 
     def row(self, key: Result | Condition) -> Disposition | None:
         """What stands there; None where that is left to another section, or to the plain result."""
-        value: Disposition | None = getattr(self, "pass_" if key is Result.PASS else key.value)
+        value: Disposition | None = getattr(self, "pass_" if key is Result.PASS else key)
         return value
 
 
