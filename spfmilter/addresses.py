@@ -7,6 +7,7 @@ hold. Nothing here raises for bad input: what cannot be read is "unknown" or "no
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import idna
@@ -59,6 +60,56 @@ def parse_reverse_path(text: str) -> ReversePath:
         text = text.partition(":")[2]
     local, at, domain = text.rpartition("@")
     return ReversePath(local=local, domain=domain.strip()) if at else ReversePath(local=text, domain="")
+
+
+def parse_recipient(text: str) -> tuple[str, str]:
+    """Local part and domain of an address in RCPT TO, both in lower case, to be compared; U-labels become A-labels.
+
+    The domain is empty for ``<postmaster>`` (RFC 5321 section 4.1.1.3); quotes around a local part mean nothing.
+    """
+    path = parse_reverse_path(text)
+    local, domain = path.local.lower(), path.domain.removesuffix(".")
+    if len(local) > 1 and local[0] == local[-1] == '"':
+        local = re.sub(r"\\(.)", r"\1", local[1:-1], flags=re.DOTALL)
+    return local, (domain if domain.isascii() else _a_labels(domain)).lower()
+
+
+def patterns_of(domain: str) -> Iterator[str]:
+    """What can stand for a domain, the most specific first: itself, then ``.example.com`` for each name above it."""
+    name = domain.lower()
+    yield name
+    while name:
+        name = name.partition(".")[2]
+        if name:
+            yield f".{name}"
+
+
+def is_named(domain: str, patterns: Container[str]) -> bool:
+    """Whether ``example.com`` (just that) or ``.example.com`` (all below) among the patterns stands for the domain."""
+    return any(pattern in patterns for pattern in patterns_of(domain))
+
+
+_AUTHOR_LIMIT = 2048  # characters of a From field
+_ADDR_SPEC = r"""[^\s"<>@,;:()\[\]\\]+@[^\s"<>@,;:()\[\]\\]+"""
+# A display name, quoted or not, and the address in angle brackets; or the address alone; then perhaps a comment.
+_AUTHOR = re.compile(
+    rf"""(?:(?:"(?:[^"\\]|\\.)*+"|[^"<>@,;:()\[\]\\])*+<\s*(?P<named>{_ADDR_SPEC})\s*>|(?P<bare>{_ADDR_SPEC}))"""
+    r"""(?:\s*\([^()\\]*\))?""",
+    re.DOTALL,
+)
+
+
+def author_domain(fields: Sequence[str]) -> str:
+    """The domain of the author in a message's From fields; empty unless there is one field with one plain address.
+
+    Strict on purpose: whoever reads the field after us may read a stranger form of it otherwise than we do.
+    """
+    if len(fields) != 1 or len(fields[0]) > _AUTHOR_LIMIT:
+        return ""
+    found = _AUTHOR.fullmatch(fields[0].strip())
+    if found is None:
+        return ""
+    return dns_domain((found["named"] or found["bare"]).rpartition("@")[2]).lower()
 
 
 def dns_domain(text: str) -> str:

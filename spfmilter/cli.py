@@ -162,12 +162,12 @@ def _explain(facts: Facts, settings: Settings) -> Explained:
 
     # One lookup after the other, so that the tree shows what each of them takes.
     dns = settings.dns.model_copy(update={"prefetch": False})
-    inquiry = Engine(dns, receiver=headers.authserv_id(facts, settings)).inquiry()
+    receiver = headers.authserv_id(facts, settings)
+    inquiry = Engine(dns, receiver=receiver, own_addresses=settings.policy.own_addresses).inquiry()
+    inquiry.trace = True
+    inquiry.until = time.monotonic() + dns.timeout.seconds  # all checks of a message share it
     planned = policy.plan(facts, settings)
-    deadline = time.monotonic() + dns.timeout.seconds  # all checks of a message share it
-    verdicts, action = policy.judge(
-        planned, lambda check: inquiry.evaluate(check, deadline=deadline, trace=True), settings
-    )
+    verdicts, action = policy.judge(planned, inquiry, settings)
     inquiry.close()
     for verdict in verdicts:
         if verdict.fault is not None:

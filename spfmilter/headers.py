@@ -9,7 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from spfmilter.model import Action, Check, Disposition, Edits, Facts, HeaderField, Identity, Removal, Result, Verdict
+from spfmilter import subjects
+from spfmilter.addresses import dns_domain
+from spfmilter.model import (
+    Action,
+    Check,
+    Client,
+    Disposition,
+    Edits,
+    Facts,
+    HeaderField,
+    Identity,
+    Removal,
+    Result,
+    SkipReason,
+    Verdict,
+)
 from spfmilter.reply import notice as notice_lines
 from spfmilter.reply import problem_text
 from spfmilter.settings import Settings
@@ -19,11 +34,13 @@ from spfmilter.text import ascii_line, comment, dot_atom_or_quoted, quoted_strin
 AUTHENTICATION_RESULTS = "Authentication-Results"
 RECEIVED_SPF = "Received-SPF"
 _LINE = 78  # characters (RFC 5322 section 2.1.1)
+_HARD_BLANK = "\0"  # stands for a blank until a field is folded; text.py lets no control character through
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]+")  # RFC 2045; a value that needs no quotes (RFC 8601 section 2.2)
 _ID_PART = re.compile(r'[^\s;()"]+')
 _NO_PARENTHESES = str.maketrans("()", "  ")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?', re.DOTALL)
 
+_TAGGED = frozenset({Disposition.TAG, Disposition.QUARANTINE})
 # The comments of RFC 7208 section 9.1's examples.
 _COMMENTS = {
     Result.PASS: "domain of {who} designates {ip} as permitted sender",
@@ -42,18 +59,23 @@ def authserv_id(facts: Facts, settings: Settings) -> str:
 
 
 def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings) -> tuple[HeaderField, ...]:
-    """The fields that record the verdicts, in reading order: Authentication-Results, then Received-SPF per identity."""
+    """The fields that record the verdicts, from the top: Authentication-Results, then Received-SPF per identity.
+
+    MAIL FROM's Received-SPF stands above HELO's: OpenDMARC 1.4 reads the first only, and does not believe HELO's.
+    """
     if not verdicts:
         return ()
     own = authserv_id(facts, settings)
     # A HELO that names no domain is nobody's result; it is only shown where there is nothing else to show.
     alone = len(verdicts) == 1
     verdicts = [v for v in verdicts if alone or v.check.domain or v.check.identity is Identity.MAILFROM]
+    comments = [comment(_comment(verdict, facts.relay)) for verdict in verdicts]
     fields = []
     if FieldKind.AUTHENTICATION_RESULTS in settings.headers.write:
-        fields.append(_authentication_results(verdicts, own))
+        fields.append(_authentication_results(verdicts, comments, own))
     if FieldKind.RECEIVED_SPF in settings.headers.write:
-        fields.extend(_received_spf(verdict, facts, own) for verdict in verdicts)
+        about = zip(reversed(verdicts), reversed(comments), strict=True)
+        fields.extend(_received_spf(verdict, said, facts, own) for verdict, said in about)
     return tuple(fields)
 
 
@@ -64,22 +86,47 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
     said = f"in monitor mode; would be: {action.withheld};" if action.withheld is not None else f"{action.disposition};"
     lines = notice_lines(action.verdict, facts, settings)
     sentences = (line if line.endswith((".", "!", "?")) else f"{line}." for line in lines)
-    words = [said, *" ".join(sentences).split(" ")]
-    return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, words))
+    text = f"{said} {' '.join(sentences)}"
+    return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, text))
 
 
-def edits(
-    action: Action, verdicts: Sequence[Verdict], facts: Facts, settings: Settings, forged: Iterable[Removal] = ()
+def edits(  # noqa: PLR0913 - all that is known of the message
+    action: Action,
+    verdicts: Sequence[Verdict],
+    facts: Facts,
+    settings: Settings,
+    forged: Iterable[Removal] = (),
+    *,
+    skip: SkipReason | None = None,
+    subject: str | None = None,
 ) -> Edits:
     """All that is changed in an accepted message."""
     notice = notice_field(action, facts, settings)
-    fields = result_fields(verdicts, facts, settings)
+    fields = result_fields(verdicts, facts, settings) if skip is None else skipped_fields(skip, facts, settings)
     held = action.verdict if action.disposition is Disposition.QUARANTINE else None
+    prefix = settings.headers.tag_subject if action.disposition in _TAGGED else ""
     return Edits(
         remove=tuple(sorted(forged, key=lambda removal: -removal.index)),
-        insert=(*fields, notice) if notice is not None else fields,
+        replace=subjects.tagged(subject, prefix) if prefix and subject is not None else (),
+        insert=(
+            *fields,
+            *([notice] if notice is not None else ()),
+            *(subjects.missing(prefix) if prefix and subject is None else ()),
+        ),
         quarantine=_quarantine_reason(held) if held is not None else None,
     )
+
+
+def skipped_fields(reason: SkipReason, facts: Facts, settings: Settings) -> tuple[HeaderField, ...]:
+    """That nothing was checked, and why; where the settings ask for it."""
+    if not settings.headers.skipped or FieldKind.AUTHENTICATION_RESULTS not in settings.headers.write:
+        return ()
+    path = facts.reverse_path
+    identity = Identity.HELO if path.null else Identity.MAILFROM
+    said = (facts.helo or "") if path.null else path.domain or path.local
+    own, value = authserv_id(facts, settings), _value(dns_domain(said) or ascii_line(said))
+    text = f"{_value(own)}; spf=none (not checked: {reason}) smtp.{identity}={value.replace(' ', _HARD_BLANK)}"
+    return (HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, text)),)
 
 
 def _quarantine_reason(verdict: Verdict) -> str:
@@ -89,15 +136,19 @@ def _quarantine_reason(verdict: Verdict) -> str:
     )
 
 
-def _comment(verdict: Verdict) -> str:
+def _comment(verdict: Verdict, relay: Client | None) -> str:
     who = verdict.check.domain or verdict.check.said or "an empty name"
     text = _COMMENTS[verdict.result].format(who=ascii_line(who), ip=verdict.check.address)
     if verdict.problem is not None:
         text = f"{text}: {problem_text(verdict.problem)}"
+    if verdict.check.record:
+        text = f"{text}; by a record of this server, not the published one"
+    if relay is not None:
+        text = f"{text}; received through {relay.address}"
     return text
 
 
-def _received_spf(verdict: Verdict, facts: Facts, receiver: str) -> HeaderField:
+def _received_spf(verdict: Verdict, said: str, facts: Facts, receiver: str) -> HeaderField:
     """RFC 7208 section 9.1: result, comment, key-value list."""
     check, utf8 = verdict.check, facts.smtputf8
     pairs = [f"client-ip={dot_atom_or_quoted(str(check.address))}"]
@@ -110,24 +161,23 @@ def _received_spf(verdict: Verdict, facts: Facts, receiver: str) -> HeaderField:
         pairs.append(f"problem={quoted_string(problem_text(verdict.problem), 200)}")
     elif verdict.result is not Result.NONE:
         pairs.append(f"mechanism={dot_atom_or_quoted(verdict.term or 'default', 200)}")
-    words = [str(verdict.result), *f"({comment(f'{receiver}: {_comment(verdict)}')})".split(" ")]
-    words += [f"{pair};" for pair in pairs[:-1]] + pairs[-1:]
-    return HeaderField(name=RECEIVED_SPF, value=_fold(RECEIVED_SPF, words))
+    # No value holds a line break, so that it can stand between them until their own blanks are safe.
+    listed = "\n".join(pairs).replace(" ", _HARD_BLANK).replace("\n", "; ")
+    text = f"{verdict.result} ({comment(receiver)}: {said}) {listed}"
+    return HeaderField(name=RECEIVED_SPF, value=_fold(RECEIVED_SPF, text))
 
 
-def _authentication_results(verdicts: Sequence[Verdict], own: str) -> HeaderField:
+def _authentication_results(verdicts: Sequence[Verdict], comments: Sequence[str], own: str) -> HeaderField:
     """RFC 8601 section 2.2, one resinfo for each identity.
 
     ``smtp.mailfrom`` is the domain alone: OpenDMARC matches nothing else, and drops the field over a ``=`` in an
     address.
     """
-    words = [f"{_value(own)};"]
-    for place, verdict in enumerate(verdicts, start=1):
+    text = _value(own)
+    for verdict, said in zip(verdicts, comments, strict=True):
         value = _value(verdict.check.domain or ascii_line(_said_domain(verdict.check)))
-        words.append(f"spf={verdict.result}")
-        words += f"({comment(_comment(verdict))})".split(" ")
-        words.append(f"smtp.{verdict.check.identity}={value}" + (";" if place < len(verdicts) else ""))
-    return HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, words))
+        text += f"; spf={verdict.result} ({said}) smtp.{verdict.check.identity}={value}"
+    return HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, text))
 
 
 def _said_domain(check: Check) -> str:
@@ -136,25 +186,40 @@ def _said_domain(check: Check) -> str:
 
 
 def _value(text: str) -> str:
-    return text if _TOKEN.fullmatch(text) else quoted_string(text)
+    return text if _TOKEN.fullmatch(text) else quoted_string(text).replace(" ", _HARD_BLANK)
 
 
-def _fold(name: str, words: Iterable[str]) -> str:
-    """The words with blanks, or a line break and a blank where the line would grow past 78 characters."""
-    lines, line, room = [], "", _LINE - len(name) - 2
-    for word in words:
-        if line and len(line) + 1 + len(word) > room:
-            lines.append(line)
-            line, room = word, _LINE - 1
-        else:
-            line = f"{line} {word}" if line else word
-    return "\n ".join([*lines, line])
+def _fold(name: str, text: str) -> str:
+    """The text with a line break before the blank where a line would grow past 78 characters.
+
+    Blanks that must not be broken at, those inside a quoted string, are written as ``_HARD_BLANK``.
+    """
+    lines, room = [], _LINE - len(name) - 2
+    while len(text) > room:
+        cut = text.rfind(" ", 1, room + 1)
+        if cut < 0:
+            cut = text.find(" ", room)  # one word is longer than a line
+        if cut < 0:
+            break
+        lines.append(text[:cut])
+        text, room = text[cut:].lstrip(" "), _LINE - 1
+    return "\n ".join([*lines, text]).replace(_HARD_BLANK, " ")
 
 
 # -- forged fields -----------------------------------------------------------------------------------------------------
 
 
 def watched(settings: Settings) -> frozenset[str]:
+    """The names, in lower case, of the incoming fields that matter: those of ``forgeable``, and those that are read."""
+    needed = {
+        "received": bool(settings.relays.trusted),
+        "from": settings.policy.yield_to_dmarc,
+        "subject": bool(settings.headers.tag_subject),
+    }
+    return forgeable(settings) | {name for name, is_needed in needed.items() if is_needed}
+
+
+def forgeable(settings: Settings) -> frozenset[str]:
     """The names, in lower case, of the fields that ``is_forged`` has an opinion about; none where all are to stay."""
     if not settings.headers.remove_forged:
         return frozenset()
@@ -169,7 +234,7 @@ def is_forged(name: str, value: str, own_id: str, settings: Settings) -> bool:
     """
     if name.lower() == AUTHENTICATION_RESULTS.lower():
         return claims(value, own_id)
-    return name.lower() in watched(settings)
+    return name.lower() in forgeable(settings)
 
 
 def claims(value: str, own_id: str) -> bool:

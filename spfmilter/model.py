@@ -55,6 +55,21 @@ class Disposition(StrEnum):
 _SEVERITY = {disposition: place for place, disposition in enumerate(Disposition)}
 
 
+class Condition(StrEnum):
+    """What can be told of a result more finely; the values are the keys of rows in the INI file."""
+
+    UNREACHABLE = "unreachable"  # of none: the domain can get no mail, so that nobody there can have written
+    WIDE_OPEN = "wide_open"  # of pass: the record lets everybody send
+    NO_MAIL = "no_mail"  # of fail: the domain says that it sends no mail at all
+
+
+CONDITIONS = {
+    Result.NONE: Condition.UNREACHABLE,
+    Result.PASS: Condition.WIDE_OPEN,
+    Result.FAIL: Condition.NO_MAIL,
+}
+
+
 class ProblemKind(StrEnum):
     """What is wrong, for a permerror, a temperror or a none: the key under which a notice explains it."""
 
@@ -124,6 +139,7 @@ class Facts:
     authenticated: str = ""  # the login of an authenticated client, else empty
     smtputf8: bool = False  # MAIL FROM carried the SMTPUTF8 parameter (RFC 6531)
     hostname: str = ""  # the MTA's own name (macro j)
+    relay: Client | None = None  # our own server that connected, where ``client`` was read from the Received fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +153,7 @@ class Check:
     helo: str
     said: str  # the identity as the client said it, for people and header fields; a stranger's text
     null_sender: bool = False  # stands for an empty reverse-path (RFC 7208 section 2.4)
+    record: str = ""  # the administrator's record, evaluated in place of the published one
 
     @property
     def sender(self) -> str:
@@ -152,6 +169,9 @@ class SkipReason(StrEnum):
     AUTHENTICATED = "authenticated"
     LOCAL = "local-client"
     UNKNOWN_CLIENT = "unknown-client"
+    SENDER = "exempt-sender"
+    TRUSTED_FOR_DOMAIN = "trusted-for-domain"
+    RELAY = "relay"  # handed on by a trusted relay, whose Received fields do not tell from where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +180,7 @@ class Plan:
 
     checks: tuple[Check, ...] = ()
     skip: SkipReason | None = None
+    rule: Rule | None = None  # the line that exempts the message, where it is skipped
 
     @property
     def trusted(self) -> bool:
@@ -216,6 +237,7 @@ class Verdict:
     elapsed: float = 0.0  # seconds
     ttl: int | None = None  # seconds that the shortest-lived answer used may be kept; None: no DNS was asked
     letters: frozenset[str] = frozenset()  # the macro letters that the evaluation asked for: what it depends on
+    condition: Condition | None = None  # as far as somebody has looked: see ``policy``
     fault: str | None = None  # traceback of our own error: policy then follows on_error, not the result's row
     trace: RecordStep | None = None  # only where it was asked for
 
@@ -228,10 +250,40 @@ class Rule:
     key: str
     value: str
     line: int | None = None  # in the INI file; None: the default, not written there
+    remark: str = ""  # why it was not followed to the letter
 
     def __str__(self) -> str:
         place = f" (line {self.line})" if self.line is not None else ""
-        return f"[{self.section}] {self.key} = {self.value}{place}"
+        remark = f", {self.remark}" if self.remark else ""
+        return f"[{self.section}] {self.key} = {self.value}{place}{remark}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pardon:
+    """Why a message that the tables would not simply take is taken all the same."""
+
+    rule: Rule
+    kind: str = ""  # the log's key: forwarder, yielded; empty where the rule says it all
+    by: str = ""  # what stands there: a host or a domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressee:
+    """What the settings say of a recipient: alike for all recipients whom they treat alike."""
+
+    exempt: bool = False  # by [exempt] recipients
+    section: str = ""  # the pattern of the [recipient:...] section that fits; empty: none
+
+
+ANYBODY = Addressee()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DmarcPolicy:
+    """What the domain of a From field asks of DMARC filters (RFC 7489 section 6.3)."""
+
+    domain: str  # that publishes it: the domain itself, or its organizational domain
+    policy: str  # none, quarantine or reject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +294,7 @@ class Action:
     rule: Rule
     verdict: Verdict | None = None  # the one that decided; None: nothing was checked
     withheld: Disposition | None = None  # monitor mode: what would have been done
+    pardon: Pardon | None = None
 
     @property
     def notice(self) -> bool:
@@ -266,10 +319,19 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """Another value for the first header field called ``name``."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edits:
     """What is to be changed in an accepted message; removals come first, highest index first."""
 
     remove: tuple[Removal, ...] = ()
+    replace: tuple[Replacement, ...] = ()
     insert: tuple[HeaderField, ...] = ()  # in reading order, above everything
     quarantine: str | None = None  # the reason that the MTA records
 
@@ -285,6 +347,8 @@ class Transaction:
     queue_id: str = ""
     ended: str = "message"  # how it ended: message (end of data), refused, abandoned (RSET, QUIT, lost connection)
     removed: int = 0  # forged header fields
+    recipients: tuple[str, ...] = ()  # those whose own rules had a say, as the client named them
+    refused: int = 0  # recipients that were refused while the message was taken
 
 
 @dataclass(slots=True)

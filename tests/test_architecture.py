@@ -28,10 +28,11 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "template": (),
     "addresses": ("model",),
     "settings": ("model", "settings", "template"),
-    "policy": ("addresses", "model", "settings"),
+    "policy": ("addresses", "model", "policy", "settings"),
     "relays": ("addresses", "model", "relays", "settings.types"),
     "reply": ("model", "settings", "template", "text"),
-    "headers": ("model", "reply", "settings", "text"),
+    "subjects": ("model",),
+    "headers": ("addresses", "model", "reply", "settings", "subjects", "text"),
     "evaluation": ("evaluation", "model", "settings.types", "text"),
     "evaluation.engine": ("evaluation", "model", "settings.schema"),
     "milter.child": ("milter.link", "observe.log"),
@@ -40,10 +41,23 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "milter.link": (),
     "milter.listener": ("settings",),
     "milter.notify": (),
-    "milter.supervisor": ("milter", "observe", "settings"),  # messages are its workers' business
-    "milter.session": ("addresses", "headers", "model", "policy", "reply", "settings"),
-    "milter": ("evaluation", "headers", "milter", "model", "observe", "policy", "reply", "settings"),
+    "milter.supervisor": ("milter", "observe", "settings", "state"),  # messages are its workers' business
+    "milter.session": ("addresses", "headers", "model", "policy", "relays", "reply", "settings"),
+    "milter.callbacks": (
+        "addresses",
+        "evaluation",
+        "headers",
+        "milter",
+        "model",
+        "observe",
+        "policy",
+        "reply",
+        "settings",
+        "state",
+    ),
+    "milter": ("evaluation", "headers", "milter", "model", "observe", "policy", "reply", "settings", "state"),
     "observe": ("model", "observe", "settings", "text"),
+    "state": ("observe.log", "settings.urls", "state"),
     "attach": ("settings",),
     "explain": ("model", "reply", "text"),
     "cli": EVERYTHING,
@@ -60,6 +74,8 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "click": ("cli",),
     "rich": ("cli", "explain"),
     "prometheus_client": ("observe.metrics",),
+    "publicsuffixlist": ("evaluation.dmarc",),
+    "redis": ("state.server",),
     "sqlalchemy": ("observe",),
     "starlette": ("web",),
     "uvicorn": ("web",),
@@ -69,7 +85,10 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
 }
 DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prometheus_client": "prometheus-client"}
 # Not loaded by the daemon unless its INI file asks for what they do.
-ON_REQUEST = ("starlette", "uvicorn", "jinja2", "babel", "itsdangerous", "sqlalchemy", "prometheus_client")
+ON_REQUEST = (
+    "starlette", "uvicorn", "jinja2", "babel", "itsdangerous", "sqlalchemy", "prometheus_client", "publicsuffixlist",
+    "redis",
+)  # fmt: skip
 
 # No I/O, no clock, no thread, no chance.
 PURE = (
@@ -82,6 +101,7 @@ PURE = (
     "relays",
     "reply",
     "headers",
+    "subjects",
     "milter.link",
     "milter.session",
 )

@@ -1,10 +1,25 @@
 """The values of one transaction, made short: whatever a test does not name is unsuspicious."""
 
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
 from spfmilter.addresses import parse_reverse_path
-from spfmilter.model import Action, Check, Client, Disposition, Facts, Identity, Result, Rule, Verdict
+from spfmilter.model import (
+    Action,
+    Check,
+    Client,
+    Condition,
+    Disposition,
+    DmarcPolicy,
+    Facts,
+    Identity,
+    IPAddress,
+    Result,
+    Rule,
+    Verdict,
+)
+from spfmilter.policy import Nothing
 from spfmilter.settings import Settings, parse
 
 CLIENT = "203.0.113.7"
@@ -50,3 +65,56 @@ def action(disposition: Disposition, decided: Verdict | None = None, withheld: D
     """What was decided, by some rule."""
     rule = Rule(section="policy.mailfrom", key="fail", value=disposition)
     return Action(disposition=disposition, rule=rule, verdict=decided, withheld=withheld)
+
+
+class Known(Nothing):
+    """An Evidence that is written down; what it was asked is kept."""
+
+    def __init__(
+        self,
+        result: Callable[[Check], Result],
+        *,
+        conditions: frozenset[Condition] = frozenset(),
+        names: tuple[str, ...] = (),
+        addresses: Mapping[str, tuple[str, ...]] | None = None,
+        dmarc: Mapping[str, DmarcPolicy] | None = None,
+        deferred_for: float = 0.0,
+    ) -> None:
+        """`names` are those of the client's address, whichever it is."""
+        self._result, self._conditions, self._names = result, conditions, names
+        self._addresses, self._dmarc, self._deferred_for = addresses or {}, dmarc or {}, deferred_for
+        self.asked: list[Check] = []
+        self.questions: list[str] = []  # everything else
+
+    def verdict(self, check: Check) -> Verdict:
+        """A verdict with the result that is written down."""
+        self.asked.append(check)
+        return verdict(self._result(check), check=check)
+
+    def holds(self, condition: Condition, verdict: Verdict) -> bool:  # noqa: ARG002 - the protocol's
+        """Whether it is among the conditions."""
+        self.questions.append(condition)
+        return condition in self._conditions
+
+    def host_name(self, address: IPAddress, wanted: Callable[[str], bool]) -> str | None:  # noqa: ARG002 - the protocol's
+        """The first of the names that is wanted."""
+        self.questions.append("host name")
+        return next(filter(wanted, self._names), None)
+
+    def addresses_of(self, host: str) -> frozenset[IPAddress]:
+        """Those that are written down."""
+        return frozenset(map(ip_address, self._addresses.get(host, ())))
+
+    def expect_dmarc(self, domain: str) -> None:
+        """Kept as a question."""
+        self.questions.append(f"dmarc expected: {domain}")
+
+    def dmarc(self, domain: str) -> DmarcPolicy | None:
+        """The one that is written down."""
+        self.questions.append(f"dmarc: {domain}")
+        return self._dmarc.get(domain)
+
+    def deferred_for(self, key: str) -> float:
+        """Always as long."""
+        self.questions.append(f"deferred: {key}")
+        return self._deferred_for

@@ -6,18 +6,23 @@ Knows how resolver, caches, prefetch and evaluator are put together from the set
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from spfmilter.evaluation import hosts
 from spfmilter.evaluation.answer import Answer
 from spfmilter.evaluation.cache import AnswerCache
 from spfmilter.evaluation.channel import Channel
+from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.evaluator import Evaluator, Limits
 from spfmilter.evaluation.lookups import Resolver
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.evaluation.verdicts import VerdictCache
-from spfmilter.model import Check, Counters, Identity, Verdict
+from spfmilter.model import Check, Condition, Counters, DmarcPolicy, Identity, IPAddress, Result, Verdict
 from spfmilter.settings.schema import DnsSection
 
+# Unix time at which a key was seen for the first time, given the present.
+Since = Callable[[str, float], float]
 # A verdict takes more memory than an answer, and one in five senders of a busy day comes again from the same address.
 _ANSWERS_PER_VERDICT = 5
 # Seconds between HELO and MAIL FROM after which HELO's lookups are made anew: their answers may have ended meanwhile.
@@ -32,11 +37,12 @@ class Engine:
         settings: DnsSection,
         *,
         receiver: str = "unknown",
+        own_addresses: Sequence[IPAddress] = (),
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[Answer], None] = lambda _: None,
     ) -> None:
         longest = settings.cache_max_ttl.seconds
-        self.clock = clock
+        self.clock, self.own_addresses = clock, own_addresses
         self.prefetch = settings.prefetch
         self.limits = Limits(
             time=settings.timeout.seconds,
@@ -55,9 +61,9 @@ class Engine:
         self.resolver = Resolver(settings.nameservers, cache=self.answers, clock=clock, observe=observe)
         self.evaluator = Evaluator(self.resolver, self.limits, receiver=receiver, clock=clock)
 
-    def inquiry(self) -> Inquiry:
-        """What one connection needs."""
-        return Inquiry(self)
+    def inquiry(self, since: Since | None = None) -> Inquiry:
+        """What one connection needs; ``since`` remembers when something was first deferred (Unix time)."""
+        return Inquiry(self, since)
 
     def counters(self) -> Mapping[str, Counters]:
         """What the caches have been good for, by name."""
@@ -65,10 +71,19 @@ class Engine:
 
 
 class Inquiry:
-    """The evaluations of one SMTP connection, over a channel to the DNS of its own."""
+    """The evaluations of one SMTP connection, over a channel to the DNS of its own: the policy's Evidence.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    Attributes:
+        until: when its lookups end at the latest, on the engine's clock; set anew for each step of a message.
+        own_address: where the MTA has taken the connection, so far as it tells.
+        trace: whether the trees of evaluations are kept.
+    """
+
+    def __init__(self, engine: Engine, since: Since | None = None) -> None:
+        self._engine, self._deferred_since = engine, since
+        self.until = 0.0
+        self.own_address: IPAddress | None = None
+        self.trace = False
         self._channel = Channel(engine.resolver)
         self._expected: set[Check] = set()
         self._since = 0.0  # when the first was expected
@@ -98,6 +113,60 @@ class Inquiry:
         verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline, trace=trace)
         self._engine.verdicts.put(verdict)
         return verdict
+
+    # -- what else the policy asks -----------------------------------------------------------------------------------
+
+    def verdict(self, check: Check) -> Verdict:
+        """The verdict on a check, in the time that is left."""
+        return self.evaluate(check, deadline=self.until, trace=self.trace)
+
+    def holds(self, condition: Condition, verdict: Verdict) -> bool:
+        """Whether a condition of the verdict's result is given: seen in the record, or looked up."""
+        if verdict.condition is condition or not verdict.check.domain:
+            return verdict.condition is condition
+        match condition:
+            case Condition.WIDE_OPEN:
+                return self._lets_us_send(verdict.check)
+            case Condition.UNREACHABLE:
+                return is_unreachable(self._channel, verdict.check.domain, self.until)
+            case Condition.NO_MAIL:
+                return False
+
+    def _lets_us_send(self, check: Check) -> bool:
+        """Whether the record would let this server itself send for the domain, with which it has nothing to do."""
+        own = self._engine.own_addresses or tuple(filter(None, [self.own_address]))
+        checks = [replace(check, address=address) for address in own if address.is_global and address != check.address]
+        self.expect(checks)
+        return any(self.verdict(probe).result is Result.PASS for probe in checks)
+
+    def host_name(self, address: IPAddress, wanted: Callable[[str], bool]) -> str | None:
+        """A wanted name of the address, confirmed in both directions."""
+        return hosts.confirmed_name(self._channel, address, wanted, self.until)
+
+    def addresses_of(self, host: str) -> frozenset[IPAddress]:
+        """The addresses that a host name has."""
+        return hosts.addresses_of(self._channel, host, self.until)
+
+    def expect_dmarc(self, domain: str) -> None:
+        """Send the questions for the DMARC policy of a domain."""
+        from spfmilter.evaluation import dmarc  # noqa: PLC0415 - the public suffix list is large, and seldom asked for
+
+        dmarc.expect(self._channel, domain)
+
+    def dmarc(self, domain: str) -> DmarcPolicy | None:
+        """The DMARC policy for mail from a domain."""
+        from spfmilter.evaluation import dmarc  # noqa: PLC0415
+
+        return dmarc.policy_of(self._channel, domain, self.until)
+
+    def deferred_for(self, key: str) -> float:
+        """Seconds since something was first deferred; the first time where nothing is remembered."""
+        if self._deferred_since is None:
+            return 0.0
+        now = time.time()
+        return now - self._deferred_since(key, now)
+
+    # ----------------------------------------------------------------------------------------------------------------
 
     def done(self) -> None:
         """The message is judged: what is still in flight is of no use, and the next message begins afresh."""

@@ -18,6 +18,7 @@ import spf
 
 from spfmilter.evaluation import macros, record
 from spfmilter.evaluation.answer import Answer, Lookups, Status, Type
+from spfmilter.evaluation.conditions import seen_in
 from spfmilter.evaluation.macros import MacroString
 from spfmilter.evaluation.record import Directive, Record, RecordError
 from spfmilter.evaluation.trace import Tracer
@@ -72,7 +73,7 @@ class Evaluator:
         try:
             until = start + self._limits.time if deadline is None else deadline
             query = _Query(check, self, lookups or self._lookups, until, trace=trace)
-            result = Result(query.check()[0])
+            result = Result(query.check(check.record or None)[0])
             return query.verdict(result, start)
         except Exception:  # noqa: BLE001 - the boundary: a bug of ours or pyspf's must not reach the MTA as anything else
             return Verdict(
@@ -120,6 +121,9 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         elif result is Result.TEMPERROR:
             problem = self._trouble
         term, domain = (self._matched[0], ascii_line(self._matched[1])) if self._matched else (None, None)
+        condition = None
+        if self._top is not None:
+            condition = seen_in(self._top[0], term, result, own=self._top[1] == self._check.domain)
         return Verdict(
             check=self._check,
             result=result,
@@ -133,6 +137,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             elapsed=self._clock() - start,
             ttl=self._ttl,
             trace=self._tracer.finish(self._check.domain) if self._tracer else None,
+            condition=condition,
         )
 
     # -- the frame: records ------------------------------------------------------------------------------------------
@@ -148,7 +153,9 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         finally:
             self.d = outer
 
-    def check0(self, spf_text: str | None, recursion: int) -> tuple[str, int, str]:
+    def check0(  # noqa: C901 - a call for each term would cost more than a branch in its place
+        self, spf_text: str | None, recursion: int
+    ) -> tuple[str, int, str]:
         """Evaluate a record's terms from left to right (section 4.6), the whole record having been read first."""
         if self._tracer:
             self._tracer.open_record(self.d, spf_text)
@@ -158,17 +165,22 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         if not recursion:
             self._top = (found, self.d)
         for directive in found.directives:
-            with self._evaluating(directive.text, counts=directive.mechanism in record.LOOKUP_MECHANISMS):
-                matched = self._matches(directive, recursion)
+            if directive.mechanism in record.LOOKUP_MECHANISMS:
+                with self._evaluating(directive.text):
+                    matched = self._matches(directive, recursion)
+            else:  # nothing can go wrong any more; a record may have hundreds of these
+                matched = directive.mechanism == "all" or directive.lists(self._address, self._bits)
                 if self._tracer:
-                    self._tracer.close_term(matched=matched)
+                    self._tracer.open_term(directive.text)
+            if self._tracer:
+                self._tracer.close_term(matched=matched)
             if matched:
                 if not recursion:
                     self._matched = (directive.text, self.d)
                 return self._leave(directive.result)
         if found.redirect is not None:
             # Section 6.1: a redirect counts, and is looked up, only when nothing matched.
-            with self._evaluating(found.redirect_text, counts=True):
+            with self._evaluating(found.redirect_text):
                 return self._redirect(found.redirect, recursion)
         return self._leave(Result.NEUTRAL)
 
@@ -199,15 +211,14 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         return self._leave(Result(result[0]))
 
     @contextmanager
-    def _evaluating(self, text: str, *, counts: bool) -> Iterator[None]:
-        """A term is the one being evaluated; one that looks up is counted, its void lookups once (section 4.6.4)."""
+    def _evaluating(self, text: str) -> Iterator[None]:
+        """A term that looks up is the one being evaluated: it is counted, its void lookups once (section 4.6.4)."""
         outer = self._term, self._void_counted
         self._term, self._void_counted = text, False
         if self._tracer:
             self._tracer.open_term(text)
         try:
-            if counts:
-                self.check_lookups()
+            self.check_lookups()
             yield
         except RecordError as error:
             error.term = error.term or text
@@ -225,11 +236,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     # -- mechanisms (section 5) --------------------------------------------------------------------------------------
 
     def _matches(self, directive: Directive, recursion: int) -> bool:
-        match directive.mechanism:
-            case "all":
-                return True
-            case "ip4" | "ip6":
-                return directive.lists(self._address, self._bits)
+        """Whether a mechanism that looks something up matches."""
         if not self._expands(directive.target):
             return False
         domain = self._target(directive.target)

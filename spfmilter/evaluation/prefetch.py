@@ -38,7 +38,7 @@ class Prefetch:
             "v": "in-addr" if version4 else "ip6",
             "h": check.helo or "unknown",
         }
-        self._domain = check.domain
+        self._domain, self._pinned = check.domain, check.record
         # What stands for no name (RFC 8616 section 4), or takes lookups itself: see Evaluator.
         fits = check.local.isascii() and len(check.local) <= MAX_LOCAL
         self._skipped = frozenset("p" if fits else "pls")
@@ -46,17 +46,21 @@ class Prefetch:
 
     def start(self) -> None:
         """Send the first question; the others follow from its answer."""
-        if self._domain:
+        if self._pinned:
+            self._terms_of(self._domain, self._pinned)
+        elif self._domain:
             self._record_of(self._domain)
 
     def _record_of(self, domain: str) -> None:
         self._channel.start(domain, Type.TXT, lambda answer: self._read(domain, answer))
 
     def _read(self, domain: str, answer: Answer) -> None:
-        """A record is there: send what its terms need, up to the one that decides."""
         text = _record_text(answer)
-        if text is None:
-            return
+        if text is not None:
+            self._terms_of(domain, text)
+
+    def _terms_of(self, domain: str, text: str) -> None:
+        """A record is there: send what its terms need, up to the one that decides."""
         self._characters += len(text)
         if self._characters > record.MAX_ALL_RECORDS:
             return

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from spfmilter.model import Check, Counters, IPAddress, ProblemKind, Result, Verdict
 
-# (address, domain, identity) -> what else the verdict has depended on, and the verdicts by that.
-_Where = tuple[IPAddress, str, str]
+# (address, domain, identity, pinned record) -> what else the verdict has depended on, and the verdicts by that.
+_Where = tuple[IPAddress, str, str, str]
 _TEMPERROR_TTL = 5.0  # seconds
 _OWN_TEMPERROR_TTL = 1.0  # when it is our own resolver that does not answer
 _MAX_VARIANTS = 16  # local parts or HELO names of one pair: a record that asks for them is rare
@@ -33,7 +33,7 @@ class _Known:
 
 
 def _where(check: Check) -> _Where:
-    return check.address, check.domain, check.identity
+    return check.address, check.domain, check.identity, check.record
 
 
 @dataclass(slots=True)

@@ -13,52 +13,53 @@ import functools
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec
 
 import milter
 
 from spfmilter import headers, policy
+from spfmilter.addresses import parse_address
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.milter.session import Macros, Session
-from spfmilter.model import Disposition, Edits, SkipReason, Transaction
+from spfmilter.model import Condition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply, internal_error
 from spfmilter.settings import Settings
+from spfmilter.settings.schema import RejectAt
+from spfmilter.state import Deferrals
 
 NAME = "spfmilter"
 _P = ParamSpec("_P")
 # What we may do to a message; asked for when libmilter registers, and again of each MTA.
 _ACTIONS = milter.ADDHDRS | milter.CHGHDRS | milter.QUARANTINE | milter.SETSYMLIST
 # Steps that we do not need at all, and those that need no answer: a message costs four round trips instead of thirty.
-_UNUSED = milter.P_NORCPT | milter.P_NODATA | milter.P_NOEOH | milter.P_NOBODY | milter.P_NOUNKNOWN
+# RCPT and the header are wanted by some settings only: see ``_steps``.
+_UNUSED = milter.P_NODATA | milter.P_NOEOH | milter.P_NOBODY | milter.P_NOUNKNOWN
 _SILENT = milter.P_NR_CONN | milter.P_NR_HELO | milter.P_NR_HDR
 _MACROS = {
     milter.M_CONNECT: "j {client_addr}",
     milter.M_ENVFROM: "i {auth_authen} {mail_addr}",
     milter.M_EOM: "i",
 }
+_OWN_ADDRESS = "{daemon_addr}"
+_PERMANENT = 500  # the first code of a refusal for good
 _NOREPLY = int(milter.NOREPLY)
-_CODES = {
-    Disposition.ACCEPT: milter.CONTINUE,
-    Disposition.TAG: milter.CONTINUE,
-    Disposition.QUARANTINE: milter.CONTINUE,
-    Disposition.DEFER: milter.TEMPFAIL,
-    Disposition.REJECT: milter.REJECT,
-}
 
 
 class _Connection:
     """A Session with what libmilter needs to know beside it."""
 
-    __slots__ = ("broken", "granted", "inquiry", "session", "silent")
+    __slots__ = ("broken", "granted", "inquiry", "left", "session", "silent")
 
     def __init__(self, session: Session, inquiry: Inquiry) -> None:
         self.session, self.inquiry = session, inquiry
         self.granted = _ACTIONS  # what the MTA lets us do to a message
         self.silent = 0  # steps for which the MTA awaits no answer
+        self.left = 0.0  # seconds that a message which is decided later than at MAIL FROM has left for lookups
         self.broken = False  # an event was lost to our own error: the next message follows on_error
 
 
@@ -91,8 +92,12 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
 class Callbacks:
     """The callbacks of one process, all with the same settings and evaluator."""
 
-    def __init__(self, settings: Settings, engine: Engine, hostname: str, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, hostname: str, metrics: Metrics, *, deferrals: Deferrals
+    ) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
+        self._deferrals = deferrals
+        self._unused, self._silent, self._macros = _steps(settings)
         self._seldom = log.Seldom()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
@@ -108,6 +113,8 @@ class Callbacks:
         milter.set_connect_callback(self.connect)
         milter.set_helo_callback(self.helo)
         milter.set_envfrom_callback(self.envfrom)
+        if not self._unused & milter.P_NORCPT:
+            milter.set_envrcpt_callback(self.envrcpt)
         milter.set_header_callback(self.header)
         milter.set_eom_callback(self.eom)
         milter.set_abort_callback(self.abort)
@@ -132,15 +139,14 @@ class Callbacks:
         """Ask the MTA for just the steps, macros and rights that we need."""
         connection = self._open(ctx, negotiated=True)
         offered_actions, offered_steps = options[0], options[1]
-        unused = _UNUSED if self._settings.headers.remove_forged else _UNUSED | milter.P_NOHDRS
         options[0] = connection.granted = offered_actions & _ACTIONS
-        options[1] = offered_steps & (unused | _SILENT)
+        options[1] = offered_steps & (self._unused | self._silent)
         options[2] = options[3] = 0
-        connection.silent = options[1] & _SILENT
+        connection.silent = options[1] & self._silent
         if not connection.silent & milter.P_NR_HDR:
             self._all_silent = False
         if offered_actions & milter.SETSYMLIST:
-            for stage, names in _MACROS.items():
+            for stage, names in self._macros.items():
                 ctx.setsymlist(stage, names)
         return int(milter.CONTINUE)
 
@@ -148,7 +154,8 @@ class Callbacks:
         connection = ctx.getpriv()
         if not isinstance(connection, _Connection):
             self._all_silent = self._all_silent and negotiated
-            connection = _Connection(Session(self._settings, self._hostname), self._engine.inquiry())
+            inquiry = self._engine.inquiry(self._deferrals.since)
+            connection = _Connection(Session(self._settings, self._hostname, inquiry), inquiry)
             ctx.setpriv(connection)
             self._metrics.session(1)
         return connection
@@ -156,7 +163,10 @@ class Callbacks:
     @_boundary(milter.P_NR_CONN, decides=False)
     def connect(self, ctx: Any, name: str, _family: int, hostaddr: object) -> int:
         """The client's name and address."""
-        self._open(ctx).session.connect(name, hostaddr)
+        connection = self._open(ctx)
+        connection.session.connect(name, hostaddr)
+        if _OWN_ADDRESS in self._macros[milter.M_CONNECT]:
+            connection.inquiry.own_address = parse_address(_macro(ctx, _OWN_ADDRESS))
         return int(milter.CONTINUE)
 
     @_boundary(milter.P_NR_HELO, decides=False)
@@ -188,25 +198,40 @@ class Callbacks:
         if connection.broken:
             connection.broken = False
             return self._on_error(ctx)
-        self._record(connection.session.abandon())  # an MTA that begins anew without saying RSET
-        inquiry, key, start = connection.inquiry, id(connection), time.monotonic()
-        deadline = start + self._settings.dns.timeout.seconds
+        self._abandon(connection)  # an MTA that begins anew without saying RSET
+        session, inquiry, key, start = connection.session, connection.inquiry, id(connection), time.monotonic()
+        inquiry.until = start + self._settings.dns.timeout.seconds
         self._running[key] = start
         try:
-            action, reply, ended = connection.session.mail(
-                _text(sender),
-                [_text(parameter) for parameter in parameters],
-                _macros(ctx),
-                lambda check: inquiry.evaluate(check, deadline=deadline),
-                inquiry.expect,
-            )
+            _, reply, ended = session.mail(_text(sender), [_text(p) for p in parameters], _macros(ctx))
         finally:
             del self._running[key]
-            inquiry.done()
+            if session.undecided:
+                connection.left = inquiry.until - time.monotonic()
+            else:
+                inquiry.done()
         self._record(ended)
-        if reply is not None:
-            _say(ctx, reply)
-        return int(_CODES[action.disposition])
+        return _answer(ctx, reply)
+
+    @_boundary(milter.P_NR_RCPT, decides=True)
+    def envrcpt(self, ctx: Any, recipient: bytes, *_parameters: bytes) -> int:
+        """RCPT TO: refuse this recipient where the policy says so."""
+        connection = self._open(ctx)
+        with self._time_left(connection):
+            reply = connection.session.recipient(_text(recipient))
+        return _answer(ctx, reply)
+
+    @contextmanager
+    def _time_left(self, connection: _Connection) -> Iterator[None]:
+        """Lookups for a message after MAIL FROM, in what is left of its time; the client's own pauses do not count."""
+        key, start = id(connection), time.monotonic()
+        until = connection.inquiry.until = start + max(connection.left, 0.0)
+        self._running[key] = start
+        try:
+            yield
+        finally:
+            del self._running[key]
+            connection.left = until - time.monotonic()
 
     def header(self, ctx: Any, name: str, value: bytes) -> int:
         """A header field; most are nobody's business, and are let through before anything else is done."""
@@ -223,19 +248,33 @@ class Callbacks:
     def eom(self, ctx: Any) -> int:
         """The end of the message: change it as decided."""
         connection = self._open(ctx)
-        edits, ended = connection.session.end_of_message(_macro(ctx, "i"))
+        session, queue_id, reply = connection.session, _macro(ctx, "i"), None
+        if not session.undecided:
+            edits, _, ended = session.end_of_message(queue_id)
+        elif connection.broken:
+            edits, ended = Edits(), session.abandon()
+        else:
+            with self._time_left(connection):
+                edits, reply, ended = session.end_of_message(queue_id)
+            connection.inquiry.done()
         self._record(ended)
         if connection.broken:
             connection.broken = False
             return self._on_error(ctx)
-        _apply(ctx, edits, connection.granted)
-        return int(milter.CONTINUE)
+        if reply is None:
+            _apply(ctx, edits, connection.granted)
+        return _answer(ctx, reply)
 
     @_boundary(0, decides=False)
     def abort(self, ctx: Any) -> int:
         """The message ends early; the connection may go on."""
-        self._record(self._open(ctx).session.abandon())
+        self._abandon(self._open(ctx))
         return int(milter.CONTINUE)
+
+    def _abandon(self, connection: _Connection) -> None:
+        if connection.session.undecided:
+            connection.inquiry.done()
+        self._record(connection.session.abandon())
 
     # -- trouble and records -----------------------------------------------------------------------------------------
 
@@ -266,10 +305,22 @@ class Callbacks:
 
     def _on_error(self, ctx: Any) -> int:
         disposition, _ = policy.on_error(self._settings)
-        if disposition.refuses:
-            _say(ctx, internal_error())
         # ACCEPT and not CONTINUE: nothing more is asked of us about a message that we are not fit to handle.
-        return int(_CODES[disposition]) if disposition.refuses else int(milter.ACCEPT)
+        return _answer(ctx, internal_error()) if disposition.refuses else int(milter.ACCEPT)
+
+
+def _steps(settings: Settings) -> tuple[int, int, dict[int, str]]:
+    """The protocol steps that these settings do without, those that need no answer, and the macros of each."""
+    unused, silent, macros = _UNUSED, _SILENT, dict(_MACROS)
+    if settings.policy.reject_at is RejectAt.MAIL:
+        unused |= milter.P_NORCPT
+    elif settings.policy.reject_at is RejectAt.MESSAGE:
+        silent |= milter.P_NR_RCPT
+    if not headers.watched(settings):
+        unused |= milter.P_NOHDRS
+    if policy.asks_for(Condition.WIDE_OPEN, settings) and not settings.policy.own_addresses:
+        macros[milter.M_CONNECT] += f" {_OWN_ADDRESS}"
+    return unused, silent, macros
 
 
 def _text(raw: bytes) -> str:
@@ -294,9 +345,12 @@ def _macros(ctx: Any) -> Macros:
     )
 
 
-def _say(ctx: Any, reply: Reply) -> None:
+def _answer(ctx: Any, reply: Reply | None) -> int:
     """The only place where a reply is given; libmilter refuses a ``%`` that is not doubled."""
+    if reply is None:
+        return int(milter.CONTINUE)
     ctx.setreply(str(reply.code), reply.status, *(line.replace("%", "%%") for line in reply.lines))
+    return int(milter.REJECT if reply.code >= _PERMANENT else milter.TEMPFAIL)
 
 
 def _apply(ctx: Any, edits: Edits, granted: int) -> None:
@@ -306,6 +360,8 @@ def _apply(ctx: Any, edits: Edits, granted: int) -> None:
     """
     for removal in edits.remove if granted & milter.CHGHDRS else ():
         ctx.chgheader(removal.name, removal.index, None)
+    for change in edits.replace if granted & milter.CHGHDRS else ():
+        ctx.chgheader(change.name, 1, change.value)
     for field in reversed(edits.insert) if granted & milter.ADDHDRS else ():
         ctx.addheader(field.name, field.value, 0)
     if edits.quarantine is not None and granted & milter.QUARANTINE:

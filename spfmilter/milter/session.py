@@ -6,15 +6,18 @@ clock, and does no I/O: it is given a function that evaluates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from spfmilter import headers, policy, reply
-from spfmilter.addresses import client_of, parse_address, parse_reverse_path
+from spfmilter import headers, policy, relays, reply
+from spfmilter.addresses import author_domain, client_of, parse_address, parse_reverse_path
 from spfmilter.model import (
+    ANYBODY,
     Action,
+    Addressee,
     Check,
     Client,
+    Disposition,
     Edits,
     Facts,
     Identity,
@@ -24,15 +27,15 @@ from spfmilter.model import (
     Transaction,
     Verdict,
 )
+from spfmilter.policy import Evidence
 from spfmilter.reply import Reply
 from spfmilter.settings import Settings
+from spfmilter.settings.schema import RejectAt
 
-Evaluate = Callable[[Check], Verdict]
-Expect = Callable[[Sequence[Check]], None]
-
-
-def _unprepared(_checks: Sequence[Check]) -> None:
-    """Nothing can be done ahead."""
+_MAX_RECEIVED = 50  # Received fields that are kept for finding a client behind our relays: more is a loop
+_MAX_NAMED = 5  # recipients that a transaction names
+_MAX_AUTHORS = 2  # From fields that are kept: of more than one, none is believed
+_NEEDED = frozenset({"from", "received", "subject"})  # fields that are read, not judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,23 +50,37 @@ class Macros:
 
 
 @dataclass(slots=True)
+class _Later:
+    """What is gathered of a message whose fate is not settled at MAIL FROM."""
+
+    stage: RejectAt  # at which its recipients, or all of it, are refused
+    behind_relay: bool  # the client is read from the header; nothing has been evaluated before
+    actions: dict[Addressee, Action] = field(default_factory=dict)  # what recipients of each kind call for
+    recipients: list[tuple[str, Addressee]] = field(default_factory=list)
+    received: list[str] = field(default_factory=list)
+    authors: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class _Message:
     """The message between MAIL FROM and its end."""
 
     facts: Facts
     plan: Plan
     verdicts: tuple[Verdict, ...]
-    action: Action
+    action: Action  # in force, or until the stage at which it is decided: carry on
     queue_id: str
     counts: dict[str, int]  # of each field name that we watch, in lower case
     forged: list[Removal]
+    later: _Later | None = None
+    subject: str | None = None
 
 
 class Session:
     """The state of one connection; settings are those with which it began."""
 
-    def __init__(self, settings: Settings, hostname: str) -> None:
-        self._settings, self._hostname = settings, hostname
+    def __init__(self, settings: Settings, hostname: str, evidence: Evidence) -> None:
+        self._settings, self._hostname, self._evidence = settings, hostname, evidence
         self._watched = headers.watched(settings)
         self._client: Client | None = None
         self._helo: str | None = None
@@ -81,17 +98,16 @@ class Session:
         """What will be evaluated whatever MAIL FROM says, known since HELO; empty where that is not sure."""
         if self._client is None or not (self._helo and Identity.HELO in self._settings.policy.check):
             return ()
+        if policy.is_relay(self._client, self._settings):
+            return ()
         nobody = ReversePath(local="", domain="")
         facts = Facts(client=self._client, helo=self._helo, reverse_path=nobody, hostname=self._hostname)
         return tuple(replace(check, null_sender=False) for check in policy.plan(facts, self._settings).checks)
 
     def mail(
-        self, sender: str, parameters: Sequence[str], macros: Macros, evaluate: Evaluate, expect: Expect = _unprepared
+        self, sender: str, parameters: Sequence[str], macros: Macros
     ) -> tuple[Action, Reply | None, Transaction | None]:
-        """MAIL FROM: what to do, what to say, and the finished transaction where the message ends here.
-
-        ``expect`` is told of all the checks before ``evaluate`` is asked for the first.
-        """
+        """MAIL FROM: what to do, what to say, and the finished transaction where the message ends here."""
         self._message = None
         facts = Facts(
             client=self._client_or_macro(macros),
@@ -101,44 +117,145 @@ class Session:
             smtputf8=any(parameter.upper() == "SMTPUTF8" for parameter in parameters),
             hostname=macros.hostname or self._hostname,
         )
-        planned = policy.plan(facts, self._settings)
-        expect(planned.checks)
-        verdicts, action = policy.judge(planned, evaluate, self._settings)
-        self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [])
-        answer = reply.reply_for(action, facts, self._settings)
-        return action, answer, self._end("refused") if answer is not None else None
+        behind_relay, stage = policy.is_relay(facts.client, self._settings), self._settings.policy.reject_at
+        if behind_relay:
+            stage = RejectAt.MESSAGE
+        planned = Plan() if behind_relay else policy.plan(facts, self._settings)
+        self._evidence.expect(planned.checks)
+        if stage is RejectAt.MAIL or planned.skip is not None:
+            verdicts, action = policy.judge(planned, self._evidence, self._settings)
+            self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [])
+            answer = reply.reply_for(action, facts, self._settings)
+            return action, answer, self._end("refused") if answer is not None else None
+        verdicts = tuple(self._evidence.verdict(check) for check in planned.checks)
+        action = Action(disposition=Disposition.ACCEPT, rule=self._settings.rule("policy", "reject_at", stage))
+        later = _Later(stage, behind_relay)
+        self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [], later)
+        return action, None, None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a message is under way that may yet be refused."""
+        return self._message is not None and self._message.later is not None
+
+    def recipient(self, address: str) -> Reply | None:
+        """RCPT TO: what to say where this recipient is refused."""
+        message = self._message
+        if message is None or message.later is None:
+            return None
+        kind = policy.addressee(address, self._settings)
+        message.later.recipients.append((address, kind))
+        if message.later.stage is RejectAt.MESSAGE:
+            return None
+        action = policy.withhold(self._treat(message, message.later, kind), self._settings)
+        return reply.reply_for(action, message.facts, self._settings)
 
     def header(self, name: str, value: str) -> None:
-        """One field of the message; forged ones are remembered."""
+        """One field of the message; forged ones are remembered, and what the decision or the edits need."""
         message = self._message
-        if message is None or message.plan.trusted:
+        if message is None:
             return
         key = name.rstrip().lower()
         if key not in self._watched:
+            return
+        if key in _NEEDED:
+            self._needed(message, key, value)
+            return
+        if message.plan.trusted:
             return
         message.counts[key] = message.counts.get(key, 0) + 1
         own = headers.authserv_id(message.facts, self._settings)
         if headers.is_forged(key, value, own, self._settings):
             message.forged.append(Removal(name=name, index=message.counts[key]))
 
-    def end_of_message(self, queue_id: str) -> tuple[Edits, Transaction | None]:
-        """The message has been taken: how to change it."""
+    def _needed(self, message: _Message, key: str, value: str) -> None:
+        later = message.later
+        if key == "subject":
+            message.subject = value if message.subject is None else message.subject
+        elif later is not None and key == "received":
+            if later.behind_relay and len(later.received) < _MAX_RECEIVED:
+                later.received.append(value)
+        elif later is not None and len(later.authors) < _MAX_AUTHORS:
+            later.authors.append(value)
+            author = author_domain(later.authors)
+            if author and policy.may_yield(message.verdicts, self._settings):
+                self._evidence.expect_dmarc(author)
+
+    def end_of_message(self, queue_id: str) -> tuple[Edits, Reply | None, Transaction | None]:
+        """The message is complete: how to change it, or what to say where it is refused."""
         message = self._message
         if message is None:
-            return Edits(), None
+            return Edits(), None, None
         message.queue_id = queue_id or message.queue_id
-        edits = headers.edits(message.action, message.verdicts, message.facts, self._settings, message.forged)
-        return edits, self._end("message")
+        if message.later is not None:
+            self._decide(message, message.later)
+            answer = reply.reply_for(message.action, message.facts, self._settings)
+            if answer is not None:
+                return Edits(), answer, self._end("refused")
+        edits = headers.edits(
+            message.action,
+            message.verdicts,
+            message.facts,
+            self._settings,
+            message.forged,
+            skip=message.plan.skip,
+            subject=message.subject,
+        )
+        return edits, None, self._end("message")
 
     def abandon(self) -> Transaction | None:
         """RSET, QUIT, a lost connection, or a refusal by somebody else: the message that was under way, if any."""
-        return self._end("abandoned")
+        message = self._message
+        if message is None or message.later is None or not message.later.recipients:
+            return self._end("abandoned")
+        later = message.later
+        if later.stage is RejectAt.RCPT:
+            message.action = policy.withhold(policy.settle(self._actions(message, later), later.stage), self._settings)
+        return self._end("refused" if message.action.disposition.refuses else "abandoned")
+
+    # -- later than MAIL FROM ----------------------------------------------------------------------------------------
+
+    def _treat(self, message: _Message, later: _Later, kind: Addressee) -> Action:
+        """What recipients of a kind call for, whatever the mode; worked out once."""
+        action = later.actions.get(kind)
+        if action is None:
+            author = author_domain(later.authors) if policy.may_yield(message.verdicts, self._settings) else ""
+            action = policy.treat(message.plan, message.verdicts, self._settings, self._evidence, kind, author)
+            later.actions[kind] = action
+        return action
+
+    def _actions(self, message: _Message, later: _Later) -> list[Action]:
+        """What the recipients call for, or anybody where they are not known."""
+        kinds = dict.fromkeys(kind for _, kind in later.recipients) or (ANYBODY,)
+        return [self._treat(message, later, kind) for kind in kinds]
+
+    def _decide(self, message: _Message, later: _Later) -> None:
+        """Settle the fate of a message of which all is known."""
+        if later.behind_relay:
+            self._find_client(message, later)
+        action = policy.settle(self._actions(message, later), later.stage)
+        if later.behind_relay and not self._settings.relays.refuse:
+            action = policy.downgrade(action, "but the relay would have to bounce it")
+        message.action = policy.withhold(action, self._settings)
+
+    def _find_client(self, message: _Message, later: _Later) -> None:
+        """The client behind our relays, from the fields that they wrote, and the verdicts on it."""
+        trusted = self._settings.relays.trusted
+        found = relays.origin(
+            later.received, message.facts.client, trusted, self._evidence.addresses_of, message.facts.helo
+        )
+        client, helo = (found.client, found.helo) if found is not None else (None, None)
+        message.facts, message.plan = policy.plan_behind(message.facts, client, helo, self._settings)
+        if message.plan.trusted:
+            message.forged.clear()
+        self._evidence.expect(message.plan.checks)
+        message.verdicts = tuple(self._evidence.verdict(check) for check in message.plan.checks)
 
     def _end(self, how: str) -> Transaction | None:
         message, self._message = self._message, None
         if message is None:
             return None
-        return Transaction(
+        ended = Transaction(
             facts=message.facts,
             plan=message.plan,
             verdicts=message.verdicts,
@@ -147,6 +264,17 @@ class Session:
             ended=how,
             removed=len(message.forged),
         )
+        return ended if message.later is None else self._with_recipients(ended, message.later)
+
+    def _with_recipients(self, ended: Transaction, later: _Later) -> Transaction:
+        """With the recipients on whose own rules something depended, and how many were refused at RCPT."""
+        named = [address for address, kind in later.recipients if kind != ANYBODY]
+        refused = 0
+        if later.stage is RejectAt.RCPT:
+            shown = {kind: policy.withhold(action, self._settings) for kind, action in later.actions.items()}
+            refused = sum(shown[kind].disposition.refuses for _, kind in later.recipients if kind in shown)
+        different = len({action.disposition for action in later.actions.values()}) > 1
+        return replace(ended, recipients=tuple(named[:_MAX_NAMED]) if different else (), refused=refused)
 
     def _client_or_macro(self, macros: Macros) -> Client:
         """The client as connected; where that event got lost (a name that is not UTF-8), the MTA's macro tells."""

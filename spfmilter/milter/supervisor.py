@@ -13,6 +13,7 @@ import selectors
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from spfmilter.milter.worker import Worker
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics, forget, open_metrics
 from spfmilter.settings import Settings, SettingsError, load
+from spfmilter.state import Table, open_deferrals
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _TICK = 0.5  # seconds at most between two looks at what is due
@@ -58,6 +60,7 @@ class Supervisor:
         self._metrics_folder = metrics_folder
         self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
         self._exporter = exporter.Keeper(metrics_folder, self._let_go_of_all)
+        self._table = Table()  # outlives every worker and every reload
         self._workers: dict[int, Child] = {}  # by pid, of all generations
         self._generation = 0  # the one that serves
         self._newest = 0
@@ -149,10 +152,15 @@ class Supervisor:
     def _start(self, generation: int, settings: Settings, now: float) -> None:
         taken = {c.slot for c in self._workers.values()}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
-        folder, listener, hostname = self._metrics_folder, self._listener, self._hostname
+        folder, listener, hostname, table = self._metrics_folder, self._listener, self._hostname, self._table
+        processor = self._processor_for(generation) if settings.milter.pin_workers else None
 
         def work(link: socket.socket) -> int:
-            return Worker(settings, listener, link, open_metrics(folder, f"worker{slot}"), hostname).serve()
+            if processor is not None:
+                children.keep_to(processor)
+            metrics = open_metrics(folder, f"worker{slot}")
+            deferrals = open_deferrals(settings.state.url, table, bound=settings.policy.defer_at_most.seconds)
+            return Worker(settings, listener, link, metrics, hostname, deferrals=deferrals).serve()
 
         try:
             child = children.fork(work, slot, generation, now, self._let_go)
@@ -160,8 +168,14 @@ class Supervisor:
             log.error("worker cannot be started", reason=error.strerror or str(error))
             self._next_start = now + _LONGEST_DELAY
             return
+        child.processor = processor
         self._workers[child.pid] = child
         self._selector.register(child.link, selectors.EVENT_READ, child)
+
+    def _processor_for(self, generation: int) -> int:
+        """The processor, of those that we may use, on which the fewest of a generation's workers are."""
+        busy = Counter(child.processor for child in self._of(generation))
+        return min(sorted(os.sched_getaffinity(0)), key=lambda processor: busy[processor])
 
     def _let_go(self) -> None:
         """In a new worker: close what is the supervisor's, so that workers see its end, and each other's."""

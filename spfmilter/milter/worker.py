@@ -27,6 +27,7 @@ from spfmilter.milter.link import Word
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.settings import Settings
+from spfmilter.state import Deferrals
 
 _MTA_PATIENCE = 7210  # seconds without a word from the MTA: libmilter's default, an SMTP session's longest pause
 _BEAT = 1.0  # seconds between heartbeats
@@ -40,13 +41,21 @@ class Worker:
     """The main thread's view of a worker."""
 
     def __init__(
-        self, settings: Settings, listener: socket.socket, link: socket.socket, metrics: Metrics, hostname: str
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        link: socket.socket,
+        metrics: Metrics,
+        hostname: str,
+        *,
+        deferrals: Deferrals,
     ) -> None:
         self._settings, self._listener, self._link = settings, listener, link
         receiver = settings.headers.authserv_id or hostname
         self._metrics = metrics
-        self._engine = Engine(settings.dns, receiver=receiver, observe=self._observe)
-        self._callbacks = Callbacks(settings, self._engine, receiver, metrics)
+        own_addresses = settings.policy.own_addresses
+        self._engine = Engine(settings.dns, receiver=receiver, own_addresses=own_addresses, observe=self._observe)
+        self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals)
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
         self._ended: list[str] = []  # why libmilter has ended, if it has
         self._signals: list[int] = []

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from spfmilter.model import SkipReason, Transaction, Verdict
+from spfmilter.model import Pardon, SkipReason, Transaction, Verdict
 from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
 from spfmilter.text import NAME_LIMIT, log_value, unicode_line
 
@@ -61,7 +61,10 @@ class _Formatter(logging.Formatter):
         if record.levelno != logging.INFO:
             parts.append(f"{level}:")
         parts.append(record.getMessage())
-        parts += [f"{key}={log_value(str(value), 1024)}" for key, value in fields.items()]
+        # Numbers and our own words (StrEnum) are no strings by class; they need no door.
+        parts += [
+            f"{key}={log_value(value, 1024) if value.__class__ is str else value}" for key, value in fields.items()
+        ]
         # Indented and cleaned line by line: an exception's message may quote a stranger, who must not forge a line.
         return "\n".join([" ".join(parts), *(f"    {unicode_line(line, 1024)}" for line in trace.splitlines())])
 
@@ -113,6 +116,9 @@ def configure(settings: LogSection) -> None:
     _LOGGER.setLevel(settings.level.upper())
     _LOGGER.propagate = False
     logging.raiseExceptions = False  # a full disk or a lost syslog must not print into the MTA's conversation
+    # What no line of ours shows need not be found out for each (the logging HOWTO's "Optimization").
+    logging._srcfile = None  # noqa: SLF001 - documented there
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if trouble:
         warning("log target not usable, using stderr", target=settings.to, reason=trouble)
 
@@ -179,6 +185,7 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
         "queue_id": ended.queue_id,
         "client": str(facts.client.address or ("local" if facts.client.local else "unknown")),
         "name": facts.client.name[:NAME_LIMIT],
+        "relay": str(facts.relay.address) if facts.relay is not None else "",
         "helo": (facts.helo or "")[:NAME_LIMIT],
         "from": f"<{facts.reverse_path}>"[:_PATH_LIMIT],
         "auth": facts.authenticated[:NAME_LIMIT],
@@ -189,8 +196,12 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
         fields.update(_deciding(deciding))
     if ended.plan.skip is not None:
         fields["skip"] = ended.plan.skip
+    if action.pardon is not None:
+        fields.update(_pardon(action.pardon))
     fields["action"] = action.disposition
     fields["would"] = action.withheld or ""
+    fields["rcpt"] = ",".join(ended.recipients)[:_PATH_LIMIT]
+    fields["refused"] = ended.refused or ""
     fields["rule"] = str(action.rule)
     fields["ended"] = "" if ended.ended == "message" else ended.ended
     fields["forged"] = ended.removed or ""
@@ -201,11 +212,18 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
     return {key: value for key, value in fields.items() if value != ""}
 
 
+def _pardon(pardon: Pardon) -> dict[str, Value]:
+    fields: dict[str, Value] = {"forwarder": "", "yielded": ""}
+    return {**fields, pardon.kind: pardon.by} if pardon.kind else fields
+
+
 def _deciding(verdict: Verdict) -> dict[str, Value]:
     fields: dict[str, Value] = {
         "identity": verdict.check.identity,
         "domain": verdict.check.domain,
         "term": (verdict.term or "")[:NAME_LIMIT],
+        "condition": verdict.condition or "",
+        "pinned": "yes" if verdict.check.record else "",
     }
     if verdict.term_domain not in {None, verdict.check.domain}:
         fields["record"] = verdict.term_domain or ""
@@ -237,6 +255,14 @@ class Seldom:
     def unreadable(self, reason: str) -> None:
         """The MTA has passed on a name that is not UTF-8; pymilter cannot, so that the event is lost to us."""
         self._warn("an event of the MTA cannot be read and is left out", reason=reason)
+
+    def state_away(self, server: str, reason: str) -> None:
+        """The server of ``[state] url`` has not answered a question; ``server`` is without its password."""
+        self._warn("state server does not answer, this host's own memory stands in", server=server, reason=reason)
+
+    def not_remembered(self, reason: str) -> None:
+        """This host has no memory left for a deferral, or no lock."""
+        self._warn("a deferral cannot be remembered", reason=reason)
 
     def _warn(self, event: str, **fields: Value) -> None:
         with self._lock:

@@ -10,11 +10,13 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from spfmilter.model import Identity, Rule
 from spfmilter.settings import ini, schema
+from spfmilter.settings.consistency import contradictions
 from spfmilter.settings.ini import Problem
 from spfmilter.settings.types import to_ini
 
@@ -51,7 +53,9 @@ class Settings:
     journal: schema.JournalSection = field(default_factory=schema.JournalSection)
     metrics: schema.MetricsSection = field(default_factory=schema.MetricsSection)
     web: schema.WebSection = field(default_factory=schema.WebSection)
-    # (section, key) -> line in the file; two files that say the same are equal settings
+    domains: Mapping[str, schema.DomainSection] = field(default_factory=dict)  # by the name of [domain:NAME]
+    recipients: Mapping[str, schema.RecipientSection] = field(default_factory=dict)  # by the pattern
+    # (section, key) -> line in the file, key "" for the section itself; two files that say the same are equal settings
     lines: Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False, repr=False)
 
     def table(self, identity: Identity) -> schema.ResultTable:
@@ -91,20 +95,30 @@ def parse(text: str, source: str = "settings") -> Settings:
     """
     document = ini.parse(text)
     problems = list(document.problems)
-    values: dict[str, schema.SectionModel] = {}
+    values: dict[str, Any] = {attribute: {} for _, _, attribute in schema.NAMED_SECTIONS.values()}
+    lines: dict[tuple[str, str], int] = {}
+    failed: set[str] = set()
     for section in (*document.sections.values(), *document.repeated):
         known = schema.SECTIONS.get(section.name)
+        name = section.name
         if known is not None:
             attribute, model = known
             value = _validated(section, model, problems)
             if value is not None:
                 values[attribute] = value
+            else:
+                failed.add(attribute)
         else:
-            _named_section(section, problems)
+            repeated = document.sections[section.name] is not section
+            name = _named_section(section, values, lines, problems, repeated=repeated)
+        lines.setdefault((name, ""), section.line)
+        lines |= {(name, key): entry.line for key, entry in section.entries.items()}
+    settings = Settings(**values, lines=lines)
+    if not failed & {"policy", "exempt"}:  # or their defaults, which nobody has written, would be compared
+        problems.extend(contradictions(settings))
     if problems:
         raise SettingsError(source, problems)
-    lines = {(name, key): entry.line for name, s in document.sections.items() for key, entry in s.entries.items()}
-    return Settings(**values, lines=lines)  # type: ignore[arg-type]  # SECTIONS pairs each attribute with its model
+    return settings
 
 
 def _validated(
@@ -149,22 +163,38 @@ def _swallowed(entry: ini.Entry, section: ini.Section, known: Collection[str]) -
             yield Problem(message=message, line=number, section=section.name)
 
 
-def _named_section(section: ini.Section, problems: list[Problem]) -> None:
-    """A section such as ``[domain:example.com]``: checked whole, then refused, since its feature is to come."""
-    kind, colon, name = section.name.partition(":")
+def _named_section(
+    section: ini.Section,
+    values: dict[str, Any],
+    lines: Mapping[tuple[str, str], int],
+    problems: list[Problem],
+    *,
+    repeated: bool,
+) -> str:
+    """A section such as ``[domain:example.com]``, put among ``values``; its name as we keep it."""
+
+    def report(message: str) -> None:
+        problems.append(Problem(message=message, line=section.line, section=section.name))
+
+    kind, colon, text = section.name.partition(":")
     known = schema.NAMED_SECTIONS.get(kind)
     if known is None or not colon:
-        message = f"there is no such section{_section_suggestion(kind, section.name)}"
-        problems.append(Problem(message=message, line=section.line, section=section.name))
-        return
-    model, read_name = known
+        report(f"there is no such section{_section_suggestion(kind, section.name)}")
+        return section.name
+    model, read_name, attribute = known
+    value = _validated(section, model, problems)
     try:
-        read_name(name.strip())
+        name = read_name(text.strip())
     except ValueError as error:
-        problems.append(Problem(message=str(error), line=section.line, section=section.name))
-    _validated(section, model, problems)
-    message = f"[{kind}:...] sections are not available yet in this version: remove it"
-    problems.append(Problem(message=message, line=section.line, section=section.name))
+        report(str(error))
+        return section.name
+    whole = f"{kind}:{name}"
+    if (whole, "") in lines:
+        if not repeated:  # or the INI reader has said it
+            report(f"means the same as the section in line {lines[whole, '']}: merge the two")
+    elif value is not None:
+        values[attribute][name] = value
+    return whole
 
 
 def _of_pydantic(error: ValidationError, section: ini.Section) -> Iterator[Problem]:
@@ -201,12 +231,15 @@ def _section_suggestion(kind: str, name: str) -> str:
 
 def show(settings: Settings) -> str:
     """The effective settings as an INI text, defaults included; parsed again it gives the same settings."""
-    blocks = []
-    for section, (attribute, model) in schema.SECTIONS.items():
-        lines = [f"[{section}]"]
-        value = getattr(settings, attribute)
-        for name in model.model_fields:
-            text = to_ini(getattr(value, name)).replace("\n", "\n    ")
-            lines.append(f"{schema.key_of(model, name)} = {text}".rstrip())
-        blocks.append("\n".join(lines))
+    blocks = [_shown(section, getattr(settings, attribute)) for section, (attribute, _) in schema.SECTIONS.items()]
+    for kind, (_, _, attribute) in schema.NAMED_SECTIONS.items():
+        blocks += [_shown(f"{kind}:{name}", value) for name, value in getattr(settings, attribute).items()]
     return "\n\n".join(blocks) + "\n"
+
+
+def _shown(section: str, value: schema.SectionModel) -> str:
+    lines = [f"[{section}]"]
+    for name in type(value).model_fields:
+        text = to_ini(getattr(value, name)).replace("\n", "\n    ")
+        lines.append(f"{schema.key_of(type(value), name)} = {text}".rstrip())
+    return "\n".join(lines)

@@ -15,6 +15,7 @@ SIZE_LIMIT = 1 << 20  # bytes: a thousand times the shipped file; anything longe
 _SECTION = re.compile(r"\[([^\[\]]*)\]")
 _KEY = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)\s*=(.*)", re.DOTALL)
 _SHOWN = 80  # characters of the file that a message repeats
+_LOGIN = re.compile(r"(://).*@")  # of a URL, up to the last @: a password that is not encoded may hold anything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +63,10 @@ class Document:
 
 
 def quoted(text: str) -> str:
-    """What stands in the file, as a message repeats it."""
+    """What stands in the file, as a message repeats it: without the login of a URL, which no log may hold."""
     if not text:
         return "an empty value"
+    text = _LOGIN.sub(r"\1***@", text)
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
 
 

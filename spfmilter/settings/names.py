@@ -12,6 +12,7 @@ import idna
 from spfmilter.settings.ini import quoted
 from spfmilter.template import Template, TemplateError
 
+MAX_PREFIX = 40  # bytes of [headers] tag_subject: an encoded word has 75 characters at most (RFC 2047 section 2)
 MAX_REPLY_LINES = 8  # libmilter takes 32, but many senders' servers show only the first
 
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
@@ -58,7 +59,7 @@ def recipient_pattern(text: str) -> str:
     local, at, domain = text.rpartition("@")
     if not at or not (local or domain) or any(c.isspace() for c in text):
         raise ValueError(f"{quoted(text)} is not a recipient: write user@example.com, user@ or @example.com")
-    return f"{local}@{domain_name(domain) if domain else ''}"
+    return f"{local.lower()}@{domain_name(domain) if domain else ''}"
 
 
 def authserv_id(text: str) -> str:
@@ -86,6 +87,14 @@ def spf_record(text: str) -> str:
     if text and text.partition(" ")[0].lower() != "v=spf1":
         raise ValueError(f"{quoted(text)} is not an SPF record: write one that begins with v=spf1")
     return " ".join(text.split())
+
+
+def subject_prefix(text: str) -> str:
+    """Words that go before a subject; empty for none."""
+    text = plain_line(text)
+    if len(text.encode()) > MAX_PREFIX:
+        raise ValueError(f"{quoted(text)} is too long to go before a subject: write at most {MAX_PREFIX} bytes")
+    return text
 
 
 def template_lines(text: str) -> tuple[Template, ...]:

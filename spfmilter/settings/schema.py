@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spfmilter.model import Disposition, Identity, Result
-from spfmilter.settings import names, types
+from spfmilter.model import Condition, Disposition, Identity, Result
+from spfmilter.settings import names, types, urls
 from spfmilter.settings.types import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
 
@@ -87,6 +88,8 @@ class Language(StrEnum):
 
 
 Treatment = Annotated[Disposition, types.reader(types.one_of(Disposition))]
+# A row that may be left empty: another, more general one then speaks.
+Row = Annotated[Disposition | None, types.reader(types.or_empty(types.one_of(Disposition)))]
 ReplyText = Annotated[tuple[Template, ...], types.reader(names.template_lines)]
 
 
@@ -105,6 +108,7 @@ class MilterSection(SectionModel):
     socket_mode: Annotated[FileMode, types.reader(types.file_mode)] = FileMode(0o660)
     socket_group: Annotated[str, types.reader(names.group_name)] = ""
     workers: Annotated[str, types.reader(types.workers)] = "auto"
+    pin_workers: YesNo = True
     memory_limit: Annotated[Size, types.reader(types.size_between("64M", "64G"))] = Size(512 << 20)
     on_error: Annotated[OnError, types.reader(types.one_of(OnError))] = OnError.TEMPFAIL
     drain_timeout: Annotated[Duration, types.reader(types.duration_between("0s", "1h"))] = Duration(30)
@@ -114,28 +118,38 @@ class PolicySection(SectionModel):
     """``[policy]``: what is checked, when a refusal is said, and whether it is."""
 
     mode: Annotated[Mode, types.reader(types.one_of(Mode))] = Mode.ENFORCE
-    reject_at: Annotated[RejectAt, types.reader(types.one_of(RejectAt)), LATER] = RejectAt.MAIL
+    reject_at: Annotated[RejectAt, types.reader(types.one_of(RejectAt))] = RejectAt.MAIL
     check: Annotated[
         tuple[Identity, ...], types.list_reader(types.one_of(Identity), needed="helo, mailfrom or one of them")
     ] = (Identity.HELO, Identity.MAILFROM)
-    yield_to_dmarc: Annotated[YesNo, LATER] = False
+    yield_to_dmarc: YesNo = False
+    # A sender's server gives up after days, not hours; a domain's DNS that is mended at all, is mended sooner.
+    defer_at_most: Annotated[Duration, types.reader(types.duration_between("0s", "7d"))] = Duration(4 * 3600)
+    own_addresses: Annotated[tuple[IPv4Address | IPv6Address, ...], types.list_reader(types.address)] = ()
 
 
-class ResultTable(SectionModel):
-    """A row of the policy for each result."""
+class Rows(SectionModel):
+    """What a section says for each result, and for each condition, which is a finer result."""
+
+    def row(self, key: Result | Condition) -> Disposition | None:
+        """What stands there; None where that is left to another section, or to the plain result."""
+        value: Disposition | None = getattr(self, "pass_" if key is Result.PASS else key.value)
+        return value
+
+
+class ResultTable(Rows):
+    """A row of the policy for each result; a condition without one is treated as its result."""
 
     none: Treatment = Disposition.ACCEPT
+    unreachable: Row = None
     neutral: Treatment = Disposition.ACCEPT
     pass_: Treatment = Field(default=Disposition.ACCEPT, alias="pass")
+    wide_open: Row = None
     softfail: Treatment = Disposition.ACCEPT
     fail: Treatment = Disposition.REJECT
+    no_mail: Row = None
     temperror: Treatment = Disposition.ACCEPT
     permerror: Treatment = Disposition.ACCEPT
-
-    def treatment(self, result: Result) -> Disposition:
-        """What the table says for a result."""
-        value: Disposition = getattr(self, "pass_" if result is Result.PASS else result.value)
-        return value
 
 
 class MailFromTable(ResultTable):
@@ -158,44 +172,43 @@ class ExemptSection(SectionModel):
     )
     private_clients: YesNo = True
     authenticated: YesNo = True
-    forwarders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains), LATER] = ()
-    forwarder_spf: Annotated[tuple[str, ...], types.list_reader(names.domain_name), LATER] = ()
-    recipients: Annotated[tuple[str, ...], types.list_reader(names.recipient_pattern), LATER] = (
-        "postmaster@",
-        "abuse@",
-    )
-    senders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains), LATER] = ()
+    forwarders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains)] = ()
+    forwarder_spf: Annotated[tuple[str, ...], types.list_reader(names.domain_name)] = ()
+    recipients: Annotated[tuple[str, ...], types.list_reader(names.recipient_pattern)] = ("postmaster@", "abuse@")
+    senders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains)] = ()
 
 
 class RelaysSection(SectionModel):
     """``[relays]``: our own servers in front of this one."""
 
-    trusted: Annotated[tuple[Network, ...], types.list_reader(types.network), LATER] = ()
+    trusted: Annotated[tuple[Network, ...], types.list_reader(types.network)] = ()
+    refuse: YesNo = False
 
 
-class DomainSection(SectionModel):
-    """``[domain:NAME]``: a sender domain's own rules; a result without a key follows the general table."""
+class Overrides(Rows):
+    """Rows of which each may be missing: the more general section then speaks."""
 
-    none: Treatment | None = None
-    neutral: Treatment | None = None
-    pass_: Treatment | None = Field(default=None, alias="pass")
-    softfail: Treatment | None = None
-    fail: Treatment | None = None
-    temperror: Treatment | None = None
-    permerror: Treatment | None = None
+    none: Row = None
+    unreachable: Row = None
+    neutral: Row = None
+    pass_: Row = Field(default=None, alias="pass")
+    wide_open: Row = None
+    softfail: Row = None
+    fail: Row = None
+    no_mail: Row = None
+    temperror: Row = None
+    permerror: Row = None
+
+
+class DomainSection(Overrides):
+    """``[domain:NAME]``: a sender domain's own rules."""
+
     record: Annotated[str, types.reader(names.spf_record)] = ""
+    trust: Annotated[tuple[Network, ...], types.list_reader(types.network)] = ()
 
 
-class RecipientSection(SectionModel):
+class RecipientSection(Overrides):
     """``[recipient:PATTERN]``: a recipient's own rules."""
-
-    none: Treatment | None = None
-    neutral: Treatment | None = None
-    pass_: Treatment | None = Field(default=None, alias="pass")
-    softfail: Treatment | None = None
-    fail: Treatment | None = None
-    temperror: Treatment | None = None
-    permerror: Treatment | None = None
 
 
 class ReplySection(SectionModel):
@@ -232,7 +245,8 @@ class HeadersSection(SectionModel):
     authserv_id: Annotated[str, types.reader(names.authserv_id)] = ""
     remove_forged: YesNo = True
     tag_header: Annotated[str, types.reader(names.field_name)] = "X-SPF-Notice"
-    tag_subject: Annotated[Line, LATER] = ""
+    tag_subject: Annotated[str, types.reader(names.subject_prefix)] = ""
+    skipped: YesNo = False
 
 
 class DnsSection(SectionModel):
@@ -260,7 +274,7 @@ class LogSection(SectionModel):
 class StateSection(SectionModel):
     """``[state]``: what several processes or hosts must remember together."""
 
-    url: Annotated[Line, LATER] = ""
+    url: Annotated[urls.StateUrl | None, types.reader(urls.state_url)] = None
 
 
 class JournalSection(SectionModel):
@@ -300,10 +314,10 @@ SECTIONS: dict[str, tuple[str, type[SectionModel]]] = {
     "metrics": ("metrics", MetricsSection),
     "web": ("web", WebSection),
 }
-# Sections that carry a name after a colon, with the reader of that name. Both come with a later feature.
-NAMED_SECTIONS: dict[str, tuple[type[SectionModel], Callable[[str], str]]] = {
-    "domain": (DomainSection, names.domain_or_subdomains),
-    "recipient": (RecipientSection, names.recipient_pattern),
+# Sections that carry a name after a colon: the model, the reader of the name, the attribute of Settings.
+NAMED_SECTIONS: dict[str, tuple[type[SectionModel], Callable[[str], str], str]] = {
+    "domain": (DomainSection, names.domain_or_subdomains, "domains"),
+    "recipient": (RecipientSection, names.recipient_pattern, "recipients"),
 }
 
 

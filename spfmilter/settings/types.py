@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
@@ -267,6 +267,14 @@ def network(text: str) -> Network:
     return meant
 
 
+def address(text: str) -> IPv4Address | IPv6Address:
+    """One IP address."""
+    found = network(text) if "/" not in text else None
+    if found is None:
+        raise ValueError(f"{quoted(text)} is not an IP address: write 192.0.2.1 or 2001:db8::1")
+    return found.network_address
+
+
 def file_mode(text: str) -> FileMode:
     """Octal permission bits."""
     if re.fullmatch(r"0?[0-7]{3}", text) is None:
@@ -296,6 +304,15 @@ def one_of(choices: type[E_]) -> Callable[[Any], Any]:
             if text.lower() == choice.lower():
                 return choice
         raise ValueError(f"{quoted(text)} is not one of {', '.join(choices)}")
+
+    return read
+
+
+def or_empty(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A reader for keys that may be left empty, which is None."""
+
+    def read(text: str) -> Any:
+        return parse(text) if text else None
 
     return read
 

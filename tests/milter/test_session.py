@@ -1,12 +1,13 @@
 """One connection from the MTA as a value: events in, decisions out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from spfmilter.milter.session import Evaluate, Macros, Session
+from spfmilter.milter.session import Macros, Session
 from spfmilter.model import Check, Disposition, Edits, Identity, Removal, Result, SkipReason, Transaction, Verdict
+from spfmilter.policy import NOTHING, Evidence, Nothing
 from spfmilter.reply import Reply
 from tests.values import settings, verdict
 
@@ -22,18 +23,24 @@ RESULTS: Mapping[str, Result] = {
 }
 
 
-class Asked(list[str]):
-    """The domains that were evaluated, in order; calling it evaluates one more."""
+class Asked(list[str], Nothing):
+    """The domains that were evaluated, in order, with the results of the table."""
 
-    def __call__(self, check: Check) -> Verdict:
+    def verdict(self, check: Check) -> Verdict:
         """The verdict of the table."""
         self.append(check.domain)
         return verdict(RESULTS.get(check.domain, Result.NONE), check=check)
 
 
-def session(ini: str = "", *, helo: str | None = "mail.example.com", client: object = CLIENT) -> Session:
+def session(
+    ini: str = "",
+    *,
+    helo: str | None = "mail.example.com",
+    client: object = CLIENT,
+    evidence: Evidence | None = None,
+) -> Session:
     """A connection whose client has greeted."""
-    begun = Session(settings(ini), "mx.example.net")
+    begun = Session(settings(ini), "mx.example.net", Asked() if evidence is None else evidence)
     begun.connect("host.example.com", client)
     if helo is not None:
         begun.hello(helo)
@@ -45,17 +52,16 @@ def mail(
     sender: str = "<u@pass.example>",
     *parameters: str,
     macros: Macros | None = None,
-    evaluate: Evaluate | None = None,
 ) -> tuple[Disposition, Reply | None, Transaction | None]:
     """MAIL FROM."""
-    evaluate = Asked() if evaluate is None else evaluate
-    action, reply, ended = connection.mail(sender, parameters, macros or Macros(), evaluate)
+    action, reply, ended = connection.mail(sender, parameters, macros or Macros())
     return action.disposition, reply, ended
 
 
 def finished(connection: Session, queue_id: str = "") -> tuple[Edits, Transaction]:
     """The end of a message that is under way."""
-    edits, ended = connection.end_of_message(queue_id)
+    edits, reply, ended = connection.end_of_message(queue_id)
+    assert reply is None
     assert ended is not None
     return edits, ended
 
@@ -91,13 +97,13 @@ def test_a_message_that_somebody_else_stops_is_abandoned(sender: str) -> None:
     ended = connection.abandon()
     assert ended is not None
     assert (ended.ended, str(ended.facts.reverse_path)) == ("abandoned", sender.strip("<>"))
-    assert connection.end_of_message("Q") == (Edits(), None)
+    assert connection.end_of_message("Q") == (Edits(), None, None)
 
 
 def test_a_connection_without_a_message_ends_without_a_transaction() -> None:
     assert session().abandon() is None
-    assert Session(settings(), "mx.example.net").abandon() is None
-    assert session().end_of_message("Q") == (Edits(), None)
+    assert Session(settings(), "mx.example.net", NOTHING).abandon() is None
+    assert session().end_of_message("Q") == (Edits(), None, None)
 
 
 def test_a_header_field_without_a_message_is_ignored() -> None:
@@ -192,10 +198,10 @@ def test_the_mtas_name_is_its_macro_or_else_our_hosts() -> None:
 def test_where_the_connect_event_got_lost_the_macro_tells_the_address(
     client_address: str, skip: SkipReason | None
 ) -> None:
-    connection = Session(settings(), "mx.example.net")
-    connection.hello("mail.example.com")
     asked = Asked()
-    mail(connection, macros=Macros(client_address=client_address), evaluate=asked)
+    connection = Session(settings(), "mx.example.net", asked)
+    connection.hello("mail.example.com")
+    mail(connection, macros=Macros(client_address=client_address))
     assert finished(connection)[1].plan.skip == skip
     assert asked == ([] if skip else ["mail.example.com", "pass.example"])
 
@@ -215,9 +221,9 @@ def test_mail_without_helo_is_checked_by_its_sender() -> None:
 
 
 def test_a_login_exempts_its_own_message_only() -> None:
-    connection = session()
     asked = Asked()
-    mail(connection, "<u@fail.example>", macros=Macros(authenticated="joe"), evaluate=asked)
+    connection = session(evidence=asked)
+    mail(connection, "<u@fail.example>", macros=Macros(authenticated="joe"))
     assert finished(connection)[1].plan.skip is SkipReason.AUTHENTICATED
     assert asked == []
     assert mail(connection, "<u@fail.example>")[0] is Disposition.REJECT
@@ -228,17 +234,19 @@ def test_a_login_exempts_its_own_message_only() -> None:
 
 def test_each_message_asks_for_its_checks_again() -> None:
     """The verdict on HELO is not the session's to keep: the process's cache has it, if it holds."""
-    connection, asked = session(), Asked()
+    asked = Asked()
+    connection = session(evidence=asked)
     for sender in ("<a@pass.example>", "<b@soft.example>", "<>"):
-        mail(connection, sender, evaluate=asked)
+        mail(connection, sender)
     assert asked == ["mail.example.com", "pass.example", "mail.example.com", "soft.example", "mail.example.com"]
 
 
 def test_a_second_helo_counts() -> None:
-    connection, asked = session(), Asked()
-    mail(connection, evaluate=asked)
+    asked = Asked()
+    connection = session(evidence=asked)
+    mail(connection)
     connection.hello("fail-host.example.com")
-    assert mail(connection, evaluate=asked)[0] is Disposition.REJECT
+    assert mail(connection)[0] is Disposition.REJECT
     assert asked == ["mail.example.com", "pass.example", "fail-host.example.com"]
 
 
@@ -247,8 +255,8 @@ def test_the_check_of_helo_is_known_since_helo(sender: str) -> None:
     """What is expected is what is evaluated, or else its lookups were sent in vain."""
     connection = session()
     expected = connection.expected()
-    checks: list[Check] = []
-    mail(connection, sender, evaluate=lambda check: checks.append(check) or verdict(Result.NONE, check=check))
+    mail(connection, sender)
+    checks = [found.check for found in finished(connection)[1].verdicts]
     assert [replace(check, null_sender=False) for check in checks[:1]] == list(expected)
     assert [(check.identity, check.domain, check.local) for check in expected] == [
         (HELO, "mail.example.com", "postmaster")
@@ -258,38 +266,39 @@ def test_the_check_of_helo_is_known_since_helo(sender: str) -> None:
 @pytest.mark.parametrize(
     "connection",
     [
-        Session(settings(), "mx.example.net"),
+        Session(settings(), "mx.example.net", NOTHING),
         session(helo=None),
         session(client=None),
         session(client=("10.0.0.1", 25)),
         session(client=("127.0.0.1", 25)),
         session(client="/run/socket"),
         session("[policy]\ncheck = mailfrom"),
+        session("[relays]\ntrusted = 203.0.113.7"),
     ],
-    ids=["no client", "no HELO", "unknown client", "private", "exempt", "local", "HELO is not checked"],
+    ids=["no client", "no HELO", "unknown client", "private", "exempt", "local", "HELO is not checked", "relay"],
 )
 def test_nothing_is_expected_that_may_not_be_evaluated(connection: Session) -> None:
     assert connection.expected() == ()
 
 
+class Announced(Asked):
+    """Everything that is said to the evidence, in order."""
+
+    def expect(self, checks: Sequence[Check]) -> None:
+        """The domains in one piece."""
+        self.append(" ".join(check.domain for check in checks))
+
+
 def test_all_checks_are_announced_before_the_first_is_evaluated() -> None:
-    connection = session()
-    events: list[object] = []
-    connection.mail(
-        "<u@pass.example>",
-        (),
-        Macros(),
-        lambda check: events.append(check.domain) or verdict(Result.PASS, check=check),
-        lambda checks: events.append(tuple(check.domain for check in checks)),
-    )
-    assert events == [("mail.example.com", "pass.example"), "mail.example.com", "pass.example"]
+    events = Announced()
+    mail(session(evidence=events))
+    assert events == ["mail.example.com pass.example", "mail.example.com", "pass.example"]
 
 
 def test_nothing_is_announced_that_is_not_evaluated() -> None:
-    connection = session()
-    announced: list[Check] = []
-    connection.mail("<u@pass.example>", (), Macros(authenticated="joe"), Asked(), announced.extend)
-    assert announced == []
+    events = Announced()
+    mail(session(evidence=events), macros=Macros(authenticated="joe"))
+    assert events == [""]
 
 
 # -- forged fields -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ It knows how to send a message there as some client, and how to find what became
 
 import itertools
 import json
+import signal
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,7 +19,15 @@ from lab.smtp import Answer, SmtpDialogue
 from tests.mta.zones import STRANGER
 
 HELO = "www.example.com"  # has no SPF record, so that HELO decides nothing
-MESSAGE = "From: Alice <alice@example.com>\nTo: bob@example.net\nSubject: Greetings\n\nHello.\n"
+
+
+def written_by(*authors: str) -> str:
+    """A message with a From field for each of the domains."""
+    fields = "".join(f"From: Alice <alice@{author}>\n" for author in authors)
+    return f"{fields}To: bob@example.net\nSubject: Greetings\n\nHello.\n"
+
+
+MESSAGE = written_by("example.com")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +49,22 @@ class Sent:
 
 
 class Site:
-    """One daemon with the given INI sections and one Postfix in front of it; `postfix` goes to lab.postfix.Postfix."""
+    """One daemon with the given INI sections and one Postfix in front of it; `postfix` goes to lab.postfix.Postfix.
 
-    def __init__(self, name_server: Nsd, ini: str = "", *, family: str = "inet", **postfix: Any) -> None:
+    `behind` is another filter, as `smtpd_milters` has it, that sees what ours has made of a message.
+    """
+
+    def __init__(
+        self, name_server: Nsd, ini: str = "", *, family: str = "inet", behind: str = "", **postfix: Any
+    ) -> None:
         port = free_port()
         here, there = {
             "inet": (f"inet:{port}@127.0.0.1", f"inet:127.0.0.1:{port}"),
             "inet6": (f"inet6:{port}@::1", f"inet:[::1]:{port}"),
         }[family]
-        base = f"[milter]\nsocket = {here}\n[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
-        self.daemon = SpfmilterDaemon(base + ini)
-        self.postfix = Postfix(smtpd_milters=there, **postfix)
+        self._base = f"[milter]\nsocket = {here}\n[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
+        self.daemon = SpfmilterDaemon(self._base + ini)
+        self.postfix = Postfix(smtpd_milters=f"{there} {behind}", **postfix)
         self._stack = ExitStack()
         self._numbers = itertools.count(1)
         self._delivered: list[Delivered] = []
@@ -66,6 +80,13 @@ class Site:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+    def configure(self, ini: str) -> None:
+        """Other INI sections from now on, by a reload: for connections made afterwards."""
+        ready = sum("READY=1" in note for note in self.daemon.notifications())
+        self.daemon.rewrite(self._base + ini)
+        self.daemon.signal(signal.SIGHUP)
+        self.daemon.wait_for_notification("READY=1", count=ready + 1)
 
     def connect(
         self, client: str = STRANGER, *, helo: str = HELO, timeout: float = 20.0, **xclient: str

@@ -165,10 +165,11 @@ def test_what_has_no_value_has_no_key() -> None:
     assert list(fields) == ["client", "from", "skip", "action", "rule"]
 
 
-def test_a_transaction_holds_no_recipient() -> None:
-    """They cannot be logged, since they are not kept."""
-    fields = set(Transaction.__dataclass_fields__) | set(Facts.__dataclass_fields__)
-    assert not [name for name in fields if "rcpt" in name or "recip" in name]
+def test_recipients_are_in_the_line_where_the_session_names_them() -> None:
+    """It names those on whose own rules something depended."""
+    assert "rcpt" not in both(transaction(verdict(Result.PASS)))
+    fields = both(transaction(verdict(Result.FAIL), recipients=("<postmaster@a.example>", "<b@a.example>"), refused=3))
+    assert (fields["rcpt"], fields["refused"]) == ("<postmaster@a.example>,<b@a.example>", "3")
 
 
 def test_a_fault_is_one_more_event_with_its_traceback() -> None:

@@ -4,10 +4,9 @@ from itertools import product
 
 import pytest
 
-from spfmilter.model import Action, Check, Disposition, Identity, Plan, Result, SkipReason, Verdict
-from spfmilter.policy import decide, judge, on_error, plan
-from spfmilter.settings import Settings
-from tests.values import check, facts, settings, verdict
+from spfmilter.model import Action, Disposition, Identity, Plan, Result, SkipReason, Verdict
+from spfmilter.policy import decide, exemption, judge, on_error, plan
+from tests.values import Known, check, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 ACCEPT, TAG, QUARANTINE, DEFER, REJECT = Disposition
@@ -129,12 +128,13 @@ def test_the_helo_of_a_message_with_a_sender_does_not_answer_to_the_mail_from_ta
     ],
 )
 def test_an_exempt_message_is_taken_by_the_rule_that_exempts_it(skip: SkipReason, rule: str) -> None:
-    action = decide(Plan(skip=skip), (), settings())
+    action = decide(Plan(skip=skip, rule=exemption(skip, facts(), settings())), (), settings())
     assert (action.disposition, str(action.rule), action.verdict) == (ACCEPT, rule, None)
 
 
 def test_an_exemption_names_its_line() -> None:
-    action = decide(Plan(skip=SkipReason.PRIVATE), (), settings("[exempt]\n\nprivate_clients = yes"))
+    chosen = settings("[exempt]\n\nprivate_clients = yes")
+    action = decide(plan(facts(address="10.0.0.1"), chosen), (), chosen)
     assert action.rule.line == 3
 
 
@@ -185,14 +185,9 @@ def test_a_message_that_could_not_be_handled_at_all_follows_on_error_but_monitor
 
 def judged(results: dict[Identity, Result], ini: str) -> tuple[list[Identity], Action]:
     """The identities that were looked up, in order, and the action."""
-    asked: list[Identity] = []
-
-    def evaluate(wanted: Check) -> Verdict:
-        asked.append(wanted.identity)
-        return verdict(results[wanted.identity], check=wanted)
-
-    chosen: Settings = settings(ini)
-    verdicts, action = judge(plan(facts(), chosen), evaluate, chosen)
+    chosen, evidence = settings(ini), Known(lambda wanted: results[wanted.identity])
+    verdicts, action = judge(plan(facts(), chosen), evidence, chosen)
+    asked = [check.identity for check in evidence.asked]
     assert [found.check.identity for found in verdicts] == asked
     return asked, action
 
@@ -217,12 +212,10 @@ def test_only_a_rejection_by_helo_spares_the_lookup_of_mail_from(
 
 
 def test_nothing_is_evaluated_for_an_exempt_message() -> None:
-    def never(_: Check) -> Verdict:
-        raise AssertionError("evaluated")
-
+    evidence = Known(lambda _: Result.FAIL)
     planned = plan(facts(address="127.0.0.1"), settings())
-    verdicts, action = judge(planned, never, settings())
-    assert (verdicts, action.disposition) == ((), ACCEPT)
+    verdicts, action = judge(planned, evidence, settings())
+    assert (verdicts, action.disposition, evidence.asked) == ((), ACCEPT, [])
 
 
 def test_an_identity_without_a_domain_is_the_result_none_and_follows_its_row() -> None:

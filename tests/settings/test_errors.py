@@ -44,7 +44,7 @@ def test_every_key_that_is_not_available_yet_is_refused_by_one_of_them() -> None
                 assert f"[{section}] {key_of(model, name)}: " in said
 
 
-@pytest.mark.parametrize("name", ["several", "later-named-sections", "latin-1"])
+@pytest.mark.parametrize("name", ["several", "recipients-unknown", "latin-1"])
 @pytest.mark.parametrize("command", [["run"], ["config", "check"]])
 def test_the_commands_say_the_same_on_stderr_and_exit_with_78(name, command) -> None:
     path = Path(__file__).parent / "bad" / f"{name}.ini"

@@ -89,7 +89,7 @@ def test_any_text_parses_or_raises_settings_error(text) -> None:
 
 
 MODELS = {section: model for section, (_, model) in SECTIONS.items()}
-MODELS |= {f"{kind}:a@b.example": model for kind, (model, _) in NAMED_SECTIONS.items()}
+MODELS |= {f"{kind}:a@b.example": model for kind, (model, _, _) in NAMED_SECTIONS.items()}
 KEYS = st.sampled_from(sorted({key_of(model, name) for model in MODELS.values() for name in model.model_fields}))
 CHARACTERS = st.one_of(st.sampled_from(string.printable + "{}[]:@/.,%é\u200f\u0660"), st.characters())
 VALUES = st.text(CHARACTERS, max_size=40)

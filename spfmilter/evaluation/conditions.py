@@ -1,0 +1,43 @@
+"""What can be told of a result more finely: a record that lets everybody send, a domain without mail.
+
+Knows how each condition is recognised; ``seen_in`` asks nobody, the others are asked of only where a row of the
+settings is about them.
+"""
+
+from __future__ import annotations
+
+from spfmilter.evaluation.answer import Status, Type
+from spfmilter.evaluation.channel import Channel
+from spfmilter.evaluation.record import Record
+from spfmilter.model import Condition, Result
+
+
+def seen_in(found: Record, term: str | None, result: Result, *, own: bool) -> Condition | None:
+    """What the evaluated record itself tells.
+
+    Args:
+        found: the record that decided, at the top level.
+        term: the directive of it that matched.
+        result: what it came to.
+        own: whether it is the checked domain's own, and not one that it redirects to.
+    """
+    if result is Result.PASS and term is not None and term.lstrip("+").lower() == "all":
+        return Condition.WIDE_OPEN
+    if result is Result.FAIL and own and found.redirect is None and len(found.directives) == 1:
+        # A modifier such as exp= allows nobody anything.
+        return Condition.NO_MAIL if found.directives[0].mechanism == "all" else None
+    return None
+
+
+def is_unreachable(channel: Channel, domain: str, deadline: float) -> bool:
+    """Whether a domain can get no mail: a null MX (RFC 7505), or neither MX nor address (RFC 5321 section 5.1).
+
+    A lookup that fails tells nothing, so that the domain counts as reachable.
+    """
+    for rdtype in (Type.MX, Type.A, Type.AAAA):
+        channel.start(domain, rdtype)
+    exchanges = channel.ask(domain, Type.MX, deadline)
+    if exchanges.status is Status.DATA:
+        hosts = [record[1] for record in exchanges.records if isinstance(record, tuple)]
+        return bool(hosts) and not any(hosts)
+    return exchanges.void and all(channel.ask(domain, rdtype, deadline).void for rdtype in (Type.A, Type.AAAA))

@@ -1,0 +1,63 @@
+"""The DMARC policy of a From domain, as far as SPF has to know it: whether somebody else judges this message.
+
+Knows where the record is (RFC 7489 section 6.6.3) and its tags p and sp; evaluates no DMARC. publicsuffixlist knows
+which domain is the organizational one.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from publicsuffixlist import PublicSuffixList
+
+from spfmilter.evaluation.answer import Status, Type
+from spfmilter.evaluation.channel import Channel
+from spfmilter.model import DmarcPolicy
+
+_POLICIES = frozenset({"none", "quarantine", "reject"})
+_MAX_RECORD = 4096  # bytes
+
+
+def expect(channel: Channel, domain: str) -> None:
+    """Send the questions of ``policy_of``."""
+    for name in _places(domain):
+        channel.start(f"_dmarc.{name}", Type.TXT)
+
+
+def policy_of(channel: Channel, domain: str, deadline: float) -> DmarcPolicy | None:
+    """The policy for mail from a domain: its own, else what its organizational domain says of those below it.
+
+    None where there is none, and where the DNS does not tell: SPF is then not left to anybody.
+    """
+    expect(channel, domain)
+    for name in _places(domain):
+        answer = channel.ask(f"_dmarc.{name}", Type.TXT, deadline)
+        if answer.status is Status.FAILED:
+            return None
+        found = [tags for record in answer.records if isinstance(record, bytes) and (tags := _tags(record))]
+        if len(found) == 1:
+            policy = found[0].get("sp" if name != domain else "p") or found[0].get("p", "")
+            return DmarcPolicy(domain=name, policy=policy) if policy in _POLICIES else None
+        if found:
+            return None  # several records are none
+    return None
+
+
+def _places(domain: str) -> tuple[str, ...]:
+    organizational = _suffixes().privatesuffix(domain)
+    return (domain,) if organizational in {None, domain} else (domain, str(organizational))
+
+
+@functools.cache
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList()  # knows A-labels, which our domains have
+
+
+def _tags(record: bytes) -> dict[str, str]:
+    """The tags of a DMARC record; empty for any other record. ``v=DMARC1`` comes first (section 6.4)."""
+    pairs = [part.partition("=") for part in record[:_MAX_RECORD].decode("ascii", "replace").split(";")]
+    tags: dict[str, str] = {}
+    for name, _, value in pairs:
+        tags.setdefault(name.strip().lower(), value.strip().lower())
+    first, _, version = pairs[0]
+    return tags if first.strip().lower() == "v" and version.strip() == "DMARC1" else {}

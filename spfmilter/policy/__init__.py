@@ -1,0 +1,33 @@
+"""The policy: which checks a message needs, and what is done with their verdicts. Pure functions of values.
+
+``plan`` says what is to be checked, or why nothing is; ``judge`` and ``treat`` look at verdicts; ``settle`` brings the
+recipients together. What only the DNS or the past can tell is asked of an ``Evidence``.
+"""
+
+from spfmilter.policy.decide import decide, judge, on_error, treat, withhold
+from spfmilter.policy.evidence import NOTHING, Evidence, Nothing
+from spfmilter.policy.pardons import may_yield
+from spfmilter.policy.plan import EXEMPTIONS, exemption, is_relay, plan, plan_behind
+from spfmilter.policy.recipients import addressee, downgrade, settle
+from spfmilter.policy.rows import asks_for
+
+__all__ = [
+    "EXEMPTIONS",
+    "NOTHING",
+    "Evidence",
+    "Nothing",
+    "addressee",
+    "asks_for",
+    "decide",
+    "downgrade",
+    "exemption",
+    "is_relay",
+    "judge",
+    "may_yield",
+    "on_error",
+    "plan",
+    "plan_behind",
+    "settle",
+    "treat",
+    "withhold",
+]

@@ -1,0 +1,126 @@
+"""What excuses a message that its tables would not simply take; asked only then, so that passing mail costs nothing.
+
+Knows the pardons and their order: the cheapest first, and first of all the one that says that no question will help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+
+from spfmilter.addresses import is_named
+from spfmilter.model import Check, Disposition, Identity, IPAddress, Pardon, ProblemKind, Result, Verdict
+from spfmilter.policy.evidence import Evidence
+from spfmilter.policy.rows import Treatment
+from spfmilter.settings import Settings
+from spfmilter.settings.schema import Mode
+
+# Neighbours of an address that are one sender: a sender's server often tries again from another address beside it.
+_NEIGHBOURS = {4: 24, 6: 64}
+_STRICT = frozenset({"quarantine", "reject"})
+
+
+def pardon(treatment: Treatment, settings: Settings, evidence: Evidence, author: str = "") -> Pardon | None:
+    """Why the message is taken all the same, or None."""
+    if treatment.disposition is Disposition.ACCEPT or treatment.verdict.fault is not None:
+        return None
+    found = _own_resolver(treatment, settings)
+    if found is None and treatment.verdict.result is not Result.PASS:
+        # A domain that says "yes, mine" is not forwarded: what is done to it was meant for it.
+        found = _forwarder(treatment.verdict, settings, evidence)
+    if found is None:
+        found = _dmarc(treatment, settings, evidence, author)
+    if found is None:
+        found = _deferred_enough(treatment, settings, evidence)
+    return found
+
+
+def _own_resolver(treatment: Treatment, settings: Settings) -> Pardon | None:
+    """No nameserver of ours answers anything: that is nobody's fault but ours, and no reason to refuse mail."""
+    problem = treatment.verdict.problem
+    if problem is None or problem.kind is not ProblemKind.OWN_RESOLVER or not treatment.disposition.refuses:
+        return None
+    return Pardon(rule=treatment.rule(settings, "but it is our own resolver that does not answer"))
+
+
+# -- forwarders --------------------------------------------------------------------------------------------------------
+
+
+def _forwarder(verdict: Verdict, settings: Settings, evidence: Evidence) -> Pardon | None:
+    """Whether the client is a host that forwards mail to us, by its confirmed name or by a domain's own SPF."""
+    names, domains = settings.exempt.forwarders, settings.exempt.forwarder_spf
+    address = verdict.check.address
+    if names:
+        host = evidence.host_name(address, lambda name: is_named(name, names))
+        if host is not None:
+            return Pardon(rule=settings.rule("exempt", "forwarders", names), kind="forwarder", by=host)
+    if domains:
+        checks = [forwarder_check(domain, address, settings) for domain in domains]
+        evidence.expect(checks)
+        for check in checks:
+            if evidence.verdict(check).result is Result.PASS:
+                rule = settings.rule("exempt", "forwarder_spf", domains)
+                return Pardon(rule=rule, kind="forwarder", by=check.domain)
+    return None
+
+
+def forwarder_check(domain: str, address: IPAddress, settings: Settings) -> Check:
+    """Whether an address may send for a domain; like a MAIL FROM of its postmaster, who greets with the domain."""
+    pinned = settings.domains.get(domain)
+    return Check(
+        identity=Identity.MAILFROM,
+        address=address,
+        local="postmaster",
+        domain=domain,
+        helo=domain,
+        said=f"postmaster@{domain}",
+        record=pinned.record if pinned is not None else "",
+    )
+
+
+# -- DMARC -------------------------------------------------------------------------------------------------------------
+
+
+def may_yield(verdicts: Iterable[Verdict], settings: Settings) -> bool:
+    """Whether the domain of the From field can matter for these verdicts."""
+    return settings.policy.yield_to_dmarc and any(_is_dmarcs(verdict) for verdict in verdicts)
+
+
+def _is_dmarcs(verdict: Verdict) -> bool:
+    """A fail of the identity that DMARC looks at: MAIL FROM, or HELO for a bounce (RFC 7489 section 3.1.2)."""
+    check = verdict.check
+    return verdict.result is Result.FAIL and (check.identity is Identity.MAILFROM or check.null_sender)
+
+
+def _dmarc(treatment: Treatment, settings: Settings, evidence: Evidence, author: str) -> Pardon | None:
+    if not (settings.policy.yield_to_dmarc and author and _is_dmarcs(treatment.verdict)):
+        return None
+    policy = evidence.dmarc(author)
+    if policy is None or policy.policy not in _STRICT:
+        return None
+    rule = settings.rule("policy", "yield_to_dmarc", value=True)
+    return Pardon(rule=rule, kind="yielded", by=f"{policy.domain} p={policy.policy}")
+
+
+# -- time --------------------------------------------------------------------------------------------------------------
+
+
+def _deferred_enough(treatment: Treatment, settings: Settings, evidence: Evidence) -> Pardon | None:
+    """Whether a domain whose DNS fails has been deferred for as long as it may be.
+
+    Monitor mode does not ask: nobody comes again for having been told to, so that no time would be told.
+    """
+    verdict, bound = treatment.verdict, settings.policy.defer_at_most
+    if treatment.disposition is not Disposition.DEFER or verdict.result is not Result.TEMPERROR:
+        return None
+    if not bound.seconds or settings.policy.mode is Mode.MONITOR:
+        return None
+    if evidence.deferred_for(deferral_key(verdict.check)) < bound.seconds:
+        return None
+    return Pardon(rule=settings.rule("policy", "defer_at_most", bound))
+
+
+def deferral_key(check: Check) -> str:
+    """What counts as the same message tried again: the domain, and the client's neighbourhood."""
+    prefix = _NEIGHBOURS[check.address.version]
+    return f"{check.domain.lower()} {ip_network((check.address, prefix), strict=False)}"

@@ -1,0 +1,139 @@
+"""Which checks a message needs, and what exempts it from all of them.
+
+Knows the exemptions and their order, and how an identity becomes a Check; looks at no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from spfmilter.addresses import dns_domain, is_named, is_private
+from spfmilter.model import Check, Client, Facts, Identity, IPAddress, Plan, Rule, SkipReason
+from spfmilter.policy.rows import domain_section
+from spfmilter.settings import Settings
+
+
+def plan(facts: Facts, settings: Settings) -> Plan:
+    """The checks to make for a message, in their order, or the reason why none is made."""
+    for reason, fits in EXEMPTIONS.items():
+        if fits(facts, settings):
+            return Plan(skip=reason, rule=exemption(reason, facts, settings))
+    address, helo = facts.client.address, facts.helo or ""
+    assert address is not None, "exempt as an unknown client"  # noqa: S101 - for the type checker
+    wanted = settings.policy.check
+    if facts.reverse_path.null:
+        # RFC 7208 section 2.4: the MAIL FROM identity is then postmaster@HELO. It is one evaluation, reported as
+        # HELO's; both tables look at it, see ``rows.treatments``.
+        return Plan(checks=(_helo_check(address, helo, null_sender=True),))
+    checks = []
+    if Identity.HELO in wanted:
+        checks.append(_helo_check(address, helo))
+    if Identity.MAILFROM in wanted:
+        path = facts.reverse_path
+        domain = dns_domain(path.domain)
+        pinned = domain_section(domain, settings) if settings.domains else None
+        checks.append(
+            Check(
+                identity=Identity.MAILFROM,
+                address=address,
+                local=path.local or "postmaster",  # section 4.3
+                domain=domain,
+                helo=dns_domain(helo) or "unknown",
+                said=str(path),
+                record=settings.domains[pinned].record if pinned is not None else "",
+            )
+        )
+    return Plan(checks=tuple(checks))
+
+
+def plan_behind(facts: Facts, found: Client | None, helo: str | None, settings: Settings) -> tuple[Facts, Plan]:
+    """The same for a message that a trusted relay handed on, when its header is known: for the client that was found.
+
+    Nothing is checked where none was found: the relay's own address would fail for every domain.
+    """
+    if found is None:
+        return facts, Plan(skip=SkipReason.RELAY, rule=exemption(SkipReason.RELAY, facts, settings))
+    # Whoever has logged in is the relay, not the client behind it.
+    behind = replace(facts, client=found, helo=helo, authenticated="", relay=facts.client)
+    return behind, plan(behind, settings)
+
+
+def is_relay(client: Client, settings: Settings) -> bool:
+    """Whether the client is one of our own servers, so that the one to be checked stands in the Received fields."""
+    address = client.address
+    return address is not None and any(address in network for network in settings.relays.trusted)
+
+
+def _helo_check(address: IPAddress, helo: str, *, null_sender: bool = False) -> Check:
+    domain = dns_domain(helo)
+    return Check(
+        identity=Identity.HELO,
+        address=address,
+        local="postmaster",
+        domain=domain,
+        helo=domain or "unknown",
+        said=helo,
+        null_sender=null_sender,
+    )
+
+
+# -- exemptions --------------------------------------------------------------------------------------------------------
+
+
+def _in_network(facts: Facts, settings: Settings) -> bool:
+    address = facts.client.address
+    return address is not None and any(address in network for network in settings.exempt.networks)
+
+
+def _has_private_address(facts: Facts, settings: Settings) -> bool:
+    address = facts.client.address
+    return settings.exempt.private_clients and address is not None and is_private(address)
+
+
+def _is_exempt_sender(facts: Facts, settings: Settings) -> bool:
+    senders = settings.exempt.senders
+    return bool(senders) and is_named(dns_domain(facts.reverse_path.domain), senders)
+
+
+def _is_trusted_for_domain(facts: Facts, settings: Settings) -> bool:
+    if not settings.domains:
+        return False
+    name, address = domain_section(dns_domain(facts.reverse_path.domain), settings), facts.client.address
+    return (
+        name is not None and address is not None and any(address in network for network in settings.domains[name].trust)
+    )
+
+
+# The first that fits is the reason that is named: who is known best comes first.
+EXEMPTIONS: Mapping[SkipReason, Callable[[Facts, Settings], bool]] = {
+    SkipReason.LOCAL: lambda facts, _: facts.client.local,
+    SkipReason.NETWORK: _in_network,
+    SkipReason.AUTHENTICATED: lambda facts, settings: bool(facts.authenticated) and settings.exempt.authenticated,
+    SkipReason.UNKNOWN_CLIENT: lambda facts, _: facts.client.address is None,
+    SkipReason.PRIVATE: _has_private_address,
+    SkipReason.SENDER: _is_exempt_sender,
+    SkipReason.TRUSTED_FOR_DOMAIN: _is_trusted_for_domain,
+}
+
+
+def exemption(reason: SkipReason, facts: Facts, settings: Settings) -> Rule:
+    """The line of the settings that exempts a message for this reason, or would."""
+    exempt = settings.exempt
+    match reason:
+        case SkipReason.NETWORK:
+            return settings.rule("exempt", "networks", exempt.networks)
+        case SkipReason.PRIVATE:
+            return settings.rule("exempt", "private_clients", exempt.private_clients)
+        case SkipReason.AUTHENTICATED:
+            return settings.rule("exempt", "authenticated", exempt.authenticated)
+        case SkipReason.SENDER:
+            return settings.rule("exempt", "senders", exempt.senders)
+        case SkipReason.RELAY:
+            return settings.rule("relays", "trusted", settings.relays.trusted)
+        case SkipReason.TRUSTED_FOR_DOMAIN:
+            name = domain_section(dns_domain(facts.reverse_path.domain), settings) or ""
+            section = settings.domains.get(name)
+            return settings.rule(f"domain:{name}", "trust", section.trust if section is not None else ())
+        case SkipReason.LOCAL | SkipReason.UNKNOWN_CLIENT:
+            return Rule(section="exempt", key=reason, value="always")  # no address: nothing that SPF could check

@@ -1,0 +1,51 @@
+"""Recipients: which rules are theirs, and what becomes of one message whose recipients are treated differently.
+
+Knows that there is one copy of the message: refused, it is lost for all; held or tagged, it is so for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from spfmilter.addresses import parse_recipient
+from spfmilter.model import ANYBODY, Action, Addressee, Disposition
+from spfmilter.settings import Settings
+from spfmilter.settings.schema import RejectAt
+
+
+def addressee(recipient: str, settings: Settings) -> Addressee:
+    """What the settings say of an address in RCPT TO."""
+    exempt, own = settings.exempt.recipients, settings.recipients
+    if not exempt and not own:
+        return ANYBODY
+    local, domain = parse_recipient(recipient)
+    patterns = (f"{local}@{domain}", f"@{domain}", f"{local}@")  # the most particular first
+    section = next((pattern for pattern in patterns if pattern in own), "")
+    return Addressee(exempt=any(pattern in exempt for pattern in patterns), section=section)
+
+
+def settle(actions: Sequence[Action], stage: RejectAt) -> Action:
+    """What becomes of the message, given what its recipients (at least one) call for.
+
+    Args:
+        actions: one for each recipient.
+        stage: whether those that refuse have been refused at RCPT, or are part of the message still.
+    """
+    if all(action.disposition.refuses for action in actions):
+        return min(actions, key=_severity)  # not lost for the one whose rules would have it come again
+    kept = [action for action in actions if not action.disposition.refuses]
+    if stage is RejectAt.MESSAGE:
+        kept += [downgrade(action, "but other recipients take it") for action in actions if action.disposition.refuses]
+    return max(kept, key=_severity)
+
+
+def downgrade(action: Action, remark: str) -> Action:
+    """Tagged, where it would be refused and cannot."""
+    if not action.disposition.refuses:
+        return action
+    return replace(action, disposition=Disposition.TAG, rule=replace(action.rule, remark=remark))
+
+
+def _severity(action: Action) -> int:
+    return action.disposition.severity
