@@ -34,7 +34,8 @@ _BRACKETED = re.compile(
 )
 _BARE = re.compile(rf"{_IDENT}(?P<address>{_ADDRESS})", re.IGNORECASE)  # exchange, qmail: (address)
 _LITERAL = re.compile(rf"\[(?P<address>{_ADDRESS})\](?::\d{{1,5}})?", re.IGNORECASE)  # exim, for a host without a name
-_EXIM = re.compile(r"(?:port=\d{1,5} ?)?(?:helo=(?P<helo>.+?)(?: ident=[^ ]*)?|ident=[^ ]*)?")  # beside that literal
+# ... and what it puts beside that: (port=n helo=name ident=user)
+_EXIM = re.compile(r"(?:port=\d{1,5} ?)?(?:helo=(?P<helo>.+?)(?: ident=[^ ]*)?|ident=[^ ]*)?")
 # RFC 3848, RFC 6531 section 4.3, IronPort's "ESMTP/TLS/cipher", "Microsoft SMTP Server".
 _SMTP = re.compile(r"(?:utf8)?(?:(?P<old_login>a)|e)?[sl]mtps?(?P<login>a)?(?:/.*)?|microsoft", re.IGNORECASE)
 # How a comment begins that says so: Postfix and Sendmail; Courier; qmail.
@@ -128,7 +129,7 @@ def _is_local(source: str, said: Sequence[str], beside: Sequence[str], protocol:
     below it is then a stranger's.
     """
     if source:  # exim: from root by host with local
-        return protocol.startswith("local") and not any(map(_address_in, said))
+        return protocol.startswith("local") and not _LITERAL.fullmatch(source) and not any(map(_address_in, said))
     if said:  # sendmail: (from root@localhost) by host; but (from host [address]) is a client that said no HELO
         return said[0].startswith("from ") and "[" not in said[0]
     # postfix: by host (Postfix, from userid 0) id ...
@@ -138,24 +139,20 @@ def _is_local(source: str, said: Sequence[str], beside: Sequence[str], protocol:
 def _peer(source: str, said: Sequence[str]) -> Peer | None:
     """Who is described by the word after ``from`` and the comments behind it.
 
-    With two addresses in the comments it is not clear which one the server has seen, so that it is nobody.
+    Where two addresses are in the places for one, it is not clear which the server has seen, so that it is nobody:
+    an Exim that accepts any HELO (``helo_accept_junk_hosts``) lets the client close the comment and open another.
     """
     found = [match for match in map(_address_in, said) if match is not None]
-    if len(found) > 1:
+    literal, beside = _LITERAL.fullmatch(source), _EXIM.fullmatch(said[0] if said else "")
+    if literal is not None and beside is not None:
+        return _made(literal["address"], "", beside["helo"]) if not found else None
+    if len(found) != 1:
         return None
-    if not found:
-        return _nameless_peer(source, said)
     parts = found[0].groupdict()
     greeting = next((comment[5:] for comment in said if comment.startswith(("HELO ", "EHLO "))), parts.get("helo"))
     if greeting is not None:  # qmail, exim: the word is the name of the address
         return _made(parts["address"], source, greeting)
     return _made(parts["address"], parts.get("name") or "", source or None)
-
-
-def _nameless_peer(source: str, said: Sequence[str]) -> Peer | None:
-    """Exim's form for a client whose address has no name: ``[address]:port (port=n helo=name ident=user)``."""
-    literal, beside = _LITERAL.fullmatch(source), _EXIM.fullmatch(said[0] if said else "")
-    return _made(literal["address"], "", beside["helo"]) if literal is not None and beside is not None else None
 
 
 def _made(address: str, name: str, helo: str | None) -> Peer | None:
