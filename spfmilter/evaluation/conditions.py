@@ -12,18 +12,21 @@ from spfmilter.evaluation.record import Record
 from spfmilter.model import Condition, Result
 
 
-def seen_in(found: Record, term: str | None, result: Result, *, own: bool) -> Condition | None:
+def seen_in(top: tuple[Record, str] | None, term: str | None, result: Result, domain: str) -> Condition | None:
     """What the evaluated record itself tells.
 
     Args:
-        found: the record that decided, at the top level.
+        top: the record that decided, at the top level, and whose it is: the checked domain's, or where that redirects.
         term: the directive of it that matched.
         result: what it came to.
-        own: whether it is the checked domain's own, and not one that it redirects to.
+        domain: the checked one.
     """
     if result is Result.PASS and term is not None and term.lstrip("+").lower() == "all":
         return Condition.WIDE_OPEN
-    if result is Result.FAIL and own and found.redirect is None and len(found.directives) == 1:
+    if result is not Result.FAIL or top is None or top[1] != domain:
+        return None
+    found = top[0]
+    if found.redirect is None and len(found.directives) == 1:
         # A modifier such as exp= allows nobody anything.
         return Condition.NO_MAIL if found.directives[0].mechanism == "all" else None
     return None

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Any
 
 import spf
@@ -22,7 +23,7 @@ from spfmilter.evaluation.conditions import seen_in
 from spfmilter.evaluation.macros import MacroString
 from spfmilter.evaluation.record import Directive, Record, RecordError
 from spfmilter.evaluation.trace import Tracer
-from spfmilter.model import Check, Problem, ProblemKind, Result, Verdict
+from spfmilter.model import Check, IPAddress, Problem, ProblemKind, Result, Verdict
 from spfmilter.text import ascii_line
 
 _MAX_RECORDS = 1000  # DNS records for one evaluation: ten mx of ten hosts with some addresses each are a few hundred
@@ -90,16 +91,12 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     """pyspf's query for one check; names of attributes and overridden methods are pyspf's."""
 
     def __init__(self, check: Check, evaluator: Evaluator, lookups: Lookups, deadline: float, *, trace: bool) -> None:
-        super().__init__(i=str(check.address), s=check.sender, h=check.helo or "unknown", receiver=evaluator._receiver)  # noqa: SLF001
+        super().__init__(i="", s=check.sender, h=check.helo or "unknown", receiver=evaluator._receiver)  # noqa: SLF001
+        self._set_client(check.address)
         # pyspf splits at the first @, which lets "a@b"@victim.example through; the check has been split at the last.
-        self.l, self.o = check.local, check.domain
-        self.d = check.domain
+        self.l, self.o, self.d = check.local, check.domain, check.domain
         self._check, self._deadline = check, deadline
         self._lookups_of, self._limits, self._clock = lookups, evaluator._limits, evaluator._clock  # noqa: SLF001
-        # pyspf has made an IPv4 address of an IPv4-mapped one (section 5).
-        self._bits = 32 if self.ipaddr.version == 4 else 128
-        self._address = int(self.ipaddr)
-        self._address_type = Type.A if self._bits == 32 else Type.AAAA
         self._local_fits = check.local.isascii() and len(check.local) <= macros.MAX_LOCAL
         self._tracer = Tracer() if trace else None
         self._term: str | None = None  # the one being evaluated
@@ -112,32 +109,36 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         self._ttl: int | None = None
         self._trouble: Problem | None = None  # why the DNS could not be asked
 
+    def _set_client(self, address: IPAddress) -> None:
+        """The client's address, and what the macros i, c and v show of it (pyspf's set_ip takes text)."""
+        if isinstance(address, IPv6Address):
+            address = address.ipv4_mapped or address  # section 5
+        self.ipaddr, self._address, self._bits = address, int(address), address.max_prefixlen
+        four = self._bits == 32
+        self.c, self.v = str(address), "in-addr" if four else "ip6"
+        self.i = self.c if four else ".".join(f"{self._address:032X}")
+        self._address_type = Type.A if four else Type.AAAA
+
     def verdict(self, result: Result, start: float) -> Verdict:
         """What the finished query has found; fetches the explanation of a fail."""
-        explanation = self._explanation() if result is Result.FAIL else None
-        problem = None
+        problem = self._trouble if result is Result.TEMPERROR else None
         if result is Result.PERMERROR:
             problem = self.perm_error.problem()  # every permerror of ours is a RecordError
-        elif result is Result.TEMPERROR:
-            problem = self._trouble
         term, domain = (self._matched[0], ascii_line(self._matched[1])) if self._matched else (None, None)
-        condition = None
-        if self._top is not None:
-            condition = seen_in(self._top[0], term, result, own=self._top[1] == self._check.domain)
         return Verdict(
             check=self._check,
             result=result,
             term=term,
             term_domain=domain,
             problem=problem,
-            explanation=explanation,
+            explanation=self._explanation() if result is Result.FAIL else None,  # before what it adds to is read
             lookups=self.lookups,
             void_lookups=self.void_lookups,
             letters=frozenset(self._letters),
             elapsed=self._clock() - start,
             ttl=self._ttl,
             trace=self._tracer.finish(self._check.domain) if self._tracer else None,
-            condition=condition,
+            condition=seen_in(self._top, term, result, self._check.domain),
         )
 
     # -- the frame: records ------------------------------------------------------------------------------------------
@@ -165,16 +166,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         if not recursion:
             self._top = (found, self.d)
         for directive in found.directives:
-            if directive.mechanism in record.LOOKUP_MECHANISMS:
-                with self._evaluating(directive.text):
-                    matched = self._matches(directive, recursion)
-            else:  # nothing can go wrong any more; a record may have hundreds of these
-                matched = directive.mechanism == "all" or directive.lists(self._address, self._bits)
-                if self._tracer:
-                    self._tracer.open_term(directive.text)
-            if self._tracer:
-                self._tracer.close_term(matched=matched)
-            if matched:
+            if self._holds(directive, recursion):
                 if not recursion:
                     self._matched = (directive.text, self.d)
                 return self._leave(directive.result)
@@ -234,6 +226,19 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             raise RecordError(ProblemKind.LOOKUP_LIMIT, text, term=self._term)
 
     # -- mechanisms (section 5) --------------------------------------------------------------------------------------
+
+    def _holds(self, directive: Directive, recursion: int) -> bool:
+        """Whether a directive matches."""
+        if directive.mechanism in record.LOOKUP_MECHANISMS:
+            with self._evaluating(directive.text):
+                matched = self._matches(directive, recursion)
+        else:  # nothing can go wrong with these any more, and a record may have hundreds of them
+            matched = directive.mechanism == "all" or directive.lists(self._address, self._bits)
+            if self._tracer:
+                self._tracer.open_term(directive.text)
+        if self._tracer:
+            self._tracer.close_term(matched=matched)
+        return matched
 
     def _matches(self, directive: Directive, recursion: int) -> bool:
         """Whether a mechanism that looks something up matches."""
