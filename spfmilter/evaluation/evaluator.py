@@ -154,9 +154,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         finally:
             self.d = outer
 
-    def check0(  # noqa: C901 - a call for each term would cost more than a branch in its place
-        self, spf_text: str | None, recursion: int
-    ) -> tuple[str, int, str]:
+    def check0(self, spf_text: str | None, recursion: int) -> tuple[str, int, str]:
         """Evaluate a record's terms from left to right (section 4.6), the whole record having been read first."""
         if self._tracer:
             self._tracer.open_record(self.d, spf_text)

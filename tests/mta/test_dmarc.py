@@ -61,6 +61,7 @@ def test_a_forwarded_message_with_a_signature_is_taken_though_its_spf_fails(site
     "authors",
     [
         pytest.param(["watching.example"], id="p=none"),
+        pytest.param(["testing.example"], id="pct=0"),
         pytest.param(["xn--fsqu00a.example"], id="no policy"),
         pytest.param(["mail163.example", "mail163.example"], id="two From fields"),
         pytest.param([], id="no From field"),

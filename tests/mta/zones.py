@@ -63,6 +63,7 @@ edge A 127.0.9.3
 3 PTR edge.example.net.
 66 PTR out.forwarder.example.
 """,
+    "testing.example": '_dmarc TXT "v=DMARC1; p=reject; pct=0"',
     "watching.example": """\
 @ TXT "v=spf1 ip4:192.0.2.0/24 -all"
 _dmarc TXT "v=DMARC1; p=none"
