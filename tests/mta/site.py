@@ -63,6 +63,7 @@ class Receiver:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            stack.callback(self.mta.stop)  # its folder is there before it starts; once more is harmless
             stack.enter_context(self.daemon)
             stack.enter_context(self.mta)
             self._stack = stack.pop_all()
