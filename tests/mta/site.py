@@ -73,6 +73,8 @@ class Receiver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+        if kind is None:
+            assert "internal error" not in self.daemon.log()
 
     def configure(self, ini: str) -> None:
         """Other INI sections from now on, by a reload: for connections made afterwards."""

@@ -7,8 +7,9 @@ import pytest
 from lab import sendmail
 from lab.nsd import Nsd
 from lab.processes import until
-from tests.mta.site import MESSAGE, SendmailSite, Sent
-from tests.mta.zones import LOCAL_LISTED, LOCAL_STRANGER, UNREACHABLE
+from tests.mta.neighbour import Neighbour
+from tests.mta.site import HELO, MESSAGE, SendmailSite, Sent
+from tests.mta.zones import LISTED, LOCAL_LISTED, LOCAL_STRANGER, RELAY, STRANGER, UNREACHABLE
 
 pytestmark = pytest.mark.skipif(bool(sendmail.unavailable()), reason=sendmail.unavailable() or "available")
 
@@ -38,6 +39,8 @@ defer_at_most = 1s
 temperror = defer
 [headers]
 tag_subject = [SPF]
+[relays]
+trusted = {RELAY}
 {OVERRIDES}
 """
 NOTICE = f"{LOCAL_STRANGER} is not in the trusted sender list of mail163.test (SPF fail"
@@ -186,3 +189,18 @@ def test_a_pinned_record_is_evaluated_instead_of_the_published_one(at_message: S
     sent = at_message.send("somebody@pinned.example.com")
     assert at_message.field(sent, "Received-SPF")[0].startswith("pass (")
     assert at_message.send("somebody@pinned.example.com", LOCAL_LISTED).answer.code == 550
+
+
+def test_behind_a_relay_the_client_that_it_saw_is_judged(at_message: SendmailSite) -> None:
+    """The relay is a Postfix; Sendmail gives its filters the fields as they came, without its own."""
+    good, bad = at_message.recipient(), at_message.recipient()
+    with Neighbour(at_message.sendmail.port, "backup.example.net", RELAY) as relay:
+        for client, recipient in ((LISTED, good), (STRANGER, bad)):
+            relay.take(client, f"relayed-{client}@mail163.example", recipient, helo=HELO)
+        sent = [Sent(answer=relay.answered(recipient), recipient=recipient) for recipient in (good, bad)]
+    lines = [at_message.logged(**{"from": f"<relayed-{client}@mail163.example>"}) for client in (LISTED, STRANGER)]
+    assert [(line["client"], line["relay"], line["spf_mailfrom"], line["action"]) for line in lines] == [
+        (LISTED, RELAY, "pass", "accept"),
+        (STRANGER, RELAY, "fail", "tag"),
+    ]
+    assert [at_message.field(message, "Subject") for message in sent] == [["Greetings"], ["[SPF] Greetings"]]
