@@ -19,6 +19,10 @@ from spfmilter.model import IPAddress
 
 LONGEST = 16_384  # characters that are looked at; Postfix takes a HELO of 2048, and no form has more than one
 
+# A line as long as this was not folded by whoever wrote the field; a break behind it comes from an SMTP client that
+# must not send more than 998 characters at once (RFC 5321 section 4.5.3.1.6), and breaks in the middle of a word.
+_BROKEN_LINE = 900
+
 _BLANKS = re.compile(r"[ \t\r\n]+")  # and no others: a HELO may hold what else Unicode takes for a blank
 _PIECE = re.compile(r"[^ ();]+|[();]")
 _IN_COMMENT = re.compile(r"[()]|\\.", re.DOTALL)
@@ -63,7 +67,7 @@ class Received:
 
 def parse(value: str) -> Received | None:
     """What the field says, folded or not; None where it fits no form, or tells of no hand-over by SMTP."""
-    pieces = _pieces(" ".join(_BLANKS.split(value[:LONGEST])))
+    pieces = _pieces(" ".join(_BLANKS.split(_mended(value[:LONGEST]))))
     word, said = _comments(pieces)
     source = ""
     if word.lower() == "from" and not said:
@@ -85,6 +89,19 @@ def parse(value: str) -> Received | None:
     authenticated = any(comment.lower().startswith(_LOGGED_IN) for comment in said)
     authenticated = authenticated or bool(smtp["login"] or smtp["old_login"])
     return Received(by=by, by_address=by_address, peer=peer, authenticated=authenticated)
+
+
+def _mended(value: str) -> str:
+    """The field without the breaks that Postfix puts into a line that is too long: a line end, and one blank.
+
+    A stranger can have it so long by his HELO, and could hide his address by a break that makes two words of it.
+    """
+    first, *others = value.split("\n")
+    mended, before = [first], first
+    for line in others:
+        mended.append(line[1:] if len(before) >= _BROKEN_LINE and line.startswith(" ") else f"\n{line}")
+        before = line
+    return "".join(part.rstrip("\r") for part in mended)
 
 
 def _pieces(text: str) -> Iterator[str]:

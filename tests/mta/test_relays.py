@@ -62,6 +62,23 @@ def test_a_field_that_the_client_itself_wrote_is_not_believed(site: Site, backup
     assert site.logged(queue_id=sent.queue_id)["client"] == STRANGER
 
 
+@pytest.mark.parametrize(
+    "helo",
+    [
+        "[192.0.2.25]",
+        "x ([192.0.2.25])",
+        "x (unknown [192.0.2.25]) by backup.example.net (Postfix) with ESMTP id A1; (",
+        "mail.example.com [192.0.2.25]",
+        "a" * 2000,
+    ],
+)
+def test_a_greeting_chooses_no_client(site: Site, backup: Neighbour, helo: str) -> None:
+    """Postfix puts HELO into its Received field."""
+    sent = by_way_of(backup, site, "greeter@mail163.example", STRANGER, helo=helo)
+    line = site.logged(queue_id=sent.queue_id)
+    assert (line["client"], line["action"]) == (STRANGER, "tag")
+
+
 def test_a_bounce_by_way_of_the_relay_is_judged_by_the_host_name_that_the_relay_was_told(
     site: Site, backup: Neighbour
 ) -> None:

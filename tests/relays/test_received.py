@@ -302,6 +302,17 @@ def test_a_long_helo_hides_nothing() -> None:
     assert parse(value) == field("203.0.113.7", "", helo)
 
 
+@pytest.mark.parametrize("length", [*range(930, 1000), 2048])
+def test_a_break_that_an_smtp_client_puts_into_a_long_line_hides_nothing(length: int) -> None:
+    """As Postfix does, wherever it falls: behind 998 characters a line end and a blank, which the next line counts."""
+    line, lines = f"Received: from {'a' * length} (unknown [203.0.113.7])", []
+    while line:
+        lines.append(line[:998])
+        line = f" {line[998:]}" if line[998:] else ""
+    value = "\n".join([*lines, "\tby gw.example.net (Postfix) with ESMTP id 4F00"]).removeprefix("Received: ")
+    assert parse(value) == field("203.0.113.7", "", "a" * length)
+
+
 @pytest.mark.parametrize(
     "value",
     [
