@@ -25,6 +25,9 @@ _PRIVATE = {
     ],
     128: [(int(n.netmask), int(n.network_address)) for n in map(IPv6Network, ("fc00::/7", "fe80::/10"))],
 }
+# A mailbox that all read alike (RFC 5321 section 4.1.2, RFC 6531): no comments, no white space, nothing quoted but a
+# whole local part. Postfix reads much more than that, by RFC 822.
+_PLAIN = re.compile(r'(?:[^\x00-\x20\x7f"(),:;<>@[\]\\]+|"(?:[^"\\]|\\.)*")@(?:[\w.-]+|\[[^][@\\]*\])', re.DOTALL)
 # Blanks and controls stand in no name that anybody publishes; brackets and colons make an address literal.
 _NOT_IN_NAMES = re.compile(r'[^!-~]|[\[\]:"\\@]')
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")  # what UTS 46 takes for a dot
@@ -69,6 +72,14 @@ def parse_reverse_path(text: str) -> ReversePath:
         text = text.partition(":")[2]
     local, at, domain = text.rpartition("@")
     return ReversePath(local=local, domain=domain.strip()) if at else ReversePath(local=text, domain="")
+
+
+def is_plain(path: ReversePath) -> bool:
+    """Whether an address can only be read as it was here.
+
+    ``<alice@example.com(@example.net>`` cannot: the MTA takes it for alice@example.com, and delivers it as hers.
+    """
+    return _PLAIN.fullmatch(f"{path.local}@{path.domain}") is not None
 
 
 def parse_recipient(text: str) -> tuple[str, str]:

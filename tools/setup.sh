@@ -2,7 +2,7 @@
 # Installs from Debian's (or a sister's) packages what this machine lacks:
 #
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
-#   tools/setup.sh mta      what the lab and the demo need: Postfix, NSD and Redis, as commands, not as running services;
+#   tools/setup.sh mta      what the lab and the demo need: Postfix, NSD, OpenDMARC and Redis, as commands, not as services;
 #                           and Sendmail, unpacked into .cache/sendmail
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
@@ -59,6 +59,9 @@ missing_for() {
     mta)
         have postfix || echo postfix
         have nsd || echo nsd
+        have opendmarc || echo opendmarc
+        # opendmarc wants a helper for databases, whose default brings a MariaDB client; but one that is here stays.
+        have opendmarc || [ -d /usr/share/dbconfig-common ] || echo dbconfig-no-thanks
         have redis-server || have valkey-server || echo redis-server
         ;;
     systemd)
@@ -98,15 +101,18 @@ allow_services() {
 
 install_packages() {
     for package in "$@"; do
+        have debconf-set-selections || break
+        case $package in
         # "No configuration" leaves /etc/postfix without a main.cf: the lab's own instances bring theirs.
-        if [ "$package" = postfix ] && have debconf-set-selections; then
-            echo "postfix postfix/main_mailer_type select No configuration" | $AS_ROOT debconf-set-selections
-        fi
+        postfix) echo "postfix postfix/main_mailer_type select No configuration" ;;
+        # No database: the lab's own instances report to nobody.
+        opendmarc) echo "opendmarc opendmarc/dbconfig-install boolean false" ;;
+        esac | $AS_ROOT debconf-set-selections
     done
     forbid_services
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq update
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
-    for service in postfix nsd redis-server pyspf-milter; do
+    for service in postfix nsd opendmarc redis-server pyspf-milter; do
         # Not started now, they would be at the next boot: a developer's machine is not to become a mail server by this.
         case " $* " in
         *" $service "*) if have systemctl; then $AS_ROOT systemctl --quiet disable "$service" || true; fi ;;

@@ -5,6 +5,7 @@ It knows how to send a message there as some client, and how to find what became
 
 import itertools
 import json
+import signal
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,7 +20,15 @@ from lab.smtp import Answer, SmtpDialogue
 from tests.mta.zones import LOCAL_STRANGER, STRANGER
 
 HELO = "www.example.com"  # has no SPF record, so that HELO decides nothing
-MESSAGE = "From: Alice <alice@example.com>\nTo: bob@example.net\nSubject: Greetings\n\nHello.\n"
+
+
+def written_by(*authors: str) -> str:
+    """A message with a From field for each of the domains."""
+    fields = "".join(f"From: Alice <alice@{author}>\n" for author in authors)
+    return f"{fields}To: bob@example.net\nSubject: Greetings\n\nHello.\n"
+
+
+MESSAGE = written_by("example.com")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +54,8 @@ class Receiver:
     """One daemon with the given INI sections, and the MTA that asks it."""
 
     def __init__(self, name_server: Nsd, socket: str, ini: str, mta: Postfix | Sendmail) -> None:
-        base = f"[milter]\nsocket = {socket}\n[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
-        self.daemon = SpfmilterDaemon(base + ini)
+        self._base = f"[milter]\nsocket = {socket}\n[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
+        self.daemon = SpfmilterDaemon(self._base + ini)
         self.mta = mta
         self._stack = ExitStack()
         self._numbers = itertools.count(1)
@@ -54,6 +63,7 @@ class Receiver:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            stack.callback(self.mta.stop)  # its folder is there before it starts; once more is harmless
             stack.enter_context(self.daemon)
             stack.enter_context(self.mta)
             self._stack = stack.pop_all()
@@ -63,6 +73,15 @@ class Receiver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+        if kind is None:
+            assert "internal error" not in self.daemon.log()
+
+    def configure(self, ini: str) -> None:
+        """Other INI sections from now on, by a reload: for connections made afterwards."""
+        ready = sum("READY=1" in note for note in self.daemon.notifications())
+        self.daemon.rewrite(self._base + ini)
+        self.daemon.signal(signal.SIGHUP)
+        self.daemon.wait_for_notification("READY=1", count=ready + 1)
 
     def recipient(self) -> str:
         """An address that no other message of this site is for."""
@@ -110,15 +129,20 @@ class Receiver:
 
 
 class Site(Receiver):
-    """With a Postfix, whose clients may have any address; `postfix` goes to lab.postfix.Postfix."""
+    """With a Postfix, whose clients may have any address; `postfix` goes to lab.postfix.Postfix.
 
-    def __init__(self, name_server: Nsd, ini: str = "", *, family: str = "inet", **postfix: Any) -> None:
+    `behind` is another filter, as `smtpd_milters` has it, that sees what ours has made of a message.
+    """
+
+    def __init__(
+        self, name_server: Nsd, ini: str = "", *, family: str = "inet", behind: str = "", **postfix: Any
+    ) -> None:
         port = free_port()
         here, there = {
             "inet": (f"inet:{port}@127.0.0.1", f"inet:127.0.0.1:{port}"),
             "inet6": (f"inet6:{port}@::1", f"inet:[::1]:{port}"),
         }[family]
-        self.postfix = Postfix(smtpd_milters=there, **postfix)
+        self.postfix = Postfix(smtpd_milters=f"{there} {behind}", **postfix)
         super().__init__(name_server, here, ini, self.postfix)
 
     def connect(
