@@ -27,6 +27,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "text": (),
     "template": (),
     "addresses": ("model",),
+    "token": ("model",),
+    "secretfile": (),
     "settings": ("model", "settings", "template"),
     "policy": ("addresses", "model", "settings"),
     "reply": ("model", "settings", "template", "text"),
@@ -64,7 +66,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "uvicorn": ("web",),
     "jinja2": ("web",),
     "babel": ("web",),
-    "itsdangerous": ("reply", "web"),
+    "itsdangerous": ("token",),
 }
 DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prometheus_client": "prometheus-client"}
 # Not loaded by the daemon unless its INI file asks for what they do.
@@ -76,6 +78,7 @@ PURE = (
     "text",
     "template",
     "addresses",
+    "token",
     "settings",
     "policy",
     "reply",
