@@ -69,7 +69,7 @@ clean: ## remove all that these targets made
 $(STAMP): pyproject.toml | setup-build
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[web]' --group dev
 	@touch $@
 
 # An interpreter that is too old is told so before anything is installed for it; one that is absent, setup.sh can install.

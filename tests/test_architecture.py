@@ -29,6 +29,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "language": (),
     "services": (),
     "addresses": ("model",),
+    "token": ("model",),
+    "secretfile": (),
     "settings": ("language", "model", "settings", "template"),
     "policy": ("addresses", "model", "settings"),
     "reply": ("language", "model", "reply", "services", "settings", "template", "text"),
@@ -68,7 +70,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "uvicorn": ("web",),
     "jinja2": ("web",),
     "babel": ("web",),
-    "itsdangerous": ("reply", "web"),
+    "itsdangerous": ("token",),
 }
 DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prometheus_client": "prometheus-client"}
 # Not loaded by the daemon unless its INI file asks for what they do.
@@ -81,6 +83,7 @@ PURE = (
     "template",
     "services",
     "addresses",
+    "token",
     "settings",
     "policy",
     "reply",
