@@ -8,10 +8,14 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench fuzz lint run clean setup-build setup-mta setup-systemd
+.PHONY: help demo test soak bench fuzz lint run messages clean setup-build setup-mta setup-systemd
+
+# The translations (.po) as gettext reads them (.mo); an installation compiles them as well.
+PO := $(wildcard spfmilter/locale/*/LC_MESSAGES/*.po)
+MO := $(PO:.po=.mo)
 
 help: ## list these targets
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) setup-mta ## a refused sender, seen from both ends; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
@@ -44,8 +48,20 @@ lint: $(STAMP) ## ruff and mypy
 run: $(STAMP) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
 	$(BIN)/spfmilter run -c $(CONF)
 
+demo test soak bench run: $(MO)
+
+messages: $(STAMP) ## bring the texts that are to be translated from the source into spfmilter/locale
+	@mkdir -p .cache
+	$(BIN)/pybabel -q extract --no-location --no-wrap --project=spfmilter -o .cache/spfmilter.pot spfmilter/reply
+	$(BIN)/pybabel update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
+		-D spfmilter -i .cache/spfmilter.pot -d spfmilter/locale
+
+%.mo: %.po | $(STAMP)
+	$(BIN)/pybabel -q compile -i $< -o $@
+
 clean: ## remove all that these targets made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -f $(MO)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp, not the folder, says that the installation was finished; order-only, as setup-build is never up to date.

@@ -9,11 +9,17 @@ import re
 
 import idna
 
+from spfmilter.language import available
 from spfmilter.settings.ini import quoted
 from spfmilter.template import Template, TemplateError
 
 MAX_REPLY_LINES = 8  # libmilter takes 32, but many senders' servers show only the first
+# Characters of the help page's address beside its token: the whole link then has 200 at most, unless the domain's name
+# has more than 100.
+MAX_URL_BASE = 60
 
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9/._~!$&'()*+,;=:@?%{}-]*")
+_URL_EXAMPLE = "https://mx.example.net/spf/{token}"
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,253}")  # RFC 2045 token, what an authserv-id is without quotes
 _RATE = re.compile(r"([1-9][0-9]{0,4}) ?/ ?(second|minute|hour)")
@@ -133,6 +139,31 @@ def contact_template(text: str) -> Template:
     if not text:
         raise ValueError("an empty value helps nobody: write whom a refused sender can ask, or postmaster@{hostname}")
     return _template(plain_line(text), ("hostname",))
+
+
+def language_tag(text: str) -> str:
+    """The tag of a language that we have texts in (BCP 47, in which case does not matter)."""
+    known = {tag.lower(): tag for tag in available()}
+    if text.lower() not in known:
+        raise ValueError(f"{quoted(text)} is not a language that there are texts in: write {', '.join(known.values())}")
+    return known[text.lower()]
+
+
+def help_url(text: str) -> Template | None:
+    """The address of the help page, with ``{token}`` for the case; empty for none."""
+    if not text:
+        return None
+    url = _template(plain_line(text), ("token",))
+    if _URL.fullmatch(text) is None:
+        raise ValueError(f"{quoted(text)} is not the address of a page: write such as {_URL_EXAMPLE}")
+    if text.count("{token}") != 1:
+        raise ValueError(f"{quoted(text)} holds {{token}} {text.count('{token}')} times, not once: {_URL_EXAMPLE}")
+    if (length := len(url.fill({"token": ""}))) > MAX_URL_BASE:
+        raise ValueError(
+            f"{quoted(text)} has {length} characters beside {{token}}, at most {MAX_URL_BASE} are possible, so that a "
+            "link stays short enough to be read and copied"
+        )
+    return url
 
 
 def _template(line: str, *allowed: tuple[str, ...]) -> Template:

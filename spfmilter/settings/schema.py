@@ -78,14 +78,6 @@ class LogTarget(StrEnum):
     JOURNAL = "journal"
 
 
-class Language(StrEnum):
-    """The languages of notices (BCP 47 tags)."""
-
-    EN = "en"
-    ZH_HANS = "zh-Hans"
-    ZH_HANT = "zh-Hant"
-
-
 Treatment = Annotated[Disposition, types.reader(types.one_of(Disposition))]
 ReplyText = Annotated[tuple[Template, ...], types.reader(names.template_lines)]
 
@@ -201,12 +193,13 @@ class RecipientSection(SectionModel):
 class ReplySection(SectionModel):
     """``[reply]``: the notice. A text per result; empty means the built-in one."""
 
-    languages: Annotated[tuple[Language, ...], types.list_reader(types.one_of(Language)), LATER] = (
-        Language.EN,
-        Language.ZH_HANS,
-        Language.ZH_HANT,
+    languages: Annotated[tuple[str, ...], types.list_reader(names.language_tag, needed="en, for example")] = (
+        "en",
+        "zh-Hans",
+        "zh-Hant",
     )
-    help_url: Annotated[Line, LATER] = ""
+    help_url: Annotated[Template | None, types.reader(names.help_url)] = None
+    suggest_services: YesNo = True
     contact: Annotated[Template, types.reader(names.contact_template)] = names.contact_template("postmaster@{hostname}")
     fail: ReplyText = ()
     softfail: ReplyText = ()
