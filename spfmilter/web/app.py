@@ -148,7 +148,6 @@ class _Pages:
             status=trouble.status,
             trouble=trouble,
             seconds=retry_after,
-            days=max(1, int(self._web.token_lifetime.seconds // 86400)),
         )
         if retry_after is not None:
             response.headers["Retry-After"] = str(retry_after)
