@@ -50,18 +50,6 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     # Messages are its workers' business; a reload is refused where the new settings' secrets cannot be had.
     "milter.supervisor": ("milter", "observe", "refusal", "secretfile", "settings"),
     "milter.session": ("addresses", "headers", "model", "policy", "reply", "settings"),
-    "milter.callbacks": (
-        "evaluation",
-        "headers",
-        "milter",
-        "model",
-        "observe",
-        "policy",
-        "refusal",
-        "reply",
-        "settings",
-        "token",
-    ),
     "milter": (
         "evaluation",
         "headers",
