@@ -261,6 +261,24 @@ def attach(path: Path, postfix_config: str | None, *, do_it: bool, json_output: 
     click.echo(f"# Sendmail, in sendmail.mc:\n{sendmail}")
 
 
+@cli.command()
+@_config
+def web(path: Path) -> None:
+    """Serve the help page for refused senders, in the foreground."""
+    settings = _settings(path)
+    try:
+        from spfmilter.web import server  # noqa: PLC0415 - its packages are an extra
+    except ModuleNotFoundError as error:
+        click.echo(
+            f"there is no package {error.name} here: pip install 'spfmilter[web]' brings what this needs", err=True
+        )
+        sys.exit(EX_UNAVAILABLE)
+    try:
+        server.serve(settings)
+    except server.StartError:
+        sys.exit(EX_CANTCREAT)
+
+
 def _postfix_elsewhere(settings: Settings) -> str:
     """What can be said for a Postfix that cannot be asked."""
     try:

@@ -66,6 +66,12 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "observe": ("model", "observe", "settings", "text"),
     "attach": ("settings",),
     "explain": ("model", "reply", "text"),
+    "web": ("addresses", "model", "text", "web"),
+    "web.app": ("model", "settings", "text", "token", "web"),
+    "web.checker": ("evaluation", "model", "settings"),
+    "web.server": ("milter.notify", "observe.log", "secretfile", "settings", "web"),
+    "web.shield": ("observe.log",),
+    "web.trouble": ("token", "web.wording"),
     "cli": EVERYTHING,
     "__main__": ("cli",),
 }
@@ -82,14 +88,15 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "prometheus_client": ("observe.metrics",),
     "sqlalchemy": ("observe",),
     "starlette": ("web",),
-    "uvicorn": ("web",),
-    "jinja2": ("web",),
-    "babel": ("web",),
+    "uvicorn": ("web.server",),
+    "jinja2": ("web.render",),
+    "babel": ("web.languages",),
+    "limits": ("web.visitors",),
     "itsdangerous": ("token",),
 }
 DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prometheus_client": "prometheus-client"}
 # Not loaded by the daemon unless its INI file asks for what they do.
-ON_REQUEST = ("starlette", "uvicorn", "jinja2", "babel", "itsdangerous", "sqlalchemy", "prometheus_client")
+ON_REQUEST = ("starlette", "uvicorn", "jinja2", "babel", "limits", "itsdangerous", "sqlalchemy", "prometheus_client")
 
 # No I/O, no clock, no thread, no chance.
 PURE = (
@@ -105,6 +112,11 @@ PURE = (
     "headers",
     "milter.link",
     "milter.session",
+    "web.form",
+    "web.mending",
+    "web.story",
+    "web.trouble",
+    "web.wording",
 )
 PURE_IN_EVALUATION = (
     "evaluation.answer",

@@ -22,6 +22,8 @@ _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9/._~!$&'()*+,;=:@?%{}
 _URL_EXAMPLE = "https://mx.example.net/spf/{token}"
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,253}")  # RFC 2045 token, what an authserv-id is without quotes
+_RATE = re.compile(r"([1-9][0-9]{0,4}) ?/ ?(second|minute|hour)")
+_FILE = re.compile(r"(?:/[^/\x00-\x1f\x7f]+)+")
 _FIELD_NAME = re.compile(r"X-[A-Z0-9](?:[A-Z0-9-]{0,72})", re.IGNORECASE)  # RFC 5322, without its stranger characters
 
 
@@ -30,6 +32,28 @@ def plain_line(text: str) -> str:
     if "\n" in text:
         raise ValueError("the value continues in the next line, but only one line is possible here")
     return text
+
+
+def text_line(text: str) -> str:
+    """One line of printable text in any language; empty for none."""
+    if not plain_line(text).isprintable():
+        raise ValueError(f"{quoted(text)} holds characters that cannot be shown")
+    return text
+
+
+def file_path(text: str) -> str:
+    """The absolute path of a file."""
+    if _FILE.fullmatch(text) is None:
+        raise ValueError(f"{quoted(text)} is not the path of a file: write one that begins with /")
+    return text
+
+
+def rate(text: str) -> str:
+    """``30/minute``: how often something may happen, in a second, a minute or an hour."""
+    found = _RATE.fullmatch(text.lower())
+    if found is None:
+        raise ValueError(f"{quoted(text)} is not a rate: write a number, / and second, minute or hour: 30/minute")
+    return f"{found[1]}/{found[2]}"
 
 
 def group_name(text: str) -> str:
