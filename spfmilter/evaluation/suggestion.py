@@ -12,7 +12,7 @@ from spfmilter.model import Check, Facts, Identity, Result, Verdict
 from spfmilter.services import Service, hinted
 
 # Seconds on top of what the evaluation took: the MTA waits at least so much longer than [dns] timeout.
-_TIME = 2.0
+_TIME = 1.0
 # What a further term in the domain's record would change.
 _MENDABLE = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE})
 

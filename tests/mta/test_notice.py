@@ -1,7 +1,6 @@
 """The notice on its way through real Postfix: the link at its end, and UTF-8 for who asks for it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
