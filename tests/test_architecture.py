@@ -67,6 +67,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "attach": ("settings",),
     "explain": ("model", "reply", "text"),
     "web": ("addresses", "model", "text", "web"),
+    "web.languages": ("language",),
+    "web.story": ("model", "reply.advice", "services", "text", "web"),
     "web.app": ("model", "settings", "text", "token", "web"),
     "web.checker": ("evaluation", "model", "settings"),
     "web.server": ("milter.notify", "observe.log", "secretfile", "settings", "web"),

@@ -1,7 +1,6 @@
 """The page's languages: which of them a reader gets, and its texts. The only owner of Babel.
 
-Knows language tags and the catalogues in ``locale/``; does not know what the texts say. A language more is a line in
-``LANGUAGES`` and a catalogue.
+Knows language tags; does not know what the texts say. A language more is a line in ``LANGUAGES`` and a catalogue.
 """
 
 from __future__ import annotations
@@ -10,14 +9,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
+from gettext import NullTranslations
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_datetime
-from babel.support import NullTranslations, Translations
 
-_FOLDER = Path(__file__).parents[1] / "locale"
+from spfmilter import language as catalogues
+
 _DOMAIN = "web"
 _LONGEST = 256  # characters of an Accept-Language field that are looked at
 _RANGE = re.compile(r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,3})(?:;q=([01](?:\.[0-9]{0,3})?))?")
@@ -30,6 +28,7 @@ class Language:
     tag: str  # BCP 47, as in lang=
     name: str  # in itself
     clock: str  # how a time of day is written: a pattern of Babel's
+    gap: str = " "  # between two sentences
 
     @property
     def locale(self) -> Locale:
@@ -40,8 +39,8 @@ class Language:
 _CHINESE_CLOCK = "y年M月d日 HH:mm 'UTC'"
 LANGUAGES = (
     Language("en", "English", "d MMMM y, HH:mm 'UTC'"),
-    Language("zh-Hans", "简体中文", _CHINESE_CLOCK),
-    Language("zh-Hant", "繁體中文", _CHINESE_CLOCK),
+    Language("zh-Hans", "简体中文", _CHINESE_CLOCK, gap=""),
+    Language("zh-Hant", "繁體中文", _CHINESE_CLOCK, gap=""),
 )
 _BY_TAG = {language.tag: language for language in LANGUAGES}
 # Chinese without a word on its script; a region tells it (CN, SG; TW, HK, MO), and Babel knows which.
@@ -78,10 +77,9 @@ def _language(tag: str) -> Language | None:
     return _BY_TAG.get(f"{locale.language}-{locale.script}") or _BY_LANGUAGE.get(locale.language)
 
 
-@cache
 def translations(language: Language) -> NullTranslations:
     """The texts of a language; English is in the program itself."""
-    return Translations.load(str(_FOLDER), [str(language.locale)], _DOMAIN)
+    return catalogues.language(language.tag, _DOMAIN).catalogue
 
 
 def moment(seconds: int, language: Language) -> str:

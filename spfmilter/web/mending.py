@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from spfmilter.model import IPAddress, RecordStep, Result, Verdict
+from spfmilter.model import RecordStep, Result, Verdict
 from spfmilter.text import unicode_line
 
 _LONGEST = 4096  # characters of a record that somebody would copy
@@ -32,12 +32,15 @@ class Mending:
         return self.before + self.added + self.after
 
 
-def mend(verdict: Verdict) -> Mending | None:
+def mend(verdict: Verdict, added: str) -> Mending | None:
     """The record with which the same client would pass, or None where there is none to offer.
 
     A record in error is nothing to build on, and one that holds what a person should not copy is not repeated.
+
+    Args:
+        verdict: with its trace.
+        added: the term that allows the client.
     """
-    added = term_for(verdict.check.address)
     if verdict.result is Result.NONE and verdict.check.domain:
         return Mending(domain=verdict.check.domain, before="v=spf1 ", added=added, after=" -all", first=True)
     if verdict.result not in {Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL} or verdict.trace is None:
@@ -50,11 +53,6 @@ def mend(verdict: Verdict) -> Mending | None:
     if place is None:  # the default decided: a new term goes to the end
         return Mending(domain=record.domain, before=text.rstrip(" ") + " ", added=added, after="")
     return Mending(domain=record.domain, before=text[:place], added=added, after=" " + text[place:])
-
-
-def term_for(address: IPAddress) -> str:
-    """The term that lists just this address (RFC 7208 section 5.6)."""
-    return f"ip{address.version}:{address}"
 
 
 def _deciding(record: RecordStep) -> RecordStep:

@@ -30,6 +30,7 @@ def _environment(language: Language) -> Environment:
     environment.globals.update(
         language=language,
         languages=LANGUAGES,
+        gap=language.gap,
         moment=lambda time: moment(time, language),
         words=wording.RESULTS,
         outcomes=wording.OUTCOMES,

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spfmilter.model import Identity, LookupStep, RecordStep, Result, TermStep, Verdict
+from spfmilter.reply.advice import Advice, Situation, advice
+from spfmilter.services import Service
 from spfmilter.text import unicode_line
 from spfmilter.web import wording
-from spfmilter.web.mending import Mending, mend, term_for
+from spfmilter.web.mending import Mending, mend
 
-_SHOWN_RECORD = 4000  # characters
+_SHOWN_RECORD = 1500  # characters
 _SHOWN_TERM = 300
 _SHOWN_EXPLANATION = 400
-_SHOWN_TERMS = 200  # of one record: one of 16 KB may have a thousand
+_SHOWN_TERMS = 40  # of one record: one of 16 KB may have a thousand
 _SHOWN_ANSWERS = 12
 _QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
 _TERM = re.compile(r"[-+?~]?([A-Za-z0-9]+)[:=]?(.*)", re.DOTALL)
@@ -65,6 +67,7 @@ class Record:
 
     domain: str
     text: str | None
+    unread: str  # why there is no text, in the trace's words, where the DNS failed; else empty
     terms: tuple[Term, ...]
     hidden: int  # terms that are not shown
 
@@ -97,6 +100,7 @@ class Story:
     record: Record | None
     mending: Mending | None
     added: str  # the term for the address, where no whole record can be offered
+    service: str | None  # whose servers ``added`` stands for
     wait: int  # minutes after which a change is seen
     lookups: int
     partial: bool  # the record asks for what a link does not hold: the part before the @, or the greeting
@@ -107,19 +111,22 @@ class Story:
         return self.then is not None and self.then.result is not Result.PASS and self.now is Result.PASS
 
 
-def tell(verdict: Verdict, *, then: Then | None = None, longest_ttl: float = 3600.0) -> Story:
+def tell(
+    verdict: Verdict, service: Service | None = None, *, then: Then | None = None, longest_ttl: float = 3600.0
+) -> Story:
     """The story of a verdict of this moment, and of what was ``then``.
 
     Args:
         verdict: with its trace.
+        service: the well-known mail service that the client belongs to, where that is known.
         then: what the token says; None for a check by hand.
         longest_ttl: seconds for which the receiving server remembers an answer at most.
     """
     check, problem = verdict.check, verdict.problem
     # Where the record cannot be read just now, the story is still that of the refusal.
     told = then.result if then is not None and verdict.result is Result.TEMPERROR else verdict.result
-    mending = mend(verdict)
-    where = mending.domain if mending is not None else (problem and problem.domain) or verdict.term_domain
+    advised = advice(verdict, service)
+    mending = mend(verdict, advised.add)
     mended = then is not None and then.result is not Result.PASS and verdict.result is Result.PASS
     return Story(
         identity=check.identity,
@@ -129,9 +136,9 @@ def tell(verdict: Verdict, *, then: Then | None = None, longest_ttl: float = 360
         then=then,
         now=verdict.result,
         title=wording.TITLE_MENDED if mended else wording.TITLES[check.identity][told],
-        lead=wording.MENDED if mended else _lead(verdict, told),
+        lead=wording.MENDED if mended else _lead(advised, told),
         term=unicode_line(verdict.term, _SHOWN_TERM) if verdict.term is not None else None,
-        record_domain=unicode_line(where or check.domain),
+        record_domain=unicode_line(mending.domain if mending is not None else advised.record_domain),
         problem=wording.PROBLEMS[problem.kind] if problem is not None else None,
         problem_term=unicode_line(problem.term, _SHOWN_TERM) if problem is not None and problem.term else None,
         explanation=unicode_line(" ".join(verdict.explanation.split()), _SHOWN_EXPLANATION)
@@ -139,18 +146,18 @@ def tell(verdict: Verdict, *, then: Then | None = None, longest_ttl: float = 360
         else None,
         record=_record(verdict.trace, verdict, last=True) if verdict.trace is not None else None,
         mending=mending,
-        added=term_for(check.address),
+        added=advised.add,
+        service=advised.service.name if advised.service is not None else None,
         wait=max(1, math.ceil(min(verdict.ttl or 0, longest_ttl) / 60)),
         lookups=verdict.lookups,
         partial=then is not None and bool(verdict.letters & {"l", "s", "h"}),
     )
 
 
-def _lead(verdict: Verdict, told: Result) -> str:
-    names_it = verdict.term is not None and verdict.term.lstrip("+-~?").lower() != "all"
-    if told in {Result.FAIL, Result.SOFTFAIL} and names_it and verdict.check.identity is Identity.MAILFROM:
+def _lead(advised: Advice, told: Result) -> str:
+    if advised.situation is Situation.DENIED and advised.result is told and advised.identity is Identity.MAILFROM:
         return wording.RULED_OUT
-    return wording.STORIES[verdict.check.identity][told]
+    return wording.STORIES[advised.identity][told]
 
 
 def _record(step: RecordStep, verdict: Verdict, *, last: bool) -> Record:
@@ -158,9 +165,11 @@ def _record(step: RecordStep, verdict: Verdict, *, last: bool) -> Record:
     shown = step.terms[:_SHOWN_TERMS]
     if len(step.terms) > _SHOWN_TERMS:
         shown = (*shown[:-1], step.terms[-1])  # the last one is the one that decided
+    unread = step.text is None and step.lookups and verdict.result is Result.TEMPERROR
     return Record(
         domain=unicode_line(step.domain),
         text=unicode_line(step.text, _SHOWN_RECORD) if step.text is not None else None,
+        unread=unicode_line(step.lookups[-1].outcome) if unread else "",
         terms=tuple(_term(term, step.domain, verdict, last=last) for term in shown),
         hidden=len(step.terms) - len(shown),
     )

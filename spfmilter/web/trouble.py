@@ -65,7 +65,7 @@ _WORDS: dict[Trouble, tuple[HTTPStatus, str, str]] = {
     ),
     Trouble.TOO_MANY: (
         HTTPStatus.TOO_MANY_REQUESTS,
-        N_("That was often"),
+        N_("Too many checks"),
         N_("Many checks have come from your network. Please try again in %(seconds)s seconds."),
     ),
     Trouble.BUSY: (

@@ -108,19 +108,19 @@ STORIES: dict[Identity, dict[Result, str]] = {
 RULED_OUT = N_(
     "Your message came from the server %(address)s, and the list of %(domain)s rules this server out by name."
 )
-MENDED = N_("When your message came, the answer was another one. The record has been changed since.")
+MENDED = N_("When your message came, this check was not passed. Now %(domain)s allows the server %(address)s.")
 
 PROBLEMS: dict[ProblemKind, str] = {
     ProblemKind.NO_DOMAIN: N_("What was checked is not the name of a domain."),
     ProblemKind.SYNTAX: N_("A part of the record is not written as the rules ask."),
     ProblemKind.UNKNOWN_MECHANISM: N_("The record has a word in it that SPF does not know."),
-    ProblemKind.BAD_DOMAIN: N_("The record has a domain name in it that is none."),
+    ProblemKind.BAD_DOMAIN: N_("The record has a domain name in it that cannot be one."),
     ProblemKind.BAD_MACRO: N_("The record has a placeholder in it that cannot be read."),
-    ProblemKind.BAD_ADDRESS: N_("The record has an IP address in it that is none."),
+    ProblemKind.BAD_ADDRESS: N_("The record has an IP address in it that cannot be one."),
     ProblemKind.BAD_PREFIX: N_("The record has a network in it whose size cannot be read."),
     ProblemKind.DUPLICATE_MODIFIER: N_("The record says something twice that may be said once."),
     ProblemKind.TOO_LONG: N_("The record is far too long."),
-    ProblemKind.SEVERAL_RECORDS: N_("There are several SPF records, and only one is allowed: make one of them."),
+    ProblemKind.SEVERAL_RECORDS: N_("There are several SPF records, and only one is allowed: they have to be merged."),
     ProblemKind.MISSING_RECORD: N_("The record refers to another domain, which has no SPF record."),
     ProblemKind.NOT_ASCII: N_("The record has characters in it that are not allowed there."),
     ProblemKind.LOOKUP_LIMIT: N_(
