@@ -12,8 +12,9 @@ import shlex
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Console, RenderableType
@@ -22,8 +23,13 @@ from spfmilter import __version__, headers, policy, reply
 from spfmilter import attach as attaching
 from spfmilter.addresses import parse_address, parse_reverse_path
 from spfmilter.explain import Explained, as_json, as_text
-from spfmilter.model import Client, Disposition, Edits, Facts
+from spfmilter.language import available
+from spfmilter.model import Action, Client, Disposition, Edits, Facts
+from spfmilter.reply import Extras
 from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show
+
+if TYPE_CHECKING:
+    from spfmilter.evaluation.engine import Inquiry
 
 # sysexits.h has no EX_* beyond these that we need.
 EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = os.EX_USAGE, os.EX_UNAVAILABLE, os.EX_CANTCREAT, os.EX_CONFIG
@@ -124,11 +130,27 @@ def _settings_json(settings: Settings) -> dict[str, dict[str, str]]:
 @click.option("--rcpt", default="", help="The recipient; no rule depends on it yet.")
 @click.option("--auth", default="", help="The login, for a client that has authenticated.")
 @click.option("--hostname", default="", help="The receiving server's own name.  [default: this host's]")
+@click.option("--smtputf8", is_flag=True, help="The client says SMTPUTF8, and so is answered in UTF-8.")
+@click.option(
+    "--language", type=click.Choice(available(), case_sensitive=False), help="The notice in this language, in UTF-8."
+)
 def check(  # noqa: PLR0913 - one argument an option
-    path: Path, ip: str, helo: str, mail_from: str, *, rcpt: str, auth: str, hostname: str, json_output: bool
+    path: Path,
+    ip: str,
+    helo: str,
+    mail_from: str,
+    *,
+    rcpt: str,
+    auth: str,
+    hostname: str,
+    smtputf8: bool,
+    language: str | None,
+    json_output: bool,
 ) -> None:
     """Evaluate now: the tree of terms, the result, the rule that decides, the reply and the header fields."""
     settings = _settings(path)
+    if language is not None:
+        settings = replace(settings, reply=settings.reply.model_copy(update={"languages": (language,)}))
     address = parse_address(ip)
     if address is None:
         raise click.BadParameter(f"{ip!r} is not an IP address", param_hint="--ip")
@@ -137,7 +159,7 @@ def check(  # noqa: PLR0913 - one argument an option
         helo=helo,
         reverse_path=parse_reverse_path(mail_from),
         authenticated=auth,
-        smtputf8=not mail_from.isascii(),
+        smtputf8=smtputf8 or language is not None or not mail_from.isascii(),
         hostname=hostname or socket.gethostname(),
     )
     explained = _explain(facts, settings)
@@ -168,12 +190,13 @@ def _explain(facts: Facts, settings: Settings) -> Explained:
     verdicts, action = policy.judge(
         planned, lambda check: inquiry.evaluate(check, deadline=deadline, trace=True), settings
     )
+    extras = _extras(inquiry, action, facts, settings)
     inquiry.close()
     for verdict in verdicts:
         if verdict.fault is not None:
             click.echo(verdict.fault, err=True)
     edits = headers.edits(action, verdicts, facts, settings)
-    answer = reply.reply_for(action, facts, settings)
+    answer = reply.reply_for(action, facts, settings, extras)
     return Explained(
         facts=facts,
         plan=planned,
@@ -182,6 +205,27 @@ def _explain(facts: Facts, settings: Settings) -> Explained:
         reply=answer,
         edits=Edits() if action.disposition in {Disposition.REJECT, Disposition.DEFER} else edits,
     )
+
+
+def _extras(inquiry: Inquiry, action: Action, facts: Facts, settings: Settings) -> Extras:
+    """What the notice of a refusal holds beyond the verdict; the link as configured where it cannot be signed here."""
+    from spfmilter.refusal import Refusals, open_signer  # noqa: PLC0415 - as Engine
+    from spfmilter.secretfile import SecretError  # noqa: PLC0415
+
+    if not action.disposition.refuses or action.verdict is None:
+        return reply.NOTHING
+    url, path, signer = settings.reply.help_url, settings.web.secret_file, None
+    # Where there is no file yet, it is not for us to make one that only we could read.
+    if url is not None and Path(path).exists():
+        try:
+            signer = open_signer(settings)
+        except SecretError as error:
+            click.echo(str(error), err=True)
+    found = Refusals(settings, signer).extras(inquiry, action.verdict, facts)
+    if url is None or signer is not None:
+        return found
+    click.echo(f"{path}: without it the link is not signed here", err=True)
+    return replace(found, link=str(url))
 
 
 @cli.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from spfmilter.evaluation.answer import Answer
+from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.cache import AnswerCache
 from spfmilter.evaluation.channel import Channel
 from spfmilter.evaluation.evaluator import Evaluator, Limits
@@ -98,6 +98,15 @@ class Inquiry:
         verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline, trace=trace)
         self._engine.verdicts.put(verdict)
         return verdict
+
+    def clock(self) -> float:
+        """The time by which deadlines are set."""
+        return self._engine.clock()
+
+    def exchanges(self, domain: str, deadline: float) -> tuple[str, ...]:
+        """The names of a domain's MX hosts, best first; none where they cannot be had in time."""
+        records = self._channel.ask(domain, Type.MX, deadline).records
+        return tuple(host for _, host in sorted(record for record in records if isinstance(record, tuple)))
 
     def done(self) -> None:
         """The message is judged: what is still in flight is of no use, and the next message begins afresh."""

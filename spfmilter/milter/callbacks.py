@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import milter
 
@@ -25,8 +25,12 @@ from spfmilter.milter.session import Macros, Session
 from spfmilter.model import Disposition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
+from spfmilter.refusal import Refusals
 from spfmilter.reply import Reply, internal_error
 from spfmilter.settings import Settings
+
+if TYPE_CHECKING:
+    from spfmilter.token import Signer
 
 NAME = "spfmilter"
 _P = ParamSpec("_P")
@@ -91,8 +95,11 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
 class Callbacks:
     """The callbacks of one process, all with the same settings and evaluator."""
 
-    def __init__(self, settings: Settings, engine: Engine, hostname: str, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, hostname: str, metrics: Metrics, *, signer: Signer | None = None
+    ) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
+        self._refusals = Refusals(settings, signer)
         self._seldom = log.Seldom()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
@@ -148,7 +155,9 @@ class Callbacks:
         connection = ctx.getpriv()
         if not isinstance(connection, _Connection):
             self._all_silent = self._all_silent and negotiated
-            connection = _Connection(Session(self._settings, self._hostname), self._engine.inquiry())
+            inquiry = self._engine.inquiry()
+            extras = functools.partial(self._refusals.extras, inquiry)
+            connection = _Connection(Session(self._settings, self._hostname, extras=extras), inquiry)
             ctx.setpriv(connection)
             self._metrics.session(1)
         return connection

@@ -24,15 +24,20 @@ from spfmilter.model import (
     Transaction,
     Verdict,
 )
-from spfmilter.reply import Reply
+from spfmilter.reply import NOTHING, Extras, Reply
 from spfmilter.settings import Settings
 
 Evaluate = Callable[[Check], Verdict]
 Expect = Callable[[Sequence[Check]], None]
+FindExtras = Callable[[Verdict, Facts], Extras]
 
 
 def _unprepared(_checks: Sequence[Check]) -> None:
     """Nothing can be done ahead."""
+
+
+def _no_extras(_verdict: Verdict, _facts: Facts) -> Extras:
+    return NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +65,13 @@ class _Message:
 
 
 class Session:
-    """The state of one connection; settings are those with which it began."""
+    """The state of one connection; settings are those with which it began.
 
-    def __init__(self, settings: Settings, hostname: str) -> None:
-        self._settings, self._hostname = settings, hostname
+    ``extras`` is asked for what a notice holds beyond the verdict, and only where a message is refused.
+    """
+
+    def __init__(self, settings: Settings, hostname: str, *, extras: FindExtras = _no_extras) -> None:
+        self._settings, self._hostname, self._extras = settings, hostname, extras
         self._watched = headers.watched(settings)
         self._client: Client | None = None
         self._helo: str | None = None
@@ -105,8 +113,15 @@ class Session:
         expect(planned.checks)
         verdicts, action = policy.judge(planned, evaluate, self._settings)
         self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [])
-        answer = reply.reply_for(action, facts, self._settings)
+        answer = self._reply(action, facts)
         return action, answer, self._end("refused") if answer is not None else None
+
+    def _reply(self, action: Action, facts: Facts) -> Reply | None:
+        """What to say where the message is refused."""
+        if not action.disposition.refuses:
+            return None
+        extras = NOTHING if action.verdict is None else self._extras(action.verdict, facts)
+        return reply.reply_for(action, facts, self._settings, extras)
 
     def header(self, name: str, value: str) -> None:
         """One field of the message; forged ones are remembered."""

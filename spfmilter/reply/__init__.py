@@ -5,10 +5,11 @@
 """
 
 from spfmilter.reply.advice import Advice, Remedy, Situation, advice
-from spfmilter.reply.notice import Extras, notice, problem_text, sentences, spoken
+from spfmilter.reply.notice import NOTHING, Extras, notice, problem_text, sentences, spoken
 from spfmilter.reply.reply import Reply, internal_error, reply_for
 
 __all__ = [
+    "NOTHING",
     "Advice",
     "Extras",
     "Remedy",

@@ -134,7 +134,7 @@ _ADD: dict[tuple[Situation, _Tone], str] = {
         'If it is, change "{term}" in the SPF record of {record_domain}, or put {add} before it.'
     ),
 }
-_OWN_NAME = _("If {domain} is not the host name of {address}, let the server greet (HELO) with its own.")
+_OWN_NAME = _("If {domain} is not the host name of {address}, let the server greet (HELO) with its own name.")
 _OWN_NAME_NO_DOMAIN = _("To be accepted here, let the server greet (HELO) with its own fully qualified host name.")
 _OTHER_SENDER = _("To be accepted here, send with an address in a domain that has an SPF record.")
 _PUBLISH = _(
@@ -189,7 +189,7 @@ _MEND: dict[ProblemKind, str] = {
         'To have it checked, correct the prefix length in "{at}" in the SPF record of {record_domain}.'
     ),
     ProblemKind.DUPLICATE_MODIFIER: _(
-        "To have it checked, leave one redirect= and one exp= at most in the SPF record of {record_domain}."
+        "To have it checked, keep at most one redirect= and one exp= in the SPF record of {record_domain}."
     ),
     ProblemKind.TOO_LONG: _("To have it checked, shorten the SPF record of {record_domain}."),
     ProblemKind.SEVERAL_RECORDS: _(

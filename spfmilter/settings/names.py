@@ -145,7 +145,7 @@ def language_tag(text: str) -> str:
     """The tag of a language that we have texts in (BCP 47, in which case does not matter)."""
     known = {tag.lower(): tag for tag in available()}
     if text.lower() not in known:
-        raise ValueError(f"{quoted(text)} is not a language that there are texts in: write {', '.join(known.values())}")
+        raise ValueError(f"{quoted(text)} is not one of {', '.join(known.values())}")
     return known[text.lower()]
 
 
@@ -155,9 +155,9 @@ def help_url(text: str) -> Template | None:
         return None
     url = _template(plain_line(text), ("token",))
     if _URL.fullmatch(text) is None:
-        raise ValueError(f"{quoted(text)} is not the address of a page: write such as {_URL_EXAMPLE}")
+        raise ValueError(f"{quoted(text)} is not the address of a page: write one such as {_URL_EXAMPLE}")
     if text.count("{token}") != 1:
-        raise ValueError(f"{quoted(text)} holds {{token}} {text.count('{token}')} times, not once: {_URL_EXAMPLE}")
+        raise ValueError(f"{quoted(text)} has to hold {{token}} once: write one such as {_URL_EXAMPLE}")
     if (length := len(url.fill({"token": ""}))) > MAX_URL_BASE:
         raise ValueError(
             f"{quoted(text)} has {length} characters beside {{token}}, at most {MAX_URL_BASE} are possible, so that a "
