@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 from starlette.testclient import TestClient
 
 from spfmilter.evaluation.evaluator import Evaluator
-from spfmilter.model import Check, Verdict
+from spfmilter.model import Check
 from spfmilter.settings import Settings, parse
 from spfmilter.web.app import build
+from spfmilter.web.checker import Outcome
 from tests.evaluation.world import World, Zone
 from tests.web.site import SECRET, ZONE
 
@@ -19,10 +20,10 @@ class InMemory:
         self.world = World(zone)
         self.checks: list[Check] = []
 
-    async def evaluate(self, check: Check) -> Verdict:
+    async def evaluate(self, check: Check) -> Outcome:
         """As Checker does it."""
         self.checks.append(check)
-        return Evaluator(self.world).evaluate(check, trace=True)
+        return Outcome(verdict=Evaluator(self.world).evaluate(check, trace=True))
 
 
 def settings(text: str = "") -> Settings:

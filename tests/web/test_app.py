@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from spfmilter.model import Check, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.token import Case, Signer
-from spfmilter.web.checker import BusyError
+from spfmilter.web.checker import BusyError, Outcome
 from spfmilter.web.shield import HEADERS
 from tests.web.pages import InMemory, Page, client
 from tests.web.site import CLIENT, ZONE, token
@@ -236,12 +236,13 @@ class Broken:
     def __init__(self, *, busy: bool) -> None:
         self.busy = busy
 
-    async def evaluate(self, check: Check) -> Verdict:
+    async def evaluate(self, check: Check) -> Outcome:
         """One of both."""
         if self.busy:
             raise BusyError
         problem = Problem(kind=ProblemKind.INTERNAL, text="internal error")
-        return Verdict(check=check, result=Result.TEMPERROR, problem=problem, fault="Traceback: /secret/path")
+        fault = "Traceback: /secret/path"
+        return Outcome(verdict=Verdict(check=check, result=Result.TEMPERROR, problem=problem, fault=fault))
 
 
 def test_a_busy_server_says_so() -> None:

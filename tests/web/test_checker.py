@@ -24,11 +24,25 @@ def test_a_verdict_has_its_tree_and_repeats_come_from_the_cache() -> None:
     with ScriptedDNS(ZONE) as dns:
         checks = checker(dns)
         for _ in range(3):
-            verdict = asyncio.run(checks.evaluate(check("quick.example")))
+            verdict = asyncio.run(checks.evaluate(check("quick.example"))).verdict
             assert verdict.result is Result.FAIL
             assert verdict.trace is not None
         checks.close()
         assert dns.queries["quick.example", "TXT"] == 1
+
+
+@pytest.mark.parametrize("suggest", [True, False])
+def test_the_service_of_the_client_is_found_where_that_is_wanted(suggest) -> None:
+    """As the notice does it: the domain's MX hints at the service, and the service's record proves it."""
+    zone = {
+        "customer.example": [{"TXT": "v=spf1 -all"}, {"MX": [1, "mx.zoho.com"]}],
+        "zohomail.com": [{"TXT": "v=spf1 ip4:192.0.2.0/24 -all"}],
+    }
+    with ScriptedDNS(zone) as dns:
+        checks = Checker(parse(f"[dns]\nnameservers = {dns.address}").dns, suggest=suggest)
+        service = asyncio.run(checks.evaluate(check("customer.example"))).service
+        checks.close()
+    assert (service.term if service else None) == ("include:zohomail.com" if suggest else None)
 
 
 def test_dead_name_servers_cost_their_visitors_the_time_limit_and_nobody_else_more() -> None:
@@ -43,8 +57,8 @@ def test_dead_name_servers_cost_their_visitors_the_time_limit_and_nobody_else_mo
 
         *dead, late = asyncio.run(flood())
         checks.close()
-    assert {verdict.result for verdict in dead} == {Result.TEMPERROR}
-    assert isinstance(late, BusyError) or late.result in {Result.FAIL, Result.TEMPERROR}
+    assert {outcome.verdict.result for outcome in dead} == {Result.TEMPERROR}
+    assert isinstance(late, BusyError) or late.verdict.result in {Result.FAIL, Result.TEMPERROR}
 
 
 def test_who_finds_no_place_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
