@@ -34,13 +34,6 @@ def plain_line(text: str) -> str:
     return text
 
 
-def text_line(text: str) -> str:
-    """One line of printable text in any language; empty for none."""
-    if not plain_line(text).isprintable():
-        raise ValueError(f"{quoted(text)} holds characters that cannot be shown")
-    return text
-
-
 def file_path(text: str) -> str:
     """The absolute path of a file."""
     if _FILE.fullmatch(text) is None:

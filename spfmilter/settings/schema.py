@@ -272,7 +272,7 @@ class MetricsSection(SectionModel):
 class WebSection(SectionModel):
     """``[web]``: the help page."""
 
-    listen: Annotated[str, types.reader(types.listen_address)] = "127.0.0.1:8891"
+    listen: Annotated[str, types.reader(types.endpoint)] = "127.0.0.1:8891"
     secret_file: Annotated[str, types.reader(names.file_path)] = "/var/lib/spfmilter/secret"  # noqa: S105 - a path
     token_lifetime: Annotated[Duration, types.reader(types.duration_between("1h", "365d"))] = Duration(30 * 86400)
     rate: Annotated[str, types.reader(names.rate)] = "30/minute"
@@ -280,7 +280,7 @@ class WebSection(SectionModel):
         types.network("127.0.0.0/8"),
         types.network("::1"),
     )
-    contact: Annotated[str, types.reader(names.text_line)] = ""
+    contact: Line = ""
 
 
 # INI section -> attribute of Settings and its model. The order is that of the shipped file.

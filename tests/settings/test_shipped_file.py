@@ -91,6 +91,7 @@ def test_its_own_advice_about_templates_works() -> None:
         "[headers]\nwrite =\nauthserv_id = mx.example.net\ntag_header = x-note\nremove_forged = no\n",
         "[dns]\nnameservers = 127.0.0.1, [::1], [::1]:5353, 192.0.2.1:53\ntimeout = 1500ms\n",
         "[milter]\nsocket = systemd\nworkers = 7\nmemory_limit = 1024M\n[metrics]\nlisten = [::1]:9890\n",
+        "[web]\nrate = 7 / Hour\ntrusted_proxies =\ntoken_lifetime = 48h\ncontact = \u5ba2\u670d +86 10 1234\n",
         "[dns]\nprefetch = no\ncache_entries = 0\ncache_max_ttl = 300s\nserve_stale = 48h\n",
     ],
 )
