@@ -36,3 +36,6 @@ def test_the_wheel_holds_a_compiled_catalogue_for_each_translation(tmp_path: Pat
     catalogues = {str(path.relative_to(ROOT)) for path in (ROOT / "spfmilter" / "locale").glob("*/LC_MESSAGES/*.po")}
     assert len(catalogues) >= 2
     assert {name.replace(".po", ".mo") for name in catalogues} <= held
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "spfmilter" / "web").glob("[ts]*/*")}
+    assert len(page) >= 8
+    assert page <= held

@@ -35,6 +35,7 @@ def _environment(language: Language) -> Environment:
         words=wording.RESULTS,
         outcomes=wording.OUTCOMES,
         what_spf_is=wording.WHAT_SPF_IS,
+        came=wording.CAME,
     )
     return environment
 

@@ -22,7 +22,7 @@ from spfmilter.web.mending import Mending, mend
 _SHOWN_RECORD = 1500  # characters
 _SHOWN_TERM = 300
 _SHOWN_EXPLANATION = 400
-_SHOWN_TERMS = 40  # of one record: one of 16 KB may have a thousand
+_SHOWN_TERMS = 20  # of one record: one of 16 KB may have a thousand
 _SHOWN_ANSWERS = 12
 _QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
 _TERM = re.compile(r"[-+?~]?([A-Za-z0-9]+)[:=]?(.*)", re.DOTALL)

@@ -51,7 +51,7 @@ _WORDS: dict[Trouble, tuple[HTTPStatus, str, str]] = {
     Trouble.EXPIRED: (
         HTTPStatus.GONE,
         N_("This link has expired"),
-        N_("A link in a notice is good for some weeks. You can look at the case once more by hand."),
+        N_("A link in a notice is good for a limited time. You can look at the case once more by hand."),
     ),
     Trouble.MISSING: (
         HTTPStatus.NOT_FOUND,

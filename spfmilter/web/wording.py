@@ -47,67 +47,53 @@ TITLES: dict[Identity, dict[Result, str]] = {
 }
 TITLE_MENDED = N_("It passes now. Please send your message again.")
 
-# What SPF is, in a sentence or two, and then what this case is about in one.
+# What SPF is in a sentence, what has happened in another, and what the record says of it.
 WHAT_SPF_IS: dict[Identity, str] = {
     Identity.MAILFROM: N_("Every domain can publish a list of the servers that send its mail: its SPF record."),
     Identity.HELO: N_(
         "Mail servers greet each other by name, and the owner of a name can publish who may use it: its SPF record."
     ),
 }
+CAME: dict[Identity, str] = {
+    Identity.MAILFROM: N_("Your message came from the server %(address)s."),
+    Identity.HELO: N_("Your message came from the server %(address)s, which called itself %(domain)s."),
+}
 STORIES: dict[Identity, dict[Result, str]] = {
     Identity.MAILFROM: {
-        Result.PASS: N_(
-            "The server %(address)s is on the list of %(domain)s, so that mail from there passes this check."
-        ),
+        Result.PASS: N_("This server is on the list of %(domain)s, so that mail from there passes this check."),
         Result.FAIL: N_(
-            "Your message came from the server %(address)s, which is not on the list of %(domain)s. "
+            "This server is not on the list of %(domain)s. "
             "The list says that mail from any other server is to be refused."
         ),
         Result.SOFTFAIL: N_(
-            "Your message came from the server %(address)s, which is not on the list of %(domain)s. "
+            "This server is not on the list of %(domain)s. "
             "The list says that mail from any other server is probably not genuine."
         ),
-        Result.NEUTRAL: N_(
-            "Your message came from the server %(address)s. The list of %(domain)s does not say whether it may."
-        ),
+        Result.NEUTRAL: N_("The list of %(domain)s does not say whether this server may."),
         Result.NONE: N_(
-            "%(domain)s publishes none, so that nobody can tell its genuine mail from forged mail. "
-            "Your message came from the server %(address)s."
+            "%(domain)s publishes no such list, so that nobody can tell its genuine mail from forged mail."
         ),
         Result.TEMPERROR: N_(
-            "The list of %(domain)s could not be looked up, so that the server %(address)s could not be checked."
+            "The list of %(domain)s could not be looked up, so that this server could not be checked."
         ),
         Result.PERMERROR: N_(
-            "The list of %(domain)s has a mistake in it, so that nobody can tell whether %(address)s is on it."
+            "The list of %(domain)s has a mistake in it, so that nobody can tell whether this server is on it."
         ),
     },
     Identity.HELO: {
-        Result.PASS: N_("The server %(address)s may use the name %(domain)s, and passes this check."),
-        Result.FAIL: N_(
-            "Your message came from the server %(address)s, which called itself %(domain)s. "
-            "The owner of that name says that this server may not use it."
-        ),
-        Result.SOFTFAIL: N_(
-            "Your message came from the server %(address)s, which called itself %(domain)s. "
-            "The owner of that name says that this is probably not right."
-        ),
-        Result.NEUTRAL: N_(
-            "Your message came from the server %(address)s, which called itself %(domain)s. "
-            "The owner of that name does not say whether it may."
-        ),
-        Result.NONE: N_("The server %(address)s called itself %(domain)s, and that name has none."),
+        Result.PASS: N_("This server may use the name %(domain)s, and passes this check."),
+        Result.FAIL: N_("The owner of the name %(domain)s says that this server may not use it."),
+        Result.SOFTFAIL: N_("The owner of the name %(domain)s says that this server probably may not use it."),
+        Result.NEUTRAL: N_("The owner of the name %(domain)s does not say whether this server may use it."),
+        Result.NONE: N_("Nothing is published for the name %(domain)s."),
         Result.TEMPERROR: N_(
-            "That of %(domain)s could not be looked up, so that the server %(address)s was not checked."
+            "The record of %(domain)s could not be looked up, so that this server could not be checked."
         ),
-        Result.PERMERROR: N_(
-            "That of %(domain)s has a mistake in it, so that the server %(address)s could not be checked."
-        ),
+        Result.PERMERROR: N_("The record of %(domain)s has a mistake in it, so that this server could not be checked."),
     },
 }
 # In place of the above where the list does not miss the server, but names it and rules it out.
-RULED_OUT = N_(
-    "Your message came from the server %(address)s, and the list of %(domain)s rules this server out by name."
-)
+RULED_OUT = N_("The list of %(domain)s rules this server out by name.")
 MENDED = N_("When your message came, this check was not passed. Now %(domain)s allows the server %(address)s.")
 
 PROBLEMS: dict[ProblemKind, str] = {
