@@ -70,7 +70,7 @@ class Inquiry:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._channel = Channel(engine.resolver)
-        self._expected: set[Check] = set()
+        self._expected: list[Check] = []  # two or three: comparing is cheaper than hashing
         self._since = 0.0  # when the first was expected
 
     def expect(self, checks: Iterable[Check]) -> None:
@@ -83,7 +83,7 @@ class Inquiry:
         self._since = self._since if self._expected else now
         for check in checks:
             if check.domain and check not in self._expected and not self._engine.verdicts.knows(check):
-                self._expected.add(check)
+                self._expected.append(check)
                 Prefetch(check, self._channel, self._engine.limits.lookups).start()
 
     def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
