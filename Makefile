@@ -8,19 +8,20 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench fuzz lint run messages clean setup-build setup-mta setup-systemd
+.PHONY: help demo test soak bench fuzz lint run messages screenshots clean
+.PHONY: setup-build setup-mta setup-systemd setup-web
 
 # The translations (.po) as gettext reads them (.mo); an installation compiles them as well.
 PO := $(wildcard spfmilter/locale/*/LC_MESSAGES/*.po)
 MO := $(PO:.po=.mo)
 
 help: ## list these targets
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) setup-mta ## a refused sender, seen from both ends; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
 
-test: lint setup-mta setup-systemd ## lint, then all tests, with real Postfix and NSD (ARGS=... for pytest)
+test: lint setup-mta setup-systemd setup-web ## lint, then all tests, with real Postfix, NSD and Chromium (ARGS=... for pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
 soak: $(STAMP) setup-mta ## reload, kill and memory tests at full size: about 20 minutes (ARGS=... for pytest)
@@ -48,7 +49,10 @@ lint: $(STAMP) ## ruff and mypy
 run: $(STAMP) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
 	$(BIN)/spfmilter run -c $(CONF)
 
-demo test soak bench run: $(MO)
+screenshots: $(STAMP) setup-web ## the pictures of the help page in docs/images, made anew
+	$(BIN)/python -m tests.web.screenshots docs/images
+
+demo test soak bench run screenshots: $(MO)
 
 messages: $(STAMP) ## bring the texts that are to be translated from the source into spfmilter/locale
 	@mkdir -p .cache
@@ -83,6 +87,9 @@ setup-build:
 
 setup-mta:
 	@sh tools/setup.sh mta
+
+setup-web:
+	@sh tools/setup.sh web
 
 setup-systemd:
 	@sh tools/setup.sh systemd

@@ -70,7 +70,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "web.languages": ("language",),
     "web.story": ("model", "reply.advice", "services", "text", "web"),
     "web.app": ("model", "settings", "text", "token", "web"),
-    "web.checker": ("evaluation", "model", "settings"),
+    "web.checker": ("evaluation", "model", "services", "settings"),
     "web.server": ("milter.notify", "observe.log", "secretfile", "settings", "web"),
     "web.shield": ("observe.log",),
     "web.trouble": ("token", "web.wording"),

@@ -4,6 +4,7 @@
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
 #   tools/setup.sh mta      what the lab and the demo need: Postfix and NSD, as commands, not as running services
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
+#   tools/setup.sh web      what the tests of the help page need: Chromium, and fonts that have Chinese
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
 #
 # Does nothing, and quickly, where nothing is missing. PYTHON names the interpreter that the virtual environment is made
@@ -57,6 +58,11 @@ missing_for() {
     mta)
         have postfix || echo postfix
         have nsd || echo nsd
+        ;;
+    web)
+        have chromium || echo chromium
+        [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || echo fonts-noto-cjk
+        [ -e /usr/share/fonts/truetype/noto/NotoSerif-Bold.ttf ] || echo fonts-noto-core
         ;;
     systemd)
         have systemd-analyze && have systemd-sysusers || echo systemd
@@ -114,9 +120,9 @@ install_packages() {
 [ $# -gt 0 ] || set -- help
 for group in "$@"; do
     case $group in
-    build | mta | systemd | peers) ;;
+    build | mta | web | systemd | peers) ;;
     *)
-        echo "usage: tools/setup.sh [build] [mta] [systemd] [peers]" >&2
+        echo "usage: tools/setup.sh [build] [mta] [web] [systemd] [peers]" >&2
         exit 64
         ;;
     esac

@@ -27,7 +27,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from spfmilter.model import Check, Identity, Verdict
+from spfmilter.model import Check, Identity
 from spfmilter.settings import Settings
 from spfmilter.text import is_dot_atom
 from spfmilter.token import Case, Signer, TokenError
@@ -36,7 +36,7 @@ from spfmilter.web.checker import BusyError, Checker
 from spfmilter.web.languages import Language
 from spfmilter.web.render import render
 from spfmilter.web.shield import Shield
-from spfmilter.web.story import Then, tell
+from spfmilter.web.story import Story, Then, tell
 from spfmilter.web.trouble import Trouble
 from spfmilter.web.visitors import Visitors
 
@@ -86,9 +86,8 @@ class _Pages:
             )
         except TokenError as error:
             raise _Stop(Trouble(error.kind)) from None
-        verdict = await self._evaluate(request, _check_of(case))
-        then = Then(result=case.result, time=case.time)
-        return self._page(request, "case.html", story=tell(verdict, then=then, longest_ttl=self._longest_ttl))
+        story = await self._story(request, _check_of(case), Then(result=case.result, time=case.time))
+        return self._page(request, "case.html", story=story)
 
     async def by_hand(self, request: Request) -> Response:
         """The form, and what came of it."""
@@ -96,20 +95,21 @@ class _Pages:
         if entered.check is None:
             status = HTTPStatus.BAD_REQUEST if entered.complaints else HTTPStatus.OK
             return self._page(request, "form.html", status=status, form=entered)
-        verdict = await self._evaluate(request, entered.check)
-        return self._page(request, "case.html", form=entered, story=tell(verdict, longest_ttl=self._longest_ttl))
+        story = await self._story(request, entered.check)
+        return self._page(request, "case.html", form=entered, story=story)
 
-    async def _evaluate(self, request: Request, check: Check) -> Verdict:
+    async def _story(self, request: Request, check: Check, then: Then | None = None) -> Story:
+        """What a check gives now, for a visitor whose turn it is."""
         wait = self._visitors.wait(request.client.host if request.client else "")
         if wait is not None:
             raise _Stop(Trouble.TOO_MANY, retry_after=wait)
         try:
-            verdict = await self._checker.evaluate(check)
+            outcome = await self._checker.evaluate(check)
         except BusyError:
             raise _Stop(Trouble.BUSY, retry_after=_SOON) from None
-        if verdict.fault is not None:
-            raise RuntimeError(verdict.fault)
-        return verdict
+        if outcome.verdict.fault is not None:
+            raise RuntimeError(outcome.verdict.fault)
+        return tell(outcome.verdict, outcome.service, then=then, longest_ttl=self._longest_ttl)
 
     async def file(self, request: Request) -> Response:
         """The style sheet or the icon."""
@@ -148,7 +148,6 @@ class _Pages:
             status=trouble.status,
             trouble=trouble,
             seconds=retry_after,
-            days=max(1, int(self._web.token_lifetime.seconds // 86400)),
         )
         if retry_after is not None:
             response.headers["Retry-After"] = str(retry_after)
@@ -212,7 +211,8 @@ def build(
         hostname: the mail server's name, for people.
         checker: who evaluates, where it is not a new one.
     """
-    pages = _Pages(settings, Signer(secrets), checker or Checker(settings.dns), hostname)
+    checker = checker or Checker(settings.dns, suggest=settings.reply.suggest_services)
+    pages = _Pages(settings, Signer(secrets), checker, hostname)
     routes = [
         Route("/healthz", pages.health),
         Route("/", pages.to_form),

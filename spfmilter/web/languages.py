@@ -70,6 +70,9 @@ def _ranges(accepted: str) -> Iterator[tuple[str, float]]:
 
 
 def _language(tag: str) -> Language | None:
+    for language in LANGUAGES:
+        if f"{tag}-".lower().startswith(f"{language.tag}-".lower()):  # the script is named: Babel goes by the region
+            return language
     try:
         locale = Locale.parse(tag, sep="-")
     except (ValueError, UnknownLocaleError):

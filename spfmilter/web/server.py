@@ -5,7 +5,9 @@ Knows how the page is served, and behind which proxies; does not know what is on
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -64,8 +66,15 @@ def serve(settings: Settings) -> None:
         limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=_STOP_TIME,
     )
+    # uvicorn handles these while it serves, and then sends itself the one that it got: that is to be a clean end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     log.info("help page served", listen=settings.web.listen)
     _Server(config).run([listener])
+
+
+def _end(*_: object) -> None:
+    sys.exit(0)
 
 
 def application(settings: Settings) -> ASGIApp:

@@ -33,7 +33,7 @@ class Trouble(StrEnum):
 
     @property
     def text(self) -> str:
-        """A key of the catalogue, which may take seconds and days."""
+        """A key of the catalogue, which may take seconds."""
         return _WORDS[self][2]
 
 
@@ -51,7 +51,7 @@ _WORDS: dict[Trouble, tuple[HTTPStatus, str, str]] = {
     Trouble.EXPIRED: (
         HTTPStatus.GONE,
         N_("This link has expired"),
-        N_("Links are good for %(days)s days. You can look at the case once more by hand."),
+        N_("A link in a notice is good for some weeks. You can look at the case once more by hand."),
     ),
     Trouble.MISSING: (
         HTTPStatus.NOT_FOUND,
