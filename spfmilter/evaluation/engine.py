@@ -15,7 +15,7 @@ from spfmilter.evaluation.evaluator import Evaluator, Limits
 from spfmilter.evaluation.lookups import Resolver
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.evaluation.verdicts import VerdictCache
-from spfmilter.model import Check, Counters, Identity, Verdict
+from spfmilter.model import Check, Counters, Identity, Result, Verdict
 from spfmilter.settings.schema import DnsSection
 
 # A verdict takes more memory than an answer, and one in five senders of a busy day comes again from the same address.
@@ -98,6 +98,18 @@ class Inquiry:
         verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline, trace=trace)
         self._engine.verdicts.put(verdict)
         return verdict
+
+    def passes(self, check: Check, deadline: float) -> bool:
+        """Whether a check passes, for whoever can do without the answer: one that is not there in time is no temperror.
+
+        So it is not kept as one, for a message whose fate would hang on it.
+        """
+        verdict = self._engine.verdicts.get(check)
+        if verdict is None:
+            verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline)
+            if verdict.result is not Result.TEMPERROR:
+                self._engine.verdicts.put(verdict)
+        return verdict.result is Result.PASS
 
     def clock(self) -> float:
         """The time by which deadlines are set."""
