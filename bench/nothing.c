@@ -4,7 +4,10 @@
  * It negotiates what spfmilter negotiates (the same steps, actions and lists of macros), has the same callbacks (connect,
  * helo, envfrom, header, eom, abort, close), and carries on at each of them. It adds no field and writes no log.
  *
- * Usage: nothing SOCKET, where SOCKET is as libmilter takes it (unix:/path, inet:port@host).
+ * As "plain" it is what libmilter's documentation teaches: a callback for every step, and no negotiation, so that the MTA
+ * sends everything and waits for the answer to each step. Most C filters are such.
+ *
+ * Usage: nothing SOCKET [plain], where SOCKET is as libmilter takes it (unix:/path, inet:port@host).
  */
 #include <libmilter/mfapi.h>
 #include <libmilter/mfdef.h>
@@ -68,6 +71,37 @@ static sfsistat on_end(SMFICTX *context)
 	return SMFIS_CONTINUE;
 }
 
+static sfsistat on_plain_connect(SMFICTX *context, char *name, _SOCK_ADDR *address)
+{
+	on_connect(context, name, address);
+	return SMFIS_CONTINUE;
+}
+
+static sfsistat on_word(SMFICTX *context, char *word)
+{
+	(void)word;
+	return on_end(context);
+}
+
+static sfsistat on_unknown(SMFICTX *context, const char *command)
+{
+	(void)command;
+	return on_end(context);
+}
+
+static sfsistat on_plain_header(SMFICTX *context, char *name, char *value)
+{
+	on_header(context, name, value);
+	return SMFIS_CONTINUE;
+}
+
+static sfsistat on_body(SMFICTX *context, unsigned char *piece, size_t length)
+{
+	(void)piece;
+	(void)length;
+	return on_end(context);
+}
+
 int main(int count, char **arguments)
 {
 	struct smfiDesc filter = {
@@ -84,9 +118,19 @@ int main(int count, char **arguments)
 		.xxfi_negotiate = negotiate,
 	};
 
-	if (count != 2) {
-		fprintf(stderr, "usage: nothing SOCKET\n");
+	if (count < 2 || count > 3) {
+		fprintf(stderr, "usage: nothing SOCKET [plain]\n");
 		return 64;
+	}
+	if (count == 3) {
+		filter.xxfi_negotiate = NULL;
+		filter.xxfi_connect = on_plain_connect;
+		filter.xxfi_helo = on_word;
+		filter.xxfi_envrcpt = on_mail;
+		filter.xxfi_data = filter.xxfi_eoh = on_end;
+		filter.xxfi_header = on_plain_header;
+		filter.xxfi_body = on_body;
+		filter.xxfi_unknown = on_unknown;
 	}
 	if (smfi_setconn(arguments[1]) == MI_FAILURE || smfi_register(filter) == MI_FAILURE ||
 	    smfi_setbacklog(512) == MI_FAILURE) {

@@ -163,10 +163,11 @@ def _accepts(path: str) -> bool:
 
 
 class Nothing(Filter):
-    """The do-nothing C milter."""
+    """The do-nothing C milter that negotiates what spfmilter negotiates."""
 
     name = "nothing"
     caches = False
+    _words: tuple[str, ...] = ()
 
     def __init__(self, shop: Workshop) -> None:
         super().__init__(shop)
@@ -174,7 +175,14 @@ class Nothing(Filter):
 
     def command(self) -> list[str]:
         """Our own program."""
-        return [self._program, self.socket]
+        return [self._program, self.socket, *self._words]
+
+
+class PlainNothing(Nothing):
+    """The do-nothing C milter that has a callback for every step and negotiates nothing, as most C filters."""
+
+    name = "plain"
+    _words = ("plain",)
 
 
 class _WithResolvConf(Filter):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.programs import Filter, Nameserver, Nothing, OtherFilter, PyspfMilter, Spfmilter, Workshop
+from bench.programs import Filter, Nameserver, Nothing, OtherFilter, PlainNothing, PyspfMilter, Spfmilter, Workshop
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,7 @@ class Setting:
     @contextmanager
     def filters(self, server: Nameserver, *, nothing: bool) -> Iterator[dict[str, Filter]]:
         """Ours and its peers, all running; those that are not under load cost nothing."""
-        found: list[Filter] = [Nothing(self.shop)] if nothing else []
+        found: list[Filter] = [Nothing(self.shop), PlainNothing(self.shop)] if nothing else []
         found.append(self.spfmilter(server))
         if not PyspfMilter.missing():
             found.append(PyspfMilter(self.shop, server))

@@ -18,6 +18,7 @@ from spfmilter.text import ascii_line, comment, dot_atom_or_quoted, quoted_strin
 AUTHENTICATION_RESULTS = "Authentication-Results"
 RECEIVED_SPF = "Received-SPF"
 _LINE = 78  # characters (RFC 5322 section 2.1.1)
+_HARD_BLANK = "\0"  # stands for a blank until a field is folded; text.py lets no control character through
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]+")  # RFC 2045; a value that needs no quotes (RFC 8601 section 2.2)
 _ID_PART = re.compile(r'[^\s;()"]+')
 _NO_PARENTHESES = str.maketrans("()", "  ")
@@ -48,11 +49,12 @@ def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings)
     # A HELO that names no domain is nobody's result; it is only shown where there is nothing else to show.
     alone = len(verdicts) == 1
     verdicts = [v for v in verdicts if alone or v.check.domain or v.check.identity is Identity.MAILFROM]
+    comments = [comment(_comment(verdict)) for verdict in verdicts]
     fields = []
     if FieldKind.AUTHENTICATION_RESULTS in settings.headers.write:
-        fields.append(_authentication_results(verdicts, own))
+        fields.append(_authentication_results(verdicts, comments, own))
     if FieldKind.RECEIVED_SPF in settings.headers.write:
-        fields.extend(_received_spf(verdict, facts, own) for verdict in verdicts)
+        fields.extend(_received_spf(v, said, facts, own) for v, said in zip(verdicts, comments, strict=True))
     return tuple(fields)
 
 
@@ -61,8 +63,8 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
     if not action.notice or action.verdict is None:
         return None
     said = f"in monitor mode; would be: {action.withheld};" if action.withheld is not None else f"{action.disposition};"
-    words = [said, *" ".join(sentences(action.verdict, facts, settings)).split(" ")]
-    return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, words))
+    text = " ".join([said, *sentences(action.verdict, facts, settings)])
+    return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, text))
 
 
 def edits(
@@ -94,7 +96,7 @@ def _comment(verdict: Verdict) -> str:
     return text
 
 
-def _received_spf(verdict: Verdict, facts: Facts, receiver: str) -> HeaderField:
+def _received_spf(verdict: Verdict, said: str, facts: Facts, receiver: str) -> HeaderField:
     """RFC 7208 section 9.1: result, comment, key-value list."""
     check, utf8 = verdict.check, facts.smtputf8
     pairs = [f"client-ip={dot_atom_or_quoted(str(check.address))}"]
@@ -107,24 +109,23 @@ def _received_spf(verdict: Verdict, facts: Facts, receiver: str) -> HeaderField:
         pairs.append(f"problem={quoted_string(problem_text(verdict.problem), 200)}")
     elif verdict.result is not Result.NONE:
         pairs.append(f"mechanism={dot_atom_or_quoted(verdict.term or 'default', 200)}")
-    words = [str(verdict.result), *f"({comment(f'{receiver}: {_comment(verdict)}')})".split(" ")]
-    words += [f"{pair};" for pair in pairs[:-1]] + pairs[-1:]
-    return HeaderField(name=RECEIVED_SPF, value=_fold(RECEIVED_SPF, words))
+    # No value holds a line break, so that it can stand between them until their own blanks are safe.
+    listed = "\n".join(pairs).replace(" ", _HARD_BLANK).replace("\n", "; ")
+    text = f"{verdict.result} ({comment(receiver)}: {said}) {listed}"
+    return HeaderField(name=RECEIVED_SPF, value=_fold(RECEIVED_SPF, text))
 
 
-def _authentication_results(verdicts: Sequence[Verdict], own: str) -> HeaderField:
+def _authentication_results(verdicts: Sequence[Verdict], comments: Sequence[str], own: str) -> HeaderField:
     """RFC 8601 section 2.2, one resinfo for each identity.
 
     ``smtp.mailfrom`` is the domain alone: OpenDMARC matches nothing else, and drops the field over a ``=`` in an
     address.
     """
-    words = [f"{_value(own)};"]
-    for place, verdict in enumerate(verdicts, start=1):
+    text = _value(own)
+    for verdict, said in zip(verdicts, comments, strict=True):
         value = _value(verdict.check.domain or ascii_line(_said_domain(verdict.check)))
-        words.append(f"spf={verdict.result}")
-        words += f"({comment(_comment(verdict))})".split(" ")
-        words.append(f"smtp.{verdict.check.identity}={value}" + (";" if place < len(verdicts) else ""))
-    return HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, words))
+        text += f"; spf={verdict.result} ({said}) smtp.{verdict.check.identity}={value}"
+    return HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, text))
 
 
 def _said_domain(check: Check) -> str:
@@ -133,19 +134,24 @@ def _said_domain(check: Check) -> str:
 
 
 def _value(text: str) -> str:
-    return text if _TOKEN.fullmatch(text) else quoted_string(text)
+    return text if _TOKEN.fullmatch(text) else quoted_string(text).replace(" ", _HARD_BLANK)
 
 
-def _fold(name: str, words: Iterable[str]) -> str:
-    """The words with blanks, or a line break and a blank where the line would grow past 78 characters."""
-    lines, line, room = [], "", _LINE - len(name) - 2
-    for word in words:
-        if line and len(line) + 1 + len(word) > room:
-            lines.append(line)
-            line, room = word, _LINE - 1
-        else:
-            line = f"{line} {word}" if line else word
-    return "\n ".join([*lines, line])
+def _fold(name: str, text: str) -> str:
+    """The text with a line break before the blank where a line would grow past 78 characters.
+
+    Blanks that must not be broken at, those inside a quoted string, are written as ``_HARD_BLANK``.
+    """
+    lines, room = [], _LINE - len(name) - 2
+    while len(text) > room:
+        cut = text.rfind(" ", 1, room + 1)
+        if cut < 0:
+            cut = text.find(" ", room)  # one word is longer than a line
+        if cut < 0:
+            break
+        lines.append(text[:cut])
+        text, room = text[cut:].lstrip(" "), _LINE - 1
+    return "\n ".join([*lines, text]).replace(_HARD_BLANK, " ")
 
 
 # -- forged fields -----------------------------------------------------------------------------------------------------

@@ -56,12 +56,14 @@ def quoted_string(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> 
 
 
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")  # printable ASCII but blank, quote, = and backslash
-_ATEXT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~")
+_QUOTED_IN_LOG = re.compile(r'[ "=\\]')
+_ATEXT = r"[a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~]+"
+_DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
 
 
 def is_dot_atom(text: str) -> bool:
     """Whether the text can stand unquoted (RFC 5322 section 3.2.3, dot-atom-text)."""
-    return bool(text) and all(atom and _ATEXT.issuperset(atom) for atom in text.split("."))
+    return _DOT_ATOM.fullmatch(text) is not None
 
 
 def dot_atom_or_quoted(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> str:
@@ -79,6 +81,6 @@ def log_value(text: str, limit: int = NAME_LIMIT) -> str:
     if len(text) <= limit and _PLAIN.fullmatch(text):
         return text
     line = unicode_line(text, limit)
-    if line and not any(c in ' "=\\' for c in line):
+    if line and _QUOTED_IN_LOG.search(line) is None:
         return line
     return '"' + line.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -15,7 +15,7 @@ from spfmilter.evaluation.evaluator import Evaluator, Limits
 from spfmilter.evaluation.lookups import Resolver
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.evaluation.verdicts import VerdictCache
-from spfmilter.model import Check, Counters, Identity, Verdict
+from spfmilter.model import Check, Counters, Identity, Result, Verdict
 from spfmilter.settings.schema import DnsSection
 
 # A verdict takes more memory than an answer, and one in five senders of a busy day comes again from the same address.
@@ -70,7 +70,7 @@ class Inquiry:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._channel = Channel(engine.resolver)
-        self._expected: set[Check] = set()
+        self._expected: list[Check] = []  # two or three: comparing is cheaper than hashing
         self._since = 0.0  # when the first was expected
 
     def expect(self, checks: Iterable[Check]) -> None:
@@ -83,7 +83,7 @@ class Inquiry:
         self._since = self._since if self._expected else now
         for check in checks:
             if check.domain and check not in self._expected and not self._engine.verdicts.knows(check):
-                self._expected.add(check)
+                self._expected.append(check)
                 Prefetch(check, self._channel, self._engine.limits.lookups).start()
 
     def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
@@ -98,6 +98,18 @@ class Inquiry:
         verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline, trace=trace)
         self._engine.verdicts.put(verdict)
         return verdict
+
+    def passes(self, check: Check, deadline: float) -> bool:
+        """Whether a check passes, for whoever can do without the answer: one that is not there in time is no temperror.
+
+        So it is not kept as one, for a message whose fate would hang on it.
+        """
+        verdict = self._engine.verdicts.get(check)
+        if verdict is None:
+            verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline)
+            if verdict.result is not Result.TEMPERROR:
+                self._engine.verdicts.put(verdict)
+        return verdict.result is Result.PASS
 
     def clock(self) -> float:
         """The time by which deadlines are set."""

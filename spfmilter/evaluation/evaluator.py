@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Any
 
 import spf
@@ -21,7 +22,7 @@ from spfmilter.evaluation.answer import Answer, Lookups, Status, Type
 from spfmilter.evaluation.macros import MacroString
 from spfmilter.evaluation.record import Directive, Record, RecordError
 from spfmilter.evaluation.trace import Tracer
-from spfmilter.model import Check, Problem, ProblemKind, Result, Verdict
+from spfmilter.model import Check, IPAddress, Problem, ProblemKind, Result, Verdict
 from spfmilter.text import ascii_line
 
 _MAX_RECORDS = 1000  # DNS records for one evaluation: ten mx of ten hosts with some addresses each are a few hundred
@@ -89,16 +90,12 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     """pyspf's query for one check; names of attributes and overridden methods are pyspf's."""
 
     def __init__(self, check: Check, evaluator: Evaluator, lookups: Lookups, deadline: float, *, trace: bool) -> None:
-        super().__init__(i=str(check.address), s=check.sender, h=check.helo or "unknown", receiver=evaluator._receiver)  # noqa: SLF001
+        super().__init__(i="", s=check.sender, h=check.helo or "unknown", receiver=evaluator._receiver)  # noqa: SLF001
+        self._set_client(check.address)
         # pyspf splits at the first @, which lets "a@b"@victim.example through; the check has been split at the last.
-        self.l, self.o = check.local, check.domain
-        self.d = check.domain
+        self.l, self.o, self.d = check.local, check.domain, check.domain
         self._check, self._deadline = check, deadline
         self._lookups_of, self._limits, self._clock = lookups, evaluator._limits, evaluator._clock  # noqa: SLF001
-        # pyspf has made an IPv4 address of an IPv4-mapped one (section 5).
-        self._bits = 32 if self.ipaddr.version == 4 else 128
-        self._address = int(self.ipaddr)
-        self._address_type = Type.A if self._bits == 32 else Type.AAAA
         self._local_fits = check.local.isascii() and len(check.local) <= macros.MAX_LOCAL
         self._tracer = Tracer() if trace else None
         self._term: str | None = None  # the one being evaluated
@@ -110,6 +107,16 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         self._letters: set[str] = set()  # what the evaluation has depended on
         self._ttl: int | None = None
         self._trouble: Problem | None = None  # why the DNS could not be asked
+
+    def _set_client(self, address: IPAddress) -> None:
+        """The client's address, and what the macros i, c and v show of it (pyspf's set_ip takes text)."""
+        if isinstance(address, IPv6Address):
+            address = address.ipv4_mapped or address  # section 5
+        self.ipaddr, self._address, self._bits = address, int(address), address.max_prefixlen
+        four = self._bits == 32
+        self.c, self.v = str(address), "in-addr" if four else "ip6"
+        self.i = self.c if four else ".".join(f"{self._address:032X}")
+        self._address_type = Type.A if four else Type.AAAA
 
     def verdict(self, result: Result, start: float) -> Verdict:
         """What the finished query has found; fetches the explanation of a fail."""
@@ -158,17 +165,13 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         if not recursion:
             self._top = (found, self.d)
         for directive in found.directives:
-            with self._evaluating(directive.text, counts=directive.mechanism in record.LOOKUP_MECHANISMS):
-                matched = self._matches(directive, recursion)
-                if self._tracer:
-                    self._tracer.close_term(matched=matched)
-            if matched:
+            if self._holds(directive, recursion):
                 if not recursion:
                     self._matched = (directive.text, self.d)
                 return self._leave(directive.result)
         if found.redirect is not None:
             # Section 6.1: a redirect counts, and is looked up, only when nothing matched.
-            with self._evaluating(found.redirect_text, counts=True):
+            with self._evaluating(found.redirect_text):
                 return self._redirect(found.redirect, recursion)
         return self._leave(Result.NEUTRAL)
 
@@ -199,15 +202,14 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         return self._leave(Result(result[0]))
 
     @contextmanager
-    def _evaluating(self, text: str, *, counts: bool) -> Iterator[None]:
-        """A term is the one being evaluated; one that looks up is counted, its void lookups once (section 4.6.4)."""
+    def _evaluating(self, text: str) -> Iterator[None]:
+        """A term that looks up is the one being evaluated: it is counted, its void lookups once (section 4.6.4)."""
         outer = self._term, self._void_counted
         self._term, self._void_counted = text, False
         if self._tracer:
             self._tracer.open_term(text)
         try:
-            if counts:
-                self.check_lookups()
+            self.check_lookups()
             yield
         except RecordError as error:
             error.term = error.term or text
@@ -224,12 +226,21 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
 
     # -- mechanisms (section 5) --------------------------------------------------------------------------------------
 
+    def _holds(self, directive: Directive, recursion: int) -> bool:
+        """Whether a directive matches."""
+        if directive.mechanism in record.LOOKUP_MECHANISMS:
+            with self._evaluating(directive.text):
+                matched = self._matches(directive, recursion)
+        else:  # nothing can go wrong with these any more, and a record may have hundreds of them
+            matched = directive.mechanism == "all" or directive.lists(self._address, self._bits)
+            if self._tracer:
+                self._tracer.open_term(directive.text)
+        if self._tracer:
+            self._tracer.close_term(matched=matched)
+        return matched
+
     def _matches(self, directive: Directive, recursion: int) -> bool:
-        match directive.mechanism:
-            case "all":
-                return True
-            case "ip4" | "ip6":
-                return directive.lists(self._address, self._bits)
+        """Whether a mechanism that looks something up matches."""
         if not self._expands(directive.target):
             return False
         domain = self._target(directive.target)

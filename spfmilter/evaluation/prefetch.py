@@ -24,21 +24,9 @@ class Prefetch:
 
     def __init__(self, check: Check, channel: Channel, lookup_limit: int) -> None:
         self._channel, self._left = channel, lookup_limit
-        version4 = check.address.version == 4
-        self._address, self._bits = int(check.address), 32 if version4 else 128
-        self._address_type = Type.A if version4 else Type.AAAA
-        pointer = check.address.reverse_pointer
-        nibbles = pointer.removesuffix(".ip6.arpa" if not version4 else ".in-addr.arpa").split(".")
-        self._reverse = pointer
-        self._values = {
-            "s": check.sender,
-            "l": check.local,
-            "o": check.domain,
-            "i": str(check.address) if version4 else ".".join(reversed(nibbles)).upper(),
-            "v": "in-addr" if version4 else "ip6",
-            "h": check.helo or "unknown",
-        }
-        self._domain = check.domain
+        self._check, self._domain = check, check.domain
+        self._bits = check.address.max_prefixlen
+        self._address, self._address_type = int(check.address), Type.A if self._bits == 32 else Type.AAAA
         # What stands for no name (RFC 8616 section 4), or takes lookups itself: see Evaluator.
         fits = check.local.isascii() and len(check.local) <= MAX_LOCAL
         self._skipped = frozenset("p" if fits else "pls")
@@ -98,7 +86,7 @@ class Prefetch:
             case "mx":
                 self._channel.start(target, Type.MX, self._hosts)
             case "ptr":
-                self._channel.start(self._reverse, Type.PTR, self._names(target.lower()))
+                self._channel.start(self._check.address.reverse_pointer, Type.PTR, self._names(target.lower()))
         return True
 
     def _hosts(self, answer: Answer) -> None:
@@ -120,9 +108,27 @@ class Prefetch:
         """The domain that a term names, or empty where it cannot be told or is none."""
         if spec.letters & self._skipped:
             return ""
-        values = {**self._values, "d": domain}
-        expanded = spec.expand_domain(values.__getitem__)
+        expanded = spec.expand_domain(lambda letter: self._value(letter, domain))
         return expanded if expanded.isascii() else ""
+
+    def _value(self, letter: str, domain: str) -> str:
+        """What a macro letter stands for (RFC 7208 section 7.3), in the record of ``domain``."""
+        check = self._check
+        match letter:
+            case "d":
+                return domain
+            case "s":
+                return check.sender
+            case "l":
+                return check.local
+            case "o":
+                return check.domain
+            case "h":
+                return check.helo or "unknown"
+            case "v":
+                return "in-addr" if self._bits == 32 else "ip6"
+            case _:  # i
+                return str(check.address) if self._bits == 32 else ".".join(f"{self._address:032X}")
 
 
 def _record_text(answer: Answer) -> str | None:

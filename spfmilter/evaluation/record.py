@@ -23,7 +23,7 @@ from spfmilter.text import ascii_line
 MAX_RECORD = 16 * 1024  # characters
 MAX_TERM = 1024
 MAX_HOSTS = 10  # address lookups for one mx, ptr or %{p} (RFC 7208 section 4.6.4)
-_MAX_REMEMBERED = 1024  # characters of a record that is kept parsed
+_MAX_REMEMBERED = 1024  # characters of a record of which many are kept parsed
 MAX_TERMS = 1000
 # The same for all records of one evaluation: a record of 1000 terms costs its reader 5 ms, and may include ten others.
 MAX_ALL_RECORDS = 2 * MAX_RECORD
@@ -92,9 +92,9 @@ def parse(text: str) -> Record:
     Raises:
         RecordError: for the first thing that breaks the grammar or a bound.
     """
-    # Read twice for each message, ahead and in earnest, and again for the next sender with the same provider. Longer
-    # ones would let a stranger fill the memory.
-    return _parse_known(text) if len(text) <= _MAX_REMEMBERED else _parse(text)
+    # Read twice for each message, ahead and in earnest, and again for the next sender with the same provider. Of long
+    # ones only a few are kept, lest a stranger fill the memory.
+    return _parse_known(text) if len(text) <= _MAX_REMEMBERED else _parse_long(text)
 
 
 def _parse(text: str) -> Record:
@@ -123,6 +123,7 @@ def _parse(text: str) -> Record:
 
 
 _parse_known = functools.lru_cache(maxsize=128)(_parse)
+_parse_long = functools.lru_cache(maxsize=8)(_parse)
 
 
 def _modifier(term: str, name: str, value: str, modifiers: dict[str, tuple[str, MacroString]]) -> None:

@@ -27,7 +27,7 @@ def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | No
     checks = [_check_of(service, check) for service in services]
     inquiry.expect(checks)
     for service, about in zip(services, checks, strict=True):
-        if inquiry.evaluate(about, deadline=deadline).result is Result.PASS:
+        if inquiry.passes(about, deadline):
             return service
     return None
 

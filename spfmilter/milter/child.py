@@ -33,6 +33,7 @@ class Child:
     draining: bool = False  # it takes no new session
     leaving: bool = False  # it has been told to end
     tired: bool = False  # it has asked to be replaced
+    processor: int | None = None  # the one that it keeps to
 
     def listen(self, now: float) -> None:
         """Take in what it has said."""
@@ -117,3 +118,14 @@ def ending(status: int) -> str:
             name = f"signal {number}"
         return f"killed by {name}" + (" (core dumped)" if os.WCOREDUMP(status) else "")
     return f"exit status {os.waitstatus_to_exitcode(status)}"
+
+
+def keep_to(processor: int) -> None:
+    """Run this process, with all threads that it will have, on one processor (docs/decisions/0017-one-processor.md).
+
+    Where that is not possible, a system call filter or a shrunken cpuset being in the way, it runs anywhere.
+    """
+    try:
+        os.sched_setaffinity(0, {processor})
+    except OSError as error:
+        log.info("worker is not kept to one processor", processor=processor, reason=error.strerror or str(error))

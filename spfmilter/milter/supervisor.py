@@ -13,6 +13,7 @@ import selectors
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,8 +153,11 @@ class Supervisor:
         taken = {c.slot for c in self._workers.values()}
         slot = next(number for number in range(len(taken) + 1) if number not in taken)
         folder, listener, hostname = self._metrics_folder, self._listener, self._hostname
+        processor = self._processor_for(generation) if settings.milter.pin_workers else None
 
         def work(link: socket.socket) -> int:
+            if processor is not None:
+                children.keep_to(processor)
             return Worker(settings, listener, link, open_metrics(folder, f"worker{slot}"), hostname).serve()
 
         try:
@@ -162,8 +166,14 @@ class Supervisor:
             log.error("worker cannot be started", reason=error.strerror or str(error))
             self._next_start = now + _LONGEST_DELAY
             return
+        child.processor = processor
         self._workers[child.pid] = child
         self._selector.register(child.link, selectors.EVENT_READ, child)
+
+    def _processor_for(self, generation: int) -> int:
+        """The processor, of those that we may use, on which the fewest of a generation's workers are."""
+        busy = Counter(child.processor for child in self._of(generation))
+        return min(sorted(os.sched_getaffinity(0)), key=lambda processor: busy[processor])
 
     def _let_go(self) -> None:
         """In a new worker: close what is the supervisor's, so that workers see its end, and each other's."""

@@ -97,6 +97,7 @@ class MilterSection(SectionModel):
     socket_mode: Annotated[FileMode, types.reader(types.file_mode)] = FileMode(0o660)
     socket_group: Annotated[str, types.reader(names.group_name)] = ""
     workers: Annotated[str, types.reader(types.workers)] = "auto"
+    pin_workers: YesNo = True
     memory_limit: Annotated[Size, types.reader(types.size_between("64M", "64G"))] = Size(512 << 20)
     on_error: Annotated[OnError, types.reader(types.one_of(OnError))] = OnError.TEMPFAIL
     drain_timeout: Annotated[Duration, types.reader(types.duration_between("0s", "1h"))] = Duration(30)

@@ -74,7 +74,7 @@ def test_ten_reloads_under_load(dns: NameServer, messages: int) -> None:
     texts = [ini(address, dns.address, reply=f"fail = generation {number}.") for number in range(RELOADS + 1)]
     with (
         SpfmilterDaemon(texts[0]) as daemon,
-        Load(address, PLAIN, connections=32, messages=messages // 32, per_session=4) as load,
+        Load(address, PLAIN, connections=32, per_session=4) as load,
         ExitStack() as sessions,
     ):
         old: list[MilterClient] = []
@@ -82,18 +82,19 @@ def test_ten_reloads_under_load(dns: NameServer, messages: int) -> None:
             load.wait_for(messages * number // (RELOADS + 2))
             old.append(sessions.enter_context(greeted(address)))
             reload(daemon, texts[number])
-            assert load.at_work, "the load ended before the last reload"
+            assert load.at_work
             new = sessions.enter_context(greeted(address))
             assert f"generation {number}." in said(new)
             for generation, session in enumerate(old):
                 assert f"generation {generation}." in said(session)
-        tally = load.finish()
+        load.wait_for(messages)
+        tally = load.stop()
         sessions.close()
         until(lambda: len(children(daemon)) == 2, 10, lambda: f"the old generations' end: {daemon.log()[-2000:]}")
         assert daemon.log().count("reloaded socket=") == RELOADS
         assert "worker died" not in daemon.log()
     print(f"\n{RELOADS} reloads: {tally}")
-    assert tally.offered == tally.judged == messages // 32 * 32
+    assert tally.offered == tally.judged >= messages
     assert not tally.refused
     assert tally.cuts == []
     expected = {mail.sender: "mail:550" if mail.sender == FAIL else "eom:continue" for mail in PLAIN}

@@ -1,0 +1,44 @@
+"""Where workers run: each on one processor, spread over all that the daemon may use, unless told otherwise."""
+
+import os
+import signal
+
+from lab.daemon import SpfmilterDaemon
+from lab.processes import until
+from tests.survival.site import inet_socket, ini, tasks, wait_for_workers, workers
+
+OURS = os.sched_getaffinity(0)
+NOBODY = "127.0.0.1:9"  # no test here asks the DNS
+
+
+def processors(daemon: SpfmilterDaemon, number: int) -> list[set[int]]:
+    """Of each worker, all threads counted."""
+    return [
+        {processor for task in tasks(pid) for processor in os.sched_getaffinity(int(task.name))}
+        for pid in wait_for_workers(daemon, number)
+    ]
+
+
+def test_each_worker_keeps_to_one_processor() -> None:
+    """Also after a reload, and the one that takes the place of another: a processor is not left without a worker."""
+    number = len(OURS) + 1
+    with SpfmilterDaemon(ini(inet_socket(), NOBODY, milter=f"workers = {number}")) as daemon:
+        until(lambda: spread(processors(daemon, number)), 10, "each keeps to one")
+        killed = workers(daemon)[0]
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: killed not in workers(daemon), 10, "it is gone")
+        until(lambda: spread(processors(daemon, number)), 10, "each keeps to one")
+        before = set(workers(daemon))
+        daemon.signal(signal.SIGHUP)
+        until(lambda: not before & set(workers(daemon)), 20, "the new generation is alone")
+        until(lambda: spread(processors(daemon, number)), 10, "each keeps to one")
+
+
+def spread(found: list[set[int]]) -> bool:
+    """Whether each has one processor, and each processor at least one of them."""
+    return all(len(each) == 1 for each in found) and set().union(*found) == OURS
+
+
+def test_on_request_the_kernel_places_them() -> None:
+    with SpfmilterDaemon(ini(inet_socket(), NOBODY, milter="workers = 2\npin_workers = no")) as daemon:
+        assert processors(daemon, 2) == [OURS, OURS]
