@@ -190,7 +190,7 @@ def test_the_page_is_locked_in_as_the_daemon_is() -> None:
     daemon, page = values(UNIT), values(WEB)
     assert daemon.keys() - page.keys() == DAEMONS_OWN
     assert {key for key in daemon.keys() & page.keys() if daemon[key] != page[key]} == DIFFERENT
-    assert [line for line in daemon["SystemCallFilter"] if line != "@chown"] == page["SystemCallFilter"]
+    assert daemon["SystemCallFilter"][:2] == page["SystemCallFilter"]  # what follows lets the daemon do more
 
 
 def test_the_page_runs_its_command_and_finds_the_secrets() -> None:
