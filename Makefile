@@ -16,7 +16,7 @@ help: ## list these targets
 demo: $(STAMP) setup-mta ## a refused sender, seen from both ends; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
 
-test: lint setup-mta setup-systemd ## lint, then all tests, with real Postfix and NSD (ARGS=... for pytest)
+test: lint setup-mta setup-systemd ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis (ARGS=... for pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
 soak: $(STAMP) setup-mta ## reload, kill and memory tests at full size: about 20 minutes (ARGS=... for pytest)

@@ -9,7 +9,6 @@ import os
 import secrets
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ import dns.query
 
 from bench import zones
 from lab.daemon import SpfmilterDaemon
-from lab.processes import end_group, group_members, until
+from lab.processes import accepts, end_group, group_members, until, with_resolv_conf
 
 HERE = Path(__file__).parent
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
@@ -129,13 +128,13 @@ class Filter:
             self._process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        path = self.socket.removeprefix("unix:")
+        path = Path(self.socket.removeprefix("unix:"))
         try:
-            until(lambda: self._ended() or _accepts(path), _PATIENCE, f"{self.name} serves at {path}")
+            until(lambda: self._ended() or accepts(path), _PATIENCE, f"{self.name} serves at {path}")
         except BaseException:
             self._end()
             raise
-        Path(path).chmod(0o666)  # Postfix is another user
+        path.chmod(0o666)  # Postfix is another user
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -152,14 +151,6 @@ class Filter:
         if self._process is not None:
             end_group(self._process.pid)
             self._process.wait()
-
-
-def _accepts(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
-        probe.settimeout(1)
-        probe.connect(path)
-        return True
-    return False
 
 
 class Nothing(Filter):
@@ -199,8 +190,7 @@ class _WithResolvConf(Filter):
 
     def command(self) -> list[str]:
         """The same, behind unshare(1)."""
-        script = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
-        return ["unshare", "-m", "sh", "-c", script, "sh", str(self._resolv_conf), *self.inner_command()]
+        return with_resolv_conf(self._resolv_conf, self.inner_command())
 
 
 class PyspfMilter(_WithResolvConf):

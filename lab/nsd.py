@@ -3,6 +3,7 @@
 It knows NSD's configuration and zone files. It does not know SPF: what is in a zone is the caller's business.
 """
 
+import secrets
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,7 @@ _NSD = shutil.which("nsd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 # database, xfrdfile, zonelistfile: the compiled-in paths belong to the system's NSD.
 _CONFIG = """\
 server:
-    ip-address: 127.0.0.1@{port}
+    ip-address: {host}@{port}
     port: {port}
     server-count: 1
     username: ""
@@ -58,21 +59,31 @@ def unavailable() -> str:
     return "" if _NSD else "nsd is not installed (tools/setup.sh mta)"
 
 
-class Nsd:
-    """An authoritative server for the given zones, on one free port of 127.0.0.1, UDP and TCP."""
+def own_address() -> str:
+    """An address of loopback that nobody else is likely to have taken, not even its port 53."""
+    return f"127.84.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
 
-    def __init__(self, zones: Mapping[str, str]) -> None:
-        """Zones by name; a zone's text holds records only: $ORIGIN, $TTL 60, SOA and NS are added."""
+
+class Nsd:
+    """An authoritative server for the given zones, on one address and port of loopback, UDP and TCP."""
+
+    def __init__(self, zones: Mapping[str, str], *, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Zones by name; a zone's text holds records only: $ORIGIN, $TTL 60, SOA and NS are added. Port 0: a free one.
+
+        For programs that go by resolv.conf, which knows port 53 only, take `own_address()` and 53.
+        """
         self._zones = dict(zones)
+        self._chosen_port = port
         self._serials: dict[str, int] = {}
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self.host = host
         self.port = 0
 
     @property
     def address(self) -> str:
         """Where it answers, as the INI file's `nameservers` takes it."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -88,8 +99,8 @@ class Nsd:
         if _NSD is None:
             raise RuntimeError(unavailable())
         folder = self._folder = Path(tempfile.mkdtemp(prefix="lab-nsd-"))
-        self.port = free_port()
-        config = _CONFIG.format(port=self.port, folder=folder)
+        self.port = self._chosen_port or free_port()
+        config = _CONFIG.format(host=self.host, port=self.port, folder=folder)
         for zone, text in self._zones.items():
             self._write(zone, text)
             config += f'zone:\n    name: "{zone}"\n    zonefile: "{self.zone_file(zone)}"\n'
@@ -185,7 +196,7 @@ class Nsd:
     def _serial(self, zone: str) -> int | None:
         query = dns.message.make_query(zone.rstrip(".") + ".", dns.rdatatype.SOA)
         try:
-            answer = dns.query.udp(query, "127.0.0.1", timeout=0.2, port=self.port)
+            answer = dns.query.udp(query, self.host, timeout=0.2, port=self.port)
         except (OSError, dns.exception.DNSException):
             return None  # not bound yet, or starting
         for rrset in answer.answer:

@@ -148,6 +148,10 @@ class Postfix:
         """The queue as `postqueue -j` tells it: queue_id, queue_name ("hold", "deferred"...), sender, recipients."""
         return [json.loads(line) for line in self._run("postqueue", "-j").splitlines()]
 
+    def queue_name(self, queue_id: str) -> str:
+        """Which queue a message is in; empty where it is in none."""
+        return next((entry["queue_name"] for entry in self.queue() if entry["queue_id"] == queue_id), "")
+
     def cat(self, queue_id: str) -> str:
         """A queued message with its envelope, as `postcat -q` prints it."""
         return self._run("postcat", "-q", queue_id)

@@ -1,6 +1,6 @@
 """What starting, awaiting and ending a private server takes, whichever server it is.
 
-It knows ports, deadlines and process groups of Linux. It does not know what any server speaks.
+It knows ports, deadlines, process groups and mount namespaces of Linux. It does not know what any server speaks.
 """
 
 import secrets
@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from os import killpg
 from pathlib import Path
@@ -62,6 +62,21 @@ def _can_bind(family: socket.AddressFamily, kind: socket.SocketKind, host: str, 
     except OSError:
         return False
     return True
+
+
+def accepts(path: Path) -> bool:
+    """Whether somebody listens at a unix socket; a connection is made, and closed without a word."""
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+        probe.settimeout(1)
+        probe.connect(str(path))
+        return True
+    return False
+
+
+def with_resolv_conf(resolv_conf: Path, command: Sequence[str]) -> list[str]:
+    """The command, run by root in a mount namespace of its own, where this file is /etc/resolv.conf."""
+    script = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+    return ["unshare", "-m", "sh", "-c", script, "sh", str(resolv_conf), *command]
 
 
 def group_members(group: int) -> list[int]:

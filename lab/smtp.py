@@ -1,12 +1,13 @@
 """A plain SMTP client that says just what it is told to and keeps the whole conversation as text.
 
-It knows how commands, answers and message content stand on the wire (RFC 5321, 2920, 3030, 3207) and Postfix's XCLIENT.
-It does not know which order of commands is right: a test may want the wrong one.
+It knows how commands, answers and message content stand on the wire (RFC 5321, 2920, 3030, 3207, 4954), and Postfix's
+XCLIENT. It does not know which order of commands is right: a test may want the wrong one.
 """
 
 import re
 import socket
 import ssl
+from base64 import b64encode
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -34,12 +35,15 @@ class Answer:
 class SmtpDialogue:
     """One SMTP connection, made at once; a method per verb, and `transcript` with "> " and "< " before each line."""
 
-    def __init__(self, host: str, port: int, *, timeout: float = 20.0) -> None:
-        """Connect and read the greeting; the time limit is for the connect and for each answer."""
+    def __init__(self, host: str, port: int, *, timeout: float = 20.0, source: str = "") -> None:
+        """Connect and read the greeting; the time limit is for the connect and for each answer.
+
+        With a `source` the connection comes from that address of this host: all of 127.0.0.0/8 are.
+        """
         self.transcript: list[str] = []
         self._peer = f"{host} port {port}"
         self._timeout = timeout
-        self._socket = socket.create_connection((host, port), timeout=timeout)
+        self._socket = socket.create_connection((host, port), timeout=timeout, source_address=(source, 0))
         self._file = self._socket.makefile("rb")
         self._last = "the connection"
         try:
@@ -73,6 +77,10 @@ class SmtpDialogue:
             self._socket = context.wrap_socket(self._socket)
             self._file = self._socket.makefile("rb")
         return answer
+
+    def auth(self, user: str, password: str) -> Answer:
+        """Log in by AUTH PLAIN (RFC 4954, 4616); 235 on success."""
+        return self.raw(b"AUTH PLAIN " + b64encode(f"\0{user}\0{password}".encode()))
 
     def mail(self, sender: str, *parameters: str) -> Answer:
         """MAIL FROM; the angle brackets are added, "" is the null sender."""
@@ -168,6 +176,12 @@ def on_the_wire(content: bytes | str) -> bytes:
     if isinstance(content, str):
         content = re.sub(rb"\r?\n", b"\r\n", _bytes(content))
     return content if not content or content.endswith(b"\r\n") else content + b"\r\n"
+
+
+def chunk(content: bytes | str, *, last: bool = True) -> bytes:
+    """BDAT and its content as one item of SmtpDialogue.send_many(), which adds the last CR LF to each (RFC 3030)."""
+    wire = on_the_wire(content)
+    return b"BDAT %d%b\r\n%b" % (len(wire), b" LAST" if last else b"", wire.removesuffix(b"\r\n"))
 
 
 def _xclient(name: str, value: str) -> str:

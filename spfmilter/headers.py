@@ -59,7 +59,10 @@ def authserv_id(facts: Facts, settings: Settings) -> str:
 
 
 def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings) -> tuple[HeaderField, ...]:
-    """The fields that record the verdicts, in reading order: Authentication-Results, then Received-SPF per identity."""
+    """The fields that record the verdicts, from the top: Authentication-Results, then Received-SPF per identity.
+
+    MAIL FROM's Received-SPF stands above HELO's: OpenDMARC 1.4 reads the first only, and does not believe HELO's.
+    """
     if not verdicts:
         return ()
     own = authserv_id(facts, settings)
@@ -71,7 +74,8 @@ def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings)
     if FieldKind.AUTHENTICATION_RESULTS in settings.headers.write:
         fields.append(_authentication_results(verdicts, comments, own))
     if FieldKind.RECEIVED_SPF in settings.headers.write:
-        fields.extend(_received_spf(v, said, facts, own) for v, said in zip(verdicts, comments, strict=True))
+        about = zip(reversed(verdicts), reversed(comments), strict=True)
+        fields.extend(_received_spf(verdict, said, facts, own) for verdict, said in about)
     return tuple(fields)
 
 

@@ -13,6 +13,7 @@ from spfmilter.addresses import (
     client_of,
     dns_domain,
     is_named,
+    is_plain,
     is_private,
     parse_address,
     parse_reverse_path,
@@ -175,6 +176,35 @@ def test_no_address_and_no_sender_makes_the_reading_fail(text: str) -> None:
     parse_address(text)
     path = parse_reverse_path(f"<{text}@example.com>")
     assert path.domain == "example.com"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("<user@example.com>", True),
+        ("<user+tag=a@sub.example.com.>", True),
+        ("<用户@例子.example>", True),
+        ('<"quoted (@) \\" part"@example.com>', True),
+        ("<user@[192.0.2.1]>", True),
+        ("<100%sure!@example.com>", True),
+        ("<@relay.example:user@example.com>", True),
+        ("<user>", False),
+        ("<user@example.com(comment)>", False),
+        ("<user@example.com(@example.net>", False),
+        ("<(comment)user@example.com>", False),
+        ("<user@ex ample.com>", False),
+        ('<user@"example.com">', False),
+        ("<user@example\\.com>", False),
+        ("<user@[example.com>", False),
+        ('<"user"x@example.com>', False),
+        ("<group:user@example.com;>", False),
+        ("<User <user@example.com>>", False),
+        ("<a@b@example.com>", False),
+        ("<user\x00@example.com>", False),
+    ],
+)
+def test_an_address_is_plain_if_there_is_one_way_to_read_it(text: str, plain: bool) -> None:
+    assert is_plain(parse_reverse_path(text)) is plain
 
 
 # -- the author --------------------------------------------------------------------------------------------------------

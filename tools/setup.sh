@@ -2,7 +2,8 @@
 # Installs from Debian's (or a sister's) packages what this machine lacks:
 #
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
-#   tools/setup.sh mta      what the lab and the demo need: Postfix, NSD and Redis, as commands, not as running services
+#   tools/setup.sh mta      what the lab and the demo need: Postfix, NSD, OpenDMARC and Redis, as commands, not as services;
+#                           and Sendmail, unpacked into .cache/sendmail
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
 #
@@ -12,6 +13,7 @@ set -eu
 
 PYTHON=${PYTHON:-python3}
 PATH=$PATH:/usr/sbin:/sbin # where the servers are, but not on every user's PATH
+SENDMAIL=$(dirname "$0")/../.cache/sendmail # where lab/sendmail.py looks for it
 
 have() {
     command -v "$1" >/dev/null 2>&1
@@ -57,6 +59,9 @@ missing_for() {
     mta)
         have postfix || echo postfix
         have nsd || echo nsd
+        have opendmarc || echo opendmarc
+        # opendmarc wants a helper for databases, whose default brings a MariaDB client; but one that is here stays.
+        have opendmarc || [ -d /usr/share/dbconfig-common ] || echo dbconfig-no-thanks
         have redis-server || have valkey-server || echo redis-server
         ;;
     systemd)
@@ -96,20 +101,52 @@ allow_services() {
 
 install_packages() {
     for package in "$@"; do
+        have debconf-set-selections || break
+        case $package in
         # "No configuration" leaves /etc/postfix without a main.cf: the lab's own instances bring theirs.
-        if [ "$package" = postfix ] && have debconf-set-selections; then
-            echo "postfix postfix/main_mailer_type select No configuration" | $AS_ROOT debconf-set-selections
-        fi
+        postfix) echo "postfix postfix/main_mailer_type select No configuration" ;;
+        # No database: the lab's own instances report to nobody.
+        opendmarc) echo "opendmarc opendmarc/dbconfig-install boolean false" ;;
+        esac | $AS_ROOT debconf-set-selections
     done
     forbid_services
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq update
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
-    for service in postfix nsd redis-server pyspf-milter; do
+    for service in postfix nsd opendmarc redis-server pyspf-milter; do
         # Not started now, they would be at the next boot: a developer's machine is not to become a mail server by this.
         case " $* " in
         *" $service "*) if have systemctl; then $AS_ROOT systemctl --quiet disable "$service" || true; fi ;;
         esac
     done
+}
+
+# Sendmail's package conflicts with Postfix's, since a machine has one MTA of its own: so it is not installed, but its
+# files are put into a folder, and what they need is installed.
+unpack_sendmail() {
+    $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+    libraries=$(apt-cache depends sendmail-bin | sed -n 's/^ *Depends: \(lib[^<]*\)$/\1/p')
+    # shellcheck disable=SC2086
+    $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends --no-upgrade install \
+        m4 openssl libsasl2-modules $libraries
+    rm -rf "$SENDMAIL.new"
+    mkdir -p "$SENDMAIL.new"
+    (
+        cd "$SENDMAIL.new"
+        apt-get -qq download sendmail-bin sendmail-cf
+        for package in *.deb; do
+            dpkg -x "$package" .
+        done
+        rm -f -- *.deb
+    )
+    rm -rf "$SENDMAIL"
+    mv "$SENDMAIL.new" "$SENDMAIL"
+}
+
+lacks_sendmail() {
+    case " $* " in
+    *" mta "*) [ ! -x "$SENDMAIL/usr/libexec/sendmail/sendmail" ] ;;
+    *) false ;;
+    esac
 }
 
 [ $# -gt 0 ] || set -- help
@@ -128,18 +165,28 @@ for group in "$@"; do
     found=$(missing_for "$group") || exit 69
     packages="$packages $found"
 done
+sendmail=
+if lacks_sendmail "$@"; then
+    sendmail=sendmail
+fi
 # Unquoted on purpose: the list is split into words, and what is missing nowhere leaves none.
 # shellcheck disable=SC2086
 set -- $packages
-[ $# -gt 0 ] || exit 0
+[ $# -gt 0 ] || [ "$sendmail" ] || exit 0
 
 if ! have apt-get; then
-    echo "tools/setup.sh: no apt-get here; please install what Debian calls: $*" >&2
+    echo "tools/setup.sh: no apt-get here; please install what Debian calls: $* $sendmail" >&2
     exit 69
 fi
 if ! find_root; then
-    echo "tools/setup.sh: neither root nor sudo; please have these installed: apt-get install $*" >&2
+    echo "tools/setup.sh: neither root nor sudo; please have these installed: apt-get install $* $sendmail" >&2
     exit 69
 fi
-echo "tools/setup.sh: installing $*"
-install_packages "$@"
+if [ $# -gt 0 ]; then
+    echo "tools/setup.sh: installing $*"
+    install_packages "$@"
+fi
+if [ "$sendmail" ]; then
+    echo "tools/setup.sh: unpacking Sendmail into .cache/sendmail"
+    unpack_sendmail
+fi

@@ -37,6 +37,8 @@ def policy_of(channel: Channel, domain: str, deadline: float) -> DmarcPolicy | N
         found = [tags for record in answer.records if isinstance(record, bytes) and (tags := _tags(record))]
         if len(found) == 1:
             policy = found[0].get("sp" if name != domain else "p") or found[0].get("p", "")
+            if not (found[0].get("pct") or "100").strip("0"):
+                policy = "none"  # pct=0: a trial, by which no filter acts
             return DmarcPolicy(domain=name, policy=policy) if policy in _POLICIES else None
         if found:
             return None  # several records are none

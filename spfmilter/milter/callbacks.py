@@ -46,6 +46,7 @@ _MACROS = {
     milter.M_EOM: "i",
 }
 _OWN_ADDRESS = "{daemon_addr}"
+_RECIPIENT = "{rcpt_addr}"
 _PERMANENT = 500  # the first code of a refusal for good
 _NOREPLY = int(milter.NOREPLY)
 
@@ -218,7 +219,7 @@ class Callbacks:
         """RCPT TO: refuse this recipient where the policy says so."""
         connection = self._open(ctx)
         with self._time_left(connection):
-            reply = connection.session.recipient(_text(recipient))
+            reply = connection.session.recipient(_text(recipient), _macro(ctx, _RECIPIENT))
         return _answer(ctx, reply)
 
     @contextmanager
@@ -316,6 +317,8 @@ def _steps(settings: Settings) -> tuple[int, int, dict[int, str]]:
         unused |= milter.P_NORCPT
     elif settings.policy.reject_at is RejectAt.MESSAGE:
         silent |= milter.P_NR_RCPT
+    if not unused & milter.P_NORCPT:
+        macros[milter.M_ENVRCPT] = _RECIPIENT
     if not headers.watched(settings):
         unused |= milter.P_NOHDRS
     if policy.asks_for(Condition.WIDE_OPEN, settings) and not settings.policy.own_addresses:
@@ -341,8 +344,17 @@ def _macros(ctx: Any) -> Macros:
         authenticated=_macro(ctx, "{auth_authen}", unreadable="?"),
         hostname=_macro(ctx, "j"),
         client_address=_macro(ctx, "{client_addr}"),
-        mail_address=_macro(ctx, "{mail_addr}"),
+        mail_address=_given(ctx, "{mail_addr}"),
     )
+
+
+def _given(ctx: Any, name: str) -> str | None:
+    """A macro's value, which may be empty; None where the MTA has none that can be read."""
+    try:
+        value: str | None = ctx.getsymval(name)
+    except UnicodeDecodeError:
+        return None
+    return value
 
 
 def _answer(ctx: Any, reply: Reply | None) -> int:

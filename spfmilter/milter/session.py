@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from spfmilter import headers, policy, relays, reply
-from spfmilter.addresses import author_domain, client_of, parse_address, parse_reverse_path
+from spfmilter.addresses import author_domain, client_of, is_plain, parse_address, parse_reverse_path
 from spfmilter.model import (
     ANYBODY,
     Action,
@@ -46,7 +46,7 @@ class Macros:
     authenticated: str = ""  # {auth_authen}
     hostname: str = ""  # j
     client_address: str = ""  # {client_addr}
-    mail_address: str = ""  # {mail_addr}: the sender as the MTA has understood it
+    mail_address: str | None = None  # {mail_addr}: the sender as the MTA has understood it; None: not told
 
 
 @dataclass(slots=True)
@@ -138,12 +138,12 @@ class Session:
         """Whether a message is under way that may yet be refused."""
         return self._message is not None and self._message.later is not None
 
-    def recipient(self, address: str) -> Reply | None:
-        """RCPT TO: what to say where this recipient is refused."""
+    def recipient(self, address: str, understood: str = "") -> Reply | None:
+        """RCPT TO: what to say where this recipient is refused; ``understood`` is what the MTA makes of the address."""
         message = self._message
         if message is None or message.later is None:
             return None
-        kind = policy.addressee(address, self._settings)
+        kind = policy.addressee(address, self._settings, understood)
         message.later.recipients.append((address, kind))
         if message.later.stage is RejectAt.MESSAGE:
             return None
@@ -284,13 +284,14 @@ class Session:
 
 
 def _reverse_path(sender: str, macros: Macros) -> ReversePath:
-    """The address in MAIL FROM, or what the MTA makes of one without a domain.
+    """The address in MAIL FROM, or what the MTA makes of one that can be read in more than one way.
 
-    Postfix takes ``alice%example.com`` and ``example.com!alice`` for alice@example.com (allow_percent_hack,
-    swap_bangpath), and delivers it under that name: without this, that would be a way around SPF.
+    Postfix takes ``alice%example.com``, ``example.com!alice`` (allow_percent_hack, swap_bangpath) and
+    ``alice@example.com(@example.net`` for alice@example.com, ``<(alice)>`` for the empty sender, and delivers them
+    under that name: without this, that would be a way around SPF.
     """
     path = parse_reverse_path(sender)
-    if path.domain or path.null:
+    if path.null or macros.mail_address is None or is_plain(path):
         return path
     understood = parse_reverse_path(macros.mail_address)
-    return understood if understood.domain else path
+    return understood if understood.domain or understood.null else path

@@ -14,15 +14,34 @@ from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 
 
-def addressee(recipient: str, settings: Settings) -> Addressee:
-    """What the settings say of an address in RCPT TO."""
+def addressee(recipient: str, settings: Settings, understood: str = "") -> Addressee:
+    """What the settings say of an address in RCPT TO.
+
+    Args:
+        recipient: the address as the client wrote it.
+        settings: the patterns.
+        understood: what the MTA makes of it: Postfix takes ``bob%example.net`` and ``example.net!bob`` for
+            bob@example.net, so that a client could choose whether the rules of that address apply. Sendmail's is often
+            the name of a user only, which says nothing.
+    """
     exempt, own = settings.exempt.recipients, settings.recipients
     if not exempt and not own:
         return ANYBODY
-    local, domain = parse_recipient(recipient)
-    patterns = (f"{local}@{domain}", f"@{domain}", f"{local}@")  # the most particular first
+    addresses = [parse_recipient(recipient)]
+    if "@" in understood:
+        addresses.insert(0, parse_recipient(understood))
+    patterns = [  # the most particular first
+        pattern
+        for ways in zip(*(_patterns(local, domain) for local, domain in addresses), strict=True)
+        for pattern in ways
+    ]
     section = next((pattern for pattern in patterns if pattern in own), "")
     return Addressee(exempt=any(pattern in exempt for pattern in patterns), section=section)
+
+
+def _patterns(local: str, domain: str) -> tuple[str, str, str]:
+    """What can stand for an address, the most particular first."""
+    return f"{local}@{domain}", f"@{domain}", f"{local}@"
 
 
 def settle(actions: Sequence[Action], stage: RejectAt) -> Action:

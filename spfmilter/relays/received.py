@@ -19,6 +19,10 @@ from spfmilter.model import IPAddress
 
 LONGEST = 16_384  # characters that are looked at; Postfix takes a HELO of 2048, and no form has more than one
 
+# A line as long as this was not folded by whoever wrote the field; a break behind it comes from an SMTP client that
+# must not send more than 998 characters at once (RFC 5321 section 4.5.3.1.6), and breaks in the middle of a word.
+_BROKEN_LINE = 900
+
 _BLANKS = re.compile(r"[ \t\r\n]+")  # and no others: a HELO may hold what else Unicode takes for a blank
 _PIECE = re.compile(r"[^ ();]+|[();]")
 _IN_COMMENT = re.compile(r"[()]|\\.", re.DOTALL)
@@ -34,7 +38,8 @@ _BRACKETED = re.compile(
 )
 _BARE = re.compile(rf"{_IDENT}(?P<address>{_ADDRESS})", re.IGNORECASE)  # exchange, qmail: (address)
 _LITERAL = re.compile(rf"\[(?P<address>{_ADDRESS})\](?::\d{{1,5}})?", re.IGNORECASE)  # exim, for a host without a name
-_EXIM = re.compile(r"(?:port=\d{1,5} ?)?(?:helo=(?P<helo>.+?)(?: ident=[^ ]*)?|ident=[^ ]*)?")  # beside that literal
+# ... and what it puts beside that: (port=n helo=name ident=user)
+_EXIM = re.compile(r"(?:port=\d{1,5} ?)?(?:helo=(?P<helo>.+?)(?: ident=[^ ]*)?|ident=[^ ]*)?")
 # RFC 3848, RFC 6531 section 4.3, IronPort's "ESMTP/TLS/cipher", "Microsoft SMTP Server".
 _SMTP = re.compile(r"(?:utf8)?(?:(?P<old_login>a)|e)?[sl]mtps?(?P<login>a)?(?:/.*)?|microsoft", re.IGNORECASE)
 # How a comment begins that says so: Postfix and Sendmail; Courier; qmail.
@@ -62,7 +67,7 @@ class Received:
 
 def parse(value: str) -> Received | None:
     """What the field says, folded or not; None where it fits no form, or tells of no hand-over by SMTP."""
-    pieces = _pieces(" ".join(_BLANKS.split(value[:LONGEST])))
+    pieces = _pieces(" ".join(_BLANKS.split(_mended(value[:LONGEST]))))
     word, said = _comments(pieces)
     source = ""
     if word.lower() == "from" and not said:
@@ -84,6 +89,19 @@ def parse(value: str) -> Received | None:
     authenticated = any(comment.lower().startswith(_LOGGED_IN) for comment in said)
     authenticated = authenticated or bool(smtp["login"] or smtp["old_login"])
     return Received(by=by, by_address=by_address, peer=peer, authenticated=authenticated)
+
+
+def _mended(value: str) -> str:
+    """The field without the breaks that Postfix puts into a line that is too long: a line end, and one blank.
+
+    A stranger can have it so long by his HELO, and could hide his address by a break that makes two words of it.
+    """
+    first, *others = value.split("\n")
+    mended, before = [first], first
+    for line in others:
+        mended.append(line[1:] if len(before) >= _BROKEN_LINE and line.startswith(" ") else f"\n{line}")
+        before = line
+    return "".join(part.rstrip("\r") for part in mended)
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -128,7 +146,7 @@ def _is_local(source: str, said: Sequence[str], beside: Sequence[str], protocol:
     below it is then a stranger's.
     """
     if source:  # exim: from root by host with local
-        return protocol.startswith("local") and not any(map(_address_in, said))
+        return protocol.startswith("local") and not _LITERAL.fullmatch(source) and not any(map(_address_in, said))
     if said:  # sendmail: (from root@localhost) by host; but (from host [address]) is a client that said no HELO
         return said[0].startswith("from ") and "[" not in said[0]
     # postfix: by host (Postfix, from userid 0) id ...
@@ -138,24 +156,20 @@ def _is_local(source: str, said: Sequence[str], beside: Sequence[str], protocol:
 def _peer(source: str, said: Sequence[str]) -> Peer | None:
     """Who is described by the word after ``from`` and the comments behind it.
 
-    With two addresses in the comments it is not clear which one the server has seen, so that it is nobody.
+    Where two addresses are in the places for one, it is not clear which the server has seen, so that it is nobody:
+    an Exim that accepts any HELO (``helo_accept_junk_hosts``) lets the client close the comment and open another.
     """
     found = [match for match in map(_address_in, said) if match is not None]
-    if len(found) > 1:
+    literal, beside = _LITERAL.fullmatch(source), _EXIM.fullmatch(said[0] if said else "")
+    if literal is not None and beside is not None:
+        return _made(literal["address"], "", beside["helo"]) if not found else None
+    if len(found) != 1:
         return None
-    if not found:
-        return _nameless_peer(source, said)
     parts = found[0].groupdict()
     greeting = next((comment[5:] for comment in said if comment.startswith(("HELO ", "EHLO "))), parts.get("helo"))
     if greeting is not None:  # qmail, exim: the word is the name of the address
         return _made(parts["address"], source, greeting)
     return _made(parts["address"], parts.get("name") or "", source or None)
-
-
-def _nameless_peer(source: str, said: Sequence[str]) -> Peer | None:
-    """Exim's form for a client whose address has no name: ``[address]:port (port=n helo=name ident=user)``."""
-    literal, beside = _LITERAL.fullmatch(source), _EXIM.fullmatch(said[0] if said else "")
-    return _made(literal["address"], "", beside["helo"]) if literal is not None and beside is not None else None
 
 
 def _made(address: str, name: str, helo: str | None) -> Peer | None:

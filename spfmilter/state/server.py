@@ -33,8 +33,8 @@ _FAILURES = (redis.RedisError, OSError, ValueError)
 class OnAServer:
     """What several hosts remember; see ``Deferrals``.
 
-    The host's own memory is asked, and so told, each time: what it knows is the answer while the server is away, and
-    what the server is told when it has lost its memory.
+    The host's own memory is asked each time as well, and each is told what the other knows: so the host can answer
+    while the server is away, and the server again when it has lost its memory.
     """
 
     def __init__(
@@ -67,6 +67,8 @@ class OnAServer:
             self._failed(str(error))
             return here
         self._answered()
+        if there < here:
+            self._host.since(key, there)  # it keeps the earlier time
         return min(here, there)
 
     def _ask(self, key: str, first: float) -> float:

@@ -42,6 +42,8 @@ class Table:
     def since(self, key: str, now: float, keep: float) -> float:
         """The time at which the key was first seen, ``now`` if that is not known or more than ``keep`` seconds ago.
 
+        A known time that is later than ``now`` gives way to it.
+
         Raises:
             OSError: the system has no memory for an entry, or no lock.
         """

@@ -24,6 +24,10 @@ def one_input(data: bytes) -> None:
     found = origin(received, RELAY, TRUSTED, every_name)
     if found is not None:  # the stranger has written a field in our relay's place
         assert not any(found.client.address in network for network in TRUSTED)
+    for top in (f"from [203.0.113.7] (helo={helo})", f"from mail.example.com ([203.0.113.7] helo={helo})"):
+        # An Exim that accepts any HELO as it is: the client can make the field unreadable, but not choose an address.
+        found = origin([f"{top} by mx2.example.net with esmtp (Exim 4.96) id 1", *received], RELAY, TRUSTED, every_name)
+        assert found is None or found.client.address == CLIENT
     # As Postfix and Exim write it: the one without what would end a word, the other without what would end a comment.
     word = "".join("?" if c in ' <>()\\";@\t\r\n' else c for c in helo) or "x"
     inside = "".join("?" if c in "()\\\t\r\n" else c for c in helo).strip() or "x"

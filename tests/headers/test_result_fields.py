@@ -213,11 +213,12 @@ def test_a_helo_without_a_domain_is_recorded_only_where_there_is_nothing_else() 
     assert [r.properties[0].value for r in authentication_results(nobody).results] == ["[203.0.113.7]"]
 
 
-def test_a_sender_without_a_domain_is_recorded_beside_its_host() -> None:
+def test_a_sender_without_a_domain_is_recorded_above_its_host() -> None:
+    """The sender's field is the first: OpenDMARC reads no other."""
     nobody = verdict(Result.NONE, check=check(domain="", said="user@localhost"), problem=NOBODY)
     assert [parse(value)["identity"] for value in written(verdict(Result.PASS, HELO), nobody)["Received-SPF"]] == [
-        "helo",
         "mailfrom",
+        "helo",
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import nsd, postfix
+from lab import nsd, opendmarc, postfix
 from lab.nsd import Nsd
 from tests.mta.site import Site
 from tests.mta.zones import ZONES
@@ -18,6 +18,15 @@ def name_server() -> Iterator[Nsd]:
     if _MISSING:
         pytest.skip(_MISSING)
     with Nsd(ZONES) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def resolver() -> Iterator[Nsd]:
+    """The same zones at port 53 of an address of its own, for OpenDMARC, which goes by resolv.conf."""
+    if missing := _MISSING or opendmarc.unavailable():
+        pytest.skip(missing)
+    with Nsd(ZONES, host=nsd.own_address(), port=53) as server:
         yield server
 
 

@@ -82,8 +82,7 @@ def test_an_address_without_a_domain_can_be_refused(severe: Site) -> None:
 @pytest.mark.parametrize(
     ("sender", "said"),
     [
-        # Postfix appends its own name ($myorigin), which this test's name server refuses to know.
-        ("nodomain", "4.7.24 The SPF record of mx.example.net cannot be looked up"),
+        ("nodomain", "5.7.23 mx.example.net publishes no SPF record"),  # Postfix appends its own name ($myorigin)
         ("50%off", '5.7.23 The sender address "50@off" names no domain'),
     ],
 )
@@ -119,5 +118,5 @@ def test_monitor_mode_refuses_nobody_and_records_what_it_would_have_done(
 
 def test_monitor_mode_looks_at_the_sender_even_where_helo_would_have_been_refused(monitoring: Site) -> None:
     sent = monitoring.send("watched@soft.example.com", helo="mail.example.com")
-    assert [value.partition(" ")[0] for value in monitoring.field(sent, "Received-SPF")] == ["fail", "softfail"]
+    assert [value.partition(" ")[0] for value in monitoring.field(sent, "Received-SPF")] == ["softfail", "fail"]
     assert monitoring.field(sent, "X-SPF-Notice")[0].startswith("in monitor mode; would be: reject; ")

@@ -122,6 +122,14 @@ def test_while_it_is_away_each_host_goes_on_with_what_it_knows_and_tells_it_late
     assert said(caplog) == [AWAY, AWAY, BACK, BACK]
 
 
+def test_a_host_remembers_what_the_server_told_it(host) -> None:
+    with Redis() as running:
+        one, other = (host(f"redis://127.0.0.1:{running.port}/0") for _ in range(2))
+        one.since("a", 1000.0)
+        assert other.since("a", 1500.0) == 1000.0
+    assert other.since("a", 1600.0) == 1000.0
+
+
 def test_a_restart_between_two_questions_is_not_noticed(host, caplog) -> None:
     """The connections that were kept are dead, which is found out before they are used."""
     with Redis() as running:

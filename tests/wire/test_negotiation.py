@@ -31,6 +31,15 @@ def test_only_what_is_needed_is_asked_for(usual: Running) -> None:
     }
 
 
+@pytest.mark.parametrize(("stage", "answered"), [("rcpt", True), ("message", False)])
+def test_recipients_are_asked_for_where_something_depends_on_them(dns: ScriptedDNS, stage: str, answered: bool) -> None:
+    with running(dns, f"[policy]\nreject_at = {stage}\n") as serving, serving.client() as mta:
+        options = mta.negotiate()
+        mta.quit()
+    assert (options.wants(RCPT), options.answers(RCPT)) == (True, answered)
+    assert options.symlists["rcpt"] == ("{rcpt_addr}",)
+
+
 def test_without_removal_the_header_is_not_asked_for(dns: ScriptedDNS) -> None:
     with running(dns, "[headers]\nremove_forged = no\n") as serving, serving.client() as mta:
         assert not mta.negotiate().wants(HEADER)

@@ -1,0 +1,156 @@
+"""A private OpenDMARC: Debian's program with a configuration, socket and history file of its own.
+
+It knows OpenDMARC's configuration, and what it writes into its history file. It knows neither the MTA that it is
+attached to nor the filter whose SPF results it reads.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lab.processes import accepts, end_group, until, with_resolv_conf
+
+START_TIMEOUT = 10.0
+_OPENDMARC = shutil.which("opendmarc", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+
+# UMask: the MTA is another user. IgnoreHosts: 127.0.0.1 unless said otherwise, and a lab's client may be just that.
+_CONFIG = """\
+AuthservID {name}
+TrustedAuthservIDs {trusted}
+RejectFailures true
+HoldQuarantinedMessages true
+SPFSelfValidate {self_validate}
+PublicSuffixList /usr/share/publicsuffix/public_suffix_list.dat
+IgnoreHosts {folder}/ignored
+HistoryFile {folder}/history
+RecordAllMessages true
+Socket local:{folder}/socket
+UMask 0000
+Syslog false
+"""
+
+# The numbers in the history file, which only OpenDMARC's sources name (opendmarc-ar.h, dmarc.h).
+_RESULTS = {0: "pass", 2: "softfail", 3: "neutral", 4: "temperror", 5: "permerror", 6: "none", 7: "fail"}
+_POLICIES = {14: "none", 15: "pass", 16: "fail", 17: "fail", 18: "fail"}
+_ACTIONS = {0: "reject", 2: "accept", 4: "quarantine"}
+
+
+def unavailable() -> str:
+    """Why no OpenDMARC can be started here; empty if one can."""
+    if _OPENDMARC is None:
+        return "opendmarc is not installed (tools/setup.sh mta)"
+    return "" if os.geteuid() == 0 else "only root can give opendmarc a resolv.conf of its own"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """What OpenDMARC has recorded about a message: the SPF result that it took over, and what came of it."""
+
+    spf: str  # as RFC 8601 has it, or what OpenDMARC itself makes of a result that it does not believe: "neutral"
+    dmarc: str  # pass, fail, or none where the author's domain has no record
+    action: str  # accept, quarantine, reject
+
+    def __str__(self) -> str:
+        return f"spf={self.spf} dmarc={self.dmarc} {self.action}"
+
+
+class OpenDmarc:
+    """OpenDMARC behind a unix socket, which acts on p=quarantine and p=reject.
+
+    It believes the results of the servers in `trusted`, of which the first is its own. The nameserver is an address;
+    the port is 53, since resolv.conf knows no other. With `self_validate` it evaluates SPF on its own for a message
+    that has no result that it could use.
+    """
+
+    def __init__(
+        self, nameserver: str, *, trusted: Sequence[str] = ("mx.example.net",), self_validate: bool = False
+    ) -> None:
+        """Lay out its folder, so that its socket's path is known before it runs; stop() removes it, started or not."""
+        if problem := unavailable():
+            raise RuntimeError(problem)
+        self.folder = Path(tempfile.mkdtemp(prefix="lab-opendmarc-"))
+        self.folder.chmod(0o755)  # the MTA's users may pass through
+        self._write("resolv.conf", f"nameserver {nameserver}\n")
+        self._write("ignored", "")
+        self._write(
+            "conf",
+            _CONFIG.format(
+                name=trusted[0],
+                trusted=",".join(trusted),
+                self_validate=str(self_validate).lower(),
+                folder=self.folder,
+            ),
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def milter(self) -> str:
+        """Where it is, as Postfix's `smtpd_milters` has it."""
+        return f"unix:{self.folder}/socket"
+
+    def start(self) -> Self:
+        """Start it and wait until it can be connected to."""
+        command = [_OPENDMARC or "opendmarc", "-f", "-c", str(self.folder / "conf")]
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                with_resolv_conf(self.folder / "resolv.conf", command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            until(self._serves, START_TIMEOUT, "opendmarc can be connected to")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End it, wait for its end, remove its files."""
+        if self._process is not None:
+            end_group(self._process.pid)
+            self._process.wait()
+            self._process = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def assessment(self, queue_id: str) -> Assessment:
+        """What it recorded about the message with this queue id, which it must have seen to its end."""
+        expression = re.compile(rf"(?ms)^job {queue_id}$.*?^action (?P<action>\d+)$")
+        found = until(lambda: expression.search(self._history()), 10, lambda: f"{queue_id} in:\n{self._history()}")
+        # A message's last line of a kind counts.
+        facts = dict(line.split(" ", 1) for line in found[0].splitlines())
+        return Assessment(
+            spf=_RESULTS[int(facts["spf"])],
+            dmarc=_POLICIES[int(facts["policy"])],
+            action=_ACTIONS[int(facts["action"])],
+        )
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    def _serves(self) -> bool:
+        process = self._process
+        if process is not None and process.poll() is not None:
+            said = (self.folder / "log").read_text(errors="replace")
+            raise RuntimeError(f"opendmarc ended with {process.returncode}:\n{said}")
+        return accepts(self.folder / "socket")
+
+    def _history(self) -> str:
+        path = self.folder / "history"
+        return path.read_text(errors="replace") if path.exists() else ""

@@ -1,0 +1,67 @@
+"""Who may log in to the private Postfix: a server of Dovecot's authentication protocol, as smtpd asks one.
+
+It knows the protocol's handshake, the mechanism PLAIN (RFC 4616) and one password. It knows no users: any name goes.
+"""
+
+import socket
+import socketserver
+import threading
+from base64 import b64decode
+from types import TracebackType
+from typing import Self
+
+# Dovecot Authentication Protocol 1.1: what a server says first, each field behind a tab.
+_HELLO = b"VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t0123456789abcdef0123456789abcdef\nDONE\n"
+
+
+class Logins:
+    """The server, on a free port of 127.0.0.1; `main_cf` are the parameters that have a Postfix use it."""
+
+    def __init__(self, password: str) -> None:
+        self._server = _Server(("127.0.0.1", 0), _Conversation)
+        self._server.password = password
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def main_cf(self) -> dict[str, str]:
+        """For Postfix's main.cf."""
+        port = self._server.server_address[1]
+        return {
+            "smtpd_sasl_auth_enable": "yes",
+            "smtpd_sasl_type": "dovecot",
+            "smtpd_sasl_path": f"inet:127.0.0.1:{port}",
+        }
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    address_family = socket.AF_INET
+    password = ""
+
+
+class _Conversation(socketserver.StreamRequestHandler):
+    """One smtpd process; it keeps the connection."""
+
+    def handle(self) -> None:
+        assert isinstance(self.server, _Server)
+        self.wfile.write(_HELLO)
+        for line in self.rfile:
+            command, *fields = line.decode().rstrip("\n").split("\t")
+            if command != "AUTH":
+                continue  # VERSION and CPID, which want no answer
+            number, _mechanism, *parameters = fields
+            response = next(p.removeprefix("resp=") for p in parameters if p.startswith("resp="))
+            _, user, password = b64decode(response).decode().split("\0")
+            answer = f"OK\t{number}\tuser={user}\n" if password == self.server.password else f"FAIL\t{number}\n"
+            self.wfile.write(answer.encode())

@@ -1,0 +1,61 @@
+"""A domain whose name servers fail is deferred, but not for ever; our own resolver's failure is no reason to defer."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab.nsd import Nsd
+from lab.processes import until
+from tests.mta.site import Sent, Site
+from tests.mta.zones import STRANGER, UNREACHABLE, ZONES
+
+DEFER = "[policy.mailfrom]\ntemperror = defer\n"
+
+
+@pytest.fixture(scope="module")
+def patient(name_server: Nsd) -> Iterator[Site]:
+    """Defers for a second."""
+    with Site(name_server, f"[policy]\ndefer_at_most = 1s\n{DEFER}") as running:
+        yield running
+
+
+def taken_in_the_end(site: Site, sender: str) -> Sent:
+    """The message as soon as it is taken, tried again and again as a client would."""
+
+    def attempt() -> Sent | None:
+        sent = site.send(sender)
+        assert sent.answer.code in {250, 451}
+        return sent if sent.accepted else None
+
+    return until(attempt, 10, f"{sender} is taken")
+
+
+def test_a_sender_is_deferred_for_so_long_and_then_taken_with_the_result(patient: Site) -> None:
+    first = patient.send(f"patient@{UNREACHABLE}").answer
+    assert (first.code, first.lines[0].partition(" ")[0]) == (451, "4.7.24")
+    sent = taken_in_the_end(patient, f"patient@{UNREACHABLE}")
+    assert patient.field(sent, "Received-SPF")[0].startswith("temperror (")
+    line = patient.logged(queue_id=sent.queue_id)
+    assert (line["action"], line["rule"]) == ("accept", "[policy] defer_at_most = 1s (line 8)")
+
+
+def test_whoever_is_new_is_deferred_though_others_have_waited(patient: Site) -> None:
+    """The clock is of a domain and a client network: a neighbour's waiting counts, a stranger's does not."""
+    taken_in_the_end(patient, f"first@sub.{UNREACHABLE}")
+    assert patient.send(f"second@sub.{UNREACHABLE}", "203.0.113.200").accepted
+    assert patient.send(f"third@sub.{UNREACHABLE}", "198.51.100.7").answer.code == 451
+    assert patient.send(f"fourth@other.{UNREACHABLE}", STRANGER).answer.code == 451
+
+
+def test_a_reload_does_not_start_the_clock_anew(patient: Site) -> None:
+    taken_in_the_end(patient, f"before@reload.{UNREACHABLE}")
+    patient.configure(f"[policy]\ndefer_at_most = 1s\n{DEFER}")
+    assert patient.send(f"after@reload.{UNREACHABLE}").accepted
+
+
+def test_while_our_own_resolver_is_away_nobody_is_deferred() -> None:
+    with Nsd(ZONES) as own, Site(own, DEFER) as site:
+        own.stop()
+        sent = site.send("someone@mail163.example")
+        assert site.field(sent, "Received-SPF")[0].startswith("temperror (")
+        assert "own resolver" in site.logged(queue_id=sent.queue_id)["rule"]
