@@ -26,6 +26,15 @@ ZONE: ZoneData = {
     "100%.example": [{"TXT": "v=spf1 exp=why.100%%.example -all"}],
     "why.100%.example": [{"TXT": "100%% sure: %{i} is %{c}, not %{d}"}],
     "xn--bcher-kva.example": [{"TXT": "v=spf1 -all"}],
+    "open.example": [{"TXT": "v=spf1 ip4:0.0.0.0/0 -all"}],
+    "strict.example": [{"TXT": "v=spf1 -all"}],
+    "_dmarc.strict.example": [{"TXT": "v=DMARC1; p=reject"}],
+    "nobody.example": [{"MX": (0, "")}],
+    "fwd.example": [{"TXT": "v=spf1 ip4:198.51.100.8 -all"}],
+    "7.100.51.198.in-addr.arpa": [{"PTR": "mx.hosts.example"}],
+    "mx.hosts.example": [{"A": "198.51.100.7"}],
+    "9.100.51.198.in-addr.arpa": [{"PTR": "liar.hosts.example"}],  # a name that does not lead back
+    "liar.hosts.example": [{"A": "198.51.100.99"}],
 }
 
 

@@ -1,0 +1,131 @@
+"""Recipients: whose rules are about them, and what one message comes to when they differ."""
+
+from itertools import product
+
+import pytest
+
+from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Rule
+from spfmilter.policy import addressee, downgrade, settle
+from spfmilter.settings.schema import RejectAt
+from tests.values import settings
+
+ACCEPT, TAG, QUARANTINE, DEFER, REJECT = Disposition
+OWN = """
+[policy]
+reject_at = rcpt
+[recipient:joe@example.net]
+[recipient:@example.net]
+[recipient:joe@]
+[recipient:ann@bücher.example]
+"""
+
+
+@pytest.mark.parametrize(
+    ("recipient", "section"),
+    [
+        ("<joe@example.net>", "joe@example.net"),
+        ("<JOE@Example.NET>", "joe@example.net"),
+        ("joe@example.net.", "joe@example.net"),
+        ('<"joe"@example.net>', "joe@example.net"),
+        ("<@relay.example:joe@example.net>", "joe@example.net"),
+        ("<ann@example.net>", "@example.net"),
+        ("<joe@other.example>", "joe@"),
+        ("<joe>", "joe@"),
+        ("<joe@sub.example.net>", "joe@"),
+        ("<ann@sub.example.net>", ""),
+        ("<ann@xn--bcher-kva.example>", "ann@bücher.example"),
+        ("<ann@BÜCHER.example>", "ann@bücher.example"),
+        ("<joe@example.net@x.example>", ""),
+        ("<>", ""),
+    ],
+)
+def test_the_most_particular_section_speaks(recipient: str, section: str) -> None:
+    chosen = section.replace("bücher", "xn--bcher-kva")
+    assert addressee(recipient, settings(OWN)) == Addressee(section=chosen)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "understood", "section"),
+    [
+        # Postfix reads a whole address in these; of a user of this host, Sendmail tells the name only.
+        ("<joe%example.net>", "joe@example.net", "joe@example.net"),
+        ("<example.net!ann>", "ann@example.net", "@example.net"),
+        ("<joe@example.net>", "joe", "joe@example.net"),
+        # A table of the MTA's may lead elsewhere: both are the recipient, and the more particular section speaks.
+        ("<sales@example.net>", "joe@example.org", "@example.net"),
+        ("<sales@example.org>", "joe@example.net", "joe@example.net"),
+    ],
+)
+def test_an_address_counts_as_written_and_as_the_mta_reads_it(recipient: str, understood: str, section: str) -> None:
+    assert addressee(recipient, settings(OWN), understood) == Addressee(section=section)
+
+
+def test_an_exempt_recipient_may_be_exempt_as_written_or_as_read() -> None:
+    usual = settings("[policy]\nreject_at = rcpt")
+    assert addressee("<abuse%example.net>", usual, "abuse@example.net").exempt
+    assert addressee("<postmaster@example.net>", usual, "root@mx.example.net").exempt
+
+
+@pytest.mark.parametrize(
+    ("recipient", "exempt"),
+    [
+        ("<postmaster@example.net>", True),
+        ("<PostMaster>", True),
+        ("<abuse@anything.example>", True),
+        ("<joe@example.org>", True),
+        ("<ann@example.org>", False),
+        ("<ann@lists.example>", True),
+        ("<ann@sub.lists.example>", False),
+        ("<postmaster-of-none@example.net>", False),
+        ("<postmaster%example.net@x.example>", False),
+    ],
+)
+def test_exempt_recipients(recipient: str, *, exempt: bool) -> None:
+    ini = "[policy]\nreject_at = rcpt\n[exempt]\nrecipients = postmaster@, abuse@, joe@example.org, @lists.example"
+    assert addressee(recipient, settings(ini)).exempt is exempt
+
+
+def test_where_nobody_has_rules_all_are_alike() -> None:
+    assert addressee("<postmaster@example.net>", settings("[exempt]\nrecipients =")) == ANYBODY
+
+
+# -- together ----------------------------------------------------------------------------------------------------------
+
+
+def act(disposition: Disposition) -> Action:
+    return Action(disposition=disposition, rule=Rule(section="s", key="k", value=disposition))
+
+
+@pytest.mark.parametrize(
+    ("called_for", "rcpt", "message"),
+    [
+        ([ACCEPT], ACCEPT, ACCEPT),
+        ([TAG, ACCEPT], TAG, TAG),
+        ([ACCEPT, QUARANTINE, TAG], QUARANTINE, QUARANTINE),
+        ([REJECT], REJECT, REJECT),
+        ([REJECT, DEFER], DEFER, DEFER),  # the one who would have it come again shall get it
+        ([REJECT, ACCEPT], ACCEPT, TAG),  # at RCPT, the other has been refused alone
+        ([DEFER, ACCEPT], ACCEPT, TAG),
+        ([REJECT, DEFER, TAG], TAG, TAG),
+        ([REJECT, QUARANTINE], QUARANTINE, QUARANTINE),
+    ],
+)
+def test_what_becomes_of_a_message_for_several(
+    called_for: list[Disposition], rcpt: Disposition, message: Disposition
+) -> None:
+    for order in (called_for, called_for[::-1]):
+        actions = [act(disposition) for disposition in order]
+        assert settle(actions, RejectAt.RCPT).disposition is rcpt
+        assert settle(actions, RejectAt.MESSAGE).disposition is message
+
+
+def test_nobodys_mail_is_lost_because_of_another() -> None:
+    for one, other in product(Disposition, Disposition):
+        together = settle([act(one), act(other)], RejectAt.MESSAGE).disposition
+        assert together.refuses == (one.refuses and other.refuses), (one, other)
+
+
+def test_a_refusal_that_is_not_said_says_why() -> None:
+    rule = settle([act(REJECT), act(ACCEPT)], RejectAt.MESSAGE).rule
+    assert str(rule) == "[s] k = reject, but other recipients take it"
+    assert downgrade(act(QUARANTINE), "x") == act(QUARANTINE)
