@@ -29,6 +29,7 @@ from spfmilter.text import ascii_line
 _MAX_RECORDS = 1000  # DNS records for one evaluation: ten mx of ten hosts with some addresses each are a few hundred
 _MAX_EXPLANATION = 1024  # characters of exp= text that are worth expanding
 _MAX_EXPANDED = 4 * _MAX_EXPLANATION
+_NO_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
 _EXPLANATION_TIME = 5.0  # seconds at most for it, of what the evaluation has left: the client is waiting for a refusal
 
 
@@ -68,8 +69,7 @@ class Evaluator:
         """
         start = self._clock()
         if not check.domain:
-            problem = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
-            return Verdict(check=check, result=Result.NONE, problem=problem)
+            return Verdict(check=check, result=Result.NONE, problem=_NO_DOMAIN)
         query = None
         try:
             until = start + self._limits.time if deadline is None else deadline

@@ -7,6 +7,7 @@ or is gone.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -83,6 +84,9 @@ class Worker:
         for number in (signal.SIGHUP, signal.SIGINT):  # the supervisor's; libmilter would stop on them
             signal.signal(number, signal.SIG_IGN)
         let_signals_in()
+        # What has been loaded is there for good: the collector need not walk through it again and again, and pages that
+        # it does not touch stay shared with the supervisor.
+        gc.freeze()
         self._callbacks.register()
         descriptor = _hand_over(self._listener)
         self._libmilter.start()

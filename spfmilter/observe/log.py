@@ -117,7 +117,6 @@ def configure(settings: LogSection) -> None:
     _LOGGER.propagate = False
     logging.raiseExceptions = False  # a full disk or a lost syslog must not print into the MTA's conversation
     # What no line of ours shows need not be found out for each (the logging HOWTO's "Optimization").
-    logging._srcfile = None  # noqa: SLF001 - documented there
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if trouble:
         warning("log target not usable, using stderr", target=settings.to, reason=trouble)
@@ -142,7 +141,11 @@ def _handler(target: LogTarget) -> tuple[logging.Handler, str]:
 
 
 def _event(level: int, event: str, fields: Mapping[str, Value], trace: str = "") -> None:
-    _LOGGER.log(level, event, extra={"fields": fields, "trace": trace})
+    """Hand a record to the handlers; made here, since Logger.log would look for things that no line of ours shows."""
+    if _LOGGER.isEnabledFor(level):
+        record = logging.LogRecord(_LOGGER.name, level, "", 0, event, None, None)
+        record.fields, record.trace = fields, trace
+        _LOGGER.handle(record)
 
 
 def info(event: str, **fields: Value) -> None:
