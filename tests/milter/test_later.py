@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spfmilter.milter.session import Macros, Session
 from spfmilter.model import Check, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
@@ -369,3 +371,22 @@ def test_a_tagged_message_gets_its_prefix(
     edits, _, _ = end(connection)
     assert [change.value for change in edits.replace] == ([replaced] if replaced is not None else [])
     assert [field.value for field in edits.insert if field.name == "Subject"] == (["[SPF]"] if added else [])
+
+
+# -- hostile -----------------------------------------------------------------------------------------------------------
+
+ANYTHING = st.text(st.one_of(st.sampled_from('<>@".;:,()[] \n=?\\'), st.characters()), max_size=40)
+
+
+@given(st.lists(ANYTHING, max_size=4), st.lists(st.tuples(st.sampled_from(["From", "Received", "Subject"]), ANYTHING)))
+def test_nothing_that_a_stranger_says_breaks_a_session(addresses: list[str], fields: list[tuple[str, str]]) -> None:
+    everything = MESSAGE.replace("[policy]", "[policy]\nyield_to_dmarc = yes") + SUBJECT
+    for client in (RELAY, ("203.0.113.7", 25)):
+        connection = session(f"{everything}[relays]\ntrusted = 198.51.100.2\n", client=client)
+        mail(connection, "<u@soft.example>")
+        recipients(connection, *addresses)
+        for name, value in fields:
+            connection.header(name, value)
+        edits, _, _ = end(connection)
+        for change in edits.replace:
+            change.value.encode()
