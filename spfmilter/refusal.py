@@ -35,8 +35,8 @@ class Refusals:
 
     def _link(self, verdict: Verdict) -> str:
         url, check = self._settings.reply.help_url, verdict.check
-        if url is None or self._signer is None or not check.domain:
-            return ""  # without a domain there is nothing to show that the notice does not say
+        if url is None or self._signer is None or not check.domain or check.record:
+            return ""  # the page shows what the DNS holds: nothing, or not what has decided
         from spfmilter.token import Case  # noqa: PLC0415 - as in open_signer
 
         case = Case(

@@ -19,6 +19,7 @@ class Situation(StrEnum):
     UNLISTED = "unlisted"  # nothing in the record fits the address but all, or the record's end
     REDIRECTED = "redirected"  # the same, in the record of another domain, to which redirect= led
     DENIED = "denied"  # a term other than all fits the address, and does not allow it
+    PINNED = "pinned"  # the receiver has a record of its own for the domain, which is in nobody's DNS
     NO_RECORD = "no-record"
     NO_DOMAIN = "no-domain"  # the identity names none that the DNS could hold
     ALLOWED = "allowed"  # refused although the record allows it
@@ -38,6 +39,7 @@ class Remedy(StrEnum):
     OWN_NAME = "own-name"  # let the server greet with its own host name
     OTHER_SENDER = "other-sender"  # send with an address in a domain that has a record
     LATER = "later"  # send again later
+    ASK = "ask"  # ask the receiver, whose own record it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,8 @@ def _situation(verdict: Verdict) -> Situation:
     match verdict.result:
         case Result.PASS:
             return Situation.ALLOWED
+        case Result.FAIL | Result.SOFTFAIL | Result.NEUTRAL | Result.PERMERROR if verdict.check.record:
+            return Situation.PINNED
         case Result.PERMERROR:
             return Situation.BROKEN
         case Result.TEMPERROR:
@@ -123,5 +127,7 @@ def _remedies(situation: Situation, identity: Identity) -> tuple[Remedy, ...]:
             return (Remedy.MEND,)
         case Situation.UNREACHABLE | Situation.OUR_FAULT:
             return (Remedy.LATER,)
+        case Situation.PINNED:
+            return (Remedy.ASK, Remedy.OTHER_SERVER)
         case Situation.ALLOWED:
             return ()

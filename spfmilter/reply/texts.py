@@ -50,6 +50,9 @@ _FIRST: dict[tuple[Result, Identity, Situation | None], str] = {
     (_FAIL, _MAILFROM, Situation.DENIED): _(
         '{address} is refused by the SPF record of {domain} (SPF fail, matched "{term}")'
     ),
+    (_FAIL, _MAILFROM, Situation.PINNED): _(
+        '{address} is not in the list of senders that this server keeps for {domain} (SPF fail, matched "{term}")'
+    ),
     (_FAIL, _HELO, None): _('{address} may not use the host name {domain} (SPF fail for HELO, matched "{term}")'),
     (_SOFTFAIL, _MAILFROM, None): _('{address} is probably not a sender of {domain} (SPF softfail, matched "{term}")'),
     (_SOFTFAIL, _HELO, None): _(
@@ -136,6 +139,10 @@ _ADD: dict[tuple[Situation, _Tone], str] = {
 }
 _OWN_NAME = _("If {domain} is not the host name of {address}, let the server greet (HELO) with its own name.")
 _OWN_NAME_NO_DOMAIN = _("To be accepted here, let the server greet (HELO) with its own fully qualified host name.")
+_ASK = _(
+    "This server judges {domain} by a record of its own, so that a change in the DNS changes nothing here: "
+    "please ask its administrator, or send through another server."
+)
 _OTHER_SENDER = _("To be accepted here, send with an address in a domain that has an SPF record.")
 _PUBLISH = _(
     "To be accepted here, publish a TXT record of {domain} that names all of its senders, "
@@ -219,7 +226,7 @@ _SERVICE = _("{add} stands for all servers of {service}, and this is one of them
 _OWN_DNS = _("The record is changed in the DNS of {record_domain}, not at this server. Contact here: {contact}")
 _CONTACT = _("Contact here: {contact}")
 _WITHOUT_RECORD = frozenset({
-    Situation.NO_DOMAIN, Situation.ALLOWED, Situation.UNREACHABLE, Situation.OUR_FAULT,
+    Situation.NO_DOMAIN, Situation.PINNED, Situation.ALLOWED, Situation.UNREACHABLE, Situation.OUR_FAULT,
 })  # fmt: skip
 
 EXPLANATION = _('{record_domain} itself says: "{explanation}"')
@@ -249,6 +256,8 @@ def _remedy(remedy: Remedy, advice: Advice) -> str:
             return ""
         case Remedy.OWN_NAME:
             return _OWN_NAME_NO_DOMAIN if advice.situation is Situation.NO_DOMAIN else _OWN_NAME
+        case Remedy.ASK:
+            return _ASK
         case Remedy.OTHER_SENDER:
             return _OTHER_SENDER
         case Remedy.PUBLISH:

@@ -76,6 +76,9 @@ def cases() -> Iterator[Case]:
         extras=Extras(service=GOOGLE),
     )
     yield Case(title="fail with the domain's explanation", verdict=verdict(Result.FAIL, explanation="Use our servers."))
+    pinned = check(record="v=spf1 ip4:192.0.2.0/24 -all")
+    yield Case(title="fail by a record of the receiver's own", verdict=verdict(Result.FAIL, check=pinned))
+    yield Case(title="softfail by a record of the receiver's own", verdict=verdict(Result.SOFTFAIL, check=pinned))
     termless = Problem(kind=ProblemKind.SYNTAX, text="odd", domain="example.com")
     yield Case(title="permerror at an unknown term", verdict=verdict(Result.PERMERROR, problem=termless))
     yield Case(title="fail over IPv6", verdict=verdict(Result.FAIL, check=check(address="2001:db8::7")))
