@@ -306,6 +306,11 @@ class Action:
     pardon: Pardon | None = None
 
     @property
+    def condition(self) -> Condition | None:
+        """The condition of the verdict's result whose row has decided, if it was one of those."""
+        return next((condition for condition in Condition if condition == self.rule.key), None)
+
+    @property
     def notice(self) -> bool:
         """Whether the message is to carry the notice in a header field (tagged, or would have been refused)."""
         return self.withheld is not None or self.disposition in {Disposition.TAG, Disposition.QUARANTINE}
