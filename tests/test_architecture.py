@@ -28,6 +28,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "template": (),
     "addresses": ("model",),
     "settings": ("model", "settings", "template"),
+    "settings.names": ("evaluation.record", "settings", "template"),  # a pinned record is read where it is written
     "policy": ("addresses", "model", "policy", "settings"),
     "relays": ("addresses", "model", "relays", "settings.types"),
     "reply": ("model", "settings", "template", "text"),

@@ -128,7 +128,10 @@ class Session:
             answer = reply.reply_for(action, facts, self._settings)
             return action, answer, self._end("refused") if answer is not None else None
         verdicts = tuple(self._evidence.verdict(check) for check in planned.checks)
-        action = Action(disposition=Disposition.ACCEPT, rule=self._settings.rule("policy", "reject_at", stage))
+        rule = self._settings.rule("policy", "reject_at", stage)
+        if behind_relay:
+            rule = self._settings.rule("relays", "trusted", self._settings.relays.trusted)
+        action = Action(disposition=Disposition.ACCEPT, rule=rule)
         later = _Later(stage, behind_relay)
         self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [], later)
         return action, None, None
@@ -143,12 +146,13 @@ class Session:
         message = self._message
         if message is None or message.later is None:
             return None
-        kind = policy.addressee(address, self._settings, understood)
-        message.later.recipients.append((address, kind))
-        if message.later.stage is RejectAt.MESSAGE:
-            return None
-        action = policy.withhold(self._treat(message, message.later, kind), self._settings)
-        return reply.reply_for(action, message.facts, self._settings)
+        later, kind = message.later, policy.addressee(address, self._settings, understood)
+        answer = None
+        if later.stage is RejectAt.RCPT:
+            action = policy.withhold(self._treat(message, later, kind), self._settings)
+            answer = reply.reply_for(action, message.facts, self._settings)
+        later.recipients.append((address, kind))
+        return answer
 
     def header(self, name: str, value: str) -> None:
         """One field of the message; forged ones are remembered, and what the decision or the edits need."""
