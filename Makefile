@@ -8,15 +8,20 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench fuzz lint run clean setup-build setup-mta setup-systemd
+.PHONY: help demo test soak bench fuzz lint run messages screenshots clean
+.PHONY: setup-build setup-mta setup-systemd setup-web
+
+# The translations (.po) as gettext reads them (.mo); an installation compiles them as well.
+PO := $(wildcard spfmilter/locale/*/LC_MESSAGES/*.po)
+MO := $(PO:.po=.mo)
 
 help: ## list these targets
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(STAMP) setup-mta ## a refused sender, seen from both ends; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
 
-test: lint setup-mta setup-systemd ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis (ARGS=... for pytest)
+test: lint setup-mta setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
 soak: $(STAMP) setup-mta ## reload, kill and memory tests at full size: about 20 minutes (ARGS=... for pytest)
@@ -44,8 +49,26 @@ lint: $(STAMP) ## ruff and mypy
 run: $(STAMP) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
 	$(BIN)/spfmilter run -c $(CONF)
 
+screenshots: $(STAMP) setup-web ## the pictures of the help page in docs/images, made anew
+	$(BIN)/python -m tests.web.screenshots docs/images
+
+demo test soak bench run screenshots: $(MO)
+
+messages: $(STAMP) ## bring the texts that are to be translated from the source into spfmilter/locale
+	@mkdir -p .cache
+	$(BIN)/pybabel -q extract --no-location --no-wrap --project=spfmilter -o .cache/spfmilter.pot spfmilter/reply
+	$(BIN)/pybabel update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
+		-D spfmilter -i .cache/spfmilter.pot -d spfmilter/locale
+	$(BIN)/pybabel -q extract -F pyproject.toml -k N_ --no-location --no-wrap --project=spfmilter -o .cache/web.pot spfmilter/web
+	$(BIN)/pybabel update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
+		-D web -i .cache/web.pot -d spfmilter/locale
+
+%.mo: %.po | $(STAMP)
+	$(BIN)/pybabel -q compile -i $< -o $@
+
 clean: ## remove all that these targets made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -f $(MO)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp, not the folder, says that the installation was finished; order-only, as setup-build is never up to date.
@@ -53,7 +76,7 @@ clean: ## remove all that these targets made
 $(STAMP): pyproject.toml | setup-build
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[web]' --group dev
 	@touch $@
 
 # An interpreter that is too old is told so before anything is installed for it; one that is absent, setup.sh can install.
@@ -64,6 +87,9 @@ setup-build:
 
 setup-mta:
 	@sh tools/setup.sh mta
+
+setup-web:
+	@sh tools/setup.sh web
 
 setup-systemd:
 	@sh tools/setup.sh systemd

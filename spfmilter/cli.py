@@ -11,6 +11,7 @@ import os
 import shlex
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ from spfmilter import __version__
 from spfmilter import attach as attaching
 from spfmilter.addresses import parse_address, parse_reverse_path
 from spfmilter.explain import as_json, as_text
+from spfmilter.language import available
 from spfmilter.model import Client, Facts
 from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show
 
@@ -125,6 +127,10 @@ def _settings_json(settings: Settings) -> dict[str, dict[str, str]]:
 @click.option("--auth", default="", help="The login, for a client that has authenticated.")
 @click.option("--hostname", default="", help="The receiving server's own name.  [default: this host's]")
 @click.option("--explain", is_flag=True, help="List the lines of the settings that were looked at, and why.")
+@click.option("--smtputf8", is_flag=True, help="The client says SMTPUTF8, and so is answered in UTF-8.")
+@click.option(
+    "--language", type=click.Choice(available(), case_sensitive=False), help="The notice in this language, in UTF-8."
+)
 def check(  # noqa: PLR0913 - one argument an option
     path: Path,
     ip: str,
@@ -136,10 +142,14 @@ def check(  # noqa: PLR0913 - one argument an option
     auth: str,
     hostname: str,
     explain: bool,
+    smtputf8: bool,
+    language: str | None,
     json_output: bool,
 ) -> None:
     """Evaluate now: the tree of terms, the result, the rule that decides, the reply and the header fields."""
     settings = _settings(path)
+    if language is not None:
+        settings = replace(settings, reply=settings.reply.model_copy(update={"languages": (language,)}))
     address = parse_address(ip)
     if address is None:
         raise click.BadParameter(f"{ip!r} is not an IP address", param_hint="--ip")
@@ -148,12 +158,12 @@ def check(  # noqa: PLR0913 - one argument an option
         helo=helo,
         reverse_path=parse_reverse_path(mail_from),
         authenticated=auth,
-        smtputf8=not mail_from.isascii(),
+        smtputf8=smtputf8 or language is not None or not mail_from.isascii(),
         hostname=hostname or socket.gethostname(),
     )
     from spfmilter.rehearsal import rehearse  # noqa: PLC0415 - dnspython takes its time to load
 
-    explained = rehearse(facts, settings, rcpt=rcpt, author=author)
+    explained = rehearse(facts, settings, rcpt=rcpt, author=author, warn=lambda text: click.echo(text, err=True))
     for verdict in explained.verdicts:
         if verdict.fault is not None:
             click.echo(verdict.fault, err=True)
@@ -204,6 +214,24 @@ def attach(path: Path, postfix_config: str | None, *, do_it: bool, json_output: 
     if not commands:
         click.echo(f"# Postfix is not installed here. {_postfix_elsewhere(settings)}")
     click.echo(f"# Sendmail, in sendmail.mc:\n{sendmail}")
+
+
+@cli.command()
+@_config
+def web(path: Path) -> None:
+    """Serve the help page for refused senders, in the foreground."""
+    settings = _settings(path)
+    try:
+        from spfmilter.web import server  # noqa: PLC0415 - its packages are an extra
+    except ModuleNotFoundError as error:
+        click.echo(
+            f"there is no package {error.name} here: pip install 'spfmilter[web]' brings what this needs", err=True
+        )
+        sys.exit(EX_UNAVAILABLE)
+    try:
+        server.serve(settings)
+    except server.StartError:
+        sys.exit(EX_CANTCREAT)
 
 
 def _postfix_elsewhere(settings: Settings) -> str:

@@ -25,8 +25,7 @@ from spfmilter.model import (
     SkipReason,
     Verdict,
 )
-from spfmilter.reply import notice as notice_lines
-from spfmilter.reply import problem_text
+from spfmilter.reply import problem_text, sentences
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import FieldKind
 from spfmilter.text import ascii_line, comment, dot_atom_or_quoted, quoted_string
@@ -84,9 +83,7 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
     if not action.notice or action.verdict is None:
         return None
     said = f"in monitor mode; would be: {action.withheld};" if action.withheld is not None else f"{action.disposition};"
-    lines = notice_lines(action.verdict, facts, settings)
-    sentences = (line if line.endswith((".", "!", "?")) else f"{line}." for line in lines)
-    text = f"{said} {' '.join(sentences)}"
+    text = " ".join([said, *sentences(action.verdict, facts, settings)])
     return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, text))
 
 

@@ -7,12 +7,18 @@ Nothing is remembered: neither a deferral nor, beyond the message, an answer.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from spfmilter import headers, policy, relays, reply
 from spfmilter.addresses import author_domain
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.explain import Explained
-from spfmilter.model import ANYBODY, Addressee, Consideration, Edits, Facts, Plan, SkipReason
+from spfmilter.model import ANYBODY, Action, Addressee, Consideration, Edits, Facts, Plan, SkipReason
+from spfmilter.refusal import Refusals, open_signer
+from spfmilter.reply import Extras
+from spfmilter.secretfile import SecretError
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 
@@ -31,7 +37,14 @@ _WHY = {
 }
 
 
-def rehearse(facts: Facts, settings: Settings, *, rcpt: str = "", author: str = "") -> Explained:
+def rehearse(
+    facts: Facts,
+    settings: Settings,
+    *,
+    rcpt: str = "",
+    author: str = "",
+    warn: Callable[[str], None] = lambda _: None,
+) -> Explained:
     """What would be done with a message.
 
     Args:
@@ -39,6 +52,7 @@ def rehearse(facts: Facts, settings: Settings, *, rcpt: str = "", author: str = 
         settings: the daemon's.
         rcpt: the recipient; empty: not known, as with ``reject_at = mail``.
         author: the value of its From field; empty: it has none.
+        warn: told of what could not be done here as the daemon would do it.
     """
     # One lookup after the other, so that the tree shows what each of them takes.
     dns = settings.dns.model_copy(update={"prefetch": False})
@@ -55,9 +69,10 @@ def rehearse(facts: Facts, settings: Settings, *, rcpt: str = "", author: str = 
         verdicts = tuple(inquiry.verdict(check) for check in planned.checks)
         domain = author_domain([author]) if stage is RejectAt.MESSAGE and author else ""
         action = policy.decide(planned, verdicts, settings, inquiry, kind, domain)
+    extras = _extras(inquiry, action, facts, settings, warn)
     inquiry.close()
     considered = _considered(facts, planned, settings, inquiry, kind if rcpt and stage is not RejectAt.MAIL else None)
-    answer = reply.reply_for(action, facts, settings)
+    answer = reply.reply_for(action, facts, settings, extras)
     return Explained(
         facts=facts,
         plan=planned,
@@ -67,6 +82,24 @@ def rehearse(facts: Facts, settings: Settings, *, rcpt: str = "", author: str = 
         edits=Edits() if answer is not None else headers.edits(action, verdicts, facts, settings, skip=planned.skip),
         considered=considered,
     )
+
+
+def _extras(inquiry: Inquiry, action: Action, facts: Facts, settings: Settings, warn: Callable[[str], None]) -> Extras:
+    """What the notice of a refusal holds beyond the verdict; the link as configured where it cannot be signed here."""
+    if not action.disposition.refuses or action.verdict is None:
+        return reply.NOTHING
+    url, path, signer = settings.reply.help_url, settings.web.secret_file, None
+    # Where there is no file yet, it is not for us to make one that only we could read.
+    if url is not None and Path(path).exists():
+        try:
+            signer = open_signer(settings)
+        except SecretError as error:
+            warn(str(error))
+    found = Refusals(settings, signer).extras(inquiry, action.verdict, facts)
+    if url is None or signer is not None:
+        return found
+    warn(f"{path}: without it the link is not signed here")
+    return replace(found, link=str(url))
 
 
 def _plan(facts: Facts, settings: Settings, inquiry: Inquiry) -> Plan:

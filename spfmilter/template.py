@@ -27,7 +27,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "contact": "the contact of [reply]",
     "hostname": "the receiving server's own name",
 }
-LINE_LIMIT = 400  # characters of one unfilled line, so that it can still grow within SMTP's 512 (RFC 5321 4.5.3.1.5)
+LINE_LIMIT = 400  # bytes of one unfilled line, so that it can still grow within SMTP's 512 (RFC 5321 4.5.3.1.5)
 
 _TOKENS = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
 
@@ -44,18 +44,25 @@ class Template:
     parts: tuple[tuple[str, str | None], ...]
 
     @classmethod
-    def parse(cls, text: str, allowed: Iterable[str] = PLACEHOLDERS) -> Template:
+    def parse(cls, text: str, allowed: Iterable[str] = PLACEHOLDERS, *, utf8: bool = False) -> Template:
         """Read one line.
+
+        Args:
+            text: the line.
+            allowed: the names that may stand in it.
+            utf8: whether it is only for clients that take UTF-8 (RFC 6531 section 3.7.4.2).
 
         Raises:
             TemplateError: an unknown placeholder, a lone brace, characters that SMTP cannot carry, or too long.
         """
         known = tuple(allowed)
-        if len(text) > LINE_LIMIT:
-            raise TemplateError(f"a line has {len(text)} characters, at most {LINE_LIMIT} are possible")
-        if not (text.isascii() and text.isprintable()):
-            bad = next(c for c in text if not (c.isascii() and c.isprintable()))
-            raise TemplateError(f"{bad!r} cannot be sent in an SMTP reply: only printable ASCII can")
+        size, unit = (len(text.encode(errors="replace")), "bytes") if utf8 else (len(text), "characters")
+        if size > LINE_LIMIT:
+            raise TemplateError(f"a line has {size} {unit}, at most {LINE_LIMIT} are possible")
+        bad = next((c for c in text if not (c.isprintable() and (utf8 or c.isascii()))), None)
+        if bad is not None:
+            possible = "printable text" if utf8 else "printable ASCII"
+            raise TemplateError(f"{bad!r} cannot be sent in an SMTP reply: only {possible} can")
         parts, literal = [], ""
         for token in _TOKENS.findall(text):
             if token in {"{{", "}}"}:
@@ -72,6 +79,11 @@ class Template:
     def fill(self, values: Mapping[str, str]) -> str:
         """The text with its placeholders replaced; ``values`` holds every allowed name."""
         return "".join(literal if name is None else literal + values[name] for literal, name in self.parts)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The placeholders that stand in it."""
+        return frozenset(name for _, name in self.parts if name is not None)
 
     @property
     def has_words(self) -> bool:

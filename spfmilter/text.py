@@ -38,14 +38,20 @@ def unicode_line(text: str, limit: int = NAME_LIMIT) -> str:
     )
 
 
+def utf8_line(text: str, limit: int = NAME_LIMIT) -> str:
+    """The like of ``unicode_line``, where the limit is one of octets, as that of a line on the wire is."""
+    line = unicode_line(text, limit)
+    if len(line) * 4 > limit and len(line.encode()) > limit:
+        line = line.encode()[: limit - 3].decode(errors="ignore") + "..."
+    return line
+
+
 def quoted_string(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> str:
     """An RFC 5322 quoted-string (section 3.2.4) of one line; non-ASCII only with ``utf8`` (RFC 6532).
 
     There the limit is one of octets, as that of a line is (RFC 6532 section 3.4).
     """
-    line = unicode_line(text, limit) if utf8 else ascii_line(text, limit)
-    if utf8 and len(line.encode()) > limit:
-        line = line.encode()[: limit - 3].decode(errors="ignore") + "..."
+    line = utf8_line(text, limit) if utf8 else ascii_line(text, limit)
     return '"' + line.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -11,9 +11,10 @@ import click
 import pytest
 
 from spfmilter.cli import cli
+from spfmilter.language import available
 from spfmilter.model import CONDITIONS, Disposition, Identity, Result, SkipReason
-from spfmilter.reply import reply_for
-from spfmilter.settings import Settings, schema
+from spfmilter.reply import Extras, reply_for
+from spfmilter.settings import Settings, parse, schema
 from tests.values import action, check, facts, verdict
 
 ROOT = Path(__file__).parents[1]
@@ -239,6 +240,15 @@ def test_the_reply_in_the_readme_is_the_one_that_is_sent() -> None:
     fail = verdict(Result.FAIL, check=check(local="alice", said="alice@example.com"))
     sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@example.com>"), Settings())
     assert f"```\n{sent}\n```" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("tag", available())
+def test_the_notices_in_the_comparison_are_those_that_are_sent(tag: str) -> None:
+    fail = verdict(Result.FAIL, check=check(local="alice", domain="mail163.example", said="alice@mail163.example"))
+    chosen = parse(f"[reply]\nlanguages = {tag}\n")
+    link = Extras(link="https://mx.example.net/spf/MWcFlMs")
+    sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@mail163.example>", smtputf8=True), chosen, link)
+    assert f"```\n{sent}\n```" in (DOCS / "notice.md").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

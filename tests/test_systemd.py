@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from spfmilter.cli import EX_CONFIG, cli
+from spfmilter.cli import EX_CONFIG, EX_UNAVAILABLE, cli
 from spfmilter.milter import supervisor
 from spfmilter.settings import DEFAULT_PATH, Settings
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "systemd" / "spfmilter.service"
+WEB = ROOT / "systemd" / "spfmilter-web.service"
 TMPFILES = ROOT / "systemd" / "tmpfiles.d" / "spfmilter.conf"
 SYSUSERS = ROOT / "systemd" / "sysusers.d" / "spfmilter.conf"
 MOST_EXPOSURE = 2.0  # of 10, as systemd-analyze reckons
@@ -45,29 +46,30 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
 
 
-def values() -> dict[str, list[str]]:
-    """What the unit file says for each key, in its order; a key may be given several times."""
+def values(unit: Path = UNIT) -> dict[str, list[str]]:
+    """What a unit file says for each key, in its order; a key may be given several times."""
     found: dict[str, list[str]] = {}
-    for line in UNIT.read_text().splitlines():
+    for line in unit.read_text().splitlines():
         key, equals, value = line.partition("=")
         if equals and line[0] not in "#[":
             found.setdefault(key, []).append(value)
     return found
 
 
-def one(key: str) -> str:
-    (value,) = values()[key]
+def one(key: str, unit: Path = UNIT) -> str:
+    (value,) = values(unit)[key]
     return value
 
 
 @needs("systemd-analyze")
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unit", [UNIT, WEB], ids=lambda unit: unit.stem)
+def test_systemd_accepts_the_unit(tmp_path: Path, unit: Path) -> None:
     """As a copy whose ExecStart= names a program that is there: verify wants to find it, and it is not installed yet.
 
     The manual pages are not installed either; that they exist is checked below.
     """
-    copy = tmp_path / UNIT.name
-    copy.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={sys.executable}", UNIT.read_text()))
+    copy = tmp_path / unit.name
+    copy.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={sys.executable}", unit.read_text()))
     done = run("systemd-analyze", "verify", "--man=no", copy)
     assert done.stderr == ""  # a key that systemd does not know is only a warning
     assert done.returncode == 0
@@ -82,16 +84,18 @@ def test_systemd_finds_fault_with_a_wrong_unit(tmp_path: Path) -> None:
 
 
 @needs("systemd-analyze")
-def test_exposure_is_low() -> None:
+@pytest.mark.parametrize("unit", [UNIT, WEB], ids=lambda unit: unit.stem)
+def test_exposure_is_low(unit: Path) -> None:
     """The exit status says whether the overall figure is within the threshold, which is in tenths."""
     security = ("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSURE * 10:.0f}")
-    done = run(*security, UNIT)
+    done = run(*security, unit)
     assert done.returncode == 0, done.stdout.splitlines()[-1]
 
 
 @needs("systemd-analyze")
-def test_what_stays_exposed_has_a_reason() -> None:
-    done = run("systemd-analyze", "security", "--offline=true", "--no-pager", "--json=short", UNIT)
+@pytest.mark.parametrize("unit", [UNIT, WEB], ids=lambda unit: unit.stem)
+def test_what_stays_exposed_has_a_reason(unit: Path) -> None:
+    done = run("systemd-analyze", "security", "--offline=true", "--no-pager", "--json=short", unit)
     assert {finding["json_field"] for finding in json.loads(done.stdout) if finding["exposure"]} <= set(EXPOSED)
 
 
@@ -168,3 +172,30 @@ def test_the_manual_pages_exist() -> None:
     assert pages
     missing = [f"{name}.{section}" for name, section in pages if not (ROOT / "man" / f"{name}.{section}").is_file()]
     assert missing == []
+
+
+# -- the help page -----------------------------------------------------------------------------------------------------
+
+# What the daemon's unit has for work that the page does not do.
+DAEMONS_OWN = {
+    "ExecReload", "WatchdogSec", "KillMode", "RuntimeDirectory", "RuntimeDirectoryMode", "ReadWritePaths", "Before",
+    "StartLimitIntervalSec",
+}  # fmt: skip
+DIFFERENT = {
+    "Description", "ExecStart", "RestartPreventExitStatus", "TimeoutStopSec", "LimitNOFILE", "SystemCallFilter",
+}  # fmt: skip
+
+
+def test_the_page_is_locked_in_as_the_daemon_is() -> None:
+    daemon, page = values(UNIT), values(WEB)
+    assert daemon.keys() - page.keys() == DAEMONS_OWN
+    assert {key for key in daemon.keys() & page.keys() if daemon[key] != page[key]} == DIFFERENT
+    assert daemon["SystemCallFilter"][:2] == page["SystemCallFilter"]  # what follows lets the daemon do more
+
+
+def test_the_page_runs_its_command_and_finds_the_secrets() -> None:
+    program, command, *options = shlex.split(one("ExecStart", WEB))
+    assert (Path(program).name, command, options) == ("spfmilter", "web", ["-c", str(DEFAULT_PATH)])
+    assert Path("/var/lib") / one("StateDirectory", WEB) == Path(Settings().web.secret_file).parent
+    assert one("User", WEB) == one("User", UNIT)
+    assert one("RestartPreventExitStatus", WEB).split() == [str(EX_UNAVAILABLE), str(EX_CONFIG)]

@@ -5,6 +5,7 @@
 #   tools/setup.sh mta      what the lab and the demo need: Postfix, NSD, OpenDMARC and Redis, as commands, not as services;
 #                           and Sendmail, unpacked into .cache/sendmail
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
+#   tools/setup.sh web      what the tests of the help page need: Chromium, and fonts that have Chinese
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
 #
 # Does nothing, and quickly, where nothing is missing. PYTHON names the interpreter that the virtual environment is made
@@ -63,6 +64,11 @@ missing_for() {
         # opendmarc wants a helper for databases, whose default brings a MariaDB client; but one that is here stays.
         have opendmarc || [ -d /usr/share/dbconfig-common ] || echo dbconfig-no-thanks
         have redis-server || have valkey-server || echo redis-server
+        ;;
+    web)
+        have chromium || echo chromium
+        [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || echo fonts-noto-cjk
+        [ -e /usr/share/fonts/truetype/noto/NotoSerif-Bold.ttf ] || echo fonts-noto-core
         ;;
     systemd)
         have systemd-analyze && have systemd-sysusers || echo systemd
@@ -152,9 +158,9 @@ lacks_sendmail() {
 [ $# -gt 0 ] || set -- help
 for group in "$@"; do
     case $group in
-    build | mta | systemd | peers) ;;
+    build | mta | web | systemd | peers) ;;
     *)
-        echo "usage: tools/setup.sh [build] [mta] [systemd] [peers]" >&2
+        echo "usage: tools/setup.sh [build] [mta] [web] [systemd] [peers]" >&2
         exit 64
         ;;
     esac

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from spfmilter.evaluation import hosts
-from spfmilter.evaluation.answer import Answer
+from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.cache import AnswerCache
 from spfmilter.evaluation.channel import Channel
 from spfmilter.evaluation.conditions import is_unreachable
@@ -173,6 +173,29 @@ class Inquiry:
         """Keep what was looked at, if somebody wants to know."""
         if self.notes is not None:
             self.notes.append((section, key, value, applied, why))
+
+    # -- for the notice of a refusal ---------------------------------------------------------------------------------
+
+    def passes(self, check: Check, deadline: float) -> bool:
+        """Whether a check passes, for whoever can do without the answer: one that is not there in time is no temperror.
+
+        So it is not kept as one, for a message whose fate would hang on it.
+        """
+        verdict = self._engine.verdicts.get(check)
+        if verdict is None:
+            verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline)
+            if verdict.result is not Result.TEMPERROR:
+                self._engine.verdicts.put(verdict)
+        return verdict.result is Result.PASS
+
+    def clock(self) -> float:
+        """The time by which deadlines are set."""
+        return self._engine.clock()
+
+    def exchanges(self, domain: str, deadline: float) -> tuple[str, ...]:
+        """The names of a domain's MX hosts, best first; none where they cannot be had in time."""
+        records = self._channel.ask(domain, Type.MX, deadline).records
+        return tuple(host for _, host in sorted(record for record in records if isinstance(record, tuple)))
 
     # ----------------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import milter
 
@@ -27,10 +27,14 @@ from spfmilter.milter.session import Macros, Session
 from spfmilter.model import Condition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
+from spfmilter.refusal import Refusals
 from spfmilter.reply import Reply, internal_error
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 from spfmilter.state import Deferrals
+
+if TYPE_CHECKING:
+    from spfmilter.token import Signer
 
 NAME = "spfmilter"
 _P = ParamSpec("_P")
@@ -94,10 +98,17 @@ class Callbacks:
     """The callbacks of one process, all with the same settings and evaluator."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, hostname: str, metrics: Metrics, *, deferrals: Deferrals
+        self,
+        settings: Settings,
+        engine: Engine,
+        hostname: str,
+        metrics: Metrics,
+        *,
+        deferrals: Deferrals,
+        signer: Signer | None = None,
     ) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
-        self._deferrals = deferrals
+        self._deferrals, self._refusals = deferrals, Refusals(settings, signer)
         self._unused, self._silent, self._macros = _steps(settings)
         self._seldom = log.Seldom()
         self._watched = headers.watched(settings)
@@ -156,7 +167,8 @@ class Callbacks:
         if not isinstance(connection, _Connection):
             self._all_silent = self._all_silent and negotiated
             inquiry = self._engine.inquiry(self._deferrals.since)
-            connection = _Connection(Session(self._settings, self._hostname, inquiry), inquiry)
+            extras = functools.partial(self._refusals.extras, inquiry)
+            connection = _Connection(Session(self._settings, self._hostname, inquiry, extras=extras), inquiry)
             ctx.setpriv(connection)
             self._metrics.session(1)
         return connection

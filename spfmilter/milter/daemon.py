@@ -14,6 +14,8 @@ from spfmilter.evaluation.lookups import Resolver
 from spfmilter.milter.listener import ListenError, open_listener, remove_socket
 from spfmilter.milter.supervisor import Supervisor
 from spfmilter.observe import log
+from spfmilter.refusal import open_signer
+from spfmilter.secretfile import SecretError
 from spfmilter.settings import Settings
 
 # Asked by the self-test: an address record that every resolver with a way to the world finds, and most have at hand.
@@ -29,12 +31,13 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
     """Run the daemon until it is told to stop; the exit status.
 
     Raises:
-        StartError: the socket cannot be had.
+        StartError: the socket, or the secrets for the help page's links, cannot be had.
     """
     log.configure(settings.log)
     try:
+        open_signer(settings)  # made here where there are none yet, so that all workers have the same
         listener = open_listener(settings.milter)
-    except ListenError as error:
+    except (ListenError, SecretError) as error:
         log.error("cannot start", reason=str(error))
         raise StartError(str(error)) from None
     if self_test:

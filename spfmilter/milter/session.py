@@ -6,7 +6,7 @@ clock, and does no I/O: it is given a function that evaluates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from spfmilter import headers, policy, relays, reply
@@ -28,7 +28,7 @@ from spfmilter.model import (
     Verdict,
 )
 from spfmilter.policy import Evidence
-from spfmilter.reply import Reply
+from spfmilter.reply import NOTHING, Extras, Reply
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 
@@ -36,6 +36,12 @@ _MAX_RECEIVED = 50  # Received fields that are kept for finding a client behind 
 _MAX_NAMED = 5  # recipients that a transaction names
 _MAX_AUTHORS = 2  # From fields that are kept: of more than one, none is believed
 _NEEDED = frozenset({"from", "received", "subject"})  # fields that are read, not judged
+
+FindExtras = Callable[[Verdict, Facts], Extras]
+
+
+def _no_extras(_verdict: Verdict, _facts: Facts) -> Extras:
+    return NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,7 @@ class _Later:
     stage: RejectAt  # at which its recipients, or all of it, are refused
     behind_relay: bool  # the client is read from the header; nothing has been evaluated before
     actions: dict[Addressee, Action] = field(default_factory=dict)  # what recipients of each kind call for
+    replies: dict[Addressee, Reply | None] = field(default_factory=dict)  # what they were answered
     recipients: list[tuple[str, Addressee]] = field(default_factory=list)
     received: list[str] = field(default_factory=list)
     authors: list[str] = field(default_factory=list)
@@ -77,10 +84,15 @@ class _Message:
 
 
 class Session:
-    """The state of one connection; settings are those with which it began."""
+    """The state of one connection; settings are those with which it began.
 
-    def __init__(self, settings: Settings, hostname: str, evidence: Evidence) -> None:
-        self._settings, self._hostname, self._evidence = settings, hostname, evidence
+    ``extras`` is asked for what a notice holds beyond the verdict, and only where a message is refused.
+    """
+
+    def __init__(
+        self, settings: Settings, hostname: str, evidence: Evidence, *, extras: FindExtras = _no_extras
+    ) -> None:
+        self._settings, self._hostname, self._evidence, self._extras = settings, hostname, evidence, extras
         self._watched = headers.watched(settings)
         self._client: Client | None = None
         self._helo: str | None = None
@@ -125,7 +137,7 @@ class Session:
         if stage is RejectAt.MAIL or planned.skip is not None:
             verdicts, action = policy.judge(planned, self._evidence, self._settings)
             self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [])
-            answer = reply.reply_for(action, facts, self._settings)
+            answer = self._reply(action, facts)
             return action, answer, self._end("refused") if answer is not None else None
         verdicts = tuple(self._evidence.verdict(check) for check in planned.checks)
         rule = self._settings.rule("policy", "reject_at", stage)
@@ -149,10 +161,19 @@ class Session:
         later, kind = message.later, policy.addressee(address, self._settings, understood)
         answer = None
         if later.stage is RejectAt.RCPT:
-            action = policy.withhold(self._treat(message, later, kind), self._settings)
-            answer = reply.reply_for(action, message.facts, self._settings)
+            if kind not in later.replies:
+                action = policy.withhold(self._treat(message, later, kind), self._settings)
+                later.replies[kind] = self._reply(action, message.facts)
+            answer = later.replies[kind]
         later.recipients.append((address, kind))
         return answer
+
+    def _reply(self, action: Action, facts: Facts) -> Reply | None:
+        """What to say where the message is refused."""
+        if not action.disposition.refuses:
+            return None
+        extras = NOTHING if action.verdict is None else self._extras(action.verdict, facts)
+        return reply.reply_for(action, facts, self._settings, extras)
 
     def header(self, name: str, value: str) -> None:
         """One field of the message; forged ones are remembered, and what the decision or the edits need."""
@@ -193,7 +214,7 @@ class Session:
         message.queue_id = queue_id or message.queue_id
         if message.later is not None:
             self._decide(message, message.later)
-            answer = reply.reply_for(message.action, message.facts, self._settings)
+            answer = self._reply(message.action, message.facts)
             if answer is not None:
                 return Edits(), answer, self._end("refused")
         edits = headers.edits(

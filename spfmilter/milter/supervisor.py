@@ -27,6 +27,8 @@ from spfmilter.milter.notify import notify, reloading, watchdog_interval
 from spfmilter.milter.worker import Worker
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics, forget, open_metrics
+from spfmilter.refusal import open_signer
+from spfmilter.secretfile import SecretError
 from spfmilter.settings import Settings, SettingsError, load
 from spfmilter.state import Table, open_deferrals
 
@@ -267,10 +269,14 @@ class Supervisor:
         reloading()
         try:
             fresh = load(self._path)
+            open_signer(fresh)
         except SettingsError as error:
             for problem in error.problems:
                 log.error("bad settings", file=error.source, problem=str(problem))
             self._give_up_reload(f"{len(error.problems)} problems in {error.source}")
+            return
+        except SecretError as error:
+            self._give_up_reload(str(error))
             return
         fresh = self._with_what_stays(fresh)
         self._newest += 1

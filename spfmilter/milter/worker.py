@@ -17,6 +17,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import milter
 
@@ -27,8 +28,13 @@ from spfmilter.milter.child import let_signals_in
 from spfmilter.milter.link import Word
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
+from spfmilter.refusal import open_signer
+from spfmilter.secretfile import SecretError
 from spfmilter.settings import Settings
 from spfmilter.state import Deferrals
+
+if TYPE_CHECKING:
+    from spfmilter.token import Signer
 
 _MTA_PATIENCE = 7210  # seconds without a word from the MTA: libmilter's default, an SMTP session's longest pause
 _BEAT = 1.0  # seconds between heartbeats
@@ -56,7 +62,8 @@ class Worker:
         self._metrics = metrics
         own_addresses = settings.policy.own_addresses
         self._engine = Engine(settings.dns, receiver=receiver, own_addresses=own_addresses, observe=self._observe)
-        self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals)
+        signer = _signer(settings)
+        self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals, signer=signer)
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
         self._ended: list[str] = []  # why libmilter has ended, if it has
         self._signals: list[int] = []
@@ -199,6 +206,15 @@ class Memory:
     def resident(self) -> int:
         """In bytes (proc(5))."""
         return int(os.pread(self._file, 256, 0).split()[1]) * _PAGE
+
+
+def _signer(settings: Settings) -> Signer | None:
+    """Who signs links to the help page; none where its secrets have gone since the start: mail is not to suffer."""
+    try:
+        return open_signer(settings)
+    except SecretError as error:
+        log.error("no links to the help page", reason=str(error))
+        return None
 
 
 def _wake_up(_number: int, _frame: FrameType | None) -> None:

@@ -9,14 +9,22 @@ import re
 
 import idna
 
+from spfmilter.language import available
 from spfmilter.settings.ini import quoted
 from spfmilter.template import Template, TemplateError
 
 MAX_PREFIX = 40  # bytes of [headers] tag_subject: an encoded word has 75 characters at most (RFC 2047 section 2)
 MAX_REPLY_LINES = 8  # libmilter takes 32, but many senders' servers show only the first
+# Characters of the help page's address beside its token: the whole link then has 200 at most, unless the domain's name
+# has more than 100.
+MAX_URL_BASE = 60
 
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9/._~!$&'()*+,;=:@?%{}-]*")
+_URL_EXAMPLE = "https://mx.example.net/spf/{token}"
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,253}")  # RFC 2045 token, what an authserv-id is without quotes
+_RATE = re.compile(r"([1-9][0-9]{0,4}) ?/ ?(second|minute|hour)")
+_FILE = re.compile(r"(?:/[^/\x00-\x1f\x7f]+)+")
 _FIELD_NAME = re.compile(r"X-[A-Z0-9](?:[A-Z0-9-]{0,72})", re.IGNORECASE)  # RFC 5322, without its stranger characters
 
 
@@ -25,6 +33,21 @@ def plain_line(text: str) -> str:
     if "\n" in text:
         raise ValueError("the value continues in the next line, but only one line is possible here")
     return text
+
+
+def file_path(text: str) -> str:
+    """The absolute path of a file."""
+    if _FILE.fullmatch(text) is None:
+        raise ValueError(f"{quoted(text)} is not the path of a file: write one that begins with /")
+    return text
+
+
+def rate(text: str) -> str:
+    """``30/minute``: how often something may happen, in a second, a minute or an hour."""
+    found = _RATE.fullmatch(text.lower())
+    if found is None:
+        raise ValueError(f"{quoted(text)} is not a rate: write a number, / and second, minute or hour: 30/minute")
+    return f"{found[1]}/{found[2]}"
 
 
 def group_name(text: str) -> str:
@@ -129,6 +152,31 @@ def contact_template(text: str) -> Template:
     if not text:
         raise ValueError("an empty value helps nobody: write whom a refused sender can ask, or postmaster@{hostname}")
     return _template(plain_line(text), ("hostname",))
+
+
+def language_tag(text: str) -> str:
+    """The tag of a language that we have texts in (BCP 47, in which case does not matter)."""
+    known = {tag.lower(): tag for tag in available()}
+    if text.lower() not in known:
+        raise ValueError(f"{quoted(text)} is not one of {', '.join(known.values())}")
+    return known[text.lower()]
+
+
+def help_url(text: str) -> Template | None:
+    """The address of the help page, with ``{token}`` for the case; empty for none."""
+    if not text:
+        return None
+    url = _template(plain_line(text), ("token",))
+    if _URL.fullmatch(text) is None:
+        raise ValueError(f"{quoted(text)} is not the address of a page: write one such as {_URL_EXAMPLE}")
+    if text.count("{token}") != 1:
+        raise ValueError(f"{quoted(text)} has to hold {{token}} once: write one such as {_URL_EXAMPLE}")
+    if (length := len(url.fill({"token": ""}))) > MAX_URL_BASE:
+        raise ValueError(
+            f"{quoted(text)} has {length} characters beside {{token}}, at most {MAX_URL_BASE} are possible, so that a "
+            "link stays short enough to be read and copied"
+        )
+    return url
 
 
 def _template(line: str, *allowed: tuple[str, ...]) -> Template:

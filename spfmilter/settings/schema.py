@@ -79,14 +79,6 @@ class LogTarget(StrEnum):
     JOURNAL = "journal"
 
 
-class Language(StrEnum):
-    """The languages of notices (BCP 47 tags)."""
-
-    EN = "en"
-    ZH_HANS = "zh-Hans"
-    ZH_HANT = "zh-Hant"
-
-
 Treatment = Annotated[Disposition, types.reader(types.one_of(Disposition))]
 # A row that may be left empty: another, more general one then speaks.
 Row = Annotated[Disposition | None, types.reader(types.or_empty(types.one_of(Disposition)))]
@@ -214,12 +206,13 @@ class RecipientSection(Overrides):
 class ReplySection(SectionModel):
     """``[reply]``: the notice. A text per result; empty means the built-in one."""
 
-    languages: Annotated[tuple[Language, ...], types.list_reader(types.one_of(Language)), LATER] = (
-        Language.EN,
-        Language.ZH_HANS,
-        Language.ZH_HANT,
+    languages: Annotated[tuple[str, ...], types.list_reader(names.language_tag, needed="en, for example")] = (
+        "en",
+        "zh-Hans",
+        "zh-Hant",
     )
-    help_url: Annotated[Line, LATER] = ""
+    help_url: Annotated[Template | None, types.reader(names.help_url)] = None
+    suggest_services: YesNo = True
     contact: Annotated[Template, types.reader(names.contact_template)] = names.contact_template("postmaster@{hostname}")
     fail: ReplyText = ()
     softfail: ReplyText = ()
@@ -293,8 +286,15 @@ class MetricsSection(SectionModel):
 class WebSection(SectionModel):
     """``[web]``: the help page."""
 
-    listen: Annotated[str, types.reader(types.listen_address), LATER] = "127.0.0.1:8891"
-    secret_file: Annotated[Line, LATER] = "/etc/spfmilter/secret"  # noqa: S105 - a path
+    listen: Annotated[str, types.reader(types.endpoint)] = "127.0.0.1:8891"
+    secret_file: Annotated[str, types.reader(names.file_path)] = "/var/lib/spfmilter/secret"  # noqa: S105 - a path
+    token_lifetime: Annotated[Duration, types.reader(types.duration_between("1h", "365d"))] = Duration(30 * 86400)
+    rate: Annotated[str, types.reader(names.rate)] = "30/minute"
+    trusted_proxies: Annotated[tuple[Network, ...], types.list_reader(types.network)] = (
+        types.network("127.0.0.0/8"),
+        types.network("::1"),
+    )
+    contact: Line = ""
 
 
 # INI section -> attribute of Settings and its model. The order is that of the shipped file.

@@ -225,8 +225,12 @@ def _inet_socket(text: str, family: str, rest: str) -> SocketAddress:
 
 def listen_address(text: str) -> str:
     """``ADDRESS:PORT`` of an HTTP listener, kept as written; empty for none."""
-    if text:
-        nameserver(text, need_port=True)
+    return endpoint(text) if text else text
+
+
+def endpoint(text: str) -> str:
+    """The same, where there is always one."""
+    nameserver(text, need_port=True)
     return text
 
 

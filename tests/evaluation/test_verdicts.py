@@ -227,6 +227,24 @@ def test_a_tree_is_made_anew(server: ScriptedDNS) -> None:
     inquiry.close()
 
 
+def test_who_can_do_without_an_answer_leaves_no_temperror_behind(server: ScriptedDNS) -> None:
+    """The hurry was theirs: the next message gets all of its time."""
+    server.load({**zone("ip4:192.0.2.1 -all"), "f.example": [{"RCODE": "SERVFAIL"}]})
+    engine = Engine(ini(f"[dns]\nnameservers = {server.address}").dns)
+    inquiry = engine.inquiry()
+    until = inquiry.clock() + 5
+    assert inquiry.passes(check(), until)
+    assert not inquiry.passes(check(client="192.0.2.2"), until)
+    assert not inquiry.passes(check("f.example"), until)
+    assert [engine.verdicts.knows(c) for c in (check(), check(client="192.0.2.2"), check("f.example"))] == [
+        True, True, False,
+    ]  # fmt: skip
+    server.reset_counts()
+    assert inquiry.passes(check(), until)
+    assert not server.queries
+    inquiry.close()
+
+
 # -- bounds and counters ----------------------------------------------------------------------------------------------
 
 

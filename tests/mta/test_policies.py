@@ -69,7 +69,9 @@ def test_a_record_in_error_can_be_refused_naming_the_term_at_fault(severe: Site)
     assert answer.code == 550
     assert answer.lines[0].startswith("5.7.24 The SPF record of wrong.example.com is in error")
     assert '"ipv4:192.0.2.0/24"' in answer.lines[0]
-    assert answer.lines[1] == "5.7.24 To have it checked, correct this in the SPF record of wrong.example.com."
+    assert answer.lines[1].startswith(
+        '5.7.24 To have it checked, correct "ipv4:192.0.2.0/24" in the SPF record of wrong.example.com: '
+    )
     assert answer.lines[2].endswith("Contact here: the postmaster, at +1 555 0100")
 
 

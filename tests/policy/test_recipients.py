@@ -45,6 +45,28 @@ def test_the_most_particular_section_speaks(recipient: str, section: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("recipient", "understood", "section"),
+    [
+        # Postfix reads a whole address in these; of a user of this host, Sendmail tells the name only.
+        ("<joe%example.net>", "joe@example.net", "joe@example.net"),
+        ("<example.net!ann>", "ann@example.net", "@example.net"),
+        ("<joe@example.net>", "joe", "joe@example.net"),
+        # A table of the MTA's may lead elsewhere: both are the recipient, and the more particular section speaks.
+        ("<sales@example.net>", "joe@example.org", "@example.net"),
+        ("<sales@example.org>", "joe@example.net", "joe@example.net"),
+    ],
+)
+def test_an_address_counts_as_written_and_as_the_mta_reads_it(recipient: str, understood: str, section: str) -> None:
+    assert addressee(recipient, settings(OWN), understood) == Addressee(section=section)
+
+
+def test_an_exempt_recipient_may_be_exempt_as_written_or_as_read() -> None:
+    usual = settings("[policy]\nreject_at = rcpt")
+    assert addressee("<abuse%example.net>", usual, "abuse@example.net").exempt
+    assert addressee("<postmaster@example.net>", usual, "root@mx.example.net").exempt
+
+
+@pytest.mark.parametrize(
     ("recipient", "exempt"),
     [
         ("<postmaster@example.net>", True),

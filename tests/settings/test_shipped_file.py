@@ -87,10 +87,12 @@ def test_its_own_advice_about_templates_works() -> None:
         "[policy]\ncheck = mailfrom\nmode = MONITOR\n[policy.helo]\npass = quarantine\n",
         "[exempt]\nnetworks =\n  192.0.2.0/24\n  2001:db8::/32, 192.0.2.7\n\n  ::1\nauthenticated = off\n",
         "[reply]\nfail =\n  first {address} {{literal}}\n  second; # %\ncontact = nobody at all\n",
+        "[reply]\nlanguages = ZH-hant,EN\nhelp_url = https://mx.example.net/{token}?x=%41\nsuggest_services = off\n",
         "[headers]\nwrite =\nauthserv_id = mx.example.net\ntag_header = x-note\nremove_forged = no\n",
         "[dns]\nnameservers = 127.0.0.1, [::1], [::1]:5353, 192.0.2.1:53\ntimeout = 1500ms\n",
         "[milter]\nsocket = systemd\nworkers = 7\nmemory_limit = 1024M\n[metrics]\nlisten = [::1]:9890\n",
         "[state]\nurl = rediss://[2001:db8::9]:7000?ssl_ca_certs=/etc/ca.pem\n",
+        "[web]\nrate = 7 / Hour\ntrusted_proxies =\ntoken_lifetime = 48h\ncontact = \u5ba2\u670d +86 10 1234\n",
         "[dns]\nprefetch = no\ncache_entries = 0\ncache_max_ttl = 300s\nserve_stale = 48h\n",
     ],
 )

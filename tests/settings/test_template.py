@@ -61,6 +61,28 @@ def test_what_is_wrong_is_said(text, message) -> None:
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("不" * 134, "a line has 402 bytes, at most 400 are possible"),
+        ("a\u202eb", "'\\u202e' cannot be sent in an SMTP reply: only printable text can"),
+        ("a\u3000b", "'\\u3000' cannot be sent"),
+        ("\udcff", "'\\udcff' cannot be sent"),
+        ("两行\n", "'\\n' cannot be sent"),
+    ],
+)
+def test_what_is_wrong_with_a_text_for_clients_that_take_utf8_is_said(text, message) -> None:
+    with pytest.raises(TemplateError) as caught:
+        Template.parse(text, utf8=True)
+    assert str(caught.value).startswith(message)
+
+
+def test_for_clients_that_take_utf8_it_can_be_in_any_language() -> None:
+    template = Template.parse("{address} 不在 {domain} 之列。", utf8=True)
+    assert template.fill(VALUES) == "<address> 不在 <domain> 之列。"
+    assert template.names == {"address", "domain"}
+
+
 def test_only_what_is_allowed_is_known() -> None:
     assert Template.parse("postmaster@{hostname}", ["hostname"]).fill({"hostname": "mx"}) == "postmaster@mx"
     with pytest.raises(TemplateError, match=r"Possible: \{hostname\}$"):

@@ -1,0 +1,25 @@
+"""What a refused sender is told, and what stands in the header field of a tagged message.
+
+``advice`` decides what can be done about a verdict, ``texts`` has the words, ``notice`` makes the lines of a case, and
+``reply`` the SMTP reply. No I/O, no clock; the catalogues of other languages are loaded by ``spfmilter.language``.
+"""
+
+from spfmilter.reply.advice import Advice, Remedy, Situation, advice
+from spfmilter.reply.notice import NOTHING, Extras, notice, problem_text, sentences, spoken
+from spfmilter.reply.reply import Reply, internal_error, reply_for
+
+__all__ = [
+    "NOTHING",
+    "Advice",
+    "Extras",
+    "Remedy",
+    "Reply",
+    "Situation",
+    "advice",
+    "internal_error",
+    "notice",
+    "problem_text",
+    "reply_for",
+    "sentences",
+    "spoken",
+]

@@ -1,0 +1,127 @@
+"""The advice: what a sender can do about a verdict, and in whose DNS, as a value that replies and pages put into words.
+
+Knows which remedies fit which verdict. They are always about the *sender domain's own* record or server. Knows no
+words; strangers' texts are in it as they came, and whoever shows them cleans them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spfmilter.model import Identity, IPAddress, Problem, ProblemKind, Result, Verdict
+from spfmilter.services import Service
+
+
+class Situation(StrEnum):
+    """How the verdict came about, as far as the words depend on it."""
+
+    UNLISTED = "unlisted"  # nothing in the record fits the address but all, or the record's end
+    REDIRECTED = "redirected"  # the same, in the record of another domain, to which redirect= led
+    DENIED = "denied"  # a term other than all fits the address, and does not allow it
+    NO_RECORD = "no-record"
+    NO_DOMAIN = "no-domain"  # the identity names none that the DNS could hold
+    ALLOWED = "allowed"  # refused although the record allows it
+    BROKEN = "broken"  # the record, or one that it leads to, is in error
+    UNREACHABLE = "unreachable"  # the record could not be looked up
+    OUR_FAULT = "our-fault"  # the same, because the receiving server's own resolver does not answer
+
+
+class Remedy(StrEnum):
+    """One thing that a sender can do; several are alternatives, the most likely one first."""
+
+    ADD = "add"  # add ``Advice.add`` to the record
+    ADD_BEFORE = "add-before"  # put it before ``Advice.term``, behind which it would never be reached; or change that
+    PUBLISH = "publish"  # publish a record, with ``Advice.add`` in it
+    MEND = "mend"  # correct what ``Advice.problem`` says
+    OTHER_SERVER = "other-server"  # send through a server that the record lists
+    OWN_NAME = "own-name"  # let the server greet with its own host name
+    OTHER_SENDER = "other-sender"  # send with an address in a domain that has a record
+    LATER = "later"  # send again later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What is the matter with a message's identity, and what can be done about it."""
+
+    result: Result
+    identity: Identity
+    situation: Situation
+    remedies: tuple[Remedy, ...]
+    address: IPAddress
+    domain: str  # that was checked; empty where the identity names none
+    record_domain: str  # whose record decided, or is in error: what is changed, is changed in its DNS
+    term: str | None  # that decided, as published; None: the record's end, or no record
+    add: str  # the term that allows the address: ip4, ip6 or a service's include
+    service: Service | None = None  # whose servers ``add`` stands for
+    problem: Problem | None = None
+
+
+_ALL = "all"
+_WITHOUT_DOMAIN = {Identity.MAILFROM: (Remedy.OTHER_SENDER,), Identity.HELO: (Remedy.OWN_NAME,)}
+
+
+def advice(verdict: Verdict, service: Service | None = None) -> Advice:
+    """The advice on a verdict.
+
+    Args:
+        verdict: whatever came out of a check.
+        service: the well-known service whose published record passes the address, where somebody has found out.
+    """
+    check, problem = verdict.check, verdict.problem
+    situation = _situation(verdict)
+    where = problem.domain if problem is not None and verdict.result is Result.PERMERROR else verdict.term_domain
+    return Advice(
+        result=verdict.result,
+        identity=check.identity,
+        situation=situation,
+        remedies=_remedies(situation, check.identity),
+        address=check.address,
+        domain=check.domain,
+        record_domain=where or check.domain,
+        term=verdict.term,
+        add=service.term if service is not None else f"ip{check.address.version}:{check.address}",
+        service=service,
+        problem=problem,
+    )
+
+
+def is_all(term: str) -> bool:
+    """Whether a term is ``all``, which fits every address."""
+    return term.lstrip("+-~?").lower() == _ALL
+
+
+def _situation(verdict: Verdict) -> Situation:
+    match verdict.result:
+        case Result.PASS:
+            return Situation.ALLOWED
+        case Result.PERMERROR:
+            return Situation.BROKEN
+        case Result.TEMPERROR:
+            ours = verdict.problem is not None and verdict.problem.kind is ProblemKind.OWN_RESOLVER
+            return Situation.OUR_FAULT if ours else Situation.UNREACHABLE
+        case Result.NONE:
+            named = verdict.problem is None or verdict.problem.kind is not ProblemKind.NO_DOMAIN
+            return Situation.NO_RECORD if named else Situation.NO_DOMAIN
+    if verdict.term is not None and not is_all(verdict.term):
+        return Situation.DENIED
+    elsewhere = verdict.term_domain not in {None, verdict.check.domain}
+    return Situation.REDIRECTED if elsewhere else Situation.UNLISTED
+
+
+def _remedies(situation: Situation, identity: Identity) -> tuple[Remedy, ...]:
+    match situation:
+        case Situation.UNLISTED | Situation.REDIRECTED | Situation.DENIED:
+            add = Remedy.ADD_BEFORE if situation is Situation.DENIED else Remedy.ADD
+            # A wrong name in HELO is the server's mistake more often than the record's.
+            return (add, Remedy.OTHER_SERVER) if identity is Identity.MAILFROM else (Remedy.OWN_NAME, add)
+        case Situation.NO_RECORD:
+            return (Remedy.PUBLISH,)
+        case Situation.NO_DOMAIN:
+            return _WITHOUT_DOMAIN[identity]
+        case Situation.BROKEN:
+            return (Remedy.MEND,)
+        case Situation.UNREACHABLE | Situation.OUR_FAULT:
+            return (Remedy.LATER,)
+        case Situation.ALLOWED:
+            return ()

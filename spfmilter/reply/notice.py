@@ -1,0 +1,99 @@
+"""The notice of one case: the lines that a refused sender reads, and the sentences of a tagged message's header field.
+
+Knows what the placeholders stand for, in which language a sender can be told, and that whatever strangers wrote is
+cleaned and bounded before it is shown: as ASCII, or as UTF-8 for a client that has asked for it by SMTPUTF8 (RFC 6531
+section 3.7.4.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from spfmilter.language import SOURCE, Language, first, language
+from spfmilter.model import Facts, Identity, Problem, Verdict
+from spfmilter.reply import texts
+from spfmilter.reply.advice import Advice, advice
+from spfmilter.services import Service
+from spfmilter.settings import Settings
+from spfmilter.text import ascii_line, utf8_line
+
+MAX_LINE = 480  # bytes: with code, status and CRLF inside the 512 of RFC 5321 section 4.5.3.1.5
+_LONG_NAME = 120  # of what a client says of itself, where more would push aside what matters
+_PROBLEM = 300
+
+_Clean = Callable[[str, int], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What a notice holds beyond the verdict; found out only where a message is refused, since it takes time."""
+
+    service: Service | None = None  # to which the client belongs
+    link: str = ""  # to the help page, for this very case
+
+
+NOTHING = Extras()
+
+
+def spoken(facts: Facts, settings: Settings) -> Language:
+    """The first of the configured languages that can be shown to the client; English to whom there is none."""
+    return first(settings.reply.languages, lambda found: facts.smtputf8 or texts.is_ascii(found))
+
+
+def notice(verdict: Verdict, facts: Facts, settings: Settings, extras: Extras = NOTHING) -> tuple[str, ...]:
+    """The lines that explain a verdict: which identity, domain, address and term, what to change, and whom to ask."""
+    tongue, clean = spoken(facts, settings), utf8_line if facts.smtputf8 else ascii_line
+    found = advice(verdict, extras.service)
+    values = _values(found, verdict, facts, settings, tongue, clean)
+    own = settings.reply.lines(verdict.result)
+    templates = own or tuple(texts.template(text, tongue) for text in texts.texts_of(found))
+    filled = (clean(template.fill(values), MAX_LINE) for template in templates)
+    lines = [line for line in filled if line.strip()]  # never none: the settings take no text without words
+    if values["explanation"]:
+        lines.insert(1, clean(texts.template(texts.EXPLANATION, tongue).fill(values), MAX_LINE))
+    if extras.link:
+        lines.append(texts.template(texts.DETAILS, tongue).fill({"url": extras.link}))
+    return tuple(lines)
+
+
+def sentences(verdict: Verdict, facts: Facts, settings: Settings) -> tuple[str, ...]:
+    """The same as whole sentences, which can follow each other in a line."""
+    stop = texts.template(texts.SENTENCE, spoken(facts, settings))
+    lines = notice(verdict, facts, settings)
+    return tuple(line if line.endswith((".", "!", "?", "。")) else stop.fill({"sentence": line}) for line in lines)
+
+
+def problem_text(problem: Problem) -> str:
+    """A problem in one English clause of ASCII: what, at which term, in whose record."""
+    return ascii_line(texts.clause(problem, language(SOURCE)), _PROBLEM)
+
+
+def _values(
+    found: Advice, verdict: Verdict, facts: Facts, settings: Settings, tongue: Language, clean: _Clean
+) -> Mapping[str, str]:
+    check, problem, hostname = verdict.check, verdict.problem, ascii_line(facts.hostname)
+    return {
+        "address": str(found.address),
+        "identity": "HELO" if found.identity is Identity.HELO else "MAIL FROM",
+        "said": clean(check.said, _LONG_NAME),
+        "sender": clean(str(facts.reverse_path), _LONG_NAME),
+        "domain": ascii_line(found.domain),
+        "helo": clean(facts.helo or "", _LONG_NAME),
+        "result": found.result,
+        "term": ascii_line(found.term or "default", _LONG_NAME),
+        "record_domain": ascii_line(found.record_domain),
+        "problem": clean(texts.clause(problem, tongue), _PROBLEM) if problem is not None else "",
+        "add": found.add,
+        "contact": settings.reply.contact.fill({"hostname": hostname}),
+        "hostname": hostname,
+        "service": found.service.name if found.service is not None else "",
+        "explanation": _quotable(verdict.explanation or ""),
+        "at": ascii_line(problem.term or "", _LONG_NAME) if problem is not None else "",
+        "where": ascii_line((problem.domain if problem is not None else None) or found.domain),
+    }
+
+
+def _quotable(explanation: str) -> str:
+    """A domain's own words as they can stand between quotation marks: one line without such marks of its own."""
+    return ascii_line(" ".join(explanation.split()).replace('"', "'"), 200)

@@ -1,0 +1,229 @@
+"""The pages and their addresses: a request in, a page out.
+
+Knows HTTP, and which page answers what; tokens, checks, rates, words and looks are others' business.
+
+====================  ===============================================================
+``/spf/{token}``      the case of a refusal
+``/spf/``             the form, and with its fields the check by hand
+``/spf/style.css``    the style sheet, and beside it the icon
+``/healthz``          whether the process serves
+====================  ===============================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlencode
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from spfmilter.model import Check, Identity
+from spfmilter.settings import Settings
+from spfmilter.text import is_dot_atom
+from spfmilter.token import Case, Signer, TokenError
+from spfmilter.web import form, languages
+from spfmilter.web.checker import BusyError, Checker
+from spfmilter.web.languages import Language
+from spfmilter.web.render import render
+from spfmilter.web.shield import Shield
+from spfmilter.web.story import Story, Then, tell
+from spfmilter.web.trouble import Trouble
+from spfmilter.web.visitors import Visitors
+
+_STATIC = Path(__file__).parent / "static"
+_FILES = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+_FOREVER = "public, max-age=31536000, immutable"  # their addresses change with their content
+_SOON = 5  # seconds after which a busy server is asked again
+
+
+class _Stop(Exception):  # noqa: N818 - it ends a request early, with a page that says why
+    def __init__(self, trouble: Trouble, *, retry_after: int | None = None) -> None:
+        self.trouble, self.retry_after = trouble, retry_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """Whom a visitor can ask."""
+
+    text: str
+    address: bool  # an email address, which a link can be made of
+
+    @classmethod
+    def of(cls, text: str) -> Contact:
+        """What an administrator wrote."""
+        local, at, domain = text.rpartition("@")
+        return cls(text=text, address=bool(at) and is_dot_atom(local) and is_dot_atom(domain) and "%" not in text)
+
+
+class _Pages:
+    """What the endpoints share."""
+
+    def __init__(self, settings: Settings, signer: Signer, checker: Checker, hostname: str) -> None:
+        self._web, self._longest_ttl = settings.web, settings.dns.cache_max_ttl.seconds
+        self._signer, self._checker = signer, checker
+        self._visitors = Visitors(settings.web.rate)
+        self._hostname = hostname
+        self._contact = Contact.of(settings.web.contact or settings.reply.contact.fill({"hostname": hostname}))
+        self._limit = settings.dns.lookup_limit
+        self._files = {name: (_STATIC / name).read_bytes() for name in _FILES}
+        self._versions = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in self._files.items()}
+
+    async def case(self, request: Request) -> Response:
+        """The page of a token."""
+        try:
+            case = self._signer.read(
+                request.path_params["token"], max_age=self._web.token_lifetime.seconds, now=time.time()
+            )
+        except TokenError as error:
+            raise _Stop(Trouble(error.kind)) from None
+        story = await self._story(request, _check_of(case), Then(result=case.result, time=case.time))
+        return self._page(request, "case.html", story=story)
+
+    async def by_hand(self, request: Request) -> Response:
+        """The form, and what came of it."""
+        entered = form.read(request.query_params)
+        if entered.check is None:
+            status = HTTPStatus.BAD_REQUEST if entered.complaints else HTTPStatus.OK
+            return self._page(request, "form.html", status=status, form=entered)
+        story = await self._story(request, entered.check)
+        return self._page(request, "case.html", form=entered, story=story)
+
+    async def _story(self, request: Request, check: Check, then: Then | None = None) -> Story:
+        """What a check gives now, for a visitor whose turn it is."""
+        wait = self._visitors.wait(request.client.host if request.client else "")
+        if wait is not None:
+            raise _Stop(Trouble.TOO_MANY, retry_after=wait)
+        try:
+            outcome = await self._checker.evaluate(check)
+        except BusyError:
+            raise _Stop(Trouble.BUSY, retry_after=_SOON) from None
+        if outcome.verdict.fault is not None:
+            raise RuntimeError(outcome.verdict.fault)
+        return tell(outcome.verdict, outcome.service, then=then, longest_ttl=self._longest_ttl)
+
+    async def file(self, request: Request) -> Response:
+        """The style sheet or the icon."""
+        name = request.url.path.rpartition("/")[2]
+        return Response(self._files[name], media_type=_FILES[name], headers={"Cache-Control": _FOREVER})
+
+    async def health(self, request: Request) -> Response:  # noqa: ARG002 - an endpoint's form
+        """For whoever watches the process: it answers, and looks nothing up."""
+        return PlainTextResponse("ok\n")
+
+    async def to_form(self, request: Request) -> Response:  # noqa: ARG002 - an endpoint's form
+        """The form is what is meant by an address without its last part."""
+        return RedirectResponse("spf/")
+
+    async def stopped(self, request: Request, error: Exception) -> Response:
+        """A page that says why there is no other."""
+        assert isinstance(error, _Stop)  # noqa: S101 - it is registered for this
+        return self._trouble(request, error.trouble, retry_after=error.retry_after)
+
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """What Starlette itself refuses: an unknown address, or a method other than GET."""
+        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for this
+        wrong_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+        response = self._trouble(request, Trouble.METHOD if wrong_method else Trouble.MISSING)
+        response.headers.update(error.headers or {})
+        return response
+
+    async def failed(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - it is in the log
+        """An error of ours."""
+        return self._trouble(request, Trouble.FAULT)
+
+    def _trouble(self, request: Request, trouble: Trouble, *, retry_after: int | None = None) -> Response:
+        response = self._page(
+            request,
+            "trouble.html",
+            status=trouble.status,
+            trouble=trouble,
+            seconds=retry_after,
+        )
+        if retry_after is not None:
+            response.headers["Retry-After"] = str(retry_after)
+        return response
+
+    def _page(self, request: Request, template: str, *, status: int = HTTPStatus.OK, **values: object) -> Response:
+        wanted = request.query_params.get("lang")
+        language = languages.choose(wanted, request.headers.get("accept-language"))
+        html = render(
+            template,
+            language,
+            **values,
+            hostname=self._hostname,
+            contact=self._contact,
+            limit=self._limit,
+            versions=self._versions,
+            wanted=language.tag if wanted == language.tag else "",
+            switch=_switch(request.query_params),
+            root=_root(request.url.path),
+        )
+        headers = {"Content-Language": language.tag, "Vary": "Accept-Language"}
+        return HTMLResponse(html, status, headers=headers)
+
+
+def _check_of(case: Case) -> Check:
+    """The check of a token, which holds no part before the @."""
+    helo = case.domain if case.identity is Identity.HELO else "unknown"
+    return Check(
+        identity=case.identity,
+        address=case.address,
+        local="postmaster",
+        domain=case.domain,
+        helo=helo,
+        said=case.domain,
+    )
+
+
+def _switch(parameters: Mapping[str, str]) -> Callable[[Language], str]:
+    """The same page in another language, as an address relative to it."""
+    fields = [(name, parameters[name]) for name in form.FIELDS if name in parameters]
+    return lambda language: "?" + urlencode([*fields, ("lang", language.tag)])
+
+
+def _root(path: str) -> str:
+    """The way from a page to the folder of the form, so that a proxy may have it under any other name."""
+    return "spf/" if path.count("/") < 2 else "../" * (path.count("/") - 2) or "./"
+
+
+def build(
+    settings: Settings,
+    secrets: Sequence[bytes],
+    hostname: str,
+    *,
+    checker: Checker | None = None,
+) -> ASGIApp:
+    """The application.
+
+    Args:
+        settings: with the sections web, dns and reply.
+        secrets: of the tokens, see ``Signer``.
+        hostname: the mail server's name, for people.
+        checker: who evaluates, where it is not a new one.
+    """
+    checker = checker or Checker(settings.dns, suggest=settings.reply.suggest_services)
+    pages = _Pages(settings, Signer(secrets), checker, hostname)
+    routes = [
+        Route("/healthz", pages.health),
+        Route("/", pages.to_form),
+        Route("/spf", pages.to_form),
+        *(Route(f"/spf/{name}", pages.file) for name in _FILES),
+        Route("/spf/", pages.by_hand),
+        Route("/spf/{token}", pages.case),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={_Stop: pages.stopped, HTTPException: pages.refused, Exception: pages.failed},
+    )
+    app.router.redirect_slashes = False
+    return Shield(app)

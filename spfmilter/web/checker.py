@@ -1,0 +1,87 @@
+"""Evaluations for the page: in a few threads, in bounded time, and no more of them at once than can be waited for.
+
+Knows the Engine and how much of it strangers may have; does not know who asks, nor what is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from spfmilter.evaluation.engine import Engine
+from spfmilter.evaluation.suggestion import service_of
+from spfmilter.model import Check, Client, Facts, ReversePath, Verdict
+from spfmilter.services import Service
+from spfmilter.settings.schema import DnsSection
+from spfmilter.settings.types import Duration
+
+_THREADS = 8
+_PLACES = 4 * _THREADS  # evaluated or waiting
+_TIME = 10.0  # seconds, waiting included: a person looks at an empty page meanwhile
+_FRESH = 60.0  # seconds for which an answer is kept at most: who mends a record wants to see it
+
+
+class BusyError(Exception):
+    """Too many evaluations are under way; come again in some seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was found out for a visitor."""
+
+    verdict: Verdict
+    service: Service | None = None  # the well-known one that the client belongs to
+
+
+class Checker:
+    """Evaluates checks for the page."""
+
+    def __init__(self, settings: DnsSection, *, suggest: bool = False) -> None:
+        """Args: settings: how the daemon asks; suggest: look for the service of a client that is not allowed."""
+        longest = Duration(min(_FRESH, settings.cache_max_ttl.seconds))
+        time = Duration(min(_TIME, settings.timeout.seconds))
+        limited = settings.model_copy(update={"cache_max_ttl": longest, "serve_stale": Duration(0), "timeout": time})
+        self._engine = Engine(limited)
+        self._time, self._suggest = time.seconds, suggest
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="check")
+        self._places = threading.BoundedSemaphore(_PLACES)
+
+    async def evaluate(self, check: Check) -> Outcome:
+        """The verdict of this moment, with its tree, and the client's service.
+
+        Raises:
+            BusyError: nobody is there to do it.
+        """
+        if not self._places.acquire(blocking=False):
+            raise BusyError
+        future = self._pool.submit(self._evaluate, check, self._engine.clock() + self._time)
+        future.add_done_callback(lambda _: self._places.release())
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Start nothing that still waits."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _evaluate(self, check: Check, deadline: float) -> Outcome:
+        if self._engine.clock() >= deadline:
+            raise BusyError
+        inquiry = self._engine.inquiry()
+        try:
+            inquiry.expect([check])
+            verdict = inquiry.evaluate(check, deadline=deadline, trace=True)
+            return Outcome(
+                verdict=verdict, service=service_of(verdict, _facts(check), inquiry) if self._suggest else None
+            )
+        finally:
+            inquiry.close()
+
+
+def _facts(check: Check) -> Facts:
+    """What little is known here of the message; the names of hosts in it hint at a service."""
+    return Facts(
+        client=Client(address=check.address),
+        helo=check.helo,
+        reverse_path=ReversePath(local=check.local, domain=check.domain),
+    )

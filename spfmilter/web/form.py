@@ -1,0 +1,68 @@
+"""The check by hand: what a visitor typed into the form, as a check or as what is wrong with it.
+
+Knows the form's fields; does not know how they are shown. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from spfmilter.addresses import dns_domain, parse_address, parse_reverse_path
+from spfmilter.model import Check, Identity, IPAddress
+from spfmilter.text import unicode_line
+from spfmilter.web.wording import N_
+
+FIELDS = ("ip", "mail_from", "helo")
+_LONGEST = 320  # characters of a field: an address has 254 (RFC 5321 section 4.5.3.1.3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """The fields as they are shown again, and either a check or a complaint for at least one field."""
+
+    values: Mapping[str, str]
+    complaints: Mapping[str, str]  # by field: keys of the catalogue
+    check: Check | None = None
+
+
+EMPTY = Form(values=dict.fromkeys(FIELDS, ""), complaints={})
+
+
+def read(parameters: Mapping[str, str]) -> Form:
+    """The form that came; EMPTY where none of its fields was sent."""
+    if not any(name in parameters for name in FIELDS):
+        return EMPTY
+    values = {name: unicode_line(parameters.get(name, "").strip(), _LONGEST) for name in FIELDS}
+    complaints = {}
+    address = parse_address(values["ip"])
+    if address is None:
+        complaints["ip"] = N_("Please write an IP address, such as 203.0.113.7 or 2001:db8::7.")
+    if values["helo"] and not dns_domain(values["helo"]):
+        complaints["helo"] = N_("This is not the full name of a server. Please write one such as mail.example.com.")
+    if not values["mail_from"] and not values["helo"]:
+        complaints["mail_from"] = N_("Please write an email address or a domain, such as example.com.")
+    elif values["mail_from"] and not _domain(values["mail_from"]):
+        complaints["mail_from"] = N_("There is no domain in this. Please write one such as example.com.")
+    if complaints or address is None:
+        return Form(values=values, complaints=complaints)
+    return Form(values=values, complaints={}, check=_check(address, values["mail_from"], values["helo"]))
+
+
+def _domain(sender: str) -> str:
+    return dns_domain(parse_reverse_path(sender).domain if "@" in sender else sender)
+
+
+def _check(address: IPAddress, sender: str, helo: str) -> Check:
+    name = dns_domain(helo)
+    if not sender:
+        return Check(identity=Identity.HELO, address=address, local="postmaster", domain=name, helo=name, said=helo)
+    local = parse_reverse_path(sender).local if "@" in sender else ""
+    return Check(
+        identity=Identity.MAILFROM,
+        address=address,
+        local=local or "postmaster",  # RFC 7208 section 4.3
+        domain=_domain(sender),
+        helo=name or "unknown",
+        said=sender,
+    )

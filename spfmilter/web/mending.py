@@ -1,0 +1,73 @@
+"""The record that would let the client pass: the published one with one term more, or a first one.
+
+Knows where the term has to stand; a verdict with its trace in, a value out. What it returns has passed the door, so
+that a person can copy it. Does not know how it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from spfmilter.model import RecordStep, Result, Verdict
+from spfmilter.text import unicode_line
+
+_LONGEST = 4096  # characters of a record that somebody would copy
+_WORD = re.compile(r"[^ ]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mending:
+    """A record to publish: what stands there already, before and after what is new."""
+
+    domain: str  # in whose DNS
+    before: str
+    added: str
+    after: str
+    first: bool = False  # the domain has no record yet
+
+    @property
+    def record(self) -> str:
+        """The whole record."""
+        return self.before + self.added + self.after
+
+
+def mend(verdict: Verdict, added: str) -> Mending | None:
+    """The record with which the same client would pass, or None where there is none to offer.
+
+    A record in error is nothing to build on, and one that holds what a person should not copy is not repeated.
+
+    Args:
+        verdict: with its trace.
+        added: the term that allows the client.
+    """
+    if verdict.result is Result.NONE and verdict.check.domain:
+        return Mending(domain=verdict.check.domain, before="v=spf1 ", added=added, after=" -all", first=True)
+    if verdict.result not in {Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL} or verdict.trace is None:
+        return None
+    record = _deciding(verdict.trace)
+    text = record.text
+    if text is None or not text.isascii() or unicode_line(text, _LONGEST) != text:
+        return None
+    place = _place(text, verdict.term)
+    if place is None:  # the default decided: a new term goes to the end
+        return Mending(domain=record.domain, before=text.rstrip(" ") + " ", added=added, after="")
+    return Mending(domain=record.domain, before=text[:place], added=added, after=" " + text[place:])
+
+
+def _deciding(record: RecordStep) -> RecordStep:
+    """The record that had the last word: where redirect= led (RFC 7208 section 6.1)."""
+    while record.terms:
+        last = record.terms[-1]
+        if last.record is None or not last.text.lower().startswith("redirect="):
+            break
+        record = last.record
+    return record
+
+
+def _place(text: str, term: str | None) -> int | None:
+    """Where the term that matched begins: terms behind it are never reached. The first of several that are equal."""
+    for word in _WORD.finditer(text):
+        if word[0] == term:
+            return word.start()
+    return None

@@ -1,0 +1,45 @@
+"""Values into HTML: the only owner of Jinja2.
+
+Knows the templates and how a text finds its language. Everything is escaped; what may stand in a page as it is, is
+marked so in the templates alone.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from spfmilter.web import wording
+from spfmilter.web.languages import LANGUAGES, Language, moment, translations
+
+
+@cache
+def _environment(language: Language) -> Environment:
+    """Templates with the texts of one language; `_` translates, and escapes the values that it is given."""
+    environment = Environment(
+        loader=PackageLoader("spfmilter.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
+    environment.globals.update(
+        language=language,
+        languages=LANGUAGES,
+        gap=language.gap,
+        moment=lambda time: moment(time, language),
+        words=wording.RESULTS,
+        outcomes=wording.OUTCOMES,
+        what_spf_is=wording.WHAT_SPF_IS,
+        came=wording.CAME,
+    )
+    return environment
+
+
+def render(template: str, language: Language, **values: object) -> str:
+    """A whole page."""
+    return _environment(language).get_template(template).render(values)

@@ -1,0 +1,97 @@
+"""Which service a refused client belongs to: who is asked about, and who is not."""
+
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from spfmilter.evaluation.engine import Inquiry
+from spfmilter.evaluation.suggestion import service_of
+from spfmilter.model import Check, Client, Identity, Result, Verdict
+from tests.values import check, facts, verdict
+
+GOOGLE, MICROSOFT, ALIBABA = "_spf.google.com", "spf.protection.outlook.com", "spf.qiye.aliyun.com"
+
+
+class Records:
+    """In the place of an Inquiry: whose record passes the client, the MX hosts, and what was asked."""
+
+    def __init__(self, *passing: str, exchanges: tuple[str, ...] = ()) -> None:
+        self._passing, self._exchanges = passing, exchanges
+        self.asked: list[str] = []
+
+    def clock(self) -> float:
+        """Some time."""
+        return 100.0
+
+    def expect(self, checks: list[Check]) -> None:
+        """These are going to be asked."""
+        self.asked += [f"expect {about.domain}" for about in checks]
+
+    def exchanges(self, domain: str, deadline: float) -> tuple[str, ...]:
+        """The MX hosts of whatever domain."""
+        assert 100 < deadline <= 102
+        self.asked.append(f"MX {domain}")
+        return self._exchanges
+
+    def passes(self, about: Check, deadline: float) -> bool:
+        """By the domain alone."""
+        assert 100 < deadline <= 102
+        self.asked.append(about.domain)
+        return about.domain in self._passing
+
+
+def suggested(records: Records, found: Verdict, *, name: str = "unknown", helo: str = "mail.example.com") -> str | None:
+    """The include that is suggested, if any."""
+    about = facts(helo=helo)
+    about = replace(about, client=Client(address=about.client.address, name=name))
+    service = service_of(found, about, cast("Inquiry", records))
+    return service.include if service is not None else None
+
+
+@pytest.mark.parametrize("result", [Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE])
+def test_the_records_of_those_whose_names_hint_are_asked_all_at_once_and_the_first_that_passes_is_it(
+    result: Result,
+) -> None:
+    records = Records(ALIBABA)
+    assert suggested(records, verdict(result), name="out1.mail.aliyun.com") == ALIBABA
+    assert records.asked == [f"expect {d}" for d in ("spf.mxhichina.com", ALIBABA)] + ["spf.mxhichina.com", ALIBABA]
+
+
+def test_helo_hints_as_well_and_no_mx_is_asked_for() -> None:
+    records = Records(GOOGLE, MICROSOFT)
+    assert suggested(records, verdict(Result.FAIL), helo="x.outbound.protection.outlook.com") == MICROSOFT
+    assert records.asked == [f"expect {MICROSOFT}", MICROSOFT]
+
+
+def test_the_mx_hints_where_no_name_does() -> None:
+    records = Records(GOOGLE, exchanges=("aspmx.l.google.com", "alt1.aspmx.l.google.com"))
+    assert suggested(records, verdict(Result.FAIL)) == GOOGLE
+    assert records.asked == ["MX example.com", f"expect {GOOGLE}", GOOGLE]
+
+
+def test_who_is_not_in_the_record_does_not_belong_to_it() -> None:
+    assert suggested(Records(), verdict(Result.FAIL), name="mail.google.com") is None
+
+
+def test_many_names_still_cost_two_records_at_most() -> None:
+    records = Records(exchanges=("a.google.com", "b.outlook.com", "c.sendgrid.net", "d.mailgun.org"))
+    assert suggested(records, verdict(Result.FAIL)) is None
+    assert [asked for asked in records.asked if " " not in asked] == [GOOGLE, MICROSOFT]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        verdict(Result.PASS),
+        verdict(Result.PERMERROR),
+        verdict(Result.TEMPERROR),
+        verdict(Result.FAIL, Identity.HELO),
+        verdict(Result.NONE, check=check(domain="")),
+    ],
+    ids=["pass", "permerror", "temperror", "helo", "no-domain"],
+)
+def test_where_no_include_would_help_nobody_is_asked(found: Verdict) -> None:
+    records = Records(GOOGLE, exchanges=("aspmx.l.google.com",))
+    assert suggested(records, found, name="mail.google.com") is None
+    assert not records.asked

@@ -1,0 +1,81 @@
+"""The whole story: refused by a real Postfix, the bounce, its link in a browser, the record mended, delivered."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from lab.daemon import SpfmilterDaemon
+from lab.nsd import Nsd
+from lab.postfix import Postfix
+from lab.processes import free_port
+from lab.smtp import SmtpDialogue
+from tests.mta.site import MESSAGE, Site
+from tests.web.browser import CHROMIUM, chromium
+from tests.web.site import WEB
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: tools/setup.sh web")
+DOMAIN = "mail163.example"
+RECORD = '@ 0 TXT "{}"\n'  # for no time: what is mended is seen at once
+
+
+@pytest.fixture
+def names(name_server: Nsd) -> Iterator[Nsd]:  # noqa: ARG001 - skips where there is no NSD or Postfix
+    """A name server whose zone may be changed."""
+    with Nsd({DOMAIN: RECORD.format("v=spf1 ip4:192.0.2.0/24 -all")}) as server:
+        yield server
+
+
+def send(own: Postfix) -> None:
+    """A message from the sender's own server, which no record lists yet."""
+    with SmtpDialogue("127.0.0.1", own.port) as smtp:
+        smtp.ehlo("desk.mail163.example")
+        smtp.mail(f"alice@{DOMAIN}")
+        smtp.rcpt("bob@example.net")
+        assert smtp.data(MESSAGE).code == 250
+
+
+def bounce(own: Postfix) -> str:
+    """What the sender's own server writes to its user, with single blanks."""
+    [message] = own.delivered()
+    body = message.message.get_body(("plain",))
+    assert body is not None
+    return " ".join(body.get_content().split())
+
+
+def test_a_refused_sender_reads_mends_and_is_delivered(names: Nsd, tmp_path: Path) -> None:
+    port = free_port()
+    ini = (
+        "[exempt]\nnetworks =\nprivate_clients = no\n[headers]\nauthserv_id = mx.example.net\n"
+        f"[reply]\nhelp_url = http://127.0.0.1:{port}/spf/{{token}}\n"
+        f"[web]\nlisten = 127.0.0.1:{port}\nsecret_file = {tmp_path}/secret\n"
+    )
+    with (
+        Site(names, ini) as receiver,
+        SpfmilterDaemon(f"[dns]\nnameservers = {names.address}\n{ini}", command=WEB),
+        Postfix(
+            hostname="out.mail163.example", domains=[DOMAIN], relayhost=f"[127.0.0.1]:{receiver.postfix.port}"
+        ) as own,
+        chromium() as browser,
+    ):
+        send(own)
+        found = re.search(rf"http://127\.0\.0\.1:{port}/spf/[\w.-]+", bounce(own))
+        assert found is not None
+        page = browser.new_page()
+        for lang, title in (
+            ("zh-Hans", f"127.0.0.1 无权代 {DOMAIN} 发送邮件"),
+            ("zh-Hant", f"127.0.0.1 無權代 {DOMAIN} 寄送郵件"),
+            ("en", f"127.0.0.1 may not send mail for {DOMAIN}"),
+        ):
+            page.goto(f"{found[0]}?lang={lang}")
+            expect(page.get_by_role("heading", level=1)).to_have_text(title)
+        offered = page.get_by_role("group", name="The record to publish").inner_text()
+        assert offered == "v=spf1 ip4:192.0.2.0/24 ip4:127.0.0.1 -all"
+        names.replace(DOMAIN, RECORD.format(offered))
+        page.reload()
+        expect(page.get_by_role("heading", level=1)).to_have_text("It passes now. Please send your message again.")
+        send(own)
+        [delivered] = receiver.postfix.delivered()
+        assert delivered.sender == f"alice@{DOMAIN}"

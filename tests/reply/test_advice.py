@@ -1,0 +1,109 @@
+"""What can be done about each verdict: the value that the notice and the help page put into words."""
+
+import pytest
+
+from spfmilter.model import Identity, Problem, ProblemKind, Result, Verdict
+from spfmilter.reply import Remedy, Situation, advice
+from spfmilter.reply.advice import is_all
+from spfmilter.services import SERVICES
+from tests.values import check, verdict
+
+HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
+OWN = {MAILFROM: "example.com", HELO: "mail.example.com"}
+ELSEWHERE = "_spf.provider.example"
+WITHOUT_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="...")
+SILENT = Problem(kind=ProblemKind.DNS_FAILURE, text="...", domain="example.com")
+OURS = Problem(kind=ProblemKind.OWN_RESOLVER, text="...", domain="example.com")
+BROKEN = Problem(kind=ProblemKind.SYNTAX, text="...", domain=ELSEWHERE, term="x")
+
+# term, whose record it stands in, problem -> situation, what a MAIL FROM can do, what a HELO can do
+TABLE = {
+    Result.FAIL: [
+        ("-all", "own", None, "unlisted", "add, other-server", "own-name, add"),
+        ("-all", ELSEWHERE, None, "redirected", "add, other-server", "own-name, add"),
+        ("-ip4:203.0.113.0/24", "own", None, "denied", "add-before, other-server", "own-name, add-before"),
+        ("-ip4:203.0.113.0/24", ELSEWHERE, None, "denied", "add-before, other-server", "own-name, add-before"),
+    ],
+    Result.SOFTFAIL: [
+        ("~all", "own", None, "unlisted", "add, other-server", "own-name, add"),
+        ("~all", ELSEWHERE, None, "redirected", "add, other-server", "own-name, add"),
+        ("~mx", "own", None, "denied", "add-before, other-server", "own-name, add-before"),
+    ],
+    Result.NEUTRAL: [
+        (None, None, None, "unlisted", "add, other-server", "own-name, add"),
+        ("?all", "own", None, "unlisted", "add, other-server", "own-name, add"),
+        ("?mx", "own", None, "denied", "add-before, other-server", "own-name, add-before"),
+    ],
+    Result.NONE: [
+        (None, None, None, "no-record", "publish", "publish"),
+        (None, None, WITHOUT_DOMAIN, "no-domain", "other-sender", "own-name"),
+    ],
+    Result.PASS: [("+all", "own", None, "allowed", "", ""), ("mx", ELSEWHERE, None, "allowed", "", "")],
+    Result.PERMERROR: [(None, None, BROKEN, "broken", "mend", "mend")],
+    Result.TEMPERROR: [
+        (None, None, SILENT, "unreachable", "later", "later"),
+        (None, None, OURS, "our-fault", "later", "later"),
+    ],
+}
+ROWS = [(result, row) for result, rows in TABLE.items() for row in rows]
+
+
+def found(result: Result, identity: Identity, term: str | None, where: str | None, problem: Problem | None) -> Verdict:
+    """The verdict of a row."""
+    return verdict(result, identity, term=term, term_domain=OWN[identity] if where == "own" else where, problem=problem)
+
+
+@pytest.mark.parametrize("identity", list(Identity))
+@pytest.mark.parametrize(("result", "row"), ROWS)
+def test_each_situation_has_its_remedies(result, row, identity) -> None:
+    term, where, problem, situation, *remedies = row
+    advised = advice(found(result, identity, term, where, problem))
+    assert advised.situation == situation
+    assert ", ".join(advised.remedies) == remedies[identity is HELO]
+    assert (advised.result, advised.identity, advised.term) == (result, identity, term)
+
+
+def test_every_result_situation_and_remedy_is_in_the_table() -> None:
+    assert set(TABLE) == set(Result)
+    assert {row[3] for _, row in ROWS} == set(Situation)
+    assert {remedy for _, row in ROWS for cell in row[4:] for remedy in cell.split(", ") if remedy} == set(Remedy)
+
+
+@pytest.mark.parametrize(
+    ("result", "term", "where", "problem", "record"),
+    [
+        (Result.FAIL, "-all", "own", None, "example.com"),
+        (Result.FAIL, "-all", ELSEWHERE, None, ELSEWHERE),
+        (Result.NEUTRAL, None, None, None, "example.com"),
+        (Result.PERMERROR, None, None, BROKEN, ELSEWHERE),
+        (Result.PERMERROR, None, None, None, "example.com"),
+        (Result.TEMPERROR, None, None, SILENT, "example.com"),
+    ],
+)
+def test_what_is_changed_is_changed_in_the_record_that_decided_or_is_in_error(
+    result, term, where, problem, record
+) -> None:
+    assert advice(found(result, MAILFROM, term, where, problem)).record_domain == record
+
+
+def test_the_term_to_add_is_the_address_or_the_services_include() -> None:
+    assert advice(verdict(Result.FAIL)).add == "ip4:203.0.113.7"
+    assert advice(verdict(Result.FAIL, check=check(address="2001:db8::7"))).add == "ip6:2001:db8::7"
+    google = advice(verdict(Result.FAIL), SERVICES[0])
+    assert (google.add, google.service) == ("include:_spf.google.com", SERVICES[0])
+
+
+@pytest.mark.parametrize(
+    ("term", "expected"),
+    [
+        ("all", True),
+        ("-ALL", True),
+        ("~all", True),
+        ("+all", True),
+        ("-a", False),
+        ("-include:all", False),
+        ("", False),
+    ],
+)
+def test_all_is_all_whatever_its_qualifier_and_case(term: str, *, expected: bool) -> None:
+    assert is_all(term) is expected

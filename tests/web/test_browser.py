@@ -1,0 +1,184 @@
+"""The page in a real browser: the story from the link to "passes now", and what every page must be for everybody."""
+
+import json
+import time
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.sync_api import BrowserContext, Page, expect
+
+from spfmilter.model import Identity, Result
+from tests.web.browser import CHROMIUM, DESKTOP, PHONE, chromium
+from tests.web.site import CLIENT, ZONE, Site, serving
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: tools/setup.sh web")
+DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with serving(tmp_path_factory.mktemp("site")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[BrowserContext]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(context: BrowserContext, site: Site) -> Iterator[Page]:
+    """A tab that has asked nobody but the site when it is closed, and has not complained about the page."""
+    asked, complaints = [], []
+    tab = context.new_page()
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    yield tab
+    tab.close()
+    assert {urlsplit(url).netloc for url in asked} == {urlsplit(site.url).netloc}
+    # Chromium says so of every status that is not 200.
+    assert [text for text in complaints if not text.startswith("Failed to load resource: the server responded")] == []
+
+
+# -- the story ---------------------------------------------------------------------------------------------------------
+
+
+def test_from_the_link_to_passes_now(site: Site, page: Page) -> None:
+    """A refused sender follows the link, reads the case in each language, has the record mended, and is told so."""
+    page.goto(site.link("plain.example"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("203.0.113.7 may not send mail for plain.example")
+    page.get_by_role("link", name="简体中文").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("203.0.113.7 无权代 plain.example 发送邮件")
+    page.get_by_role("link", name="繁體中文").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("203.0.113.7 無權代 plain.example 寄送郵件")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-Hant")
+    page.get_by_role("link", name="English").click()
+
+    record = page.get_by_role("group", name="The record to publish")
+    offered = record.inner_text()
+    assert offered == "v=spf1 ip4:203.0.113.7 -all"
+    expect(record.locator("mark")).to_have_text("ip4:203.0.113.7")
+    site.dns.load({**ZONE, "plain.example": [{"TXT": offered}]})
+    try:
+        page.reload()
+        expect(page.get_by_role("heading", level=1)).to_have_text("It passes now. Please send your message again.")
+        expect(page.locator(".then-now")).to_contain_text("not allowed")
+        expect(page.locator(".then-now dd").last).to_contain_text("pass")
+    finally:
+        site.dns.load(ZONE)
+
+
+def test_a_check_by_hand(site: Site, page: Page) -> None:
+    page.goto(site.link())
+    page.get_by_role("link", name="Check another server or domain").click()
+    page.get_by_label("Address of the sending server").fill("203.0.113.300")
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_label("Address of the sending server")).to_have_accessible_description(
+        "The IP address in the notice, such as 203.0.113.7 "
+        "Please write an IP address, such as 203.0.113.7 or 2001:db8::7."
+    )
+    page.get_by_label("Address of the sending server").fill("192.0.2.25")
+    page.get_by_label("Your email address, or its domain").fill("alice@example.com")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("192.0.2.25 may send mail for example.com")
+    page.get_by_role("link", name="繁體中文").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("192.0.2.25 可以代 example.com 寄送郵件")
+
+
+def test_one_click_marks_the_whole_record(site: Site, page: Page) -> None:
+    """There is no script that could copy it."""
+    page.goto(site.link())
+    page.get_by_role("group", name="The record to publish").locator("code").click(position={"x": 5, "y": 5})
+    chosen = page.evaluate("getSelection().toString()")
+    expected = "v=spf1 ip4:192.0.2.0/24 mx include:_spf.provider.example ip4:203.0.113.7 -all exp=why.example.com"
+    assert chosen.strip() == expected
+
+
+def test_the_keyboard_gets_past_the_masthead(site: Site, page: Page) -> None:
+    page.goto(site.link())
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the text")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+
+
+def test_a_script_in_the_dns_stays_text(site: Site, page: Page) -> None:
+    page.goto(site.link("script.example"))
+    expect(page.get_by_role("main")).to_contain_text("<script>document.title='owned'</script>")
+    assert "owned" not in page.title()
+
+
+# -- every page, for everybody -----------------------------------------------------------------------------------------
+
+
+def pages(site: Site) -> dict[str, str]:
+    """Each kind of page there is, by its name."""
+    past = int(time.time()) - 31 * DAY
+    by_hand = f"{site.url}?ip={CLIENT}&mail_from="
+    return {
+        **{name.partition(".")[0]: site.link(name) for name in ZONE if name.count(".") == 1},
+        "helo": site.link("mail.example.com", identity=Identity.HELO),
+        "ipv6": site.link("plain.example", address=ip_address("2001:db8:1234:5678:9abc:def0:1234:5678")),
+        "longname": site.link(".".join(["a" * 63] * 3 + ["b" * 40, "example"])),
+        "then temperror": site.link(result=Result.TEMPERROR),
+        "form": site.url,
+        "complaints": site.url + "?ip=x&helo=x",
+        "by hand": by_hand + "alice%40example.com",
+        "malformed": site.url + "x",
+        "expired": site.link(time=past),
+        "missing": site.url + "a/b",
+    }
+
+
+NAMES = list(pages(Site("", None, None)))  # type: ignore[arg-type]  # links need neither
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_axe_finds_nothing(site: Site, page: Page, name) -> None:
+    """The rules of WCAG 2.2 A and AA and of good practice, contrast included; the script runs from outside the page."""
+    page.goto(pages(site)[name])
+    page.evaluate(Path(AXE_FILE_PATH).read_text())
+    for scheme, size in (("light", DESKTOP), ("dark", PHONE)):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.set_viewport_size(size)
+        found = page.evaluate("axe.run(document, {preload: false})")
+        assert "color-contrast" in {rule["id"] for rule in found["passes"]}
+        assert found["violations"] == [], json.dumps(found["violations"], indent=1)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh-Hans"])
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_wider_than_the_window(site: Site, page: Page, name, lang) -> None:
+    url = pages(site)[name]
+    page.goto(f"{url}{'&' if '?' in url else '?'}lang={lang}")
+    for width in (320, 360, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        column = page.get_by_role("main").bounding_box()
+        assert column is not None
+        assert column["width"] <= 38 * 16 + 1
+
+
+def test_the_style_sheet_is_applied_in_both_schemes(site: Site, page: Page) -> None:
+    """The policy for styles lets our own in."""
+    page.goto(site.url)
+    paper = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        paper.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert paper == ["rgb(251, 250, 246)", "rgb(21, 23, 27)"]
+
+
+def test_on_paper_there_is_the_case_alone(site: Site, page: Page) -> None:
+    page.goto(site.link())
+    page.emulate_media(media="print")
+    expect(page.get_by_role("navigation")).to_be_hidden()
+    expect(page.get_by_role("group", name="The record to publish")).to_be_visible()

@@ -1,0 +1,100 @@
+import asyncio
+import threading
+
+import pytest
+
+from lab.dnsserver import ScriptedDNS
+from spfmilter.model import Result
+from spfmilter.settings import parse
+from spfmilter.web import checker as module
+from spfmilter.web.checker import BusyError, Checker
+from tests.evaluation.world import check
+
+ZONE = {
+    "quick.example": [{"TXT": "v=spf1 -all"}],
+    "silent.example": ["TIMEOUT"],
+}
+
+
+def checker(dns: ScriptedDNS, more: str = "") -> Checker:
+    return Checker(parse(f"[dns]\nnameservers = {dns.address}\n{more}").dns)
+
+
+def test_a_verdict_has_its_tree_and_repeats_come_from_the_cache() -> None:
+    with ScriptedDNS(ZONE) as dns:
+        checks = checker(dns)
+        for _ in range(3):
+            verdict = asyncio.run(checks.evaluate(check("quick.example"))).verdict
+            assert verdict.result is Result.FAIL
+            assert verdict.trace is not None
+        checks.close()
+        assert dns.queries["quick.example", "TXT"] == 1
+
+
+@pytest.mark.parametrize("suggest", [True, False])
+def test_the_service_of_the_client_is_found_where_that_is_wanted(suggest) -> None:
+    """As the notice does it: the domain's MX hints at the service, and the service's record proves it."""
+    zone = {
+        "customer.example": [{"TXT": "v=spf1 -all"}, {"MX": [1, "mx.zoho.com"]}],
+        "zohomail.com": [{"TXT": "v=spf1 ip4:192.0.2.0/24 -all"}],
+    }
+    with ScriptedDNS(zone) as dns:
+        checks = Checker(parse(f"[dns]\nnameservers = {dns.address}").dns, suggest=suggest)
+        service = asyncio.run(checks.evaluate(check("customer.example"))).service
+        checks.close()
+    assert (service.term if service else None) == ("include:zohomail.com" if suggest else None)
+
+
+def test_dead_name_servers_cost_their_visitors_the_time_limit_and_nobody_else_more() -> None:
+    """All threads wait for an answer that never comes; who comes then waits no longer than that either."""
+    with ScriptedDNS(ZONE) as dns:
+        checks = checker(dns, "timeout = 1s")
+
+        async def flood() -> list[object]:
+            names = [check("silent.example", local=str(n)) for n in range(module._THREADS)]
+            waiting = [checks.evaluate(about) for about in (*names, check("quick.example"))]
+            return await asyncio.gather(*waiting, return_exceptions=True)
+
+        *dead, late = asyncio.run(flood())
+        checks.close()
+    assert {outcome.verdict.result for outcome in dead} == {Result.TEMPERROR}
+    assert isinstance(late, BusyError) or late.verdict.result in {Result.FAIL, Result.TEMPERROR}
+
+
+def test_who_finds_no_place_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedDNS(ZONE) as dns:
+        checks = checker(dns)
+        gate = threading.Event()
+        monkeypatch.setattr(checks, "_evaluate", lambda check, deadline: gate.wait(30))  # noqa: ARG005
+
+        async def crowd() -> None:
+            waiting = [asyncio.ensure_future(checks.evaluate(check())) for _ in range(module._PLACES)]
+            await asyncio.sleep(0)  # each has taken its place
+            with pytest.raises(BusyError):
+                await checks.evaluate(check())
+            waiting[-1].cancel()  # a visitor who goes makes room
+            with pytest.raises(asyncio.CancelledError):
+                await waiting[-1]
+            again = asyncio.ensure_future(checks.evaluate(check()))
+            gate.set()
+            assert await asyncio.gather(*waiting[:-1], again) == [True] * module._PLACES
+
+        asyncio.run(crowd())
+        checks.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "time", "remembered"),
+    [
+        ("", 10, 60),
+        ("timeout = 2m\ncache_max_ttl = 1d\nserve_stale = 1d", 10, 60),
+        ("timeout = 2s\ncache_max_ttl = 5s", 2, 5),
+    ],
+)
+def test_the_page_waits_shorter_and_forgets_sooner_than_the_daemon(monkeypatch, text, time, remembered) -> None:
+    """A person waits, and wants to see what has been mended."""
+    given = []
+    monkeypatch.setattr(module, "Engine", given.append)
+    Checker(parse(f"[dns]\n{text}\n").dns).close()
+    (dns,) = given
+    assert (dns.timeout.seconds, dns.cache_max_ttl.seconds, dns.serve_stale.seconds) == (time, remembered, 0)
