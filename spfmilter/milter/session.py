@@ -140,7 +140,10 @@ class Session:
             answer = self._reply(action, facts)
             return action, answer, self._end("refused") if answer is not None else None
         verdicts = tuple(self._evidence.verdict(check) for check in planned.checks)
-        action = Action(disposition=Disposition.ACCEPT, rule=self._settings.rule("policy", "reject_at", stage))
+        rule = self._settings.rule("policy", "reject_at", stage)
+        if behind_relay:
+            rule = self._settings.rule("relays", "trusted", self._settings.relays.trusted)
+        action = Action(disposition=Disposition.ACCEPT, rule=rule)
         later = _Later(stage, behind_relay)
         self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [], later)
         return action, None, None
@@ -155,14 +158,15 @@ class Session:
         message = self._message
         if message is None or message.later is None:
             return None
-        kind = policy.addressee(address, self._settings, understood)
-        message.later.recipients.append((address, kind))
-        if message.later.stage is RejectAt.MESSAGE:
-            return None
-        if kind not in message.later.replies:
-            action = policy.withhold(self._treat(message, message.later, kind), self._settings)
-            message.later.replies[kind] = self._reply(action, message.facts)
-        return message.later.replies[kind]
+        later, kind = message.later, policy.addressee(address, self._settings, understood)
+        answer = None
+        if later.stage is RejectAt.RCPT:
+            if kind not in later.replies:
+                action = policy.withhold(self._treat(message, later, kind), self._settings)
+                later.replies[kind] = self._reply(action, message.facts)
+            answer = later.replies[kind]
+        later.recipients.append((address, kind))
+        return answer
 
     def _reply(self, action: Action, facts: Facts) -> Reply | None:
         """What to say where the message is refused."""
