@@ -9,7 +9,7 @@ STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak bench fuzz lint run messages screenshots clean
-.PHONY: setup-build setup-mta setup-systemd setup-web
+.PHONY: setup-build setup-mta setup-lab setup-systemd setup-web
 
 # The translations (.po) as gettext reads them (.mo); an installation compiles them as well.
 PO := $(wildcard spfmilter/locale/*/LC_MESSAGES/*.po)
@@ -21,7 +21,7 @@ help: ## list these targets
 demo: $(STAMP) setup-mta ## a refused sender, seen from both ends; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
 
-test: lint setup-mta setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
+test: lint setup-mta setup-lab setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
 soak: $(STAMP) setup-mta ## reload, kill and memory tests at full size: about 20 minutes (ARGS=... for pytest)
@@ -87,6 +87,9 @@ setup-build:
 
 setup-mta:
 	@sh tools/setup.sh mta
+
+setup-lab:
+	@sh tools/setup.sh lab
 
 setup-web:
 	@sh tools/setup.sh web
