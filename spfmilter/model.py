@@ -272,8 +272,8 @@ class Pardon:
     """Why a message that the tables would not simply take is taken all the same."""
 
     rule: Rule
-    kind: str = ""  # the log's key: forwarder, yielded; empty where the rule says it all
-    by: str = ""  # what stands there: a host or a domain
+    kind: str  # forwarder, yielded, deferred, own-resolver
+    by: str = ""  # the host or domain that has excused it, where one has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -216,8 +216,10 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
 
 
 def _pardon(pardon: Pardon) -> dict[str, Value]:
-    fields: dict[str, Value] = {"forwarder": "", "yielded": ""}
-    return {**fields, pardon.kind: pardon.by} if pardon.kind else fields
+    return {
+        "forwarder": pardon.by if pardon.kind == "forwarder" else "",
+        "yielded": pardon.by if pardon.kind == "yielded" else "",
+    }
 
 
 def _deciding(verdict: Verdict) -> dict[str, Value]:
