@@ -20,7 +20,6 @@ from spfmilter.model import (
     Disposition,
     Edits,
     Facts,
-    Identity,
     Plan,
     Removal,
     ReversePath,
@@ -35,6 +34,7 @@ from spfmilter.settings.schema import RejectAt
 _MAX_RECEIVED = 50  # Received fields that are kept for finding a client behind our relays: more is a loop
 _MAX_NAMED = 5  # recipients that a transaction names
 _MAX_AUTHORS = 2  # From fields that are kept: of more than one, none is believed
+_NOBODY = ReversePath(local="", domain="")  # before MAIL FROM
 _NEEDED = frozenset({"from", "received", "subject"})  # fields that are read, not judged
 
 FindExtras = Callable[[Verdict, Facts], Extras]
@@ -108,13 +108,10 @@ class Session:
 
     def expected(self) -> tuple[Check, ...]:
         """What will be evaluated whatever MAIL FROM says, known since HELO; empty where that is not sure."""
-        if self._client is None or not (self._helo and Identity.HELO in self._settings.policy.check):
+        if self._client is None or not self._helo:
             return ()
-        if policy.is_relay(self._client, self._settings):
-            return ()
-        nobody = ReversePath(local="", domain="")
-        facts = Facts(client=self._client, helo=self._helo, reverse_path=nobody, hostname=self._hostname)
-        return tuple(replace(check, null_sender=False) for check in policy.plan(facts, self._settings).checks)
+        facts = Facts(client=self._client, helo=self._helo, reverse_path=_NOBODY, hostname=self._hostname)
+        return policy.greeting(facts, self._settings)
 
     def mail(
         self, sender: str, parameters: Sequence[str], macros: Macros
