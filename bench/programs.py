@@ -243,7 +243,14 @@ class Spfmilter(Filter):
     name = "spfmilter"
 
     def __init__(
-        self, shop: Workshop, server: Nameserver | str, tree: Path, *, workers: str = "auto", more: str = ""
+        self,
+        shop: Workshop,
+        server: Nameserver | str,
+        tree: Path,
+        *,
+        python: str = sys.executable,
+        workers: str = "auto",
+        more: str = "",
     ) -> None:
         super().__init__(shop)
         # The clients of a benchmark come from loopback or not, and are checked all the same.
@@ -252,7 +259,7 @@ class Spfmilter(Filter):
             f"[headers]\nauthserv_id = mx.example.net\n[dns]\nnameservers = {server}\n{more}"
         )
         # -P: the working directory, which may be another tree, is not searched.
-        command = (sys.executable, "-P", "-m", "spfmilter", "run", "-c", "{ini}")
+        command = (python, "-P", "-m", "spfmilter", "run", "-c", "{ini}")
         self.daemon = SpfmilterDaemon(ini, command=command, environment={"PYTHONPATH": str(tree)})
         self.start_seconds = 0.0
 

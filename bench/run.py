@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -49,11 +50,12 @@ def main() -> int:
         setting = Setting(
             shop=shop,
             tree=arguments.tree.resolve(),
+            python=arguments.python,
             quick=arguments.quick,
             peers=tuple(_peer(text) for text in arguments.peer),
             workers=arguments.workers,
         )
-        console.print(f"spfmilter from {setting.tree}, {os.cpu_count()} CPUs, Python {sys.version.split()[0]}\n")
+        console.print(f"spfmilter from {setting.tree}, {os.cpu_count()} CPUs, {_version_of(setting.python)}\n")
         for name in arguments.only or BENCHES:
             began = time.monotonic()
             report = BENCHES[name](setting)
@@ -72,6 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="about a minute for everything, rougher figures")
     parser.add_argument("--only", action="append", choices=list(BENCHES), metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--tree", type=Path, default=ROOT, help="where spfmilter's sources are (this checkout)")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter for spfmilter (this program's own)")
     parser.add_argument("--workers", default="auto", help="[milter] workers (auto)")
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME=COMMAND", help="another filter; {socket}, {folder}"
@@ -79,6 +82,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--strict", action="store_true", help="exit 1 where a target is missed")
     return parser.parse_args()
+
+
+def _version_of(python: str) -> str:
+    done = subprocess.run([python, "--version"], check=True, capture_output=True, text=True, timeout=10)
+    return f"{done.stdout.strip()} ({python})"
 
 
 def _peer(text: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ class Setting:
 
     shop: Workshop
     tree: Path  # where spfmilter's sources are
+    python: str  # the interpreter that runs them, with what they need
     quick: bool
     peers: Sequence[tuple[str, str]] = ()  # further filters: name, command
     workers: str = "auto"
@@ -30,7 +31,7 @@ class Setting:
 
     def spfmilter(self, server: Nameserver | str, *, workers: str = "", more: str = "") -> Spfmilter:
         """The filter that all this is about."""
-        return Spfmilter(self.shop, server, self.tree, workers=workers or self.workers, more=more)
+        return Spfmilter(self.shop, server, self.tree, python=self.python, workers=workers or self.workers, more=more)
 
     @contextmanager
     def filters(self, server: Nameserver, *, nothing: bool) -> Iterator[dict[str, Filter]]:
