@@ -5,11 +5,12 @@ PYTHON ?= python3
 CONF ?= conf/spfmilter.ini
 
 BIN := .venv/bin
+INSTALLED := .venv/.installed
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak bench fuzz lint run messages screenshots clean
-.PHONY: setup-build setup-mta setup-systemd setup-web
+.PHONY: setup-build setup-demo setup-mta setup-systemd setup-web
 
 # The translations (.po) as gettext reads them (.mo); an installation compiles them as well.
 PO := $(wildcard spfmilter/locale/*/LC_MESSAGES/*.po)
@@ -18,7 +19,7 @@ MO := $(PO:.po=.mo)
 help: ## list these targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(STAMP) setup-mta ## a refused sender, seen from both ends; KEEP=1 leaves it running
+demo: $(INSTALLED) setup-demo ## a refused sender, from the bounce to the mended record; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
 
 test: lint setup-mta setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
@@ -46,7 +47,7 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-run: $(STAMP) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
+run: $(INSTALLED) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
 	$(BIN)/spfmilter run -c $(CONF)
 
 screenshots: $(STAMP) setup-web ## the pictures of the help page in docs/images, made anew
@@ -63,7 +64,7 @@ messages: $(STAMP) ## bring the texts that are to be translated from the source 
 	$(BIN)/pybabel update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
 		-D web -i .cache/web.pot -d spfmilter/locale
 
-%.mo: %.po | $(STAMP)
+%.mo: %.po | $(INSTALLED)
 	$(BIN)/pybabel -q compile -i $< -o $@
 
 clean: ## remove all that these targets made
@@ -71,12 +72,17 @@ clean: ## remove all that these targets made
 	rm -f $(MO)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp, not the folder, says that the installation was finished; order-only, as setup-build is never up to date.
+# A file of ours, not the folder, says that the installation was finished: INSTALLED that of spfmilter, STAMP that of
+# the tools for its development as well. Order-only, as setup-build is never up to date.
 # --group came with pip 25.1; the pip that venv brings is as old as the interpreter.
-$(STAMP): pyproject.toml | setup-build
+$(INSTALLED): pyproject.toml | setup-build
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[web]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[web]'
+	@touch $@
+
+$(STAMP): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
 # An interpreter that is too old is told so before anything is installed for it; one that is absent, setup.sh can install.
@@ -84,6 +90,9 @@ setup-build:
 	@! command -v $(PYTHON) >/dev/null || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$$($(PYTHON) --version) is too old: spfmilter needs Python 3.11 or newer (make PYTHON=python3.11 ...)" >&2; exit 69; }
 	@PYTHON=$(PYTHON) sh tools/setup.sh build
+
+setup-demo:
+	@sh tools/setup.sh demo
 
 setup-mta:
 	@sh tools/setup.sh mta

@@ -2,8 +2,8 @@
 # Installs from Debian's (or a sister's) packages what this machine lacks:
 #
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
-#   tools/setup.sh mta      what the lab and the demo need: Postfix, NSD, OpenDMARC and Redis, as commands, not as services;
-#                           and Sendmail, unpacked into .cache/sendmail
+#   tools/setup.sh demo     what the demo needs: Postfix and NSD, as commands, not as services
+#   tools/setup.sh mta      what the lab needs: the same, OpenDMARC and Redis; and Sendmail, unpacked into .cache/sendmail
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh web      what the tests of the help page need: Chromium, and fonts that have Chinese
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
@@ -57,9 +57,12 @@ missing_for() {
         [ -e /usr/include/libmilter/mfapi.h ] || [ -e /usr/local/include/libmilter/mfapi.h ] || echo libmilter-dev
         python_packages
         ;;
-    mta)
+    demo)
         have postfix || echo postfix
         have nsd || echo nsd
+        ;;
+    mta)
+        missing_for demo
         have opendmarc || echo opendmarc
         # opendmarc wants a helper for databases, whose default brings a MariaDB client; but one that is here stays.
         have opendmarc || [ -d /usr/share/dbconfig-common ] || echo dbconfig-no-thanks
@@ -158,9 +161,9 @@ lacks_sendmail() {
 [ $# -gt 0 ] || set -- help
 for group in "$@"; do
     case $group in
-    build | mta | web | systemd | peers) ;;
+    build | demo | mta | web | systemd | peers) ;;
     *)
-        echo "usage: tools/setup.sh [build] [mta] [web] [systemd] [peers]" >&2
+        echo "usage: tools/setup.sh [build] [demo] [mta] [web] [systemd] [peers]" >&2
         exit 64
         ;;
     esac
