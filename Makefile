@@ -10,7 +10,7 @@ STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak bench fuzz lint run messages screenshots clean
-.PHONY: setup-build setup-demo setup-mta setup-systemd setup-web
+.PHONY: setup-build setup-mta setup-lab setup-systemd setup-web
 
 # The translations (.po) as gettext reads them (.mo); an installation compiles them as well.
 PO := $(wildcard spfmilter/locale/*/LC_MESSAGES/*.po)
@@ -19,10 +19,10 @@ MO := $(PO:.po=.mo)
 help: ## list these targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(INSTALLED) setup-demo ## a refused sender, from the bounce to the mended record; KEEP=1 leaves it running
+demo: $(INSTALLED) setup-mta ## a refused sender, from the bounce to the mended record; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
 
-test: lint setup-mta setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
+test: lint setup-mta setup-lab setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
 soak: $(STAMP) setup-mta ## reload, kill and memory tests at full size: about 20 minutes (ARGS=... for pytest)
@@ -91,11 +91,11 @@ setup-build:
 		{ echo "$$($(PYTHON) --version) is too old: spfmilter needs Python 3.11 or newer (make PYTHON=python3.11 ...)" >&2; exit 69; }
 	@PYTHON=$(PYTHON) sh tools/setup.sh build
 
-setup-demo:
-	@sh tools/setup.sh demo
-
 setup-mta:
 	@sh tools/setup.sh mta
+
+setup-lab:
+	@sh tools/setup.sh lab
 
 setup-web:
 	@sh tools/setup.sh web

@@ -45,7 +45,7 @@ _ACTIONS = {0: "reject", 2: "accept", 4: "quarantine"}
 def unavailable() -> str:
     """Why no OpenDMARC can be started here; empty if one can."""
     if _OPENDMARC is None:
-        return "opendmarc is not installed (tools/setup.sh mta)"
+        return "opendmarc is not installed (tools/setup.sh lab)"
     return "" if os.geteuid() == 0 else "only root can give opendmarc a resolv.conf of its own"
 
 

@@ -21,7 +21,7 @@ _SERVER = shutil.which("redis-server") or shutil.which("valkey-server")
 
 def unavailable() -> str:
     """Why no server can be started here; empty if one can."""
-    return "" if _SERVER else "redis-server is not installed (tools/setup.sh mta)"
+    return "" if _SERVER else "redis-server is not installed (tools/setup.sh lab)"
 
 
 class Redis:

@@ -46,7 +46,7 @@ file=$(mktemp {ROOT}/mail/tmp/XXXXXXXXXX) && {{ echo "Delivered-To: $1"; cat; }}
 def unavailable() -> str:
     """Why no Sendmail can be started here; empty if one can."""
     if not _SENDMAIL.exists() or shutil.which("m4") is None:
-        return "sendmail is not unpacked into .cache/sendmail, or there is no m4 (tools/setup.sh mta)"
+        return "sendmail is not unpacked into .cache/sendmail, or there is no m4 (tools/setup.sh lab)"
     if os.geteuid() != 0:
         return "sendmail can be started by root only"
     tried = subprocess.run(["unshare", "-u", "-m", "true"], capture_output=True, text=True, check=False)

@@ -83,7 +83,7 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
     if not action.notice or action.verdict is None:
         return None
     said = f"in monitor mode; would be: {action.withheld};" if action.withheld is not None else f"{action.disposition};"
-    text = " ".join([said, *sentences(action.verdict, facts, settings)])
+    text = " ".join([said, *sentences(action.verdict, facts, settings, condition=action.condition)])
     return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, text))
 
 

@@ -272,8 +272,8 @@ class Pardon:
     """Why a message that the tables would not simply take is taken all the same."""
 
     rule: Rule
-    kind: str = ""  # the log's key: forwarder, yielded; empty where the rule says it all
-    by: str = ""  # what stands there: a host or a domain
+    kind: str  # forwarder, yielded, deferred, own-resolver
+    by: str = ""  # the host or domain that has excused it, where one has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +304,11 @@ class Action:
     verdict: Verdict | None = None  # the one that decided; None: nothing was checked
     withheld: Disposition | None = None  # monitor mode: what would have been done
     pardon: Pardon | None = None
+
+    @property
+    def condition(self) -> Condition | None:
+        """The condition of the verdict's result whose row has decided, if it was one of those."""
+        return next((condition for condition in Condition if condition == self.rule.key), None)
 
     @property
     def notice(self) -> bool:

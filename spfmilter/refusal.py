@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from spfmilter.evaluation.engine import Inquiry
 from spfmilter.evaluation.suggestion import service_of
-from spfmilter.model import Facts, Verdict
+from spfmilter.model import Facts, Result, Verdict
 from spfmilter.reply import Extras
 from spfmilter.settings import Settings
 
@@ -35,8 +35,8 @@ class Refusals:
 
     def _link(self, verdict: Verdict) -> str:
         url, check = self._settings.reply.help_url, verdict.check
-        if url is None or self._signer is None or not check.domain:
-            return ""  # without a domain there is nothing to show that the notice does not say
+        if url is None or self._signer is None or not check.domain or check.record or verdict.result is Result.PASS:
+            return ""  # the page shows what the DNS holds: nothing, or not what has decided
         from spfmilter.token import Case  # noqa: PLC0415 - as in open_signer
 
         case = Case(

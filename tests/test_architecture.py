@@ -32,6 +32,12 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "token": ("model",),
     "secretfile": (),
     "settings": ("language", "model", "settings", "template"),
+    "settings.names": (
+        "evaluation.record",
+        "language",
+        "settings",
+        "template",
+    ),  # a pinned record is read where it is written
     "policy": ("addresses", "model", "policy", "settings"),
     "relays": ("addresses", "model", "relays", "settings.types"),
     "reply": ("language", "model", "reply", "services", "settings", "template", "text"),

@@ -12,7 +12,7 @@ import pytest
 
 from spfmilter.cli import cli
 from spfmilter.language import available
-from spfmilter.model import Disposition, Identity, Result, SkipReason
+from spfmilter.model import CONDITIONS, Disposition, Identity, Result, SkipReason
 from spfmilter.reply import Extras, reply_for
 from spfmilter.settings import Settings, parse, schema
 from tests.values import action, check, facts, verdict
@@ -213,6 +213,11 @@ def test_the_tables_of_the_policy_are_the_defaults() -> None:
 
 def test_the_policy_names_every_disposition_from_mild_to_severe() -> None:
     assert rows("policy.md", "Dispositions") == list(Disposition)
+
+
+def test_the_policy_names_every_condition_with_its_result() -> None:
+    text = (DOCS / "policy.md").read_text()
+    assert re.findall(r"(?m)^\| `(\w+)` \| `(\w+)` \| ", text) == [(c, r) for r, c in CONDITIONS.items()]
 
 
 def test_the_policy_names_every_exemption() -> None:

@@ -52,6 +52,15 @@ def test_there_is_none_where_there_is_nothing_to_link_to(ini: str, signer: Signe
     assert not link(ini, signer, domain=domain)
 
 
+def test_of_a_pass_the_page_would_only_say_that_all_is_well() -> None:
+    found = verdict(Result.PASS)
+    assert not Refusals(settings(LINKING), SIGNER).extras(NOBODY, found, facts()).link
+
+
+def test_a_record_of_our_own_is_not_what_the_page_would_show() -> None:
+    assert not link(record="v=spf1 -all")
+
+
 def test_without_a_page_nobody_signs_and_no_secret_is_made(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     assert open_signer(settings(f"[web]\nsecret_file = {path}\n")) is None

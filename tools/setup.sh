@@ -2,8 +2,9 @@
 # Installs from Debian's (or a sister's) packages what this machine lacks:
 #
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
-#   tools/setup.sh demo     what the demo needs: Postfix and NSD, as commands, not as services
-#   tools/setup.sh mta      what the lab needs: the same, OpenDMARC and Redis; and Sendmail, unpacked into .cache/sendmail
+#   tools/setup.sh mta      what the demo needs: Postfix and NSD, as commands, not as services
+#   tools/setup.sh lab      what the tests need beside: OpenDMARC and Redis, likewise; and Sendmail, unpacked into
+#                           .cache/sendmail
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh web      what the tests of the help page need: Chromium, and fonts that have Chinese
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
@@ -57,12 +58,11 @@ missing_for() {
         [ -e /usr/include/libmilter/mfapi.h ] || [ -e /usr/local/include/libmilter/mfapi.h ] || echo libmilter-dev
         python_packages
         ;;
-    demo)
+    mta)
         have postfix || echo postfix
         have nsd || echo nsd
         ;;
-    mta)
-        missing_for demo
+    lab)
         have opendmarc || echo opendmarc
         # opendmarc wants a helper for databases, whose default brings a MariaDB client; but one that is here stays.
         have opendmarc || [ -d /usr/share/dbconfig-common ] || echo dbconfig-no-thanks
@@ -153,7 +153,7 @@ unpack_sendmail() {
 
 lacks_sendmail() {
     case " $* " in
-    *" mta "*) [ ! -x "$SENDMAIL/usr/libexec/sendmail/sendmail" ] ;;
+    *" lab "*) [ ! -x "$SENDMAIL/usr/libexec/sendmail/sendmail" ] ;;
     *) false ;;
     esac
 }
@@ -161,9 +161,9 @@ lacks_sendmail() {
 [ $# -gt 0 ] || set -- help
 for group in "$@"; do
     case $group in
-    build | demo | mta | web | systemd | peers) ;;
+    build | mta | lab | web | systemd | peers) ;;
     *)
-        echo "usage: tools/setup.sh [build] [demo] [mta] [web] [systemd] [peers]" >&2
+        echo "usage: tools/setup.sh [build] [mta] [lab] [web] [systemd] [peers]" >&2
         exit 64
         ;;
     esac

@@ -20,7 +20,7 @@ _MENDABLE = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE
 def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | None:
     """The service whose published record passes the client, where a name hints at one; None where nothing is sure."""
     check = verdict.check
-    if verdict.result not in _MENDABLE or check.identity is not Identity.MAILFROM or not check.domain:
+    if verdict.result not in _MENDABLE or check.identity is not Identity.MAILFROM or not check.domain or check.record:
         return None
     deadline = inquiry.clock() + _TIME
     services = hinted((facts.client.name, facts.helo or "")) or hinted(inquiry.exchanges(check.domain, deadline))

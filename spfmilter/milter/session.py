@@ -20,7 +20,6 @@ from spfmilter.model import (
     Disposition,
     Edits,
     Facts,
-    Identity,
     Plan,
     Removal,
     ReversePath,
@@ -35,6 +34,7 @@ from spfmilter.settings.schema import RejectAt
 _MAX_RECEIVED = 50  # Received fields that are kept for finding a client behind our relays: more is a loop
 _MAX_NAMED = 5  # recipients that a transaction names
 _MAX_AUTHORS = 2  # From fields that are kept: of more than one, none is believed
+_NOBODY = ReversePath(local="", domain="")  # before MAIL FROM
 _NEEDED = frozenset({"from", "received", "subject"})  # fields that are read, not judged
 
 FindExtras = Callable[[Verdict, Facts], Extras]
@@ -108,13 +108,10 @@ class Session:
 
     def expected(self) -> tuple[Check, ...]:
         """What will be evaluated whatever MAIL FROM says, known since HELO; empty where that is not sure."""
-        if self._client is None or not (self._helo and Identity.HELO in self._settings.policy.check):
+        if self._client is None or not self._helo:
             return ()
-        if policy.is_relay(self._client, self._settings):
-            return ()
-        nobody = ReversePath(local="", domain="")
-        facts = Facts(client=self._client, helo=self._helo, reverse_path=nobody, hostname=self._hostname)
-        return tuple(replace(check, null_sender=False) for check in policy.plan(facts, self._settings).checks)
+        facts = Facts(client=self._client, helo=self._helo, reverse_path=_NOBODY, hostname=self._hostname)
+        return policy.greeting(facts, self._settings)
 
     def mail(
         self, sender: str, parameters: Sequence[str], macros: Macros
@@ -140,7 +137,10 @@ class Session:
             answer = self._reply(action, facts)
             return action, answer, self._end("refused") if answer is not None else None
         verdicts = tuple(self._evidence.verdict(check) for check in planned.checks)
-        action = Action(disposition=Disposition.ACCEPT, rule=self._settings.rule("policy", "reject_at", stage))
+        rule = self._settings.rule("policy", "reject_at", stage)
+        if behind_relay:
+            rule = self._settings.rule("relays", "trusted", self._settings.relays.trusted)
+        action = Action(disposition=Disposition.ACCEPT, rule=rule)
         later = _Later(stage, behind_relay)
         self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [], later)
         return action, None, None
@@ -155,14 +155,15 @@ class Session:
         message = self._message
         if message is None or message.later is None:
             return None
-        kind = policy.addressee(address, self._settings, understood)
-        message.later.recipients.append((address, kind))
-        if message.later.stage is RejectAt.MESSAGE:
-            return None
-        if kind not in message.later.replies:
-            action = policy.withhold(self._treat(message, message.later, kind), self._settings)
-            message.later.replies[kind] = self._reply(action, message.facts)
-        return message.later.replies[kind]
+        later, kind = message.later, policy.addressee(address, self._settings, understood)
+        answer = None
+        if later.stage is RejectAt.RCPT:
+            if kind not in later.replies:
+                action = policy.withhold(self._treat(message, later, kind), self._settings)
+                later.replies[kind] = self._reply(action, message.facts)
+            answer = later.replies[kind]
+        later.recipients.append((address, kind))
+        return answer
 
     def _reply(self, action: Action, facts: Facts) -> Reply | None:
         """What to say where the message is refused."""

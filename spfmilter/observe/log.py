@@ -209,15 +209,18 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
     fields["ended"] = "" if ended.ended == "message" else ended.ended
     fields["forged"] = ended.removed or ""
     if ended.verdicts:
-        fields["lookups"] = sum(verdict.lookups for verdict in ended.verdicts)
-        fields["void"] = sum(verdict.void_lookups for verdict in ended.verdicts)
-        fields["ms"] = round(sum(verdict.elapsed for verdict in ended.verdicts) * 1000, 1)
+        lookups, void, elapsed = 0, 0, 0.0
+        for verdict in ended.verdicts:
+            lookups, void, elapsed = lookups + verdict.lookups, void + verdict.void_lookups, elapsed + verdict.elapsed
+        fields |= {"lookups": lookups, "void": void, "ms": round(elapsed * 1000, 1)}
     return {key: value for key, value in fields.items() if value != ""}
 
 
 def _pardon(pardon: Pardon) -> dict[str, Value]:
-    fields: dict[str, Value] = {"forwarder": "", "yielded": ""}
-    return {**fields, pardon.kind: pardon.by} if pardon.kind else fields
+    return {
+        "forwarder": pardon.by if pardon.kind == "forwarder" else "",
+        "yielded": pardon.by if pardon.kind == "yielded" else "",
+    }
 
 
 def _deciding(verdict: Verdict) -> dict[str, Value]:

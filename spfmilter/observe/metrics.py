@@ -58,6 +58,8 @@ class _Prometheus(Metrics):
         labels = ("identity", "result", "action")
         self._messages = prometheus.Counter("messages", "MAIL FROM commands judged.", labels, **new)
         self._withheld = prometheus.Counter("withheld", "Actions withheld by monitor mode.", ("action",), **new)
+        self._refused = prometheus.Counter("recipients_refused", "Recipients refused at RCPT TO.", **new)
+        self._excused = prometheus.Counter("excused", "Messages that an excuse had accepted.", ("kind",), **new)
         self._forged = prometheus.Counter("forged_fields", "Forged header fields removed.", **new)
         self._seconds = prometheus.Histogram(
             "evaluation_seconds", "Time of one evaluation.", ("identity",), buckets=_BUCKETS, **new
@@ -85,6 +87,10 @@ class _Prometheus(Metrics):
         self._messages.labels(identity, result, action.disposition).inc()
         if action.withheld is not None:
             self._withheld.labels(action.withheld).inc()
+        if action.pardon is not None:
+            self._excused.labels(action.pardon.kind).inc()
+        if ended.refused:
+            self._refused.inc(ended.refused)
         if ended.removed:
             self._forged.inc(ended.removed)
         for verdict in ended.verdicts:

@@ -7,7 +7,7 @@ recipients together. What only the DNS or the past can tell is asked of an ``Evi
 from spfmilter.policy.decide import decide, judge, on_error, treat, withhold
 from spfmilter.policy.evidence import NOTHING, Evidence, Nothing
 from spfmilter.policy.pardons import may_yield
-from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, is_relay, plan, plan_behind
+from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, greeting, plan, plan_behind
 from spfmilter.policy.recipients import addressee, downgrade, settle
 from spfmilter.policy.rows import asks_for
 
@@ -22,7 +22,7 @@ __all__ = [
     "decide",
     "downgrade",
     "exemption",
-    "is_relay",
+    "greeting",
     "judge",
     "may_yield",
     "on_error",

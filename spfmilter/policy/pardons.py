@@ -42,7 +42,7 @@ def _own_resolver(treatment: Treatment, settings: Settings, evidence: Evidence) 
         return None
     remark = "but it is our own resolver that does not answer"
     evidence.note(treatment.section, treatment.key, treatment.disposition, remark, applied=False)
-    return Pardon(rule=treatment.rule(settings, remark))
+    return Pardon(rule=treatment.rule(settings, remark), kind="own-resolver")
 
 
 # -- forwarders --------------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def _deferred_enough(treatment: Treatment, settings: Settings, evidence: Evidenc
     evidence.note("policy", "defer_at_most", bound, why, applied=enough)
     if not enough:
         return None
-    return Pardon(rule=settings.rule("policy", "defer_at_most", bound))
+    return Pardon(rule=settings.rule("policy", "defer_at_most", bound), kind="deferred")
 
 
 def deferral_key(check: Check) -> str:

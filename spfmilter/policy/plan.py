@@ -47,6 +47,17 @@ def plan(facts: Facts, settings: Settings) -> Plan:
     return Plan(checks=tuple(checks))
 
 
+def greeting(facts: Facts, settings: Settings) -> tuple[Check, ...]:
+    """What will be looked up whatever MAIL FROM says, known since HELO; empty where that is not sure, or nothing."""
+    helo, address = facts.helo or "", facts.client.address
+    domain = dns_domain(helo) if Identity.HELO in settings.policy.check else ""
+    if not domain or address is None or is_relay(facts.client, settings):
+        return ()
+    if any(fits(facts, settings) for fits in EXEMPTIONS.values()):
+        return ()
+    return (_helo_check(address, helo, domain),)
+
+
 def plan_behind(facts: Facts, found: Client | None, helo: str | None, settings: Settings) -> tuple[Facts, Plan]:
     """The same for a message that a trusted relay handed on, when its header is known: for the client that was found.
 

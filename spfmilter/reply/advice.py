@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from spfmilter.model import Identity, IPAddress, Problem, ProblemKind, Result, Verdict
+from spfmilter.model import CONDITIONS, Condition, Identity, IPAddress, Problem, ProblemKind, Result, Verdict
 from spfmilter.services import Service
 
 
@@ -19,11 +19,15 @@ class Situation(StrEnum):
     UNLISTED = "unlisted"  # nothing in the record fits the address but all, or the record's end
     REDIRECTED = "redirected"  # the same, in the record of another domain, to which redirect= led
     DENIED = "denied"  # a term other than all fits the address, and does not allow it
+    PINNED = "pinned"  # the receiver has a record of its own for the domain, which is in nobody's DNS
+    NO_MAIL = "no-mail"  # the record says that the domain sends none at all
+    WIDE_OPEN = "wide-open"  # the record allows the address, as it allows every other
+    UNREACHABLE = "unreachable"  # there is no record, and nobody at the domain could be answered
     NO_RECORD = "no-record"
     NO_DOMAIN = "no-domain"  # the identity names none that the DNS could hold
     ALLOWED = "allowed"  # refused although the record allows it
     BROKEN = "broken"  # the record, or one that it leads to, is in error
-    UNREACHABLE = "unreachable"  # the record could not be looked up
+    SILENT = "silent"  # the record could not be looked up
     OUR_FAULT = "our-fault"  # the same, because the receiving server's own resolver does not answer
 
 
@@ -33,11 +37,13 @@ class Remedy(StrEnum):
     ADD = "add"  # add ``Advice.add`` to the record
     ADD_BEFORE = "add-before"  # put it before ``Advice.term``, behind which it would never be reached; or change that
     PUBLISH = "publish"  # publish a record, with ``Advice.add`` in it
+    NARROW = "narrow"  # let the record name servers in place of ``Advice.term``
     MEND = "mend"  # correct what ``Advice.problem`` says
     OTHER_SERVER = "other-server"  # send through a server that the record lists
     OWN_NAME = "own-name"  # let the server greet with its own host name
     OTHER_SENDER = "other-sender"  # send with an address in a domain that has a record
     LATER = "later"  # send again later
+    ASK = "ask"  # ask the receiver, whose own record it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +67,24 @@ _ALL = "all"
 _WITHOUT_DOMAIN = {Identity.MAILFROM: (Remedy.OTHER_SENDER,), Identity.HELO: (Remedy.OWN_NAME,)}
 
 
-def advice(verdict: Verdict, service: Service | None = None) -> Advice:
+_BY_RECORD = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.PERMERROR})
+_CONDITIONS = {
+    Condition.NO_MAIL: Situation.NO_MAIL,
+    Condition.WIDE_OPEN: Situation.WIDE_OPEN,
+    Condition.UNREACHABLE: Situation.UNREACHABLE,
+}
+
+
+def advice(verdict: Verdict, service: Service | None = None, condition: Condition | None = None) -> Advice:
     """The advice on a verdict.
 
     Args:
         verdict: whatever came out of a check.
         service: the well-known service whose published record passes the address, where somebody has found out.
+        condition: of the verdict's result, for whose sake the message is refused or tagged.
     """
     check, problem = verdict.check, verdict.problem
-    situation = _situation(verdict)
+    situation = _situation(verdict, condition)
     where = problem.domain if problem is not None and verdict.result is Result.PERMERROR else verdict.term_domain
     return Advice(
         result=verdict.result,
@@ -91,7 +106,11 @@ def is_all(term: str) -> bool:
     return term.lstrip("+-~?").lower() == _ALL
 
 
-def _situation(verdict: Verdict) -> Situation:
+def _situation(verdict: Verdict, condition: Condition | None) -> Situation:
+    if verdict.check.record and verdict.result in _BY_RECORD:
+        return Situation.PINNED
+    if condition is not None and CONDITIONS.get(verdict.result) is condition:
+        return _CONDITIONS[condition]
     match verdict.result:
         case Result.PASS:
             return Situation.ALLOWED
@@ -99,7 +118,7 @@ def _situation(verdict: Verdict) -> Situation:
             return Situation.BROKEN
         case Result.TEMPERROR:
             ours = verdict.problem is not None and verdict.problem.kind is ProblemKind.OWN_RESOLVER
-            return Situation.OUR_FAULT if ours else Situation.UNREACHABLE
+            return Situation.OUR_FAULT if ours else Situation.SILENT
         case Result.NONE:
             named = verdict.problem is None or verdict.problem.kind is not ProblemKind.NO_DOMAIN
             return Situation.NO_RECORD if named else Situation.NO_DOMAIN
@@ -115,13 +134,19 @@ def _remedies(situation: Situation, identity: Identity) -> tuple[Remedy, ...]:
             add = Remedy.ADD_BEFORE if situation is Situation.DENIED else Remedy.ADD
             # A wrong name in HELO is the server's mistake more often than the record's.
             return (add, Remedy.OTHER_SERVER) if identity is Identity.MAILFROM else (Remedy.OWN_NAME, add)
-        case Situation.NO_RECORD:
+        case Situation.NO_MAIL:
+            return (Remedy.ADD,)
+        case Situation.WIDE_OPEN:
+            return (Remedy.NARROW,)
+        case Situation.NO_RECORD | Situation.UNREACHABLE:
             return (Remedy.PUBLISH,)
         case Situation.NO_DOMAIN:
             return _WITHOUT_DOMAIN[identity]
         case Situation.BROKEN:
             return (Remedy.MEND,)
-        case Situation.UNREACHABLE | Situation.OUR_FAULT:
+        case Situation.SILENT | Situation.OUR_FAULT:
             return (Remedy.LATER,)
+        case Situation.PINNED:
+            return (Remedy.ASK, Remedy.OTHER_SERVER)
         case Situation.ALLOWED:
             return ()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from spfmilter.language import SOURCE, Language, first, language
-from spfmilter.model import Facts, Identity, Problem, Verdict
+from spfmilter.model import Condition, Facts, Identity, Problem, Verdict
 from spfmilter.reply import texts
 from spfmilter.reply.advice import Advice, advice
 from spfmilter.services import Service
@@ -41,10 +41,17 @@ def spoken(facts: Facts, settings: Settings) -> Language:
     return first(settings.reply.languages, lambda found: facts.smtputf8 or texts.is_ascii(found))
 
 
-def notice(verdict: Verdict, facts: Facts, settings: Settings, extras: Extras = NOTHING) -> tuple[str, ...]:
+def notice(
+    verdict: Verdict,
+    facts: Facts,
+    settings: Settings,
+    extras: Extras = NOTHING,
+    *,
+    condition: Condition | None = None,
+) -> tuple[str, ...]:
     """The lines that explain a verdict: which identity, domain, address and term, what to change, and whom to ask."""
     tongue, clean = spoken(facts, settings), utf8_line if facts.smtputf8 else ascii_line
-    found = advice(verdict, extras.service)
+    found = advice(verdict, extras.service, condition)
     values = _values(found, verdict, facts, settings, tongue, clean)
     own = settings.reply.lines(verdict.result)
     templates = own or tuple(texts.template(text, tongue) for text in texts.texts_of(found))
@@ -57,10 +64,12 @@ def notice(verdict: Verdict, facts: Facts, settings: Settings, extras: Extras = 
     return tuple(lines)
 
 
-def sentences(verdict: Verdict, facts: Facts, settings: Settings) -> tuple[str, ...]:
+def sentences(
+    verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None = None
+) -> tuple[str, ...]:
     """The same as whole sentences, which can follow each other in a line."""
     stop = texts.template(texts.SENTENCE, spoken(facts, settings))
-    lines = notice(verdict, facts, settings)
+    lines = notice(verdict, facts, settings, condition=condition)
     return tuple(line if line.endswith((".", "!", "?", "。")) else stop.fill({"sentence": line}) for line in lines)
 
 

@@ -60,7 +60,7 @@ def reply_for(action: Action, facts: Facts, settings: Settings, extras: Extras =
     if action.verdict is None or action.verdict.fault is not None:
         return _INTERNAL
     code, status = _codes(action.disposition, action.verdict.result)
-    lines = notice(action.verdict, facts, settings, extras)
+    lines = notice(action.verdict, facts, settings, extras, condition=action.condition)
     return Reply(code=code, status=status, lines=lines, utf8=facts.smtputf8)
 
 

@@ -50,6 +50,13 @@ _FIRST: dict[tuple[Result, Identity, Situation | None], str] = {
     (_FAIL, _MAILFROM, Situation.DENIED): _(
         '{address} is refused by the SPF record of {domain} (SPF fail, matched "{term}")'
     ),
+    (_FAIL, _MAILFROM, Situation.PINNED): _(
+        '{address} is not in the list of senders that this server keeps for {domain} (SPF fail, matched "{term}")'
+    ),
+    (_FAIL, _MAILFROM, Situation.NO_MAIL): _(
+        "The SPF record of {domain} says that it sends no mail at all, and so not from {address} "
+        '(SPF fail, matched "{term}")'
+    ),
     (_FAIL, _HELO, None): _('{address} may not use the host name {domain} (SPF fail for HELO, matched "{term}")'),
     (_SOFTFAIL, _MAILFROM, None): _('{address} is probably not a sender of {domain} (SPF softfail, matched "{term}")'),
     (_SOFTFAIL, _HELO, None): _(
@@ -70,6 +77,10 @@ _FIRST: dict[tuple[Result, Identity, Situation | None], str] = {
     (_NONE, _MAILFROM, Situation.NO_DOMAIN): _(
         'The sender address "{said}" names no domain that SPF could check for {address} (SPF none)'
     ),
+    (_NONE, _MAILFROM, Situation.UNREACHABLE): _(
+        "{domain} has neither an SPF record nor a server that takes mail, so that {address} cannot be checked "
+        "and nobody there can be answered (SPF none)"
+    ),
     (_NONE, _HELO, None): _(
         "The host name {domain} has no SPF record, so that {address} cannot be checked (SPF none for HELO)"
     ),
@@ -78,6 +89,14 @@ _FIRST: dict[tuple[Result, Identity, Situation | None], str] = {
     ),
     (Result.PASS, _MAILFROM, None): _(
         "Mail from {domain} is not accepted here, although {address} may send it (SPF pass)"
+    ),
+    (Result.PASS, _MAILFROM, Situation.WIDE_OPEN): _(
+        "Mail from {domain} is not accepted here, because its SPF record lets everybody send, also {address} "
+        '(SPF pass, matched "{term}")'
+    ),
+    (Result.PASS, _HELO, Situation.WIDE_OPEN): _(
+        "Mail from the host {domain} is not accepted here, because its SPF record lets everybody use the name, "
+        'also {address} (SPF pass for HELO, matched "{term}")'
     ),
     (Result.PASS, _HELO, None): _(
         "Mail from the host {domain} is not accepted here, although {address} may use the name (SPF pass for HELO)"
@@ -136,13 +155,24 @@ _ADD: dict[tuple[Situation, _Tone], str] = {
 }
 _OWN_NAME = _("If {domain} is not the host name of {address}, let the server greet (HELO) with its own name.")
 _OWN_NAME_NO_DOMAIN = _("To be accepted here, let the server greet (HELO) with its own fully qualified host name.")
+_ADD_AFTER_ALL = _("If {domain} is to send mail after all, add {add} to the SPF record of {record_domain}.")
+_NARROW = _('To be accepted here, let the SPF record of {record_domain} name its servers in place of "{term}".')
+_PUBLISH_BOTH = _(
+    "To be accepted here, publish where {domain} takes mail (MX), and a TXT record that names all of its senders, "
+    'for example "v=spf1 {add} -all".'
+)
+_ASK = _(
+    "This server judges {domain} by a record of its own, so that a change in the DNS changes nothing here: "
+    "please ask its administrator, or send through another server."
+)
 _OTHER_SENDER = _("To be accepted here, send with an address in a domain that has an SPF record.")
 _PUBLISH = _(
     "To be accepted here, publish a TXT record of {domain} that names all of its senders, "
     'for example "v=spf1 {add} -all".'
 )
+_OTHERS = {Remedy.ASK: _ASK, Remedy.NARROW: _NARROW, Remedy.OTHER_SENDER: _OTHER_SENDER}
 _LATER = {
-    Situation.UNREACHABLE: _("Please send again later. If this lasts, the name servers of {where} need attention."),
+    Situation.SILENT: _("Please send again later. If this lasts, the name servers of {where} need attention."),
     Situation.OUR_FAULT: _("Please send again later: this server's own name servers do not answer at present."),
 }
 
@@ -219,7 +249,7 @@ _SERVICE = _("{add} stands for all servers of {service}, and this is one of them
 _OWN_DNS = _("The record is changed in the DNS of {record_domain}, not at this server. Contact here: {contact}")
 _CONTACT = _("Contact here: {contact}")
 _WITHOUT_RECORD = frozenset({
-    Situation.NO_DOMAIN, Situation.ALLOWED, Situation.UNREACHABLE, Situation.OUR_FAULT,
+    Situation.NO_DOMAIN, Situation.PINNED, Situation.ALLOWED, Situation.SILENT, Situation.OUR_FAULT,
 })  # fmt: skip
 
 EXPLANATION = _('{record_domain} itself says: "{explanation}"')
@@ -240,23 +270,26 @@ def texts_of(advice: Advice) -> tuple[str, ...]:
 
 def _remedy(remedy: Remedy, advice: Advice) -> str:
     """The sentence, or none where that of another remedy says it, too."""
-    soft = advice.result in {_SOFTFAIL, _NEUTRAL}
+    situation = advice.situation
     match remedy:
         case Remedy.ADD | Remedy.ADD_BEFORE:
-            tone = _Tone.HELO if advice.identity is _HELO else _Tone.SOFT if soft else _Tone.FIRM
-            return _ADD[advice.situation, tone]
-        case Remedy.OTHER_SERVER:
-            return ""
+            return _ADD_AFTER_ALL if situation is Situation.NO_MAIL else _ADD[situation, _tone(advice)]
         case Remedy.OWN_NAME:
-            return _OWN_NAME_NO_DOMAIN if advice.situation is Situation.NO_DOMAIN else _OWN_NAME
-        case Remedy.OTHER_SENDER:
-            return _OTHER_SENDER
+            return _OWN_NAME_NO_DOMAIN if situation is Situation.NO_DOMAIN else _OWN_NAME
         case Remedy.PUBLISH:
-            return _PUBLISH
+            return _PUBLISH_BOTH if situation is Situation.UNREACHABLE else _PUBLISH
         case Remedy.LATER:
-            return _LATER[advice.situation]
+            return _LATER[situation]
         case Remedy.MEND:
             return _mending(advice.problem)
+        case _:
+            return _OTHERS.get(remedy, "")
+
+
+def _tone(advice: Advice) -> _Tone:
+    if advice.identity is _HELO:
+        return _Tone.HELO
+    return _Tone.SOFT if advice.result in {_SOFTFAIL, _NEUTRAL} else _Tone.FIRM
 
 
 def _mending(problem: Problem | None) -> str:

@@ -109,7 +109,18 @@ def spf_record(text: str) -> str:
     """An SPF record, as it would be published; empty for none."""
     if text and text.partition(" ")[0].lower() != "v=spf1":
         raise ValueError(f"{quoted(text)} is not an SPF record: write one that begins with v=spf1")
-    return " ".join(text.split())
+    record = " ".join(text.split())
+    if record:
+        # Here, since pyspf takes its time to load, and few files hold a record.
+        from spfmilter.evaluation.record import RecordError, parse  # noqa: PLC0415
+
+        try:
+            parse(record)
+        except RecordError as error:
+            problem = error.problem()
+            place = f" at {quoted(problem.term)}" if problem.term is not None else ""
+            raise ValueError(f"{quoted(text)} is in error{place}: {problem.text}") from None
+    return record
 
 
 def subject_prefix(text: str) -> str:

@@ -88,8 +88,9 @@ def test_many_names_still_cost_two_records_at_most() -> None:
         verdict(Result.TEMPERROR),
         verdict(Result.FAIL, Identity.HELO),
         verdict(Result.NONE, check=check(domain="")),
+        verdict(Result.FAIL, check=check(record="v=spf1 -all")),
     ],
-    ids=["pass", "permerror", "temperror", "helo", "no-domain"],
+    ids=["pass", "permerror", "temperror", "helo", "no-domain", "pinned"],
 )
 def test_where_no_include_would_help_nobody_is_asked(found: Verdict) -> None:
     records = Records(GOOGLE, exchanges=("aspmx.l.google.com",))

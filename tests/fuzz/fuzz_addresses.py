@@ -1,6 +1,15 @@
 """Whatever a client says of itself is an address, a domain, or none; nothing raises."""
 
-from spfmilter.addresses import client_of, dns_domain, is_private, parse_address, parse_reverse_path
+from spfmilter.addresses import (
+    author_domain,
+    client_of,
+    dns_domain,
+    is_private,
+    parse_address,
+    parse_recipient,
+    parse_reverse_path,
+    patterns_of,
+)
 from spfmilter.evaluation import wire
 from spfmilter.evaluation.answer import Type
 
@@ -18,7 +27,11 @@ def one_input(data: bytes) -> None:
     path = parse_reverse_path(text)
     assert "@" not in path.domain
     assert path.null == (str(path) == "")
-    for name in (dns_domain(text), dns_domain(path.domain)):
+    local, domain = parse_recipient(text)
+    assert (local, domain) == (local.lower(), domain.lower())
+    assert len(list(patterns_of(domain))) <= domain.count(".") + 1
+    author = author_domain([text])
+    for name in (dns_domain(text), dns_domain(path.domain), author):
         if name:
             assert "." in name
             assert len(name) <= 253

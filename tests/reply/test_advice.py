@@ -2,7 +2,7 @@
 
 import pytest
 
-from spfmilter.model import Identity, Problem, ProblemKind, Result, Verdict
+from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.reply import Remedy, Situation, advice
 from spfmilter.reply.advice import is_all
 from spfmilter.services import SERVICES
@@ -41,7 +41,7 @@ TABLE = {
     Result.PASS: [("+all", "own", None, "allowed", "", ""), ("mx", ELSEWHERE, None, "allowed", "", "")],
     Result.PERMERROR: [(None, None, BROKEN, "broken", "mend", "mend")],
     Result.TEMPERROR: [
-        (None, None, SILENT, "unreachable", "later", "later"),
+        (None, None, SILENT, "silent", "later", "later"),
         (None, None, OURS, "our-fault", "later", "later"),
     ],
 }
@@ -65,8 +65,34 @@ def test_each_situation_has_its_remedies(result, row, identity) -> None:
 
 def test_every_result_situation_and_remedy_is_in_the_table() -> None:
     assert set(TABLE) == set(Result)
-    assert {row[3] for _, row in ROWS} == set(Situation)
-    assert {remedy for _, row in ROWS for cell in row[4:] for remedy in cell.split(", ") if remedy} == set(Remedy)
+    below = {Situation.PINNED, Situation.NO_MAIL, Situation.WIDE_OPEN, Situation.UNREACHABLE}
+    assert {row[3] for _, row in ROWS} | below == set(Situation)
+    tabled = {remedy for _, row in ROWS for cell in row[4:] for remedy in cell.split(", ") if remedy}
+    assert tabled | {Remedy.ASK, Remedy.NARROW} == set(Remedy)
+
+
+@pytest.mark.parametrize(
+    ("condition", "result", "situation", "remedy"),
+    [
+        (Condition.NO_MAIL, Result.FAIL, Situation.NO_MAIL, Remedy.ADD),
+        (Condition.WIDE_OPEN, Result.PASS, Situation.WIDE_OPEN, Remedy.NARROW),
+        (Condition.UNREACHABLE, Result.NONE, Situation.UNREACHABLE, Remedy.PUBLISH),
+    ],
+)
+def test_a_condition_has_its_remedy_where_it_has_decided(condition, result, situation, remedy) -> None:
+    advised = advice(verdict(result), condition=condition)
+    assert (advised.situation, advised.remedies) == (situation, (remedy,))
+    assert advice(verdict(result)).situation is not situation
+    others = [advice(verdict(other), condition=condition).situation for other in Result if other is not result]
+    assert situation not in others, "it is one of this result alone"
+
+
+@pytest.mark.parametrize("result", [Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.PERMERROR])
+@pytest.mark.parametrize("identity", list(Identity))
+def test_a_record_of_the_receivers_own_is_the_receivers_to_change(result: Result, identity: Identity) -> None:
+    """Nothing that the sender could change in the DNS would help."""
+    advised = advice(verdict(result, check=check(identity, record="v=spf1 -all")))
+    assert (advised.situation, advised.remedies) == (Situation.PINNED, (Remedy.ASK, Remedy.OTHER_SERVER))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The reply of a refusal as SMTP has it: code, status and lines."""
 
+from dataclasses import replace
+
 import pytest
 
 from spfmilter.model import Disposition, Result
@@ -29,6 +31,23 @@ def test_code_and_status_are_of_one_class(result: Result, reject: tuple[int, str
 @pytest.mark.parametrize("disposition", [Disposition.ACCEPT, Disposition.TAG, Disposition.QUARANTINE])
 def test_a_message_that_is_taken_gets_no_reply(disposition: Disposition) -> None:
     assert reply_for(action(disposition, verdict(Result.FAIL)), facts(), settings()) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "result", "first"),
+    [
+        ("no_mail", Result.FAIL, "The SPF record of example.com says that it sends no mail at all"),
+        ("wide_open", Result.PASS, "Mail from example.com is not accepted here, because its SPF record lets everybody"),
+        ("unreachable", Result.NONE, "example.com has neither an SPF record nor a server that takes mail"),
+        ("fail", Result.FAIL, "203.0.113.7 is not in the trusted sender list of example.com"),
+    ],
+)
+def test_the_row_that_decided_is_what_the_sender_reads_of(key: str, result: Result, first: str) -> None:
+    decided = action(Disposition.REJECT, verdict(result))
+    decided = replace(decided, rule=replace(decided.rule, key=key))
+    answer = reply_for(decided, facts(), settings())
+    assert answer is not None
+    assert answer.lines[0].startswith(first)
 
 
 def test_our_own_fault_is_said_to_be_ours() -> None:

@@ -37,7 +37,7 @@ def test_a_name_server_without_that_name_answers_too() -> None:
 
 @pytest.mark.parametrize("kind", ["silent", "closed"])
 def test_a_dead_name_server(kind: str) -> None:
-    """The daemon is ready, and says what is wrong and what to do."""
+    """The daemon is ready, says what is wrong and what to do, and refuses no mail for what is its own trouble."""
     address = inet_socket()
     with silent() as mute:
         dead = mute if kind == "silent" else f"127.0.0.1:{free_port()}"
@@ -47,7 +47,8 @@ def test_a_dead_name_server(kind: str) -> None:
             assert f"self-test: nameserver does not answer nameserver={dead} reason={why}" in daemon.log()
             assert "no nameserver answers; every check will be a temperror" in daemon.log()
             assert "mend=" in daemon.log()
-            assert ask(address) == "451"
+            assert ask(address) == "continue"
+            assert "kind=own-resolver" in daemon.log()
 
 
 def test_one_dead_and_one_good() -> None:

@@ -171,6 +171,22 @@ def test_the_last_line_links_to_this_very_case(chinese: Running, secret: Path) -
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("stage", ["rcpt", "message"])
+def test_a_later_refusal_holds_the_same(names: ScriptedDNS, secret: Path, stage: str) -> None:
+    text = (
+        f"[policy]\nreject_at = {stage}\n[reply]\nhelp_url = https://h.example/{{token}}\n"
+        f"[web]\nsecret_file = {secret}\n"
+    )
+    with running(names, text) as serving, serving.client() as mta:
+        mta.greet(THEIRS, "mail.example", macros=J, name="mail.google.com")
+        outcome = mta.deliver("<u@fail.example>", ["<bob@example.net>"])
+        mta.quit()
+    assert outcome.stage == {"rcpt": "rcpt", "message": "eom"}[stage]
+    lines = "\n".join(outcome.reply.lines)
+    assert ITS_TERM in lines
+    assert "550 5.7.23 Details: https://h.example/" in lines
+
+
 def test_the_daemon_makes_the_secret_for_itself_alone(chinese: Running, secret: Path) -> None:
     refused(chinese)
     assert secret.stat().st_mode & 0o777 == 0o600

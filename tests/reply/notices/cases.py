@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spfmilter.model import Identity, Problem, ProblemKind, Result, Verdict
+from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.reply import NOTHING, Extras
 from spfmilter.services import SERVICES
 from tests.values import check, verdict
@@ -47,6 +47,7 @@ class Case:
     title: str
     verdict: Verdict
     extras: Extras = NOTHING
+    condition: Condition | None = None
 
 
 def cases() -> Iterator[Case]:
@@ -76,6 +77,16 @@ def cases() -> Iterator[Case]:
         extras=Extras(service=GOOGLE),
     )
     yield Case(title="fail with the domain's explanation", verdict=verdict(Result.FAIL, explanation="Use our servers."))
+    yield Case(title="fail of a domain that sends no mail", verdict=verdict(Result.FAIL), condition=Condition.NO_MAIL)
+    for identity in (MAILFROM, HELO):
+        wide = verdict(Result.PASS, identity, term="+all", term_domain=check(identity).domain)
+        yield Case(title=f"pass of {identity} for everybody", verdict=wide, condition=Condition.WIDE_OPEN)
+    yield Case(
+        title="none of a domain that takes no mail", verdict=verdict(Result.NONE), condition=Condition.UNREACHABLE
+    )
+    pinned = check(record="v=spf1 ip4:192.0.2.0/24 -all")
+    yield Case(title="fail by a record of the receiver's own", verdict=verdict(Result.FAIL, check=pinned))
+    yield Case(title="softfail by a record of the receiver's own", verdict=verdict(Result.SOFTFAIL, check=pinned))
     termless = Problem(kind=ProblemKind.SYNTAX, text="odd", domain="example.com")
     yield Case(title="permerror at an unknown term", verdict=verdict(Result.PERMERROR, problem=termless))
     yield Case(title="fail over IPv6", verdict=verdict(Result.FAIL, check=check(address="2001:db8::7")))

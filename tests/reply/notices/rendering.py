@@ -11,7 +11,13 @@ FOLDER = Path(__file__).parent
 
 def lines_of(case: Case, tag: str) -> tuple[str, ...]:
     """A notice as a client reads it that takes UTF-8."""
-    return notice(case.verdict, facts(smtputf8=True), settings(f"[reply]\nlanguages = {tag}\n"), case.extras)
+    return notice(
+        case.verdict,
+        facts(smtputf8=True),
+        settings(f"[reply]\nlanguages = {tag}\n"),
+        case.extras,
+        condition=case.condition,
+    )
 
 
 def rendered(tag: str) -> str:

@@ -1,0 +1,80 @@
+"""The boundary around each callback: an error of ours is one line in the log, and what `on_error` says."""
+
+import logging
+from typing import Any
+
+import milter
+import pytest
+
+from spfmilter.evaluation.engine import Engine
+from spfmilter.milter.callbacks import Callbacks
+from spfmilter.milter.session import Session
+from spfmilter.observe.metrics import Metrics
+from tests.values import settings
+
+
+class Forgetful:
+    """Deferrals of which nothing is remembered."""
+
+    def since(self, key: str, now: float) -> float:  # noqa: ARG002 - the protocol's
+        """The first time."""
+        return now
+
+
+class Context:
+    """libmilter's context, as far as a callback sees it."""
+
+    def __init__(self) -> None:
+        self.private: Any = None
+        self.reply: tuple[str, ...] = ()
+
+    def getpriv(self) -> Any:
+        """What setpriv has left."""
+        return self.private
+
+    def setpriv(self, value: Any) -> None:
+        """Keep it."""
+        self.private = value
+
+    def getsymval(self, _name: str) -> str | None:
+        """The MTA tells nothing."""
+        return None
+
+    def setreply(self, *words: str) -> None:
+        """Keep it."""
+        self.reply = words
+
+
+INI = "[dns]\nnameservers = 127.0.0.1\n[policy]\nreject_at = {stage}\n[milter]\non_error = {on_error}\n"
+
+
+def callbacks(stage: str, on_error: str) -> Callbacks:
+    chosen = settings(INI.format(stage=stage, on_error=on_error))
+    return Callbacks(chosen, Engine(chosen.dns), "mx.example.net", Metrics(), deferrals=Forgetful())
+
+
+@pytest.fixture
+def _broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step of a session that decides has a bug."""
+
+    def fail(*_: object) -> None:
+        raise SystemExit("a bug")
+
+    for step in ("mail", "recipient", "end_of_message"):
+        monkeypatch.setattr(Session, step, fail)
+    monkeypatch.setattr(logging.getLogger("spfmilter"), "propagate", True)
+
+
+@pytest.mark.usefixtures("_broken")
+@pytest.mark.parametrize(("on_error", "code"), [("tempfail", milter.TEMPFAIL), ("accept", milter.ACCEPT)])
+@pytest.mark.parametrize(
+    ("callback", "arguments"),
+    [("envfrom", (b"<u@example.com>",)), ("envrcpt", (b"<r@example.net>",)), ("eom", ())],
+)
+def test_a_callback_that_decides_follows_on_error(
+    caplog: pytest.LogCaptureFixture, callback: str, arguments: tuple[bytes, ...], on_error: str, code: int
+) -> None:
+    context = Context()
+    assert getattr(callbacks("rcpt", on_error), callback)(context, *arguments) == code
+    assert context.reply[:2] == (("451", "4.3.0") if on_error == "tempfail" else ())
+    assert [record.message for record in caplog.records] == ["internal error"]
