@@ -5,6 +5,7 @@ PYTHON ?= python3
 CONF ?= conf/spfmilter.ini
 
 BIN := .venv/bin
+INSTALLED := .venv/.installed
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
@@ -18,7 +19,7 @@ MO := $(PO:.po=.mo)
 help: ## list these targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(STAMP) setup-mta ## a refused sender, seen from both ends; KEEP=1 leaves it running
+demo: $(INSTALLED) setup-mta ## a refused sender, from the bounce to the mended record; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
 
 test: lint setup-mta setup-lab setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
@@ -55,7 +56,7 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-run: $(STAMP) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
+run: $(INSTALLED) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
 	$(BIN)/spfmilter run -c $(CONF)
 
 screenshots: $(STAMP) setup-web ## the pictures of the help page in docs/images, made anew
@@ -72,7 +73,7 @@ messages: $(STAMP) ## bring the texts that are to be translated from the source 
 	$(BIN)/pybabel update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
 		-D web -i .cache/web.pot -d spfmilter/locale
 
-%.mo: %.po | $(STAMP)
+%.mo: %.po | $(INSTALLED)
 	$(BIN)/pybabel -q compile -i $< -o $@
 
 clean: ## remove all that these targets made
@@ -80,12 +81,17 @@ clean: ## remove all that these targets made
 	rm -f $(MO)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp, not the folder, says that the installation was finished; order-only, as setup-build is never up to date.
+# A file of ours, not the folder, says that the installation was finished: INSTALLED that of spfmilter, STAMP that of
+# the tools for its development as well. Order-only, as setup-build is never up to date.
 # --group came with pip 25.1; the pip that venv brings is as old as the interpreter.
-$(STAMP): pyproject.toml | setup-build
+$(INSTALLED): pyproject.toml | setup-build
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[web]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[web]'
+	@touch $@
+
+$(STAMP): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
 # An interpreter that is too old is told so before anything is installed for it; one that is absent, setup.sh can install.

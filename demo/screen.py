@@ -4,7 +4,7 @@ It knows rich and the layout. It does not know what is shown.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -29,10 +29,12 @@ class Screen:
         self._note: list[Text] = []
         self._checks: list[Text] = []
         self._title = ""
+        self._fine = True
+        self.failed: list[str] = []  # what did not come out as it must
 
     def open(self, title: str, happens: str) -> None:
         """Begin a part: its title, and one sentence."""
-        self._title = title
+        self._title, self._fine = title, True
         self._checks = []
         self._parts = []
         if self._rich:
@@ -69,6 +71,20 @@ class Screen:
         block.rstrip()
         self._add([Text(title, style="bold"), block], [f"{title}", *(f"    {line}" for line in lines)])
 
+    def letter(self, title: str, text: str, link: str) -> None:
+        """A letter; its link stands out."""
+        shown = Text(text)
+        shown.highlight_words([link] if link else [], "bold underline cyan")
+        lines = [f"    {line}".rstrip() for line in text.splitlines()]
+        self._add([Text(title, style="bold"), shown], [title, *lines])
+
+    def facts(self, values: Mapping[str, str]) -> None:
+        """Names and values, a line each."""
+        table = Table.grid(padding=(0, 2))
+        for name, value in values.items():
+            table.add_row(Text(name, style="dim"), Text(value, style="bold"))
+        self._add([table], [f"    {name}: {value}" for name, value in values.items()])
+
     def side_by_side(self, notices: Sequence[tuple[str, str]]) -> None:
         """Texts for comparison, each under its heading."""
         table = Table(expand=True, border_style="dim")
@@ -84,20 +100,23 @@ class Screen:
         self._add([Text(line, style="cyan") for line in lines], [f"    {line}" for line in lines])
 
     def check(self, sentence: str, *, true: bool) -> None:
-        """What was looked at, and whether it is so."""
+        """What was looked at, and whether it is so; it is remembered if it is not."""
+        if not true:
+            self._fine = False
+            self.failed.append(f"{self._title}: not so: {sentence}")
         text = f"{'✔' if true else '✘'} {sentence}"
         if self._rich:
             self._checks.append(Text(text, style="green" if true else "bold red"))
         else:
             self._plain(text)
 
-    def close(self, *, fine: bool = True) -> None:
+    def close(self) -> None:
         """End the part."""
         if not self._rich:
             return
         parts = [*self._parts, Group(*self._checks)] if self._checks else self._parts
         spaced = [part for one in parts for part in (one, Text())][:-1]
-        title, border = Text(self._title, "bold"), "green" if fine else "red"
+        title, border = Text(self._title, "bold"), "green" if self._fine else "red"
         self._console.print(Panel(Group(*spaced), title=title, title_align="left", border_style=border))
 
     def rule(self, title: str, command: str) -> None:
@@ -110,8 +129,8 @@ class Screen:
         sys.stdout.flush()
 
     def say(self, text: str) -> None:
-        """A plain line, at once."""
-        self._console.print(Text(text)) if self._rich else self._plain(text)
+        """A plain line, at once, and never broken, so that a link can be copied."""
+        self._console.print(Text(text), soft_wrap=True) if self._rich else self._plain(text)
 
     def _add(self, parts: list[RenderableType], plain: Iterable[str]) -> None:
         if self._rich:

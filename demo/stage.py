@@ -1,20 +1,23 @@
-"""The demo's servers, and a scene played on them: a private NSD, the daemon, a private Postfix, a plain SMTP client.
+"""The demo's servers, and a scene played on them: NSD, the daemon, the help page, a Postfix at either end, a client.
 
 It knows how they are put together. What is played stands in story.py, how it is shown in screen.py.
 """
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from email.message import EmailMessage
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from story import HOSTNAME, INI, RECIPIENT, ZONES, Outcome, Scene
+from story import DOMAIN, HOSTNAME, INI, RECIPIENT, REFUSED, SENDER, ZONES, Outcome, Scene, zone
 
 from lab.daemon import SpfmilterDaemon
 from lab.nsd import Nsd
+from lab.passage import Passage
 from lab.postfix import Postfix
 from lab.processes import free_port
 from lab.smtp import SmtpDialogue
@@ -23,18 +26,33 @@ SPFMILTER = Path(sys.executable).with_name("spfmilter")
 
 
 class Stage:
-    """The three servers, started by `with`, stopped in whatever way that ends."""
+    """The servers, started by `with`, stopped in whatever way that ends."""
 
     def __init__(self) -> None:
         self.name_server = Nsd(ZONES)
+        self._settings = ""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.name_server)
-            ini = INI.format(port=free_port(), nameserver=self.name_server.address)
-            self.daemon = stack.enter_context(SpfmilterDaemon(ini))
+            self.daemon = SpfmilterDaemon("")
+            self.web_port = free_port()
+            self._ini = INI.format(
+                milter=free_port(),
+                web=self.web_port,
+                nameserver=self.name_server.address,
+                secret=self.daemon.folder / "secret",
+            )
+            self.daemon.rewrite(self._ini)
+            stack.enter_context(self.daemon)
+            # One INI file for both, as on a real host.
+            self.web = stack.enter_context(SpfmilterDaemon("", command=self.command("web")))
             self.postfix = stack.enter_context(Postfix(hostname=HOSTNAME))
+            # The shop's own server really connects from loopback; the passage gives it the address of the story.
+            passage = stack.enter_context(Passage(self.postfix.port, addr=REFUSED.address, name=REFUSED.name))
+            relay = f"[127.0.0.1]:{passage.port}"
+            self.shop = stack.enter_context(Postfix(hostname=REFUSED.name, domains=[DOMAIN], relayhost=relay))
             self._stack = stack.pop_all()
         return self
 
@@ -60,8 +78,20 @@ class Stage:
         facts = ["--ip", scene.address, "--helo", scene.name, "--mail-from", scene.sender]
         return self.command("check", *facts, *options)
 
+    def configure(self, settings: str) -> None:
+        """Have the daemon read its INI file with these sections added, in place of those of the last time."""
+        if settings == self._settings:
+            return
+        ready = sum("READY=1" in note for note in self.daemon.notifications())
+        self.daemon.rewrite(self._ini + settings)
+        self.daemon.signal(signal.SIGHUP)
+        self.daemon.wait_for_notification("READY=1", count=ready + 1)
+        self._settings = settings
+
     def play(self, scene: Scene) -> tuple[list[str], Outcome]:
         """The conversation, as far as a reader wants to see it, and what came of it."""
+        self.configure(scene.settings)
+        refused: dict[str, str] = {}
         with SmtpDialogue("127.0.0.1", self.postfix.port) as smtp:
             attributes = {"addr": scene.address, "name": scene.name} | ({"login": scene.login} if scene.login else {})
             if smtp.xclient(**attributes).code != 220:
@@ -70,38 +100,61 @@ class Stage:
             smtp.ehlo(scene.name)
             answer = smtp.mail(scene.sender)
             if answer.code == 250:
-                answer = smtp.rcpt(RECIPIENT)
+                answers = {recipient: smtp.rcpt(recipient) for recipient in scene.recipients}
+                refused = {recipient: answer.text for recipient, answer in answers.items() if answer.code != 250}
+                answer = next((one for one in answers.values() if one.code == 250), answers[scene.recipients[0]])
             if answer.code == 250:
                 answer = smtp.data(scene.content)
             smtp.quit()
         message = self.postfix.delivered()[0].message if answer.code == 250 else None
-        outcome = Outcome(code=answer.code, lines=answer.lines, message=message)
+        outcome = Outcome(code=answer.code, lines=answer.lines, message=message, refused=refused)
         return list(_abridged(smtp.transcript[shown_from:], scene)), outcome
+
+    def bounce(self) -> EmailMessage:
+        """What the shop's server writes to Alice when it cannot deliver her message."""
+        self._send_from_shop()
+        return self.shop.delivered()[0].message
+
+    def sent_again(self) -> EmailMessage:
+        """What arrives of the same message when it can."""
+        self._send_from_shop()
+        return self.postfix.delivered()[0].message
+
+    def publish(self, record: str) -> None:
+        """Another SPF record for the sender's domain."""
+        self.name_server.replace(DOMAIN, zone(record))
+
+    def _send_from_shop(self) -> None:
+        with SmtpDialogue("127.0.0.1", self.shop.port) as smtp:
+            smtp.ehlo("desk.shop.example")
+            answers = [smtp.mail(SENDER), smtp.rcpt(RECIPIENT), smtp.data(REFUSED.content)]
+            if any(answer.code != 250 for answer in answers):
+                raise RuntimeError("the sender's own server does not take it:\n" + "\n".join(smtp.transcript))
 
 
 def _abridged(transcript: list[str], scene: Scene) -> Iterator[str]:
-    """The dialogue without Postfix's extensions, without what is in every message, and without the farewell."""
+    """The dialogue without Postfix's extensions, what is in every message, what goes as it should, and the farewell."""
     dull = {f"> {line}" for line in scene.content.removeprefix(scene.fields).splitlines()}
-    dots = False
+    dull |= {"> DATA", "< 354 End data with <CR><LF>.<CR><LF>", "> ."}
+    if len(scene.recipients) == 1:
+        dull |= {f"> RCPT TO:<{scene.recipients[0]}>", "< 250 2.1.5 Ok"}
     for line in transcript:
         if line == "> QUIT":
             return
-        if line.startswith("< 250-"):  # EHLO's answer
+        if line.startswith("< 250-") or line in dull:  # the former is EHLO's answer
             continue
-        if line not in dull:
-            yield f"< 250 {HOSTNAME}" if line == "< 250 CHUNKING" else line
-        elif not dots:
+        if line.startswith("< 250 2.0.0 "):
             yield "> ..."
-            dots = True
+        yield f"< 250 {HOSTNAME}" if line == "< 250 CHUNKING" else line
 
 
-def header_block(outcome: Outcome) -> list[str]:
-    """The delivered header as it stands in the mailbox, without what says nothing here."""
+def header_block(outcome: Outcome, shown: frozenset[str]) -> list[str]:
+    """The delivered header as it stands in the mailbox: the fields that are shown, or all that say something here."""
     if outcome.message is None:
         return []
     dull = {"return-path", "x-original-to", "delivered-to", "message-id", "date", "from", "to", "subject"}
     lines: list[str] = []
     for name, value in outcome.message.raw_items():
-        if name.lower() not in dull:
+        if name.lower() in shown if shown else name.lower() not in dull:
             lines += f"{name}: {value}".expandtabs(4).splitlines()
     return lines

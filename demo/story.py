@@ -8,33 +8,49 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 
-SENDER = "alice@mail163.example"
-RECIPIENT = "bob@example.net"
-HOSTNAME = "mx.example.net"
-PROVIDER, SHOP, HOST = "192.0.2.10", "203.0.113.7", "192.0.2.200"
+DOMAIN, HOSTNAME = "mail163.example", "mx.example.net"
+SENDER, RECIPIENT, POSTMASTER = f"alice@{DOMAIN}", "bob@example.net", "postmaster@example.net"
+PROVIDER, SHOP, HOST, HOTEL, ALUMNI = "192.0.2.10", "203.0.113.7", "192.0.2.200", "198.51.100.250", "198.51.100.77"
+SHOP_NAME, ALUMNI_NAME = "www.shop.example", "mail.alumni.example"
+RECORD = "v=spf1 include:spf.mail163.example -all"
+
+
+def zone(record: str) -> str:
+    """The zone of Alice's provider with this SPF record, which nobody may keep: a change is seen at once."""
+    return f"""\
+@ 0 TXT "{record}"
+spf TXT "v=spf1 ip4:192.0.2.0/25 ip4:198.51.100.0/26 -all"
+m10 A {PROVIDER}
+m10 TXT "v=spf1 a -all"
+"""
+
 
 ZONES = {
-    "mail163.example": """\
-@ TXT "v=spf1 include:spf.mail163.example -all"
-spf TXT "v=spf1 ip4:192.0.2.0/25 ip4:198.51.100.0/24 -all"
-m10 A 192.0.2.10
-m10 TXT "v=spf1 a -all"
-""",
-    "shop.example": "www A 203.0.113.7",
+    DOMAIN: zone(RECORD),
+    "shop.example": f"www A {SHOP}",
+    "alumni.example": f"mail A {ALUMNI}",
+    "100.51.198.in-addr.arpa": f"77 PTR {ALUMNI_NAME}.",
+    "bank.example": '@ TXT "v=spf1 ip4:192.0.2.0/25 -all"',
     "careful.example": '@ TXT "v=spf1 ip4:192.0.2.0/25 ~all"',
     "typo.example": '@ TXT "v=spf1 ipv4:192.0.2.0/25 -all"',
-    "example.org": 'mail A 192.0.2.200\nmail TXT "v=spf1 a -all"',
+    "hotel.example": f"laptop A {HOTEL}",
+    "example.net": '@ TXT "v=spf1 ip4:192.0.2.25 -all"',
+    "example.org": f'mail A {HOST}\nmail TXT "v=spf1 a -all"',
 }
 
 INI = """\
 [milter]
-socket = inet:{port}@127.0.0.1
+socket = inet:{milter}@127.0.0.1
 [reply]
 contact = postmaster@example.net
+help_url = http://127.0.0.1:{web}/spf/{{token}}
 [headers]
 authserv_id = mx.example.net
 [dns]
 nameservers = {nameserver}
+[web]
+listen = 127.0.0.1:{web}
+secret_file = {secret}
 """
 
 
@@ -45,6 +61,7 @@ class Outcome:
     code: int
     lines: list[str]
     message: EmailMessage | None
+    refused: dict[str, str]  # recipients who were refused alone, and the reply
 
     @property
     def text(self) -> str:
@@ -67,8 +84,11 @@ class Scene:
     name: str  # of the client: in the DNS, and in EHLO
     sender: str
     login: str = ""
+    recipients: tuple[str, ...] = (RECIPIENT,)
+    settings: str = ""  # what the administrator adds to the INI file for it
     fields: str = ""  # header fields that the client writes itself, beside From, To and Subject
     elsewhere: str = ""  # what another server says in this case
+    shows: frozenset[str] = frozenset()  # the header fields to be shown, in lower case; none: what says something
     checks: dict[str, Callable[[Outcome], bool]]
 
     @property
@@ -82,18 +102,35 @@ def _accepted(outcome: Outcome) -> bool:
     return outcome.code == 250 and outcome.message is not None
 
 
+def _reached(recipient: str, outcome: Outcome) -> bool:
+    return outcome.message is not None and outcome.message["Delivered-To"] == recipient
+
+
 def _is_above_received(outcome: Outcome) -> bool:
     names = outcome.message.keys() if outcome.message is not None else []
     above = names[: names.index("Received")] if "Received" in names else []
     return "Authentication-Results" in above and "Received-SPF" in above
 
 
+LISTED = Scene(
+    title="A server that the sender's domain lists is accepted",
+    happens="One of mail163.example's own servers delivers a message of its user Alice.",
+    address=PROVIDER,
+    name="m10.mail163.example",
+    sender=SENDER,
+    checks={
+        "delivered": _accepted,
+        "both identities passed": lambda o: o.field("Authentication-Results").count("spf=pass") == 2,
+        "the results stand above Postfix's own Received": _is_above_received,
+    },
+)
+
 REFUSED = Scene(
     title="A server that the sender's domain does not list is refused",
     happens="Alice writes with her mail163.example address, but through her shop's server, which her provider's record "
     "does not name.",
     address=SHOP,
-    name="www.shop.example",
+    name=SHOP_NAME,
     sender=SENDER,
     elsewhere="The receiving system checks SPF and your mailbox is not in its list of trusted senders; "
     "ask its administrator.",
@@ -102,35 +139,24 @@ REFUSED = Scene(
             o.code == 550 and o.message is None and all(line.startswith("5.7.23 ") for line in o.lines)
         ),
         "the first line alone names the address, the domain and the term that decided": lambda o: all(
-            word in o.lines[0] for word in (SHOP, "mail163.example", '"-all"')
+            word in o.lines[0] for word in (SHOP, DOMAIN, '"-all"')
         ),
         "then what to change, and that it is in the sender domain's DNS, not here": lambda o: (
-            f"add ip4:{SHOP} to the SPF record of mail163.example" in o.text
-            and "changed in the DNS of mail163.example, not at this server" in o.text
+            f"add ip4:{SHOP} to the SPF record of {DOMAIN}" in o.text
+            and f"changed in the DNS of {DOMAIN}, not at this server" in o.text
         ),
+        "the last line links to the help page": lambda o: "Details: http://127.0.0.1:" in o.lines[-1],
     },
 )
 
-SCENES = (
-    Scene(
-        title="A server that the sender's domain lists is accepted",
-        happens="One of mail163.example's own servers delivers a message of its user Alice.",
-        address=PROVIDER,
-        name="m10.mail163.example",
-        sender=SENDER,
-        checks={
-            "delivered": _accepted,
-            "both identities passed": lambda o: o.field("Authentication-Results").count("spf=pass") == 2,
-            "the results stand above Postfix's own Received": _is_above_received,
-        },
-    ),
-    REFUSED,
+OTHERS = (
     Scene(
         title="A doubtful message is delivered with a notice",
         happens='careful.example ends its record in "~all" (softfail): probably forged, but it asks nobody to refuse.',
         address=SHOP,
-        name="www.shop.example",
+        name=SHOP_NAME,
         sender="news@careful.example",
+        shows=frozenset({"x-spf-notice"}),
         checks={
             "delivered": _accepted,
             "X-SPF-Notice says why and what to change": lambda o: (
@@ -144,6 +170,7 @@ SCENES = (
         address=PROVIDER,
         name="m10.mail163.example",
         sender="carol@typo.example",
+        shows=frozenset({"x-spf-notice"}),
         checks={
             "delivered": _accepted,
             "X-SPF-Notice names the term at fault": lambda o: (
@@ -157,6 +184,7 @@ SCENES = (
         address=HOST,
         name="mail.example.org",
         sender="",
+        shows=frozenset({"authentication-results"}),
         checks={
             "delivered": _accepted,
             "passed by its EHLO name": lambda o: (
@@ -166,33 +194,68 @@ SCENES = (
     ),
     Scene(
         title="One's own users are not checked",
-        happens="The same address as in scene 2, but the client has logged in: it may send from wherever it is.",
-        address=SHOP,
-        name="www.shop.example",
-        sender=SENDER,
-        login="alice",
+        happens="Bob writes from a hotel, which no record lists, but he has logged in.",
+        address=HOTEL,
+        name="laptop.hotel.example",
+        sender=RECIPIENT,
+        login="bob",
         checks={
             "delivered": _accepted,
-            "no SPF result was written": lambda o: not o.field("Received-SPF") + o.field("Authentication-Results"),
+            "no SPF result was written": lambda o: (
+                _accepted(o) and not o.field("Received-SPF") + o.field("Authentication-Results")
+            ),
         },
     ),
     Scene(
         title="Forged results are removed",
         happens=f"The client brings results of its own making, one of them in the name of {HOSTNAME}.",
         address=SHOP,
-        name="www.shop.example",
+        name=SHOP_NAME,
         sender="news@careful.example",
         fields=f"Authentication-Results: {HOSTNAME}; spf=pass smtp.mailfrom=careful.example\n"
         "Received-SPF: pass (believe me)\n"
         "Authentication-Results: lists.example.org; dkim=pass header.d=example.org\n",
+        shows=frozenset({"authentication-results", "received-spf"}),
         checks={
             "delivered": _accepted,
             f"the forged result of {HOSTNAME} and the forged Received-SPF are gone": lambda o: (
-                "spf=pass" not in o.field("Authentication-Results") and "believe me" not in o.field("Received-SPF")
+                _accepted(o)
+                and "spf=pass" not in o.field("Authentication-Results")
+                and "believe me" not in o.field("Received-SPF")
             ),
             "another server's result is still there": lambda o: (
                 "lists.example.org; dkim=pass" in o.field("Authentication-Results")
             ),
+        },
+    ),
+    Scene(
+        title="A forwarder is pardoned",
+        happens="Bob's old university forwards his mail, the sender unchanged: bank.example does not list its server.",
+        address=ALUMNI,
+        name=ALUMNI_NAME,
+        sender="statements@bank.example",
+        settings="[exempt]\nforwarders = .alumni.example\n",
+        shows=frozenset({"authentication-results", "x-spf-notice"}),
+        checks={
+            "delivered, without a notice": lambda o: _accepted(o) and not o.field("X-SPF-Notice"),
+            "the fail stays in the header": lambda o: "spf=fail" in o.field("Authentication-Results"),
+        },
+    ),
+    Scene(
+        title="Each recipient is decided alone",
+        happens="Somebody writes to two recipients in the name of bank.example: postmaster can always be reached.",
+        address=SHOP,
+        name=SHOP_NAME,
+        sender="security@bank.example",
+        recipients=(RECIPIENT, POSTMASTER),
+        settings="[policy]\nreject_at = rcpt\n",
+        shows=frozenset({"delivered-to"}),
+        checks={
+            f"{RECIPIENT} is refused, with the same notice": lambda o: (
+                list(o.refused) == [RECIPIENT]
+                and "is not in the trusted sender list of bank.example" in o.refused[RECIPIENT]
+            ),
+            f"{POSTMASTER} gets it": lambda o: _accepted(o) and _reached(POSTMASTER, o),
         },
     ),
 )

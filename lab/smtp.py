@@ -128,6 +128,11 @@ class SmtpDialogue:
         self._send(wire, " | ".join(_text(_bytes(line)) for line in lines))
         return [self._answer() for _ in lines]
 
+    @property
+    def connection(self) -> socket.socket:
+        """The connection itself, for who wants to go on with it otherwise; every answer has been read."""
+        return self._socket
+
     def close(self) -> None:
         """Drop the connection without a word; harmless when closed already."""
         self._file.close()

@@ -129,7 +129,10 @@ def _settings_json(settings: Settings) -> dict[str, dict[str, str]]:
 @click.option("--explain", is_flag=True, help="List the lines of the settings that were looked at, and why.")
 @click.option("--smtputf8", is_flag=True, help="The client says SMTPUTF8, and so is answered in UTF-8.")
 @click.option(
-    "--language", type=click.Choice(available(), case_sensitive=False), help="The notice in this language, in UTF-8."
+    "--language",
+    type=click.Choice(available(), case_sensitive=False),
+    metavar=f"[{'|'.join(available())}]",  # as the INI file writes them; click would have them in lower case
+    help="The notice in this language, in UTF-8.",
 )
 def check(  # noqa: PLR0913 - one argument an option
     path: Path,

@@ -52,7 +52,7 @@ def rehearse(
         settings: the daemon's.
         rcpt: the recipient; empty: not known, as with ``reject_at = mail``.
         author: the value of its From field; empty: it has none.
-        warn: told of what could not be done here as the daemon would do it.
+        warn: told of what is not done here as somebody may expect.
     """
     # One lookup after the other, so that the tree shows what each of them takes.
     dns = settings.dns.model_copy(update={"prefetch": False})
@@ -61,6 +61,10 @@ def rehearse(
     inquiry.trace, inquiry.notes = True, []
     inquiry.until = time.monotonic() + dns.timeout.seconds  # all lookups for a message share it
     stage = settings.policy.reject_at
+    if rcpt and stage is RejectAt.MAIL:
+        warn("the recipient is not known, and so has no effect, with [policy] reject_at = mail")
+    if author and stage is not RejectAt.MESSAGE:
+        warn(f"the From field is not known, and so has no effect, with [policy] reject_at = {stage}")
     kind = ANYBODY if stage is RejectAt.MAIL or not rcpt else policy.addressee(rcpt, settings)
     planned = _plan(facts, settings, inquiry)
     if stage is RejectAt.MAIL or planned.skip is not None:

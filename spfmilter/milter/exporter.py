@@ -64,7 +64,7 @@ class Keeper:
 
 
 def _work(folder: Path, listen: str) -> Callable[[socket.socket], int]:
-    address = nameserver(listen, need_port=True)
+    address = nameserver(listen)
 
     def work(link: socket.socket) -> int:
         for number in (signal.SIGHUP, signal.SIGINT):

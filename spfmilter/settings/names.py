@@ -67,6 +67,10 @@ def domain_name(text: str) -> str:
             raise ValueError(f"{quoted(text)} is not a domain name: {error}") from None
     if _HOSTNAME.fullmatch(name) is None:
         raise ValueError(f"{quoted(text)} is not a domain name: write a name such as example.com")
+    if name.rpartition(".")[2].isdigit():  # no top-level domain is a number (RFC 3696 section 2)
+        raise ValueError(
+            f"{quoted(text)} looks like an address, not like a domain name: write a name such as example.com"
+        )
     return name
 
 

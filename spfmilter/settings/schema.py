@@ -280,13 +280,13 @@ class JournalSection(SectionModel):
 class MetricsSection(SectionModel):
     """``[metrics]``."""
 
-    listen: Annotated[str, types.reader(types.listen_address)] = ""
+    listen: Annotated[str, types.reader(types.endpoint(9890, optional=True))] = ""
 
 
 class WebSection(SectionModel):
     """``[web]``: the help page."""
 
-    listen: Annotated[str, types.reader(types.endpoint)] = "127.0.0.1:8891"
+    listen: Annotated[str, types.reader(types.endpoint(8891))] = "127.0.0.1:8891"
     secret_file: Annotated[str, types.reader(names.file_path)] = "/var/lib/spfmilter/secret"  # noqa: S105 - a path
     token_lifetime: Annotated[Duration, types.reader(types.duration_between("1h", "365d"))] = Duration(30 * 86400)
     rate: Annotated[str, types.reader(names.rate)] = "30/minute"

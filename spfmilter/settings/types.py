@@ -223,28 +223,30 @@ def _inet_socket(text: str, family: str, rest: str) -> SocketAddress:
     return SocketAddress(family, port=_port(port), host=str(address))
 
 
-def listen_address(text: str) -> str:
-    """``ADDRESS:PORT`` of an HTTP listener, kept as written; empty for none."""
-    return endpoint(text) if text else text
+def endpoint(usual: int, *, optional: bool = False) -> Callable[[str], str]:
+    """A reader for ``ADDRESS:PORT`` of an HTTP listener, kept as written; ``usual`` is the port of the examples."""
+
+    def read(text: str) -> str:
+        if text or not optional:
+            nameserver(text, needed=f"127.0.0.1:{usual} or [::1]:{usual}")
+        return text
+
+    return read
 
 
-def endpoint(text: str) -> str:
-    """The same, where there is always one."""
-    nameserver(text, need_port=True)
-    return text
-
-
-def nameserver(text: str, *, need_port: bool = False) -> Nameserver:
-    """``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``."""
+def nameserver(text: str, *, needed: str = "") -> Nameserver:
+    """``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``; with examples of what is ``needed``, not without a port."""
     found = _ENDPOINT.fullmatch(text)
     host, port = (text, None) if found is None else (found["bracketed"] or found["host"] or "", found["port"])
     try:
         address = str(ip_address(host))
     except ValueError:
-        examples = "127.0.0.1:9890 or [::1]:9890" if need_port else "192.0.2.53, 127.0.0.1:5353 or [::1]:5353"
-        raise ValueError(f"{quoted(text)} is not an IP address{' and port' * need_port}: write {examples}") from None
-    if need_port and port is None:
-        raise ValueError(f"{quoted(text)} names no port: write 127.0.0.1:9890 or [::1]:9890")
+        what = (
+            f"address and port: write {needed}" if needed else "address: write 192.0.2.53, 127.0.0.1:5353 or [::1]:5353"
+        )
+        raise ValueError(f"{quoted(text)} is not an IP {what}") from None
+    if needed and port is None:
+        raise ValueError(f"{quoted(text)} names no port: write {needed}")
     return Nameserver(address, _port(port) if port is not None else 53)
 
 
@@ -273,10 +275,11 @@ def network(text: str) -> Network:
 
 def address(text: str) -> IPv4Address | IPv6Address:
     """One IP address."""
-    found = network(text) if "/" not in text else None
-    if found is None:
-        raise ValueError(f"{quoted(text)} is not an IP address: write 192.0.2.1 or 2001:db8::1")
-    return found.network_address
+    try:
+        ip_address(text)
+    except ValueError:
+        raise ValueError(f"{quoted(text)} is not an IP address: write 192.0.2.1 or 2001:db8::1") from None
+    return network(text).network_address
 
 
 def file_mode(text: str) -> FileMode:

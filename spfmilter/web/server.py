@@ -95,7 +95,7 @@ def _hostname(settings: Settings) -> str:
 
 
 def _listen(address: str) -> socket.socket:
-    place = nameserver(address, need_port=True)
+    place = nameserver(address)
     return socket.create_server(
         (place.address, place.port),
         family=socket.AF_INET6 if ":" in place.address else socket.AF_INET,

@@ -275,6 +275,23 @@ def test_explain_lists_each_rule_in_its_order_with_line_and_reason(run, write) -
 
 
 @pytest.mark.parametrize(
+    ("stage", "warned"),
+    [
+        ("mail", ["the recipient is not known", "the From field is not known"]),
+        ("rcpt", ["the From field is not known"]),
+        ("message", []),
+    ],
+)
+def test_what_is_not_known_when_it_is_decided_is_said(run, write, stage, warned) -> None:
+    path = write(f"[policy]\nreject_at = {stage}\n")
+    done = run(
+        "check", "-c", path, *MESSAGE, "a@example.com", "--rcpt", "postmaster@x.example", "--from", "a@x.example"
+    )
+    ends = f", and so has no effect, with [policy] reject_at = {stage}"
+    assert done.stderr.splitlines() == [f"{what}{ends}" for what in warned]
+
+
+@pytest.mark.parametrize(
     ("rcpt", "action", "rule"),
     [
         ("joe@example.net", "reject", "[policy.mailfrom] fail = reject"),

@@ -37,6 +37,7 @@ def test_a_language_without_texts_is_wrong_usage(run, write) -> None:
     done = run("check", "-c", write(), "--language", "tlh", *FAIL)
     assert done.returncode == 64
     assert "zh-hant" in done.stderr, "click says them in small letters"
+    assert "[en|zh-Hans|zh-Hant]" in run("check", "--help").stdout, "but the help as the INI file has them"
 
 
 def test_the_link_is_signed_with_the_daemons_secret(run, write, tmp_path: Path) -> None:

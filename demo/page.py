@@ -1,0 +1,75 @@
+"""The help page as a visitor without a browser sees it: a plain HTTP GET, and the gist of what comes.
+
+It knows HTTP and which elements of the page hold what. It does not know which case is shown.
+"""
+
+import http.client
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+# (element, class) -> what it holds
+_PARTS = {("p", "kicker"): "kicker", ("h1", ""): "title", ("dd", ""): "values", ("p", "copy"): "record"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What the page says, in short."""
+
+    kicker: str
+    title: str
+    then: str
+    now: str
+    record: str  # to be published; empty where nothing is to be changed
+
+
+def read(url: str, language: str = "en") -> Page:
+    """Open a link; RuntimeError if no page comes."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=15)
+    try:
+        connection.request("GET", parts.path, headers={"Accept-Language": language})
+        response = connection.getresponse()
+        body = response.read().decode()
+    finally:
+        connection.close()
+    if response.status != http.HTTPStatus.OK:
+        raise RuntimeError(f"{url} answers {response.status}:\n{body}")
+    return _page(body)
+
+
+def _page(body: str) -> Page:
+    reader = _Reader()
+    reader.feed(body)
+    reader.close()
+    texts = {part: [" ".join(text.split()) for text in found] for part, found in reader.found.items()}
+    then, now = (re.sub(r" (\w+)$", r" (\1)", value) for value in texts["values"][:2])  # the result is set apart
+    [title], [kicker] = texts["title"], texts["kicker"]
+    return Page(kicker=kicker, title=title, then=then, now=now, record=next(iter(texts["record"]), ""))
+
+
+class _Reader(HTMLParser):
+    """Collects the text of the elements in _PARTS; what stands inside one of them belongs to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, list[str]] = {part: [] for part in _PARTS.values()}
+        self._inside, self._part = "", ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """One of HTMLParser's events."""
+        part = _PARTS.get((tag, dict(attrs).get("class") or ""))
+        if part and not self._inside:
+            self._inside, self._part = tag, part
+            self.found[part].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Another one; none of these elements stands inside one of its own kind."""
+        if tag == self._inside:
+            self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        """The last one."""
+        if self._inside:
+            self.found[self._part][-1] += data

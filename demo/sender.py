@@ -1,0 +1,98 @@
+"""The refused sender's end: the bounce, its link, the page in her language, the record mended, the message sent again.
+
+It knows the order of these, and what must come of each. It does not know servers, nor how anything is shown.
+"""
+
+import json
+import re
+import subprocess
+
+import page
+from screen import Screen
+from stage import Stage
+from story import DOMAIN, RECIPIENT, REFUSED, SENDER, SHOP, SHOP_NAME
+
+# What the page must be headed by: in the language of the browser, with its own name.
+TITLES = {
+    "zh-Hans": ("简体中文", f"{SHOP} 无权代 {DOMAIN} 发送邮件"),
+    "zh-Hant": ("繁體中文", f"{SHOP} 無權代 {DOMAIN} 寄送郵件"),
+}
+TITLE = f"{SHOP} may not send mail for {DOMAIN}"
+PASSES = "It passes now. Please send your message again."
+OFFERED = f"v=spf1 include:spf.{DOMAIN} ip4:{SHOP} -all"
+
+
+class Sender:
+    """Alice, whose message was refused; `link` is the one that she finds in the bounce."""
+
+    def __init__(self, stage: Stage, screen: Screen) -> None:
+        self.stage, self.screen = stage, screen
+        self.link = ""
+
+    def is_told(self, number: int) -> None:
+        """What her own server has made of the refusal."""
+        screen = self.screen
+        screen.open(
+            f"{number}. What Alice finds in her mailbox",
+            f"Alice sees no SMTP: {SHOP_NAME}, a real Postfix as well, tells her what became of her message.",
+        )
+        bounce = self.stage.bounce()
+        body = bounce.get_body(("plain",))
+        text = body.get_content() if body is not None else ""
+        found = re.search(rf"http://127\.0\.0\.1:{self.stage.web_port}/spf/[\w.-]+", text)
+        self.link = found[0] if found else ""
+        screen.letter(f"From: {bounce['From']}, Subject: {bounce['Subject']}", text.strip(), self.link)
+        words = " ".join(text.split())
+        screen.check(
+            "the notice is in it: who was refused, by whose record, what to change",
+            true=f"{SHOP} is not in the trusted sender list of {DOMAIN}" in words
+            and f"add ip4:{SHOP} to the SPF record of {DOMAIN}" in words,
+        )
+        screen.check("and the link to her own case", true=bool(self.link))
+        screen.close()
+
+    def reads(self, number: int) -> None:
+        """The page behind the link; and the notice, for a server that says SMTPUTF8."""
+        screen = self.screen
+        screen.open(f"{number}. She opens the link", "The help page, as text; it speaks the language of the browser.")
+        seen = page.read(self.link)
+        screen.facts({"title": seen.title, "then": seen.then, "now": seen.now, "to publish": seen.record})
+        titles = {language: page.read(self.link, language).title for language in TITLES}
+        screen.facts({name: titles[language] for language, (name, _) in TITLES.items()})
+        screen.note("what her server would have been told, had it said SMTPUTF8, with languages = zh-Hans, en")
+        reply = self._notice("zh-Hans")
+        screen.commands(reply)
+        screen.check("it failed then, and does so now", true="fail" in seen.then and "fail" in seen.now)
+        screen.check("the page has the record to publish", true=seen.title == TITLE and seen.record == OFFERED)
+        told = bool(reply) and f"{SHOP} 不在 {DOMAIN} 的可信发信服务器之列" in reply[0]
+        there = all(titles[language] == title for language, (_, title) in TITLES.items())
+        screen.check("in Chinese as well, the page and the notice", true=told and there)
+        screen.close()
+
+    def mends(self, number: int) -> None:
+        """The record, published as the page says; the page once more; and the message."""
+        screen = self.screen
+        screen.open(
+            f"{number}. The record is mended, and she sends the message again",
+            f"Her provider publishes what the page says, in the DNS of {DOMAIN}; at Bob's end nothing is changed.",
+        )
+        screen.commands([f'{DOMAIN}. TXT "{OFFERED}"'])
+        self.stage.publish(OFFERED)
+        seen = page.read(self.link)
+        screen.note("the same link")
+        screen.facts({"title": seen.title, "then": seen.then, "now": seen.now})
+        message = self.stage.sent_again()
+        results = " ".join(str(message["Authentication-Results"]).split())
+        screen.note("and in Bob's mailbox")
+        screen.facts({name: str(message[name]) for name in ("From", "To", "Subject")})
+        screen.check("the page says that it passes now", true=seen.title == PASSES and "pass" in seen.now)
+        envelope = (message["Return-Path"], message["Delivered-To"]) == (f"<{SENDER}>", RECIPIENT)
+        passed = f"designates {SHOP} as permitted sender) smtp.mailfrom={DOMAIN}" in results
+        screen.check("the same message from the same server is delivered", true=envelope and passed)
+        screen.close()
+
+    def _notice(self, language: str) -> list[str]:
+        """How a client that can be shown this language is refused."""
+        command = self.stage.check(REFUSED, "--language", language, "--json")
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+        return list(json.loads(done.stdout)["reply"]) if done.returncode == 0 else []
