@@ -6,6 +6,7 @@ comes in through ``text``; no field can be broken by it.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -148,11 +149,11 @@ def _comment(verdict: Verdict, relay: Client | None) -> str:
 def _received_spf(verdict: Verdict, said: str, facts: Facts, receiver: str) -> HeaderField:
     """RFC 7208 section 9.1: result, comment, key-value list."""
     check, utf8 = verdict.check, facts.smtputf8
-    pairs = [f"client-ip={dot_atom_or_quoted(str(check.address))}"]
+    pairs = [f"client-ip={check.address}" if check.address.version == 4 else f'client-ip="{check.address}"']
     if check.identity is Identity.MAILFROM:
         pairs.append(f"envelope-from={quoted_string(str(facts.reverse_path), utf8=utf8)}")
     pairs.append(f"helo={dot_atom_or_quoted(facts.helo or '', utf8=utf8)}")
-    pairs.append(f"receiver={dot_atom_or_quoted(receiver)}")
+    pairs.append(_receiver(receiver))
     pairs.append(f"identity={check.identity}")
     if verdict.problem is not None:
         pairs.append(f"problem={quoted_string(problem_text(verdict.problem), 200)}")
@@ -162,6 +163,12 @@ def _received_spf(verdict: Verdict, said: str, facts: Facts, receiver: str) -> H
     listed = "\n".join(pairs).replace(" ", _HARD_BLANK).replace("\n", "; ")
     text = f"{verdict.result} ({comment(receiver)}: {said}) {listed}"
     return HeaderField(name=RECEIVED_SPF, value=_fold(RECEIVED_SPF, text))
+
+
+@functools.lru_cache(maxsize=8)
+def _receiver(name: str) -> str:
+    """The pair that is the same for all messages."""
+    return f"receiver={dot_atom_or_quoted(name)}"
 
 
 def _authentication_results(verdicts: Sequence[Verdict], comments: Sequence[str], own: str) -> HeaderField:

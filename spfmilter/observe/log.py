@@ -14,10 +14,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from spfmilter.model import Pardon, SkipReason, Transaction, Verdict
+from spfmilter.model import Facts, SkipReason, Transaction, Verdict
 from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
 from spfmilter.text import NAME_LIMIT, log_value, unicode_line
 
@@ -116,8 +116,6 @@ def configure(settings: LogSection) -> None:
     _LOGGER.setLevel(settings.level.upper())
     _LOGGER.propagate = False
     logging.raiseExceptions = False  # a full disk or a lost syslog must not print into the MTA's conversation
-    # What no line of ours shows need not be found out for each (the logging HOWTO's "Optimization").
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if trouble:
         warning("log target not usable, using stderr", target=settings.to, reason=trouble)
 
@@ -140,12 +138,23 @@ def _handler(target: LogTarget) -> tuple[logging.Handler, str]:
     return logging.StreamHandler(sys.stderr), ""
 
 
+_BLANK = logging.LogRecord(_LOGGER.name, 0, "", 0, "", None, None).__dict__
+
+
+class _Record(logging.LogRecord):
+    """A record of the library's, without all that its own __init__ finds out and no line of ours shows."""
+
+    def __init__(self, level: int, event: str, fields: Mapping[str, Value], trace: str) -> None:
+        self.__dict__.update(_BLANK)
+        self.levelno, self.levelname, self.msg = level, logging.getLevelName(level), event
+        self.created = time.time()
+        self.msecs = self.created % 1 * 1000
+        self.fields, self.trace = fields, trace
+
+
 def _event(level: int, event: str, fields: Mapping[str, Value], trace: str = "") -> None:
-    """Hand a record to the handlers; made here, since Logger.log would look for things that no line of ours shows."""
     if _LOGGER.isEnabledFor(level):
-        record = logging.LogRecord(_LOGGER.name, level, "", 0, event, None, None)
-        record.fields, record.trace = fields, trace
-        _LOGGER.handle(record)
+        _LOGGER.handle(_Record(level, event, fields, trace))
 
 
 def info(event: str, **fields: Value) -> None:
@@ -182,61 +191,70 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
 
     What strangers wrote is bounded here, and made harmless where the line is written.
     """
-    facts, action = ended.facts, ended.action
-    deciding = action.verdict
-    fields: dict[str, Value] = {
-        "queue_id": ended.queue_id,
-        "client": str(facts.client.address or ("local" if facts.client.local else "unknown")),
-        "name": facts.client.name[:NAME_LIMIT],
-        "relay": str(facts.relay.address) if facts.relay is not None else "",
-        "helo": (facts.helo or "")[:NAME_LIMIT],
-        "from": f"<{facts.reverse_path}>"[:_PATH_LIMIT],
-        "auth": facts.authenticated[:NAME_LIMIT],
-    }
+    action = ended.action
+    fields: dict[str, Value] = {"queue_id": ended.queue_id} if ended.queue_id else {}
+    fields |= _said(ended.facts)
     for verdict in ended.verdicts:
         fields[f"spf_{verdict.check.identity}"] = verdict.result
-    if deciding is not None:
-        fields.update(_deciding(deciding))
+    if action.verdict is not None:
+        fields |= _deciding(action.verdict)
     if ended.plan.skip is not None:
         fields["skip"] = ended.plan.skip
-    if action.pardon is not None:
-        fields.update(_pardon(action.pardon))
+    if action.pardon is not None and action.pardon.kind in {"forwarder", "yielded"}:
+        fields[action.pardon.kind] = action.pardon.by
     fields["action"] = action.disposition
-    fields["would"] = action.withheld or ""
-    fields["rcpt"] = ",".join(ended.recipients)[:_PATH_LIMIT]
-    fields["refused"] = ended.refused or ""
+    if action.withheld is not None:
+        fields["would"] = action.withheld
+    if ended.recipients:
+        fields["rcpt"] = ",".join(ended.recipients)[:_PATH_LIMIT]
+    if ended.refused:
+        fields["refused"] = ended.refused
     fields["rule"] = str(action.rule)
-    fields["ended"] = "" if ended.ended == "message" else ended.ended
-    fields["forged"] = ended.removed or ""
-    if ended.verdicts:
-        lookups, void, elapsed = 0, 0, 0.0
-        for verdict in ended.verdicts:
-            lookups, void, elapsed = lookups + verdict.lookups, void + verdict.void_lookups, elapsed + verdict.elapsed
-        fields |= {"lookups": lookups, "void": void, "ms": round(elapsed * 1000, 1)}
-    return {key: value for key, value in fields.items() if value != ""}
+    if ended.ended != "message":
+        fields["ended"] = ended.ended
+    if ended.removed:
+        fields["forged"] = ended.removed
+    return fields | _costs(ended.verdicts) if ended.verdicts else fields
 
 
-def _pardon(pardon: Pardon) -> dict[str, Value]:
-    return {
-        "forwarder": pardon.by if pardon.kind == "forwarder" else "",
-        "yielded": pardon.by if pardon.kind == "yielded" else "",
-    }
+def _said(facts: Facts) -> dict[str, Value]:
+    fields: dict[str, Value] = {"client": str(facts.client.address or ("local" if facts.client.local else "unknown"))}
+    if facts.client.name:
+        fields["name"] = facts.client.name[:NAME_LIMIT]
+    if facts.relay is not None:
+        fields["relay"] = str(facts.relay.address)
+    if facts.helo:
+        fields["helo"] = facts.helo[:NAME_LIMIT]
+    fields["from"] = f"<{facts.reverse_path}>"[:_PATH_LIMIT]
+    if facts.authenticated:
+        fields["auth"] = facts.authenticated[:NAME_LIMIT]
+    return fields
+
+
+def _costs(verdicts: Iterable[Verdict]) -> dict[str, Value]:
+    lookups, void, elapsed = 0, 0, 0.0
+    for verdict in verdicts:
+        lookups, void, elapsed = lookups + verdict.lookups, void + verdict.void_lookups, elapsed + verdict.elapsed
+    return {"lookups": lookups, "void": void, "ms": round(elapsed * 1000, 1)}
 
 
 def _deciding(verdict: Verdict) -> dict[str, Value]:
-    fields: dict[str, Value] = {
-        "identity": verdict.check.identity,
-        "domain": verdict.check.domain,
-        "term": (verdict.term or "")[:NAME_LIMIT],
-        "condition": verdict.condition or "",
-        "pinned": "yes" if verdict.check.record else "",
-    }
-    if verdict.term_domain not in {None, verdict.check.domain}:
-        fields["record"] = verdict.term_domain or ""
-    if verdict.problem is not None:
-        fields["problem"] = verdict.problem.text
-        fields["kind"] = verdict.problem.kind
-        fields["at"] = verdict.problem.term or ""
+    check, problem = verdict.check, verdict.problem
+    fields: dict[str, Value] = {"identity": check.identity}
+    if check.domain:
+        fields["domain"] = check.domain
+    if verdict.term:
+        fields["term"] = verdict.term[:NAME_LIMIT]
+    if verdict.condition is not None:
+        fields["condition"] = verdict.condition
+    if check.record:
+        fields["pinned"] = "yes"
+    if verdict.term_domain and verdict.term_domain != check.domain:
+        fields["record"] = verdict.term_domain
+    if problem is not None:
+        fields |= {"problem": problem.text, "kind": problem.kind}
+        if problem.term:
+            fields["at"] = problem.term
     return fields
 
 
