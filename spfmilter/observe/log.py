@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from spfmilter.model import Facts, SkipReason, Transaction, Verdict
+from spfmilter.model import Facts, Pardon, SkipReason, Transaction, Verdict
 from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
 from spfmilter.text import NAME_LIMIT, log_value, unicode_line
 
@@ -200,8 +200,8 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
         fields |= _deciding(action.verdict)
     if ended.plan.skip is not None:
         fields["skip"] = ended.plan.skip
-    if action.pardon is not None and action.pardon.kind in {"forwarder", "yielded"}:
-        fields[action.pardon.kind] = action.pardon.by
+    if action.pardon is not None:
+        fields |= _pardon(action.pardon)
     fields["action"] = action.disposition
     if action.withheld is not None:
         fields["would"] = action.withheld
@@ -229,6 +229,16 @@ def _said(facts: Facts) -> dict[str, Value]:
     if facts.authenticated:
         fields["auth"] = facts.authenticated[:NAME_LIMIT]
     return fields
+
+
+def _pardon(pardon: Pardon) -> dict[str, Value]:
+    match pardon.kind:
+        case "forwarder":
+            return {"forwarder": pardon.by}
+        case "yielded":
+            return {"yielded": pardon.by}
+        case _:
+            return {}
 
 
 def _costs(verdicts: Iterable[Verdict]) -> dict[str, Value]:
