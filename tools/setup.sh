@@ -3,8 +3,8 @@
 #
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
 #   tools/setup.sh mta      what the demo needs: Postfix and NSD, as commands, not as services
-#   tools/setup.sh lab      what the tests need beside: OpenDMARC and Redis, likewise; and Sendmail, unpacked into
-#                           .cache/sendmail
+#   tools/setup.sh lab      what the tests need beside: OpenDMARC and Redis, likewise, and groff; and Sendmail, unpacked
+#                           into .cache/sendmail
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh web      what the tests of the help page need: Chromium, and fonts that have Chinese
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
@@ -67,6 +67,7 @@ missing_for() {
         # opendmarc wants a helper for databases, whose default brings a MariaDB client; but one that is here stays.
         have opendmarc || [ -d /usr/share/dbconfig-common ] || echo dbconfig-no-thanks
         have redis-server || have valkey-server || echo redis-server
+        have groff || echo groff-base
         ;;
     web)
         have chromium || echo chromium
