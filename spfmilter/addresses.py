@@ -6,6 +6,7 @@ hold. Nothing here raises for bad input: what cannot be read is "unknown" or "no
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Container, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -47,10 +48,14 @@ def parse_address(text: str) -> IPAddress | None:
     return address
 
 
+# Of a client that connects, which often is one that has just been there.
+_client_address = functools.lru_cache(maxsize=1024)(parse_address)
+
+
 def client_of(name: str, hostaddr: object) -> Client:
     """The client in libmilter's terms: (address, port, ...), the path of a unix socket, or None for unknown."""
     if isinstance(hostaddr, tuple) and hostaddr and isinstance(hostaddr[0], str):
-        return Client(address=parse_address(hostaddr[0]), name=name)
+        return Client(address=_client_address(hostaddr[0]), name=name)
     return Client(address=None, name=name, local=isinstance(hostaddr, str))
 
 

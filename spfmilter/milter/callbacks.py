@@ -85,6 +85,8 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
                 code = method(self, ctx, *args, **kwargs)
             except BaseException:  # noqa: BLE001 - also SystemExit: it would leave the session hanging for ever
                 code = self._failed(ctx, method.__name__, decides=decides)
+            if not step:
+                return code
             connection = ctx.getpriv()
             silent = connection.silent if isinstance(connection, _Connection) else 0
             return _NOREPLY if silent & step else code
