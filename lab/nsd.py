@@ -18,7 +18,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from lab.processes import end_group, free_port, group_members, until
+from lab.processes import end_group, free_port, group_members, launch, until
 
 START_TIMEOUT = 10.0
 _NSD = shutil.which("nsd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -105,15 +105,8 @@ class Nsd:
             self._write(zone, text)
             config += f'zone:\n    name: "{zone}"\n    zonefile: "{self.zone_file(zone)}"\n'
         (folder / "nsd.conf").write_text(config)
-        with (folder / "log").open("wb") as log:
-            # -d keeps it in the foreground: a child of ours, which ends with stop() and no other process of that name.
-            self._process = subprocess.Popen(
-                [_NSD, "-d", "-c", folder / "nsd.conf"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # a Ctrl-C is for the caller, who then stops it; and its children are its group
-            )
+        # -d keeps it in the foreground: a child of ours, which ends with stop() and no other process of that name.
+        self._process = launch([_NSD, "-d", "-c", folder / "nsd.conf"], folder / "log")
         try:
             for zone in self._zones:
                 self._wait_for(zone)

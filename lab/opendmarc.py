@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab.processes import accepts, end_group, until, with_resolv_conf
+from lab.processes import accepts, end_group, launch, until, with_resolv_conf
 
 START_TIMEOUT = 10.0
 _OPENDMARC = shutil.which("opendmarc", path="/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -98,14 +98,7 @@ class OpenDmarc:
     def start(self) -> Self:
         """Start it and wait until it can be connected to."""
         command = [_OPENDMARC or "opendmarc", "-f", "-c", str(self.folder / "conf")]
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                with_resolv_conf(self.folder / "resolv.conf", command),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = launch(with_resolv_conf(self.folder / "resolv.conf", command), self.folder / "log")
         try:
             until(self._serves, START_TIMEOUT, "opendmarc can be connected to")
         except BaseException:

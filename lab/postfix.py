@@ -11,13 +11,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from lab.inbox import Delivered, Inbox
 from lab.postfix_config import MAIL_OWNER, MAILBOX_OWNER, Settings, main_cf, master_cf
 from lab.processes import end_group, free_port, group_members, until
 
@@ -29,24 +27,6 @@ def unavailable() -> str:
     if shutil.which("postfix", path=_SBIN) is None:
         return "postfix is not installed (tools/setup.sh mta)"
     return "" if os.geteuid() == 0 else "postfix can be started by root only"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delivered:
-    """A message as it came into the mailbox: the bytes, and the same parsed."""
-
-    raw: bytes
-    message: EmailMessage
-
-    @property
-    def recipient(self) -> str:
-        """Whom virtual(8) delivered it to."""
-        return str(self.message["Delivered-To"])
-
-    @property
-    def sender(self) -> str:
-        """The envelope sender, without the angle brackets."""
-        return str(self.message["Return-Path"]).strip("<>")
 
 
 class Postfix:
@@ -87,7 +67,7 @@ class Postfix:
             main_cf=main_cf or {},
         )
         self._master = 0
-        self._read: set[str] = set()
+        self._inbox = Inbox(self.inbox)
         self._lay_out()
 
     @property
@@ -162,14 +142,7 @@ class Postfix:
 
     def delivered(self, timeout: float = 10.0, count: int = 1) -> list[Delivered]:
         """The messages that arrived since the last call, oldest first; waits until there are `count`."""
-
-        def fresh() -> list[Path]:
-            names = [path for path in self.inbox.glob("*") if path.name not in self._read]
-            return names if len(names) >= count else []
-
-        paths = until(fresh, timeout, lambda: f"{count} message(s) delivered; the log:\n{self.log()}")
-        self._read.update(path.name for path in paths)
-        return [_delivered(path) for path in sorted(paths, key=lambda path: path.stat().st_ctime_ns)]
+        return self._inbox.fresh(timeout, count, self.log)
 
     def log(self) -> str:
         """Its maillog so far."""
@@ -234,8 +207,3 @@ def _traversable_folder() -> Path:
 def _give(path: Path, user: str) -> None:
     entry = pwd.getpwnam(user)
     os.chown(path, entry.pw_uid, entry.pw_gid)
-
-
-def _delivered(path: Path) -> Delivered:
-    raw = path.read_bytes()
-    return Delivered(raw=raw, message=message_from_bytes(raw, policy=policy.default))

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab.processes import end_group, free_port, until
+from lab.processes import end_group, free_port, launch, until
 
 START_TIMEOUT = 10.0
 _SERVER = shutil.which("redis-server") or shutil.which("valkey-server")
@@ -46,17 +46,11 @@ class Redis:
 
     def start(self) -> Self:
         """Start it, empty, and wait until it answers; also once more after stop()."""
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    *(str(_SERVER), "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.path)),
-                    *("--save", "", "--appendonly", "no", "--dir", str(self.folder), *self._options),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        command = [
+            *(str(_SERVER), "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.path)),
+            *("--save", "", "--appendonly", "no", "--dir", str(self.folder), *self._options),
+        ]
+        self._process = launch(command, self.folder / "log")
         try:
             until(self._answers, START_TIMEOUT, lambda: f"redis answers:\n{self.log()}")
         except BaseException:

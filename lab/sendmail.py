@@ -12,14 +12,13 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from email import message_from_bytes, policy
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lab.postfix import Delivered
-from lab.processes import end_group, free_port, group_members, has_ipv6, until
+from lab.inbox import Delivered, Inbox
+from lab.processes import end_group, free_port, group_members, has_ipv6, launch, until
 from lab.sendmail_config import MAILBOX_OWNER, ROOT, Settings, sendmail_mc
 
 START_TIMEOUT = 20.0
@@ -94,7 +93,7 @@ class Sendmail:
             mc=mc,
         )
         self._process: subprocess.Popen[bytes] | None = None
-        self._read: set[str] = set()
+        self._inbox = Inbox(self.inbox)
         self._lay_out(certificate)
         self._syslog = _Syslog(self.folder / "dev" / "log")
 
@@ -113,14 +112,8 @@ class Sendmail:
 
         No connection is made to see whether it does: a milter would count that one, too.
         """
-        with (self.folder / "stderr").open("wb") as log:
-            self._process = subprocess.Popen(
-                [*self._prefix(), _SENDMAIL, "-bD", "-C", self.inside("sendmail.cf")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        command = [*self._prefix(), _SENDMAIL, "-bD", "-C", self.inside("sendmail.cf")]
+        self._process = launch(command, self.folder / "stderr")
         try:
             until(self._is_ready, START_TIMEOUT, lambda: f"sendmail listens:\n{self.log()}")
         except BaseException:
@@ -177,14 +170,7 @@ class Sendmail:
 
     def delivered(self, timeout: float = 10.0, count: int = 1) -> list[Delivered]:
         """The messages that arrived since the last call, oldest first; waits until there are `count`."""
-
-        def fresh() -> list[Path]:
-            names = [path for path in self.inbox.glob("*") if path.name not in self._read]
-            return names if len(names) >= count else []
-
-        paths = until(fresh, timeout, lambda: f"{count} message(s) delivered:\n{self.log()}")
-        self._read.update(path.name for path in paths)
-        return [_delivered(path) for path in sorted(paths, key=lambda path: path.stat().st_ctime_ns)]
+        return self._inbox.fresh(timeout, count, self.log)
 
     def log(self) -> str:
         """What it told syslog so far, conversations included; before that, what it complained of at its start."""
@@ -298,8 +284,3 @@ def _queued(path: Path) -> dict[str, Any]:
         "recipients": list(values("R[A-Z]*:")),
         "reason": next(values("q"), ""),
     }
-
-
-def _delivered(path: Path) -> Delivered:
-    raw = path.read_bytes()
-    return Delivered(raw=raw, message=message_from_bytes(raw, policy=policy.default))

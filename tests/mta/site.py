@@ -12,8 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.daemon import SpfmilterDaemon
+from lab.inbox import Delivered
 from lab.nsd import Nsd
-from lab.postfix import Delivered, Postfix
+from lab.postfix import Postfix
 from lab.processes import free_port, until
 from lab.sendmail import Sendmail
 from lab.smtp import Answer, SmtpDialogue
