@@ -87,7 +87,7 @@ def test_two_thousand_idle_connections(dns: NameServer) -> None:
     complete(alone)
     complete(beside)
     assert answers == ["550"] * 2000
-    assert beside.rate > alone.rate / 2
+    assert beside.rate > alone.rate / 10  # far below what it is: this is about standing still, not about speed
     assert max(after) - max(before) < 40
 
 
