@@ -28,7 +28,7 @@ def cold(setting: Setting) -> Report:
         others = [name for name in filters if name != "spfmilter"]
         report.columns = (*others, "spfmilter")
         rows = [(kind, label, zones.MAIL_ONLY, Target(ms)) for kind, (label, ms) in _COLD.items()]
-        rows.append(("ip4", "one ip4, and HELO of its own with an a", zones.WITH_HELO, None))
+        rows.append(("ip4", "one ip4, and HELO of its own with an a", zones.NEW_HELO, None))
         for row, (kind, label, client, target) in enumerate(rows):
             found = {name: _mail_ms(setting, each, kind, client, row * 1000, samples) for name, each in filters.items()}
             report.add(label, *(found[name] for name in others), judged=found["spfmilter"], target=target)

@@ -194,7 +194,7 @@ class _WithResolvConf(Filter):
 
 
 class PyspfMilter(_WithResolvConf):
-    """Debian's pyspf-milter, on Debian's own Python, with Debian's settings but for the socket and the log."""
+    """Debian's pyspf-milter, on Debian's own Python, with Debian's settings but for the socket and the user."""
 
     name = "pyspf-milter"
     caches = False
@@ -204,7 +204,7 @@ class PyspfMilter(_WithResolvConf):
         self._config = self.folder / "conf"
         # UserID: root, as it otherwise could not write the socket into our folder; it makes no difference to its speed.
         self._config.write_text(
-            "debugLevel = 0\nTestOnly = 1\nHELO_reject = Fail\nMail_From_reject = Fail\nPermError_reject = False\n"
+            "debugLevel = 1\nTestOnly = 1\nHELO_reject = Fail\nMail_From_reject = Fail\nPermError_reject = False\n"
             "TempError_Defer = False\nskip_addresses = 127.0.0.0/8,::ffff:127.0.0.0/104,::1\n"
             f"Socket = local:{self.folder}/socket\nPidFile = {self.folder}/pid\nUserID = root\n"
             "InternalHosts = 127.0.0.1\n"

@@ -57,7 +57,8 @@ _s2.*.eight.bench TXT v=spf1 ip6:2001:db8:4860::/46 -all
 """  # noqa: E501 - a record is a line
 
 # What the client says and is called; pyspf-milter checks the name in the place of HELO.
-WITH_HELO = {"helo": "mx%d.host.bench", "name": "mx%d.host.bench"}
+KNOWN_HELO = {"helo": "mx1.host.bench", "name": "mx1.host.bench"}  # a server that has been here before
+NEW_HELO = {"helo": "mx%d.host.bench", "name": "mx%d.host.bench"}
 # A HELO of one label is no domain, and pyspf looks up no name with an empty label: only MAIL FROM is checked.
 MAIL_ONLY = {"helo": "mta", "name": "mta."}
 

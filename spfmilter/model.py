@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
+from spfmilter.value import value
+
 IPAddress = IPv4Address | IPv6Address
 
 
@@ -94,7 +96,7 @@ class ProblemKind(StrEnum):
     INTERNAL = "internal"  # our own fault
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Problem:
     """Why an evaluation did not reach a plain result."""
 
@@ -104,7 +106,7 @@ class Problem:
     term: str | None = None  # the term at fault, as published
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Client:
     """The SMTP client, as the MTA reports it."""
 
@@ -113,7 +115,7 @@ class Client:
     local: bool = False  # connected to the MTA over a unix socket, or not over the network at all
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ReversePath:
     """The address in MAIL FROM (RFC 5321 section 4.1.2), without its angle brackets."""
 
@@ -129,7 +131,7 @@ class ReversePath:
         return f"{self.local}@{self.domain}" if self.domain else self.local
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Facts:
     """All that is known of a transaction when MAIL FROM has been said."""
 
@@ -142,7 +144,7 @@ class Facts:
     relay: Client | None = None  # our own server that connected, where ``client`` was read from the Received fields
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Check:
     """One evaluation to make: check_host() of RFC 7208 section 4.1 with its arguments."""
 
@@ -174,7 +176,7 @@ class SkipReason(StrEnum):
     RELAY = "relay"  # handed on by a trusted relay, whose Received fields do not tell from where
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Plan:
     """What is to be evaluated for a message, or why nothing is."""
 
@@ -188,7 +190,7 @@ class Plan:
         return self.skip in {SkipReason.NETWORK, SkipReason.LOCAL}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class LookupStep:
     """One DNS lookup of a traced evaluation."""
 
@@ -199,7 +201,7 @@ class LookupStep:
     elapsed: float = 0.0  # seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class TermStep:
     """One term of a traced evaluation, in the order of evaluation."""
 
@@ -210,7 +212,7 @@ class TermStep:
     target: str | None = None  # the domain-spec after macro expansion, where it differs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class RecordStep:
     """One SPF record of a traced evaluation."""
 
@@ -220,7 +222,7 @@ class RecordStep:
     terms: tuple[TermStep, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Verdict:
     """What came out of one Check."""
 
@@ -242,7 +244,7 @@ class Verdict:
     trace: RecordStep | None = None  # only where it was asked for
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Rule:
     """The line of the settings that decided."""
 
@@ -258,7 +260,7 @@ class Rule:
         return f"[{self.section}] {self.key} = {self.value or '(empty)'}{place}{remark}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Consideration:
     """One line of the settings that was looked at on the way to a decision."""
 
@@ -267,7 +269,7 @@ class Consideration:
     why: str  # one English clause
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Pardon:
     """Why a message that the tables would not simply take is taken all the same."""
 
@@ -276,7 +278,7 @@ class Pardon:
     by: str = ""  # the host or domain that has excused it, where one has
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Addressee:
     """What the settings say of a recipient: alike for all recipients whom they treat alike."""
 
@@ -287,7 +289,7 @@ class Addressee:
 ANYBODY = Addressee()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class DmarcPolicy:
     """What the domain of a From field asks of DMARC filters (RFC 7489 section 6.3)."""
 
@@ -295,7 +297,7 @@ class DmarcPolicy:
     policy: str  # none, quarantine or reject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Action:
     """What is to be done with the message, and why."""
 
@@ -316,7 +318,7 @@ class Action:
         return self.withheld is not None or self.disposition in {Disposition.TAG, Disposition.QUARANTINE}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class HeaderField:
     """A header field to write; ``value`` is folded with LF and a space."""
 
@@ -324,7 +326,7 @@ class HeaderField:
     value: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Removal:
     """A header field to remove: the ``index``-th (from 1) of all fields called ``name``."""
 
@@ -332,7 +334,7 @@ class Removal:
     index: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Replacement:
     """Another value for the first header field called ``name``."""
 
@@ -340,7 +342,7 @@ class Replacement:
     value: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Edits:
     """What is to be changed in an accepted message; removals come first, highest index first."""
 
@@ -350,7 +352,7 @@ class Edits:
     quarantine: str | None = None  # the reason that the MTA records
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Transaction:
     """One MAIL FROM, from the first fact to the end: what the log, the journal and the metrics speak of."""
 

@@ -23,7 +23,8 @@ PACKAGE = ROOT / "spfmilter"
 EVERYTHING = ("*",)
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "": (),  # spfmilter/__init__.py
-    "model": (),
+    "value": (),
+    "model": ("value",),
     "text": (),
     "template": (),
     "language": (),
@@ -45,7 +46,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "reply.texts": ("language", "model", "reply.advice", "template"),
     "subjects": ("model",),
     "headers": ("addresses", "model", "reply", "settings", "subjects", "text"),
-    "evaluation": ("evaluation", "model", "settings.types", "text"),
+    "evaluation": ("evaluation", "model", "settings.types", "text", "value"),
     "evaluation.engine": ("evaluation", "model", "settings.schema"),
     "evaluation.suggestion": ("evaluation", "model", "services"),
     "refusal": ("evaluation", "model", "reply", "secretfile", "settings", "token"),
@@ -57,7 +58,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "milter.notify": (),
     # Messages are its workers' business; a reload is refused where the new settings' secrets cannot be had.
     "milter.supervisor": ("milter", "observe", "refusal", "secretfile", "settings", "state"),
-    "milter.session": ("addresses", "headers", "model", "policy", "relays", "reply", "settings"),
+    "milter.session": ("addresses", "headers", "model", "policy", "relays", "reply", "settings", "value"),
     "milter.callbacks": (
         "addresses",
         "evaluation",

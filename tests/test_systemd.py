@@ -32,7 +32,7 @@ EXPOSED = {
     "IPAddressDeny": "DNS servers may be anywhere",
     "RestrictAddressFamilies_AF_UNIX": "the milter socket, sd_notify, the journal, syslog",
     "SystemCallFilter_privileged": "chown, for [milter] socket_group; no capability goes with it",
-    "SystemCallFilter_resources": "sched_setaffinity alone, for [milter] pin_workers",
+    "SystemCallFilter_resources": "sched_setaffinity for pin_workers, and sched_setscheduler, to give way",
     "DeviceAllow": "systemd itself adds char-rtc to ProtectClock=",
     "RootDirectoryOrRootImage": "the daemon is an installed program, not an image",
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
+
+from spfmilter.value import value
 
 
 class Type(IntEnum):
@@ -35,7 +36,7 @@ class Status(Enum):
 RecordData = bytes | str | tuple[int, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class Answer:
     """The outcome of one lookup, CNAMEs already followed."""
 
@@ -49,6 +50,10 @@ class Answer:
     def void(self) -> bool:
         """Whether this is a void lookup (RFC 7208 section 4.6.4)."""
         return self.status is Status.NO_DATA or self.status is Status.NO_NAME
+
+    def lasting(self, ttl: int) -> Answer:
+        """The same, for so many seconds."""
+        return self if ttl == self.ttl else Answer(self.status, self.records, ttl, self.failure, self.ours)
 
     def texts(self, rdtype: Type) -> tuple[str, ...]:
         """The records, which are of that type, as people read them."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from spfmilter.evaluation.answer import Answer, RecordData, Status, Type
 from spfmilter.model import Counters
@@ -65,7 +65,7 @@ class AnswerCache:
             self._kept.move_to_end(key)
             self.counters.hits += counted
             answer = entry.answer
-        return replace(answer, ttl=int(left))
+        return answer.lasting(int(left))
 
     def stale(self, key: Key) -> Answer | None:
         """An answer that has ended, but may still be used because no fresh one can be had.
@@ -80,7 +80,7 @@ class AnswerCache:
                 entry.expires = min(now + _STALE_TTL, entry.ends)
                 self.counters.stale += 1
             self._kept.move_to_end(key)
-            return replace(entry.answer, ttl=int(entry.expires - now))
+            return entry.answer.lasting(int(entry.expires - now))
 
     def put(self, key: Key, answer: Answer) -> None:
         """Keep an answer; a failure takes the place of nothing that still holds or may stand in for it."""

@@ -12,7 +12,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from spfmilter.evaluation import wire
@@ -104,6 +104,8 @@ class Channel:
 
     def forget(self) -> None:
         """Forget the message: its answers, and questions that nobody needs any more. Late answers are then strays."""
+        if not (self._answers or self._pending or self._sent):
+            return
         for pending in self._pending.values():
             self._resolver.release(pending.key, self)
         for table in (self._answers, self._pending, self._sent):
@@ -205,7 +207,7 @@ class Channel:
         elif not pending.following:
             # It may have lain unread while the client was idle: it is at most as old as the question.
             ttl = max(0, min(pending.ttl, answer.ttl) - int(self._clock() - pending.started))
-            answer = answer if ttl == answer.ttl else replace(answer, ttl=ttl)
+            answer = answer.lasting(ttl)
         if stale is None and not (pending.following or pending.hurried):
             self._cache.put(pending.key, answer)
         answer = self._answers[pending.key] = stale or answer
@@ -277,7 +279,7 @@ class Channel:
             self._send(probe)
 
     def _read_all(self, sock: socket.socket, descriptor: int) -> None:
-        """Every packet that is there."""
+        """The packets that are there: every one, or until no more are awaited."""
         while True:
             try:
                 data = sock.recv(_PACKET)
@@ -296,6 +298,8 @@ class Channel:
             if self._pending.get(pending.key) is pending:
                 del self._sent[descriptor, ident or 0]
                 self._understand(pending, server, data)
+            if not self._sent:
+                return  # without asking the kernel once more
 
     def _refused(self, sock: socket.socket, failure: str) -> None:
         endpoint = next(endpoint for endpoint, known in self._sockets.items() if known is sock)

@@ -94,6 +94,8 @@ class Resolver:
         if self._resolv_conf is not None and now >= self._next_look:
             self._next_look = now + _RECHECK_AFTER
             self._read_resolv_conf(self._resolv_conf)
+        if len(self._servers) == 1:
+            return self._servers.copy()
         return sorted(self._servers, key=lambda server: server.avoid_until > now)
 
     def silent_since(self, when: float) -> bool:

@@ -22,11 +22,17 @@ _MAX_VARIANTS = 16  # local parts or HELO names of one pair: a record that asks 
 
 
 @dataclass(slots=True)
+class _Kept:
+    verdict: Verdict
+    ends: float
+
+
+@dataclass(slots=True)
 class _Known:
     """The verdicts of one client for one domain."""
 
     letters: frozenset[str] = frozenset()  # l and h, as far as macros have ever asked for them
-    verdicts: dict[tuple[str, str], tuple[Verdict, float]] = field(default_factory=dict)  # with the time of its end
+    verdicts: dict[tuple[str, str], _Kept] = field(default_factory=dict)
 
     def key(self, check: Check) -> tuple[str, str]:
         """Local part and HELO, as far as they matter."""
@@ -59,23 +65,27 @@ class VerdictCache:
 
     def knows(self, check: Check) -> bool:
         """Whether there is a verdict that holds."""
-        return self._find(check) is not None
+        return self._find(check, _where(check)) is not None
 
     def get(self, check: Check) -> Verdict | None:
         """The verdict, as that of this very check, had in no time; None where none is known to hold."""
         with self._lock:
-            found = self._find(check)
-            if found is None:
+            where = _where(check)
+            kept = self._find(check, where)
+            if kept is None:
                 self.counters.misses += 1
                 return None
-            self._known.move_to_end(_where(check))
+            self._known.move_to_end(where)
             self.counters.hits += 1
+            if kept.verdict.elapsed:  # from now on it is had in no time; most are never asked for again
+                kept.verdict = replace(kept.verdict, elapsed=0.0)
+            found = kept.verdict
         return found if found.check == check else replace(found, check=check)
 
-    def _find(self, check: Check) -> Verdict | None:
-        known = self._known.get(_where(check))
-        found = known.verdicts.get(known.key(check)) if known is not None else None
-        return found[0] if found is not None and found[1] > self.clock() else None
+    def _find(self, check: Check, where: _Where) -> _Kept | None:
+        known = self._known.get(where)
+        kept = known.verdicts.get(known.key(check)) if known is not None else None
+        return kept if kept is not None and kept.ends > self.clock() else None
 
     def put(self, verdict: Verdict) -> None:
         """Keep a verdict for as long as the shortest-lived answer that it used."""
@@ -83,18 +93,23 @@ class VerdictCache:
         if not self.entries or ttl <= 0 or verdict.fault is not None or "t" in verdict.letters:
             return
         matters = frozenset("l" if letter == "s" else letter for letter in verdict.letters) & {"l", "h"}
-        check = verdict.check
+        check, where = verdict.check, _where(verdict.check)
+        kept = _Kept(
+            verdict if verdict.trace is None else replace(verdict, trace=None), self.clock() + min(ttl, self.max_ttl)
+        )
         with self._lock:
-            known = self._known.setdefault(_where(check), _Known())
-            self._known.move_to_end(_where(check))
+            known = self._known.get(where)
+            if known is None:
+                known = self._known[where] = _Known()
+            else:
+                self._known.move_to_end(where)
             before = len(known.verdicts)
             if not matters <= known.letters:
                 known.letters |= matters
                 known.verdicts.clear()  # their keys left out what has turned out to matter
             if len(known.verdicts) >= _MAX_VARIANTS:
                 known.verdicts.clear()
-            again = replace(verdict, elapsed=0.0, trace=None)
-            known.verdicts[known.key(check)] = (again, self.clock() + min(ttl, self.max_ttl))
+            known.verdicts[known.key(check)] = kept
             self._count += len(known.verdicts) - before
             while self._count > self.entries:
                 _, gone = self._known.popitem(last=False)

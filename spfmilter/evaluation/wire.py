@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 
 import dns.exception
 import dns.wire
 
 from spfmilter.evaluation.answer import Answer, RecordData, Status, Type
+from spfmilter.value import value
 
+_LENGTHS = [bytes((length,)) for length in range(64)]  # as they stand before a label
 EDNS_SIZE = 1232  # bytes: fits every path without fragments (DNS flag day 2020)
 _OPT = struct.pack("!BHHIH", 0, 41, EDNS_SIZE, 0, 0)  # root name, type OPT, our size, no flags, no options
+_HEADER = 12  # bytes before the question
 _CNAME, _SOA, _CLASS_IN = 5, 6, 1
+_ENDS = {rdtype: b"\0" + struct.pack("!HH", rdtype, _CLASS_IN) for rdtype in Type}  # what follows a question's labels
 _MAX_CNAMES = 10  # in one chain; as pyspf, by analogy with RFC 7208's other limits of ten
 _NEGATIVE_TTL = 60  # seconds, for a negative answer that carries no SOA; RFC 2308 section 5 would not keep it at all
 MAX_TTL = 2**31 - 1  # RFC 2181 section 8
@@ -40,7 +43,7 @@ class TruncatedError(Exception):
     """The answer did not fit (TC): ask again over TCP (RFC 7766)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class Question:
     """A question as it stands in a packet; answers are compared with it."""
 
@@ -58,17 +61,15 @@ def question(name: str, rdtype: Type) -> Question | None:
     if not name.isascii():
         return None
     labels = tuple(name.lower().removesuffix(".").encode().split(b"."))
-    if any(not 0 < len(label) < 64 for label in labels) or sum(map(len, labels)) + len(labels) > 254:
+    if not all(labels) or max(map(len, labels)) > 63 or sum(map(len, labels)) + len(labels) > 254:
         return None
     return from_labels(labels, rdtype)
 
 
 def from_labels(labels: tuple[bytes, ...], rdtype: Type) -> Question:
     """The question for labels that are already known to be valid."""
-    wire = (
-        b"".join(bytes((len(label),)) + label for label in labels) + b"\0" + struct.pack("!HH", rdtype.value, _CLASS_IN)
-    )
-    return Question(labels, rdtype, wire)
+    name = b"".join([part for label in labels for part in (_LENGTHS[len(label)], label)])
+    return Question(labels, rdtype, name + _ENDS[rdtype])
 
 
 def packet(asked: Question, ident: int, *, edns: bool = True) -> bytes:
@@ -93,7 +94,7 @@ def is_reply_to(asked: Question, data: bytes) -> bool:
     return data[12:end].lower() == asked.wire.lower()
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class Dangling:
     """A CNAME chain that leads out of the packet: the rest has to be asked for."""
 
@@ -125,17 +126,15 @@ class _Reader:
 
     def __init__(self, asked: Question, data: bytes) -> None:
         self.asked = asked
-        _, _, self.questions, self.answers, self.authority, _ = struct.unpack_from("!HHHHHH", data)
-        self.parser = dns.wire.Parser(data, 12)
-        self.names: dict[int, tuple[bytes, ...]] = {}  # by the offset that a compression pointer led to
+        _, _, _, self.answers, self.authority, _ = struct.unpack_from("!HHHHHH", data)
+        # The question has been compared with ours already, and need not be read again; answers point to its name.
+        self.parser = dns.wire.Parser(data, _HEADER + len(asked.wire))
+        self.names = {_HEADER: asked.name}  # by the offset that a compression pointer led to
         self.strings = 0
 
     def answer(self, *, no_name: bool) -> Answer | Dangling:
         if self.answers > _MAX_RECORDS:
             return Answer(Status.FAILED, failure=f"more than {_MAX_RECORDS} records")
-        for _ in range(self.questions):
-            self._labels()
-            self.parser.get_bytes(4)
         wanted: dict[tuple[bytes, ...], tuple[int, list[RecordData]]] = {}
         aliases: dict[tuple[bytes, ...], tuple[int, tuple[bytes, ...]]] = {}
         for _ in range(self.answers):
@@ -179,7 +178,11 @@ class _Reader:
         return owner, rdtype, ttl if ttl <= MAX_TTL else 0, rdlength
 
     def _labels(self) -> tuple[bytes, ...]:
-        labels, end = _name(self.parser.wire, self.parser.current, self.names)
+        data, at = self.parser.wire, self.parser.current
+        if data[at] == 0xC0 and data[at + 1] == _HEADER:  # nearly all records are about the name in the question
+            self.parser.seek(at + 2)
+            return self.asked.name
+        labels, end = _name(data, at, self.names)
         self.parser.seek(end)
         return labels
 

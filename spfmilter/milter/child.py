@@ -11,6 +11,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from spfmilter.milter.link import Word
@@ -129,3 +130,14 @@ def keep_to(processor: int) -> None:
         os.sched_setaffinity(0, {processor})
     except OSError as error:
         log.info("worker is not kept to one processor", processor=processor, reason=error.strerror or str(error))
+
+
+def give_way() -> None:
+    """Let this process, with all threads that it will have, wait its turn (sched(7), SCHED_BATCH).
+
+    Woken by one packet of a message, a worker then does not interrupt the MTA that is writing the next one
+    (docs/decisions/0022-cheap-messages.md). A policy that an administrator has chosen stays.
+    """
+    with suppress(OSError):  # a system call filter: only the gain is lost
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

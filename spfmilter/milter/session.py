@@ -30,6 +30,7 @@ from spfmilter.policy import Evidence
 from spfmilter.reply import NOTHING, Extras, Reply
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
+from spfmilter.value import value
 
 _MAX_RECEIVED = 50  # Received fields that are kept for finding a client behind our relays: more is a loop
 _MAX_NAMED = 5  # recipients that a transaction names
@@ -44,7 +45,7 @@ def _no_extras(_verdict: Verdict, _facts: Facts) -> Extras:
     return NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Macros:
     """What the MTA tells beside MAIL FROM; empty where it does not."""
 

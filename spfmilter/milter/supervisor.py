@@ -160,6 +160,7 @@ class Supervisor:
         def work(link: socket.socket) -> int:
             if processor is not None:
                 children.keep_to(processor)
+            children.give_way()
             metrics = open_metrics(folder, f"worker{slot}")
             deferrals = open_deferrals(settings.state.url, table, bound=settings.policy.defer_at_most.seconds)
             return Worker(settings, listener, link, metrics, hostname, deferrals=deferrals).serve()

@@ -234,6 +234,28 @@ def test_a_follower_does_not_wait_for_ever_for_one_that_is_silent(server: Script
     assert quick == [FOUND]
 
 
+def test_late_answers_keep_nobody_busy(server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for what another connection has asked looks now and then, whatever lies in its own socket."""
+    server.load({"late.example": [HOST], "e.example": [HOST, {"DELAY": 0.3}]})
+    resolver, looks = caching(nameserver(server.address)), Counter[str]()
+    with channel(resolver) as asking, channel(resolver) as first:
+        asking.start("late.example", Type.A)
+        assert server.wait_until_asked("late.example", "A")
+        asking.forget()
+        thread = start_thread(lambda: first.ask("e.example", Type.A, soon()))
+        assert server.wait_until_asked("e.example", "A")
+        pump = asking._pump
+
+        def counted(deadline: float) -> None:
+            looks["pump"] += 1
+            pump(deadline)
+
+        monkeypatch.setattr(asking, "_pump", counted)
+        assert asking.ask("e.example", Type.A, soon()).records == FOUND.records
+        thread.join()
+    assert 0 < looks["pump"] < 500, "one each 2 ms; ten thousand if it never slept"
+
+
 def test_lookups_that_nobody_reads_hold_up_nobody(server: ScriptedDNS) -> None:
     """Those of a HELO whose client says no more: who needs the answer asks at once."""
     server.load({"e.example": [HOST]})

@@ -116,6 +116,13 @@ def test_only_a_format_error_comes_without_a_question(rcode: int, *, is_ours: bo
     assert not wire.is_reply_to(asked(), bare + b"\0")
 
 
+@pytest.mark.parametrize("owner", [POINTER, name("E.EXAMPLE"), b"\1E\xc0\x0e"])
+def test_a_record_may_name_its_owner_in_any_way(owner: bytes) -> None:
+    question = asked()
+    found = wire.parse(question, packet(question, (rr(Type.A, b"\xc0\0\2\1", owner=owner),)))
+    assert found == Answer(Status.DATA, (b"\xc0\0\2\1",), 300)
+
+
 # -- answers ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,9 +1,9 @@
-"""Where workers run: each on one processor, spread over all that the daemon may use, unless told otherwise."""
+"""Where and when workers run: each on one processor, spread over all that the daemon may use, and after the MTA."""
 
 import os
 import signal
 
-from lab.daemon import SpfmilterDaemon
+from lab.daemon import COMMAND, SpfmilterDaemon
 from lab.processes import until
 from tests.survival.site import inet_socket, ini, tasks, wait_for_workers, workers
 
@@ -42,3 +42,21 @@ def spread(found: list[set[int]]) -> bool:
 def test_on_request_the_kernel_places_them() -> None:
     with SpfmilterDaemon(ini(inet_socket(), NOBODY, milter="workers = 2\npin_workers = no")) as daemon:
         assert processors(daemon, 2) == [OURS, OURS]
+
+
+def policies(pid: int) -> set[int]:
+    """How the threads of a process are scheduled."""
+    return {os.sched_getscheduler(int(task.name)) for task in tasks(pid)}
+
+
+def test_workers_let_the_mta_go_first_and_the_supervisor_does_not() -> None:
+    """The supervisor has next to nothing to do, and should do that at once."""
+    with SpfmilterDaemon(ini(inet_socket(), NOBODY, milter="workers = 2")) as daemon:
+        assert [policies(pid) for pid in wait_for_workers(daemon, 2)] == [{os.SCHED_BATCH}, {os.SCHED_BATCH}]
+        assert policies(daemon.process.pid) == {os.SCHED_OTHER}
+
+
+def test_another_policy_that_was_chosen_for_the_daemon_stays() -> None:
+    idle = ("chrt", "--idle", "0", *COMMAND)
+    with SpfmilterDaemon(ini(inet_socket(), NOBODY, milter="workers = 2"), command=idle) as daemon:
+        assert [policies(pid) for pid in wait_for_workers(daemon, 2)] == [{os.SCHED_IDLE}, {os.SCHED_IDLE}]

@@ -1,0 +1,50 @@
+"""Values: compared, hashed and copied by their fields, and changed by nobody, which mypy sees to."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mypy import api
+
+from spfmilter.model import HeaderField
+from spfmilter.value import value
+
+ROOT = Path(__file__).parents[1]
+
+
+@value(kw_only=False)
+class Pair:
+    """One that is made by position."""
+
+    left: int
+    right: int = 2
+
+
+def test_equal_values_are_one_key() -> None:
+    one, other = HeaderField(name="X", value="1"), HeaderField(name="X", value="1")
+    assert one == other
+    assert len({one, other, replace(one, value="2")}) == 2
+    assert Pair(1) == Pair(1, 2) != Pair(2, 1)
+
+
+def test_a_value_has_no_room_for_more() -> None:
+    with pytest.raises(AttributeError):
+        Pair(1).middle = 3  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('HeaderField(name="X", value="1").name = "Y"', "read-only"),
+        ("Answer(Status.NO_DATA).ttl = 1", "read-only"),
+        ('HeaderField("X", "1")', "positional"),
+    ],
+)
+def test_mypy_lets_nobody_change_one(tmp_path: Path, line: str, said: str) -> None:
+    tried = tmp_path / "tried.py"
+    tried.write_text(
+        f"from spfmilter.evaluation.answer import Answer, Status\nfrom spfmilter.model import HeaderField\n{line}\n"
+    )
+    found, trouble, status = api.run(["--config-file", str(ROOT / "pyproject.toml"), str(tried)])
+    assert (status, trouble) == (1, ""), found
+    assert said in found
