@@ -114,7 +114,8 @@ def parse(text: str, source: str = "settings") -> Settings:
         lines.setdefault((name, ""), section.line)
         lines |= {(name, key): entry.line for key, entry in section.entries.items()}
     settings = Settings(**values, lines=lines)
-    if not failed & {"policy", "exempt"}:  # or their defaults, which nobody has written, would be compared
+    # Or defaults, which nobody has written, would be compared.
+    if not failed & {"policy", "exempt", "milter", "web"}:
         problems.extend(contradictions(settings))
     if problems:
         raise SettingsError(source, problems)

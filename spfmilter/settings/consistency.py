@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from spfmilter.settings.ini import Problem
 from spfmilter.settings.schema import ExemptSection, RejectAt
+from spfmilter.settings.types import nameserver
 
 if TYPE_CHECKING:
     from spfmilter.settings import Settings
@@ -31,6 +32,32 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
         usual = ExemptSection.model_fields["recipients"].default
         if settings.exempt.recipients and settings.exempt.recipients != usual:
             yield _problem(settings, ("exempt", "recipients"), unknown)
+    yield from _everybody(settings)
+    yield from _one_address(settings)
+
+
+def _everybody(settings: Settings) -> Iterator[Problem]:
+    """Networks that hold every address, where being in one of them means to be believed."""
+    for place, networks, effect in (
+        (("exempt", "networks"), settings.exempt.networks, "nobody in it would be checked"),
+        (("relays", "trusted"), settings.relays.trusted, "any client could write the Received field that it likes"),
+    ):
+        for network in networks:
+            if network.prefixlen == 0:
+                yield _problem(settings, place, f"{network} is every address: {effect}")
+
+
+def _one_address(settings: Settings) -> Iterator[Problem]:
+    """Listeners that are in each other's way; the help page's only where it is written, since it need not be run."""
+    socket = settings.milter.socket
+    taken = {(socket.host, socket.port): "[milter] socket"} if socket.family in {"inet", "inet6"} else {}
+    for section, listen in (("metrics", settings.metrics.listen), ("web", settings.web.listen)):
+        if not listen or (section, "listen") not in settings.lines:
+            continue
+        found = nameserver(listen)  # an address and a port, as those of a nameserver are
+        other = taken.setdefault((found.address, found.port), f"[{section}] listen")
+        if other != f"[{section}] listen":
+            yield _problem(settings, (section, "listen"), f"{listen} is taken already, by {other}: choose another port")
 
 
 def _problem(settings: Settings, place: tuple[str, str], message: str) -> Problem:

@@ -200,7 +200,7 @@ def test_the_reason_named_is_the_most_trusting_one_and_each_switch_can_be_turned
         ("10.0.0.0/8", "10.1.2.3", NETWORK),  # and not merely private
         ("2001:db8::/32", "2001:db8:ffff::", NETWORK),
         ("2001:db8::/32", "203.0.113.7", None),  # of the other version
-        ("0.0.0.0/0", "2001:db8::7", None),
+        ("0.0.0.0/1, 128.0.0.0/1", "2001:db8::7", None),
         ("198.51.100.9\n    2001:db8::/32", "2001:db8::7", NETWORK),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spfmilter.settings import SettingsError, ini, load
+from spfmilter.settings import SettingsError, ini, load, parse
 from spfmilter.settings.schema import LATER, SECTIONS, key_of
 
 BAD = sorted((Path(__file__).parent / "bad").glob("*.ini"))
@@ -53,6 +53,19 @@ def test_the_commands_say_the_same_on_stderr_and_exit_with_78(name, command) -> 
     )
     assert (done.returncode, done.stdout) == (os.EX_CONFIG, "")
     assert done.stderr.splitlines() == [f"{path}: {line}" for line in expected(path)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[milter]\nsocket = inet:8891@127.0.0.1",  # of the help page's port by default: it need not run here
+        "[milter]\nsocket = unix:/run/spfmilter/socket\n[metrics]\nlisten = 127.0.0.1:9890",
+        "[metrics]\nlisten = 127.0.0.1:8890\n[milter]\nsocket = inet:8890@127.0.0.2",
+        "[milter]\nsocket = systemd\n[metrics]\nlisten = [::1]:9890\n[web]\nlisten = 127.0.0.1:9890",
+    ],
+)
+def test_listeners_that_are_not_in_each_others_way(text: str) -> None:
+    parse(text)
 
 
 def test_a_huge_file_is_refused_without_being_read_whole() -> None:
