@@ -6,10 +6,10 @@ Nothing is remembered: neither a deferral nor, beyond the message, an answer.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from spfmilter import headers, policy, relays, reply
 from spfmilter.addresses import author_domain
@@ -94,7 +94,7 @@ def _extras(inquiry: Inquiry, action: Action, facts: Facts, settings: Settings, 
         return reply.NOTHING
     url, path, signer = settings.reply.help_url, settings.web.secret_file, None
     # Where there is no file yet, it is not for us to make one that only we could read.
-    if url is not None and Path(path).exists():
+    if url is not None and os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be entered
         try:
             signer = open_signer(settings)
         except SecretError as error:

@@ -38,7 +38,9 @@ def load_secrets(path: Path) -> tuple[bytes, ...]:
             _make(path)
             return _read(path)
     except OSError as error:
-        doing = f"made in {path.parent}" if isinstance(error, FileNotFoundError) or not path.exists() else "read"
+        # os.path.exists and not Path.exists, which raises where the folder may not be entered.
+        there = not isinstance(error, FileNotFoundError) and os.path.exists(path)  # noqa: PTH110
+        doing = "read" if there else f"made in {path.parent}"
         raise SecretError(f"{path}: the file of secrets cannot be {doing}: {error.strerror}") from None
 
 

@@ -11,8 +11,8 @@ A token is ``payload.signature``, both in the URL-safe alphabet of base64. The p
 - the rest: the domain, packed (see ``_pack``) or as ASCII,
 
 so that the whole URL stays below 200 characters for names of up to 100 characters and a base of up to 60. For the
-longest name that the DNS can hold (253) a token has 273 characters: still one line of an SMTP reply (RFC 5321 section
-4.5.3.1.5 allows 512 octets). A shorter form of such a name would have to be stored somewhere.
+longest name that the DNS can hold (253) a token has 273 characters, or 385 if it cannot be packed: still one line of an
+SMTP reply (RFC 5321 section 4.5.3.1.5 allows 512 octets). A shorter form would have to be stored somewhere.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from spfmilter.model import Identity, IPAddress, Result
 # it would do. With 13 the last character is one of four letters: programs that make links of text leave out a - or _
 # at the end.
 _MAC = 13
-_FORM = re.compile(r"[A-Za-z0-9_-]{12,300}\.[A-Za-z0-9_-]{17}[AQgw]")
+_FORM = re.compile(r"[A-Za-z0-9_-]{12,366}\.[A-Za-z0-9_-]{17}[AQgw]")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-._"
 _RADIX = len(_ALPHABET) + 1  # 0 stands for no character, so that a name may begin with any
 _DIGITS = {character: place for place, character in enumerate(_ALPHABET, start=1)}

@@ -14,9 +14,10 @@ from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.cache import AnswerCache
 from spfmilter.evaluation.channel import Channel
 from spfmilter.evaluation.conditions import is_unreachable
-from spfmilter.evaluation.evaluator import Evaluator, Limits
+from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.lookups import Resolver
 from spfmilter.evaluation.prefetch import Prefetch
+from spfmilter.evaluation.record import Limits
 from spfmilter.evaluation.verdicts import VerdictCache
 from spfmilter.model import Check, Condition, Counters, DmarcPolicy, Identity, IPAddress, Result, Verdict
 from spfmilter.settings.schema import DnsSection
@@ -176,8 +177,8 @@ class Inquiry:
 
     # -- for the notice of a refusal ---------------------------------------------------------------------------------
 
-    def passes(self, check: Check, deadline: float) -> bool:
-        """Whether a check passes, for whoever can do without the answer: one that is not there in time is no temperror.
+    def aside(self, check: Check, deadline: float) -> Verdict:
+        """The verdict on a check, for whoever can do without: one that is not there in time is no temperror.
 
         So it is not kept as one, for a message whose fate would hang on it.
         """
@@ -186,7 +187,7 @@ class Inquiry:
             verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline)
             if verdict.result is not Result.TEMPERROR:
                 self._engine.verdicts.put(verdict)
-        return verdict.result is Result.PASS
+        return verdict
 
     def clock(self) -> float:
         """The time by which deadlines are set."""

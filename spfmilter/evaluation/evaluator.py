@@ -11,7 +11,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Any
 
@@ -21,7 +20,7 @@ from spfmilter.evaluation import macros, record
 from spfmilter.evaluation.answer import Answer, Lookups, Status, Type
 from spfmilter.evaluation.conditions import seen_in
 from spfmilter.evaluation.macros import MacroString
-from spfmilter.evaluation.record import Directive, Record, RecordError
+from spfmilter.evaluation.record import Directive, Limits, Record, RecordError
 from spfmilter.evaluation.trace import Tracer
 from spfmilter.model import Check, IPAddress, Problem, ProblemKind, Result, Verdict
 from spfmilter.text import ascii_line
@@ -31,15 +30,6 @@ _MAX_EXPLANATION = 1024  # characters of exp= text that are worth expanding
 _MAX_EXPANDED = 4 * _MAX_EXPLANATION
 _NO_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
 _EXPLANATION_TIME = 5.0  # seconds at most for it, of what the evaluation has left: the client is waiting for a refusal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The bounds of one evaluation (RFC 7208 section 4.6.4)."""
-
-    time: float = 20.0  # seconds
-    lookups: int = 10
-    void_lookups: int = 2
 
 
 class Evaluator:
@@ -100,11 +90,12 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         self._local_fits = check.local.isascii() and len(check.local) <= macros.MAX_LOCAL
         self._tracer = Tracer() if trace else None
         self._term: str | None = None  # the one being evaluated
+        self._top_term: str | None = None  # the one of the top level's record that led there
         self._void_counted = True  # whether this term's void lookup is counted already; before any term nothing counts
         self._matched: tuple[str, str] | None = None  # at the top level: the term and its record's domain
         self._top: tuple[Record, str] | None = None  # the record that exp= is taken from (section 6.2)
         self._client_names: dict[str, str] = {}  # %{p}, by the domain whose record asks for it
-        self._characters = self._terms = self._records = 0  # read so far: of SPF records, in the DNS
+        self._characters = self._terms = self._records = self._aside = 0  # read so far: of SPF records, in the DNS
         self._letters: set[str] = set()  # what the evaluation has depended on
         self._ttl: int | None = None
         self._trouble: Problem | None = None  # why the DNS could not be asked
@@ -164,12 +155,14 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         if not recursion:
             self._top = (found, self.d)
         for directive in found.directives:
+            self._top_term = self._top_term if recursion else directive.text
             if self._holds(directive, recursion):
                 if not recursion:
                     self._matched = (directive.text, self.d)
                 return self._leave(directive.result)
         if found.redirect is not None:
             # Section 6.1: a redirect counts, and is looked up, only when nothing matched.
+            self._top_term = self._top_term if recursion else found.redirect_text
             with self._evaluating(found.redirect_text):
                 return self._redirect(found.redirect, recursion)
         return self._leave(Result.NEUTRAL)
@@ -183,8 +176,12 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             text = (
                 f"the records have more than {record.MAX_ALL_RECORDS} characters or {record.MAX_ALL_TERMS} terms in all"
             )
-            raise RecordError(ProblemKind.TOO_LONG, text)
+            raise self._too_much(ProblemKind.TOO_LONG, text)
         return found
+
+    def _too_much(self, kind: ProblemKind, text: str) -> RecordError:
+        """What all records of an evaluation come to is the fault of the first one, which leads to the others."""
+        return RecordError(kind, text, term=self._top_term, domain=self._top[1] if self._top else self._check.domain)
 
     def _leave(self, result: Result) -> tuple[str, int, str]:
         if self._tracer:
@@ -221,7 +218,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         self.lookups += 1
         if self.lookups > self._limits.lookups:
             text = f"more than {self._limits.lookups} terms that need a DNS lookup"
-            raise RecordError(ProblemKind.LOOKUP_LIMIT, text, term=self._term)
+            raise self._too_much(ProblemKind.LOOKUP_LIMIT, text)
 
     # -- mechanisms (section 5) --------------------------------------------------------------------------------------
 
@@ -380,16 +377,20 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             raise self._temperror(ProblemKind.OWN_RESOLVER if answer.ours else ProblemKind.DNS_FAILURE, text, name)
         if answer.status is not Status.NOT_ASKED:
             self._ttl = answer.ttl if self._ttl is None else min(self._ttl, answer.ttl)
-        self._records += len(answer.records)
+        if tolerant:  # the client's own zone, or an explanation: too much of it counts as nothing, and is no error
+            self._aside += len(answer.records)
+            answer = answer if self._aside <= _MAX_RECORDS else Answer(Status.NOT_ASKED)
+        else:
+            self._records += len(answer.records)
         if self._records > _MAX_RECORDS:
             text = f"the lookups bring more than {_MAX_RECORDS} DNS records"
-            raise RecordError(ProblemKind.TOO_LONG, text, term=self._term)
+            raise self._too_much(ProblemKind.TOO_LONG, text)
         if answer.void and counts and not self._void_counted:
             self._void_counted = True
             self.void_lookups += 1
             if self.void_lookups > self._limits.void_lookups:
                 limit = f"more than {self._limits.void_lookups} terms whose lookup finds nothing"
-                raise RecordError(ProblemKind.VOID_LOOKUP_LIMIT, f"{limit} (the last: {name})", term=self._term)
+                raise self._too_much(ProblemKind.VOID_LOOKUP_LIMIT, f"{limit} (the last: {name})")
         return answer
 
     def _temperror(self, kind: ProblemKind, text: str, name: str) -> Exception:

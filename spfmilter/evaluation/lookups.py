@@ -10,11 +10,10 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
-
-import dns.exception
-import dns.resolver
 
 from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.cache import AnswerCache, Key
@@ -132,10 +131,24 @@ class Resolver:
             stamp = (status.st_mtime_ns, status.st_size)
             if stamp == self._stamp:
                 return
-            found = dns.resolver.Resolver(str(path)).nameservers
-        except (OSError, ValueError, dns.exception.DNSException):  # ValueError: a nameserver that is no address
+            found = _nameservers(path.read_text("utf-8", "replace"))
+        except OSError:
             found, stamp = [], (0, 0)
         self._stamp = stamp
         # Without a usable file the servers of before stay; at first that of resolv.conf(5): the local host.
         if found or not self._servers:
-            self._servers = [Server(Nameserver(str(address))) for address in found or ["127.0.0.1"]]
+            self._servers = [Server(Nameserver(address)) for address in found or ["127.0.0.1"]]
+
+
+def _nameservers(text: str) -> list[str]:
+    """The servers in a resolv.conf(5), as glibc takes them: what is no such line, or names no address, is passed over.
+
+    Not by dnspython's reader, which gives up the file for one odd word in a search list that is not used here.
+    """
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 1 and words[0] == "nameserver":
+            with suppress(ValueError):
+                found.append(str(ip_address(words[1])))
+    return found

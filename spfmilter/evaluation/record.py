@@ -38,6 +38,15 @@ MECHANISMS = frozenset(spf.ALL_MECHANISMS)
 LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})  # with redirect=: RFC 7208 section 4.6.4
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of one evaluation (RFC 7208 section 4.6.4)."""
+
+    time: float = 20.0  # seconds
+    lookups: int = 10
+    void_lookups: int = 2
+
+
 class RecordError(spf.PermError):  # type: ignore[misc]  # pyspf has no type hints
     """A permerror, with what is wrong as a Problem."""
 

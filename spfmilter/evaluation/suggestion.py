@@ -7,12 +7,17 @@ about, and the answers are in the caches that all messages share.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from spfmilter.evaluation.engine import Inquiry
-from spfmilter.model import Check, Facts, Identity, Result, Verdict
+from spfmilter.model import Check, Facts, Identity, IPAddress, Result, Verdict
 from spfmilter.services import Service, hinted
 
 # Seconds on top of what the evaluation took: the MTA waits at least so much longer than [dns] timeout.
 _TIME = 1.0
+# What a record may cost (RFC 7208 section 4.6.4): with more of them, the advice would break it for all of its mail.
+_LOOKUPS, _VOID_LOOKUPS = 10, 2
+_NOBODYS = {4: ip_address("0.0.0.0"), 6: ip_address("::")}  # noqa: S104 - addresses that no record passes
 # What a further term in the domain's record would change.
 _MENDABLE = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE})
 
@@ -24,19 +29,29 @@ def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | No
         return None
     deadline = inquiry.clock() + _TIME
     services = hinted((facts.client.name, facts.helo or "")) or hinted(inquiry.exchanges(check.domain, deadline))
-    checks = [_check_of(service, check) for service in services]
+    checks = [_check_of(service, check.address) for service in services]
     inquiry.expect(checks)
     for service, about in zip(services, checks, strict=True):
-        if inquiry.passes(about, deadline):
+        if inquiry.aside(about, deadline).result is Result.PASS and _fits(verdict, service, inquiry, deadline):
             return service
     return None
 
 
-def _check_of(service: Service, refused: Check) -> Check:
-    """What evaluates the service's record for the client; the same for all messages, so that its verdict is kept."""
+def _fits(verdict: Verdict, service: Service, inquiry: Inquiry, deadline: float) -> bool:
+    """Whether the refused record can include the service's, whoever sends: all of it is looked up for a stranger."""
+    whole = inquiry.aside(_check_of(service, _NOBODYS[verdict.check.address.version]), deadline)
+    return (
+        whole.result not in {Result.TEMPERROR, Result.PERMERROR}
+        and verdict.lookups + 1 + whole.lookups <= _LOOKUPS
+        and verdict.void_lookups + whole.void_lookups <= _VOID_LOOKUPS
+    )
+
+
+def _check_of(service: Service, address: IPAddress) -> Check:
+    """What evaluates the service's record for an address; the same for all messages, so that its verdict is kept."""
     return Check(
         identity=Identity.MAILFROM,
-        address=refused.address,
+        address=address,
         local="postmaster",
         domain=service.include,
         helo="unknown",

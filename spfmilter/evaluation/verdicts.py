@@ -18,6 +18,7 @@ from spfmilter.model import Check, Counters, ProblemKind, Result, Verdict
 _Where = tuple[int, int, str, str, str]
 _TEMPERROR_TTL = 5.0  # seconds
 _OWN_TEMPERROR_TTL = 1.0  # when it is our own resolver that does not answer
+_MAX_EXPLANATION = 512  # characters, of a stranger's choice: that they are shorter bounds the memory
 _MAX_VARIANTS = 16  # local parts or HELO names of one pair: a record that asks for them is rare
 
 
@@ -92,6 +93,8 @@ class VerdictCache:
         ttl = _ttl(verdict)
         if not self.entries or ttl <= 0 or verdict.fault is not None or "t" in verdict.letters:
             return
+        if len(verdict.explanation or "") > _MAX_EXPLANATION:
+            return
         matters = frozenset("l" if letter == "s" else letter for letter in verdict.letters) & {"l", "h"}
         check, where = verdict.check, _where(verdict.check)
         kept = _Kept(
@@ -119,6 +122,6 @@ class VerdictCache:
 
 def _ttl(verdict: Verdict) -> float:
     if verdict.result is not Result.TEMPERROR:
-        return float(verdict.ttl or 0)
+        return (verdict.ttl or 0) - verdict.elapsed  # the first answer is as old as the evaluation took
     ours = verdict.problem is not None and verdict.problem.kind is ProblemKind.OWN_RESOLVER
     return _OWN_TEMPERROR_TTL if ours else _TEMPERROR_TTL

@@ -17,7 +17,7 @@ class Situation(StrEnum):
     """How the verdict came about, as far as the words depend on it."""
 
     UNLISTED = "unlisted"  # nothing in the record fits the address but all, or the record's end
-    REDIRECTED = "redirected"  # the same, in the record of another domain, to which redirect= led
+    REDIRECTED = "redirected"  # so says the record of another domain, to which redirect= led
     DENIED = "denied"  # a term other than all fits the address, and does not allow it
     PINNED = "pinned"  # the receiver has a record of its own for the domain, which is in nobody's DNS
     NO_MAIL = "no-mail"  # the record says that the domain sends none at all
@@ -122,10 +122,9 @@ def _situation(verdict: Verdict, condition: Condition | None) -> Situation:
         case Result.NONE:
             named = verdict.problem is None or verdict.problem.kind is not ProblemKind.NO_DOMAIN
             return Situation.NO_RECORD if named else Situation.NO_DOMAIN
-    if verdict.term is not None and not is_all(verdict.term):
-        return Situation.DENIED
-    elsewhere = verdict.term_domain not in {None, verdict.check.domain}
-    return Situation.REDIRECTED if elsewhere else Situation.UNLISTED
+    if verdict.term_domain not in {None, verdict.check.domain}:
+        return Situation.REDIRECTED
+    return Situation.DENIED if verdict.term is not None and not is_all(verdict.term) else Situation.UNLISTED
 
 
 def _remedies(situation: Situation, identity: Identity) -> tuple[Remedy, ...]:
@@ -135,7 +134,7 @@ def _remedies(situation: Situation, identity: Identity) -> tuple[Remedy, ...]:
             # A wrong name in HELO is the server's mistake more often than the record's.
             return (add, Remedy.OTHER_SERVER) if identity is Identity.MAILFROM else (Remedy.OWN_NAME, add)
         case Situation.NO_MAIL:
-            return (Remedy.ADD,)
+            return (Remedy.ADD,) if identity is Identity.MAILFROM else (Remedy.OWN_NAME, Remedy.ADD)
         case Situation.WIDE_OPEN:
             return (Remedy.NARROW,)
         case Situation.NO_RECORD | Situation.UNREACHABLE:

@@ -14,7 +14,7 @@ from functools import cache
 
 from spfmilter.language import SOURCE, Language
 from spfmilter.model import Identity, Problem, ProblemKind, Result
-from spfmilter.reply.advice import Advice, Remedy, Situation
+from spfmilter.reply.advice import Advice, Remedy, Situation, is_all
 from spfmilter.template import PLACEHOLDERS, Template
 
 # What stands in these texts beside what an administrator's own can name.
@@ -127,18 +127,18 @@ _ADD: dict[tuple[Situation, _Tone], str] = {
         "if not, send through a server that the record lists."
     ),
     (Situation.UNLISTED, _Tone.HELO): _("If it is, add {add} to the SPF record of {record_domain}."),
-    # Where a redirect= decided, a term in the domain's own record before it does as well.
+    # Where a redirect= decided, the domain's own record, which is read first, is the one to change: the other may be a
+    # provider's, and stand for many domains.
     (Situation.REDIRECTED, _Tone.FIRM): _(
-        "To allow it, add {add} to the SPF record of {record_domain}, to which {domain} redirects, or to that of "
-        "{domain} itself, or send through a server that the record lists."
+        "To allow it, add {add} to the SPF record of {domain}, before its redirect to {record_domain}, "
+        "or send through a server that the record lists."
     ),
     (Situation.REDIRECTED, _Tone.SOFT): _(
-        "If it may send for {domain}, add {add} to the SPF record of {record_domain}, to which {domain} redirects, "
-        "or to that of {domain} itself; if not, send through a server that the record lists."
+        "If it may send for {domain}, add {add} to the SPF record of {domain}, before its redirect to {record_domain}; "
+        "if not, send through a server that the record lists."
     ),
     (Situation.REDIRECTED, _Tone.HELO): _(
-        "If it is, add {add} to the SPF record of {record_domain}, to which {domain} redirects, "
-        "or to that of {domain} itself."
+        "If it is, add {add} to the SPF record of {domain}, before its redirect to {record_domain}."
     ),
     # A term behind the one that matched is never reached, so that adding one there would change nothing.
     (Situation.DENIED, _Tone.FIRM): _(
@@ -157,6 +157,7 @@ _OWN_NAME = _("If {domain} is not the host name of {address}, let the server gre
 _OWN_NAME_NO_DOMAIN = _("To be accepted here, let the server greet (HELO) with its own fully qualified host name.")
 _ADD_AFTER_ALL = _("If {domain} is to send mail after all, add {add} to the SPF record of {record_domain}.")
 _NARROW = _('To be accepted here, let the SPF record of {record_domain} name its servers in place of "{term}".')
+_NARROW_SOMEWHERE = _("To be accepted here, let the SPF record of {domain} name its own servers, and nobody else's.")
 _PUBLISH_BOTH = _(
     "To be accepted here, publish where {domain} takes mail (MX), and a TXT record that names all of its senders, "
     'for example "v=spf1 {add} -all".'
@@ -170,7 +171,7 @@ _PUBLISH = _(
     "To be accepted here, publish a TXT record of {domain} that names all of its senders, "
     'for example "v=spf1 {add} -all".'
 )
-_OTHERS = {Remedy.ASK: _ASK, Remedy.NARROW: _NARROW, Remedy.OTHER_SENDER: _OTHER_SENDER}
+_OTHERS = {Remedy.ASK: _ASK, Remedy.OTHER_SENDER: _OTHER_SENDER}
 _LATER = {
     Situation.SILENT: _("Please send again later. If this lasts, the name servers of {where} need attention."),
     Situation.OUR_FAULT: _("Please send again later: this server's own name servers do not answer at present."),
@@ -245,8 +246,12 @@ _MEND: dict[ProblemKind, str] = {
     ),
 }
 
-_SERVICE = _("{add} stands for all servers of {service}, and this is one of them.")
-_OWN_DNS = _("The record is changed in the DNS of {record_domain}, not at this server. Contact here: {contact}")
+# It may also have handed on what somebody has forwarded: then it is no sender of the domain's.
+_SERVICE = _(
+    "{add} stands for all servers of {service}, of which this is one; it is right only if {domain} sends through them."
+)
+_THEIR_DNS = _("The record is changed in the DNS of {record_domain}, not at this server. Contact here: {contact}")
+_OWN_DNS = _("The record is changed in the DNS of {domain}, not at this server. Contact here: {contact}")
 _CONTACT = _("Contact here: {contact}")
 _WITHOUT_RECORD = frozenset({
     Situation.NO_DOMAIN, Situation.PINNED, Situation.ALLOWED, Situation.SILENT, Situation.OUR_FAULT,
@@ -265,7 +270,8 @@ def texts_of(advice: Advice) -> tuple[str, ...]:
     remedies = [text for remedy in advice.remedies if (text := _remedy(remedy, advice))]
     if advice.service is not None and {Remedy.ADD, Remedy.ADD_BEFORE, Remedy.PUBLISH} & set(advice.remedies):
         remedies.append(_SERVICE)
-    return (first, *remedies, _CONTACT if advice.situation in _WITHOUT_RECORD else _OWN_DNS)
+    where = _OWN_DNS if advice.situation is Situation.REDIRECTED else _THEIR_DNS
+    return (first, *remedies, _CONTACT if advice.situation in _WITHOUT_RECORD else where)
 
 
 def _remedy(remedy: Remedy, advice: Advice) -> str:
@@ -280,6 +286,9 @@ def _remedy(remedy: Remedy, advice: Advice) -> str:
             return _PUBLISH_BOTH if situation is Situation.UNREACHABLE else _PUBLISH
         case Remedy.LATER:
             return _LATER[situation]
+        case Remedy.NARROW:
+            # Another term than all lets this server in: the evaluation of the client has not come across it.
+            return _NARROW if advice.term is not None and is_all(advice.term) else _NARROW_SOMEWHERE
         case Remedy.MEND:
             return _mending(advice.problem)
         case _:

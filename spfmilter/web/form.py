@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spfmilter.addresses import dns_domain, parse_address, parse_reverse_path
+from spfmilter.addresses import dns_domain, is_private, parse_address, parse_reverse_path
 from spfmilter.model import Check, Identity, IPAddress
 from spfmilter.text import unicode_line
 from spfmilter.web.wording import N_
@@ -38,6 +38,10 @@ def read(parameters: Mapping[str, str]) -> Form:
     address = parse_address(values["ip"])
     if address is None:
         complaints["ip"] = N_("Please write an IP address, such as 203.0.113.7 or 2001:db8::7.")
+    elif is_private(address) or address.is_loopback:  # nor is it a stranger's business what the DNS here says of one
+        complaints["ip"] = N_(
+            "This is a private address, about which no SPF record says anything. Please write the public one."
+        )
     if values["helo"] and not dns_domain(values["helo"]):
         complaints["helo"] = N_("This is not the full name of a server. Please write one such as mail.example.com.")
     if not values["mail_from"] and not values["helo"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from spfmilter.model import RecordStep, Result, Verdict
+from spfmilter.model import Result, Verdict
 from spfmilter.text import unicode_line
 
 _LONGEST = 4096  # characters of a record that somebody would copy
@@ -45,28 +45,19 @@ def mend(verdict: Verdict, added: str) -> Mending | None:
         return Mending(domain=verdict.check.domain, before="v=spf1 ", added=added, after=" -all", first=True)
     if verdict.result not in {Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL} or verdict.trace is None:
         return None
-    record = _deciding(verdict.trace)
+    record = verdict.trace  # the domain's own, which is read before that to which it redirects
     text = record.text
     if text is None or not text.isascii() or unicode_line(text, _LONGEST) != text:
         return None
-    place = _place(text, verdict.term)
+    redirects = bool(record.terms) and record.terms[-1].text.lower().startswith("redirect=")
+    place = _place(text, record.terms[-1].text if redirects else verdict.term)
     if place is None:  # the default decided: a new term goes to the end
         return Mending(domain=record.domain, before=text.rstrip(" ") + " ", added=added, after="")
     return Mending(domain=record.domain, before=text[:place], added=added, after=" " + text[place:])
 
 
-def _deciding(record: RecordStep) -> RecordStep:
-    """The record that had the last word: where redirect= led (RFC 7208 section 6.1)."""
-    while record.terms:
-        last = record.terms[-1]
-        if last.record is None or not last.text.lower().startswith("redirect="):
-            break
-        record = last.record
-    return record
-
-
 def _place(text: str, term: str | None) -> int | None:
-    """Where the term that matched begins: terms behind it are never reached. The first of several that are equal."""
+    """Where a term begins: the first of several that are equal."""
     for word in _WORD.finditer(text):
         if word[0] == term:
             return word.start()

@@ -150,7 +150,7 @@ def tell(
         service=advised.service.name if advised.service is not None else None,
         wait=max(1, math.ceil(min(verdict.ttl or 0, longest_ttl) / 60)),
         lookups=verdict.lookups,
-        partial=then is not None and bool(verdict.letters & {"l", "s", "h"}),
+        partial=then is not None and check.identity is Identity.MAILFROM and bool(verdict.letters & {"l", "s", "h"}),
     )
 
 

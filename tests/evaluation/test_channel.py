@@ -19,8 +19,9 @@ from spfmilter.evaluation.answer import Answer, Status, Type
 from spfmilter.evaluation.cache import AnswerCache
 from spfmilter.evaluation.channel import Channel
 from spfmilter.evaluation.engine import Engine
-from spfmilter.evaluation.evaluator import Evaluator, Limits
+from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.lookups import Resolver
+from spfmilter.evaluation.record import Limits
 from spfmilter.model import Identity, ProblemKind, Result
 from spfmilter.settings.types import Duration, Nameserver, nameserver
 from tests.evaluation.test_lookups import closed_port, unused_port

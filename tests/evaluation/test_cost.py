@@ -214,13 +214,34 @@ def test_a_term_is_read_in_no_time(term: str) -> None:
         "ten includes of 1000 addresses",
         "5000 TXT records",
         "ten mx of ten hosts of 4000 addresses",
-        "ten ptr of 4000 names",
     ],
 )
 def test_what_is_beyond_a_bound_is_a_permerror(family: str) -> None:
     verdict = Evaluator(World(FAMILIES[family])).evaluate(check())
     assert verdict.problem is not None
     assert verdict.problem.kind is ProblemKind.TOO_LONG
+
+
+CLIENTS = "1.2.0.192.in-addr.arpa"
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("ptr ptr:e.example ptr:v.example -all", {CLIENTS: [{"PTR": f"h{n}.x.example"} for n in range(500)]}),
+        (
+            "exists:%{p}.ok.example -all",
+            {
+                CLIENTS: [{"PTR": f"h{n}.x.example"} for n in range(10)],
+                **{f"h{n}.x.example": [{"A": f"198.51.{n}.{m}"} for m in range(200)] for n in range(10)},
+            },
+        ),
+    ],
+)
+def test_what_the_clients_own_zone_holds_is_no_error_of_the_record(text: str, zone: dict[str, list[object]]) -> None:
+    """Whoever has the reverse zone of an address could turn a fail into a permerror (RFC 7208 section 5.5)."""
+    verdict = Evaluator(World({"e.example": [{"TXT": f"v=spf1 {text}"}], **zone})).evaluate(check())
+    assert verdict.result == "fail"
 
 
 @pytest.mark.parametrize(

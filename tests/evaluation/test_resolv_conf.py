@@ -63,6 +63,26 @@ def test_an_unchanged_file_keeps_what_is_known_of_the_servers(tmp_path: Path) ->
     assert resolver.by_health()[0] is before
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "search a..b",
+        "search " + "x" * 64 + ".example",
+        "search \\",
+        "# caf\xe9",
+        "nameserver foo",
+        "nameserver 1.1",
+        "nameserver https://x/",
+        "options ndots:x",
+        "nameserver 192.0.2.300 ",
+    ],
+)
+def test_an_odd_line_takes_no_server_away(tmp_path: Path, odd: str) -> None:
+    conf = tmp_path / "resolv.conf"
+    conf.write_bytes(f"{odd}\nnameserver 192.0.2.1\n\tnameserver\t2001:db8::53 # ours\n{odd}\n".encode("latin-1"))
+    assert Resolver(resolv_conf=conf).nameservers() == (Nameserver("192.0.2.1"), Nameserver("2001:db8::53"))
+
+
 @pytest.mark.parametrize("text", ["", "search corp.local\n", "nameserver nonsense\n", "nameserver\n", "\0\xff\n"])
 def test_a_file_without_a_server_means_this_host(tmp_path: Path, text: str) -> None:
     """resolv.conf(5)."""

@@ -8,8 +8,9 @@ import pytest
 from lab.dnsserver import ScriptedDNS
 from lab.rfcsuite import Case, Scenario, load
 from spfmilter.addresses import dns_domain, parse_address, parse_reverse_path
-from spfmilter.evaluation.evaluator import Evaluator, Limits
+from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.lookups import Resolver
+from spfmilter.evaluation.record import Limits
 from spfmilter.model import Check, Identity
 from spfmilter.settings.types import nameserver
 

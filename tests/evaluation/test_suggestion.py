@@ -1,7 +1,7 @@
 """Which service a refused client belongs to: who is asked about, and who is not."""
 
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -16,8 +16,11 @@ GOOGLE, MICROSOFT, ALIBABA = "_spf.google.com", "spf.protection.outlook.com", "s
 class Records:
     """In the place of an Inquiry: whose record passes the client, the MX hosts, and what was asked."""
 
-    def __init__(self, *passing: str, exchanges: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *passing: str, exchanges: tuple[str, ...] = (), lookups: int = 0, void: int = 0, stranger: str = "fail"
+    ) -> None:
         self._passing, self._exchanges = passing, exchanges
+        self._lookups, self._void, self._stranger = lookups, void, Result(stranger)
         self.asked: list[str] = []
 
     def clock(self) -> float:
@@ -34,11 +37,13 @@ class Records:
         self.asked.append(f"MX {domain}")
         return self._exchanges
 
-    def passes(self, about: Check, deadline: float) -> bool:
-        """By the domain alone."""
+    def aside(self, about: Check, deadline: float) -> Verdict:
+        """By the domain alone; whoever is no sender of anybody has all of the record looked up."""
         assert 100 < deadline <= 102
+        if about.address.is_unspecified:
+            return Verdict(check=about, result=self._stranger, lookups=self._lookups, void_lookups=self._void)
         self.asked.append(about.domain)
-        return about.domain in self._passing
+        return Verdict(check=about, result=Result.PASS if about.domain in self._passing else Result.FAIL)
 
 
 def suggested(records: Records, found: Verdict, *, name: str = "unknown", helo: str = "mail.example.com") -> str | None:
@@ -78,6 +83,28 @@ def test_many_names_still_cost_two_records_at_most() -> None:
     records = Records(exchanges=("a.google.com", "b.outlook.com", "c.sendgrid.net", "d.mailgun.org"))
     assert suggested(records, verdict(Result.FAIL)) is None
     assert [asked for asked in records.asked if " " not in asked] == [GOOGLE, MICROSOFT]
+
+
+@pytest.mark.parametrize(
+    ("lookups", "void", "whole", "named"),
+    [
+        (6, 0, {"lookups": 3}, True),
+        (7, 0, {"lookups": 3}, False),  # with the include itself eleven
+        (0, 1, {"void": 1}, True),
+        (0, 2, {"void": 1}, False),
+        (0, 0, {"lookups": 11, "stranger": "permerror"}, False),
+        (0, 0, {"stranger": "temperror"}, False),
+        (0, 0, {"lookups": 9, "stranger": "pass"}, True),
+    ],
+)
+def test_an_include_that_would_break_the_record_for_all_of_its_mail_is_not_suggested(
+    lookups: int, void: int, whole: dict[str, Any], named: bool
+) -> None:
+    """RFC 7208 section 4.6.4, counted for a sender whom nothing passes."""
+    found = replace(verdict(Result.FAIL), lookups=lookups, void_lookups=void)
+    for address in ("203.0.113.7", "2001:db8::7"):
+        about = replace(found, check=check(address=address))
+        assert suggested(Records(GOOGLE, **whole), about, name="mail.google.com") == (GOOGLE if named else None)
 
 
 @pytest.mark.parametrize(

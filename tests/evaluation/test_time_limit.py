@@ -5,8 +5,9 @@ import time
 import pytest
 
 from lab.dnsserver import ScriptedDNS
-from spfmilter.evaluation.evaluator import Evaluator, Limits
+from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.lookups import Resolver
+from spfmilter.evaluation.record import Limits
 from spfmilter.model import ProblemKind, Result
 from tests.evaluation.world import check
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spfmilter.evaluation.evaluator import Limits
+from spfmilter.evaluation.record import Limits
 from spfmilter.model import ProblemKind, RecordStep, Result, TermStep, Verdict
 from tests.evaluation.world import CLIENT, World, check, ours
 
@@ -88,6 +88,35 @@ PROBLEMS: dict[ProblemKind, tuple[Zone, str | None, str | None]] = {
     ProblemKind.HOST_LIMIT: (zone("mx", *({"MX": (n, f"h{n}.example")} for n in range(11))), "mx", "e.example"),
     ProblemKind.DNS_FAILURE: (zone("a:h.example", h_example=[{"RCODE": "SERVFAIL"}]), "a:h.example", "h.example"),
 }
+
+
+@pytest.mark.parametrize(
+    ("kind", "mine", "theirs"),
+    [
+        (ProblemKind.LOOKUP_LIMIT, "a mx a mx a mx a mx include:i.example ~all", "a a -all"),
+        (ProblemKind.VOID_LOOKUP_LIMIT, "a:x.example a:y.example include:i.example ~all", "a:z.example -all"),
+        (
+            ProblemKind.TOO_LONG,
+            "x=" + "y" * 1000 + " include:i.example ~all",
+            "ip4:203.0.113.1 " * 999 + "include:j.example",
+        ),
+    ],
+)
+@pytest.mark.parametrize("moved", [False, True])
+def test_what_is_too_much_in_all_is_a_matter_of_the_first_record(
+    kind: ProblemKind, mine: str, theirs: str, *, moved: bool
+) -> None:
+    """Not of the one that was being read: a provider's, perhaps, which is in order."""
+    others = {"i_example": [*spf(theirs), FAR], "j_example": spf("ip4:203.0.113.1 " * 999 + "ip4:203.0.113.2 -all")}
+    mx = {"MX": (10, "m.example")}
+    here = zone(mine, FAR, mx, m_example=[FAR], **others)
+    if moved:
+        here = zone("redirect=r.example", r_example=[*spf(mine), FAR, mx], m_example=[FAR], **others)
+    verdict = ours(here)
+    assert verdict.problem is not None
+    assert verdict.problem.kind is kind
+    assert verdict.problem.term == "include:i.example"
+    assert verdict.problem.domain == ("r.example" if moved else "e.example")
 
 
 @pytest.mark.parametrize("kind", PROBLEMS)

@@ -14,7 +14,8 @@ import spf
 
 from spfmilter.evaluation import wire
 from spfmilter.evaluation.answer import Answer, RecordData, Status, Type
-from spfmilter.evaluation.evaluator import Evaluator, Limits
+from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.evaluation.record import Limits
 from spfmilter.model import Check, Identity, Verdict
 
 Zone = Mapping[str, Sequence[Any]]

@@ -22,7 +22,7 @@ TABLE = {
         ("-all", "own", None, "unlisted", "add, other-server", "own-name, add"),
         ("-all", ELSEWHERE, None, "redirected", "add, other-server", "own-name, add"),
         ("-ip4:203.0.113.0/24", "own", None, "denied", "add-before, other-server", "own-name, add-before"),
-        ("-ip4:203.0.113.0/24", ELSEWHERE, None, "denied", "add-before, other-server", "own-name, add-before"),
+        ("-ip4:203.0.113.0/24", ELSEWHERE, None, "redirected", "add, other-server", "own-name, add"),
     ],
     Result.SOFTFAIL: [
         ("~all", "own", None, "unlisted", "add, other-server", "own-name, add"),
@@ -85,6 +85,11 @@ def test_a_condition_has_its_remedy_where_it_has_decided(condition, result, situ
     assert advice(verdict(result)).situation is not situation
     others = [advice(verdict(other), condition=condition).situation for other in Result if other is not result]
     assert situation not in others, "it is one of this result alone"
+
+
+def test_a_host_name_that_sends_no_mail_may_be_the_wrong_name() -> None:
+    advised = advice(verdict(Result.FAIL, Identity.HELO), condition=Condition.NO_MAIL)
+    assert advised.remedies == (Remedy.OWN_NAME, Remedy.ADD)
 
 
 @pytest.mark.parametrize("result", [Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.PERMERROR])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfmilter.language import available
-from spfmilter.model import Disposition, Facts, Identity, Problem, ProblemKind, Result, ReversePath, Verdict
+from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, ProblemKind, Result, ReversePath, Verdict
 from spfmilter.reply import NOTHING, Extras, notice, problem_text, reply_for, sentences
 from spfmilter.reply.texts import all_texts
 from spfmilter.services import SERVICES
@@ -95,11 +95,11 @@ def test_the_term_to_add_is_of_the_clients_ip_version(address: str, term: str) -
     assert f'"v=spf1 {term} -all"' in said(verdict(Result.NONE, check=check(address=address)))[1]
 
 
-def test_where_a_redirect_led_is_where_the_advice_points() -> None:
+def test_where_a_redirect_led_is_said_but_the_domains_own_record_is_to_be_changed() -> None:
     first, advice, own, *_ = said(verdict(Result.FAIL, **REDIRECT))
     assert first.startswith("203.0.113.7 is not in the trusted sender list of example.com")
-    assert "the SPF record of _spf.provider.example, to which example.com redirects" in advice
-    assert "changed in the DNS of _spf.provider.example" in own
+    assert "the SPF record of example.com, before its redirect to _spf.provider.example" in advice
+    assert "changed in the DNS of example.com" in own
 
 
 def test_a_term_that_refuses_by_itself_is_to_be_changed_since_one_behind_it_is_never_reached() -> None:
@@ -113,7 +113,16 @@ def test_a_service_that_the_client_belongs_to_is_to_be_included(result: Result) 
     lines = said(verdict(result), extras=Extras(service=service))
     assert service.term in lines[1]
     assert "ip4:203.0.113.7" not in lines[1]
-    assert lines[2] == f"{service.term} stands for all servers of {service.name}, and this is one of them."
+    assert lines[2].startswith(f"{service.term} stands for all servers of {service.name}, of which this is one;")
+    assert lines[2].endswith("only if example.com sends through them.")
+
+
+def test_a_record_that_lets_this_server_in_by_another_term_is_not_told_to_give_up_the_clients() -> None:
+    """Found by asking for this server's own address: the client's term may be right."""
+    wide = verdict(Result.PASS, term="ip4:203.0.113.7", term_domain="example.com", condition=Condition.WIDE_OPEN)
+    lines = notice(wide, facts(), settings(), condition=Condition.WIDE_OPEN)
+    assert "name its own servers, and nobody else's" in lines[1]
+    assert "ip4:203.0.113.7" not in lines[1]
 
 
 @pytest.mark.parametrize("result", [Result.PERMERROR, Result.TEMPERROR, Result.PASS])

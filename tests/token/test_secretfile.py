@@ -45,6 +45,25 @@ def test_one_that_appears_meanwhile_stays(path, monkeypatch) -> None:
     assert load_secrets(path) == (b"the secret of the faster one",)
 
 
+def test_a_folder_that_may_not_be_entered_is_said(path) -> None:
+    """A reload must not end the daemon over it."""
+    folder = path.parent / "closed"
+    folder.mkdir()
+    written(folder / "secret", "the-secret-that-nobody-may-read\n")
+    folder.chmod(0)
+    mine = os.geteuid()
+    try:
+        if mine == 0:
+            path.parent.parent.chmod(0o755)
+            path.parent.chmod(0o755)
+            os.seteuid(65534)
+        with pytest.raises(SecretError, match="cannot be"):
+            load_secrets(folder / "secret")
+    finally:
+        os.seteuid(mine)
+        folder.chmod(0o700)
+
+
 def test_one_secret_a_line_in_order(path) -> None:
     written(path, "# since May\nthe-new-one-of-this-year\r\n\n  the-old-one-of-last-year  \n", 0o640)
     assert load_secrets(path) == (b"the-new-one-of-this-year", b"the-old-one-of-last-year")

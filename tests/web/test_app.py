@@ -45,7 +45,7 @@ def browser() -> Iterator[TestClient]:
         ("temp.example", ["may not send mail for temp.example", "could not be looked up: SERVFAIL"]),
         ("pass.example", ["It passes now. Please send your message again.", "this one decided: allowed"]),
         ("named.example", ["rules this server out by name", "v=spf1 ip4:203.0.113.7 -ip4:203.0.113.0/24 +all"]),
-        ("moved.example", ["Change the record of example.com", "It is changed in the DNS of example.com"]),
+        ("moved.example", ["Change the record of moved.example", "It is changed in the DNS of moved.example"]),
         ("long.example", ["more are not shown", "Ask whoever runs its DNS to add this part"]),
         ("huge.example", ["The record is far too long."]),
     ],

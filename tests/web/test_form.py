@@ -34,6 +34,7 @@ def test_what_was_typed_becomes_a_check(mail_from, helo, identity, local, domain
         ({"ip": ""}, {"ip", "mail_from"}),
         ({"ip": "203.0.113.256", "mail_from": "a@example.com"}, {"ip"}),
         ({"ip": "mail.example.com", "mail_from": "a@example.com"}, {"ip"}),
+        *(({"ip": ip, "mail_from": "a@example.com"}, {"ip"}) for ip in ("10.0.0.7", "127.0.0.1", "fd00::7", "::1")),
         ({"ip": IP}, {"mail_from"}),
         ({"ip": IP, "mail_from": "alice"}, {"mail_from"}),
         ({"ip": IP, "mail_from": "alice@[192.0.2.1]"}, {"mail_from"}),

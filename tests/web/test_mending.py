@@ -38,11 +38,13 @@ def test_the_term_stands_before_the_one_that_decided(published, better) -> None:
     assert ours({"e.example": [{"TXT": better}], **INCLUDED}).result is Result.PASS
 
 
-def test_the_record_to_mend_is_the_one_to_which_redirect_led() -> None:
-    zone = {"e.example": [{"TXT": "v=spf1 redirect=r.example"}], "r.example": [{"TXT": "v=spf1 redirect=b.example"}]}
+@pytest.mark.parametrize("there", ["v=spf1 redirect=b.example", "v=spf1 -ip4:192.0.2.0/24 +all", "v=spf1 -all"])
+def test_the_record_to_mend_is_the_domains_own_which_is_read_before_that_to_which_it_redirects(there: str) -> None:
+    """The other may be a provider's, and stand for many domains."""
+    zone = {"e.example": [{"TXT": "v=spf1 a Redirect=r.example"}], "r.example": [{"TXT": there}]}
     found = mend(ours({**zone, **INCLUDED}, trace=True), OURS)
     assert found is not None
-    assert (found.domain, found.record) == ("b.example", f"v=spf1 ip4:198.51.100.0/24 {OURS} -all")
+    assert (found.domain, found.record) == ("e.example", f"v=spf1 a {OURS} Redirect=r.example")
 
 
 def test_a_redirect_inside_an_include_is_not_followed() -> None:
@@ -83,8 +85,8 @@ def test_whatever_the_record_says_the_one_that_is_offered_passes(terms, redirect
     if found is None:
         assert ours(zone).result in {Result.PASS, Result.PERMERROR}
         return
-    assert found.domain == name
-    assert ours({**zone, name: [{"TXT": found.record}, {"A": "203.0.113.9"}]}).result is Result.PASS
+    assert found.domain == "e.example"
+    assert ours({**zone, "e.example": [{"TXT": found.record}, {"A": "203.0.113.9"}]}).result is Result.PASS
 
 
 def test_an_ipv6_client_gets_its_own_term() -> None:

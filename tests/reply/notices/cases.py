@@ -82,6 +82,14 @@ def cases() -> Iterator[Case]:
         wide = verdict(Result.PASS, identity, term="+all", term_domain=check(identity).domain)
         yield Case(title=f"pass of {identity} for everybody", verdict=wide, condition=Condition.WIDE_OPEN)
     yield Case(
+        title="pass of mailfrom for everybody, by another term",
+        verdict=verdict(Result.PASS, term="mx", term_domain="example.com"),
+        condition=Condition.WIDE_OPEN,
+    )
+    yield Case(
+        title="fail of a host that sends no mail", verdict=verdict(Result.FAIL, HELO), condition=Condition.NO_MAIL
+    )
+    yield Case(
         title="none of a domain that takes no mail", verdict=verdict(Result.NONE), condition=Condition.UNREACHABLE
     )
     pinned = check(record="v=spf1 ip4:192.0.2.0/24 -all")
