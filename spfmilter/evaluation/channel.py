@@ -28,7 +28,7 @@ _AVOID_FOR = 30.0  # seconds that a server which let a question time out is aske
 _MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
 _FOLLOW_TICK = 0.002  # seconds between two looks for an answer that another connection is waiting for
 _PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameservers live at all
-_PATIENCE = 2.0  # seconds that a question must have been out before its timeout is known to others than this message
+_PATIENCE = 2.0  # seconds that somebody must have waited for an answer before its timeout is known to others
 _TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
 _PACKET = 4096  # bytes: more than the EDNS size that we offer
 _PLAIN_FOR = 3600.0  # seconds without EDNS for a server that seems not to know it
@@ -54,7 +54,6 @@ class _Pending:
     long: Server | None = None  # the answer did not fit: to be had from here over TCP
     failure: str = "timeout"
     heard: bool = False  # some server has said something about it
-    hurried: bool = False  # given up because this message has no time left, which says little of the domain
     then: list[Then] = field(default_factory=list)
 
 
@@ -89,7 +88,10 @@ class Channel:
             pending.then.append(then)
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
-        """The answer to a question, by ``deadline`` (on the resolver's clock) at the latest."""
+        """The answer to a question, by ``deadline`` (on the resolver's clock) at the latest.
+
+        A deadline is its caller's own: one that ends is no answer to whoever asks again with time left.
+        """
         key = (rdtype, name.lower().removesuffix("."))
         answer = self._known(key)
         if answer is None:
@@ -208,7 +210,7 @@ class Channel:
             # It may have lain unread while the client was idle: it is at most as old as the question.
             ttl = max(0, min(pending.ttl, answer.ttl) - int(self._clock() - pending.started))
             answer = answer.lasting(ttl)
-        if stale is None and not (pending.following or pending.hurried):
+        if stale is None and not pending.following:
             self._cache.put(pending.key, answer)
         answer = self._answers[pending.key] = stale or answer
         self._resolver.release(pending.key, self)
@@ -218,18 +220,34 @@ class Channel:
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     def _wait_for(self, key: Key, deadline: float) -> Answer:
+        # Not since when it is out: a stranger's slow names may have taken the time of those that come after them.
+        since = self._clock()
         while (answer := self._answers.get(key)) is None:
             pending = self._pending[key]
             now = self._clock()
             if now >= deadline:
-                self._blame(pending, now)
-                pending.hurried = now - pending.started < _PATIENCE
-                self._finish(pending, self._failed(pending))
-            elif pending.long is not None:
+                return self._out_of_time(key, pending, now, patient=now - since >= _PATIENCE)
+            if pending.long is not None:
+                since = now  # what UDP has taken says nothing of TCP
                 self._over_tcp(pending, pending.long, deadline)
             else:
                 self._pump(deadline)
         return answer
+
+    def _out_of_time(self, key: Key, pending: _Pending, now: float, *, patient: bool) -> Answer:
+        """A failure for this caller, whose deadline may be no other's; the question stays in flight.
+
+        Only if it was waited for long enough that this says something of the domain, others learn of it.
+        """
+        if pending.long is None:  # else a server has answered, and whoever waits for TCP hears no other
+            self._blame(pending, now)
+        answer = self._failed(pending)
+        if not pending.following:
+            self._resolver.observe(answer)
+        stale = self._cache.stale(key)
+        if stale is None and patient and not pending.following:
+            self._cache.put(key, answer)
+        return stale or answer
 
     def _pump(self, deadline: float) -> None:
         """Wait for the next packet or the next time to act, and take in whatever there is."""
@@ -349,9 +367,9 @@ class Channel:
     def _over_tcp(self, pending: _Pending, server: Server, deadline: float) -> None:
         """Ask again over TCP (RFC 7766); only when the answer is really needed, since it holds up all the others."""
         pending.long = None
-        end, now = deadline, self._clock()
+        end = deadline
         if len(pending.servers) > 1:
-            deadline = min(deadline, now + _TCP_WAIT)
+            deadline = min(deadline, self._clock() + _TCP_WAIT)
         ident = secrets.randbits(16)
         request = wire.packet(pending.asked, ident, edns=server.knows_edns(self._clock()))
         try:
@@ -364,9 +382,11 @@ class Channel:
             mine = wire.identifier(data) == ident and wire.is_reply_to(pending.asked, data)
             answer = wire.parse(pending.asked, data) if mine else None
         except (OSError, wire.MalformedError, wire.TruncatedError) as error:
-            now = self._clock()
-            pending.hurried = now >= end and now - pending.started < _PATIENCE
-            self._next_server(pending, server, f"no answer over TCP ({error!s:.80})")
+            failure = f"no answer over TCP ({error!s:.80})"
+            if self._clock() >= end:  # not the server's fault: whoever has time left asks it again
+                pending.long, pending.failure = server, failure
+            else:
+                self._next_server(pending, server, failure)
             return
         if answer is None:
             self._next_server(pending, server, "an answer over TCP to another question")

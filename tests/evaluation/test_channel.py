@@ -311,8 +311,7 @@ def test_the_timeout_of_a_message_in_a_hurry_is_its_own(server: ScriptedDNS) -> 
     resolver = caching(nameserver(server.address))
     with channel(resolver) as asking:
         assert asking.ask("e.example", Type.A, soon(0.05)).status is Status.FAILED
-        assert asking.ask("e.example", Type.A, soon()).status is Status.FAILED, "within the message it stays so"
-    assert ask(resolver) == FOUND
+        assert ask(resolver) == FOUND
 
 
 def test_the_timeout_of_a_patient_one_is_known_to_all(server: ScriptedDNS) -> None:
@@ -322,6 +321,88 @@ def test_the_timeout_of_a_patient_one_is_known_to_all(server: ScriptedDNS) -> No
     asked = server.queries["e.example", "A"]
     assert (ask(resolver, limit=2.1).failure, first.failure) == ("timeout", "timeout")
     assert server.queries["e.example", "A"] == asked
+
+
+@pytest.mark.parametrize("patience", [2.0, 0.1])
+def test_who_has_time_left_goes_on_waiting(
+    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    """A deadline is its caller's own, however much others in the message, or in other ones, may learn of it."""
+    monkeypatch.setattr("spfmilter.evaluation.channel._PATIENCE", patience)
+    server.load({"e.example": [HOST, {"DELAY": 0.3}]})
+    server.reset_counts()
+    resolver, heard = caching(nameserver(server.address)), list[Answer]()
+    with channel(resolver) as asking:
+        asking.start("e.example", Type.A, heard.append)
+        assert asking.ask("e.example", Type.A, soon(0.15)).status is Status.FAILED
+        assert not heard
+        assert asking.ask("e.example", Type.A, soon()) == FOUND
+        assert heard == [FOUND]
+    assert server.queries["e.example", "A"] == 1
+    assert ask(resolver).records == FOUND.records
+    assert resolver._claims == {}
+
+
+@pytest.mark.parametrize("behaviour", [{"DROP_FIRST": 9}, {"TRUNCATE": True}])
+def test_whose_time_is_over_is_answered_at_once(server: ScriptedDNS, behaviour: dict[str, object]) -> None:
+    """And what stays in flight is nobody's claim once the message is forgotten."""
+    server.load({"e.example": [HOST, behaviour, {"TCP_ONLY_TIMEOUT": True}]})
+    resolver = caching(nameserver(server.address))
+    with channel(resolver) as asking:
+        asking.ask("e.example", Type.A, soon(0.2))
+        start = time.monotonic()
+        for _ in range(10):
+            assert asking.ask("e.example", Type.A, start).status is Status.FAILED
+        assert time.monotonic() - start < 0.15
+        assert list(resolver._claims) == [(Type.A, "e.example")]
+        asking.forget()
+        assert resolver._claims == {}
+
+
+def test_tcp_that_the_caller_has_no_time_for_is_tried_again(server: ScriptedDNS, second: ScriptedDNS) -> None:
+    """There, where it was cut off: that says nothing against this server."""
+    server.load({"e.example": [HOST, {"TRUNCATE": True}, {"DELAY": 0.2}]})
+    second.load({"e.example": [{"A": "192.0.2.2"}]})
+    second.reset_counts()
+    resolver = caching(nameserver(server.address), nameserver(second.address))
+    with channel(resolver) as asking:
+        assert asking.ask("e.example", Type.A, soon(0.3)).status is Status.FAILED
+        assert asking.ask("e.example", Type.A, soon()).records == FOUND.records
+    assert not second.queries
+
+
+@pytest.mark.parametrize(("patience", "known"), [(0.2, True), (0.6, False)])
+def test_tcp_that_a_patient_one_has_waited_for_is_known_to_all(
+    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch, patience: float, known: bool
+) -> None:
+    """What the answer over UDP took does not count: TCP has its own time."""
+    monkeypatch.setattr("spfmilter.evaluation.channel._PATIENCE", patience)
+    server.load({"e.example": [HOST, {"TRUNCATE": True}, {"TCP_ONLY_TIMEOUT": True}, {"DELAY": 0.3}]})
+    resolver = caching(nameserver(server.address))
+    assert ask(resolver, limit=0.8).status is Status.FAILED
+    assert (resolver.cache.get((Type.A, "e.example")) is not None) is known
+
+
+def test_a_question_that_had_to_wait_for_its_turn_has_not_been_waited_for(
+    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's slow name comes first, and TCP for his victim's begins when hardly any time is left."""
+    monkeypatch.setattr("spfmilter.evaluation.channel._PATIENCE", 0.5)
+    server.load(
+        {
+            "evil.example": [{"TXT": "v=spf1 include:slow.example include:e.example -all"}],
+            "slow.example": [{"TXT": "v=spf1 -all"}, {"DELAY": 0.93}],
+            "e.example": [{"TXT": "v=spf1 ip4:203.0.113.1 -all"}, {"TRUNCATE": True}, {"DELAY": 0.2}],
+        }
+    )
+    engine = Engine(ini(f"[dns]\nnameservers = {server.address}").dns.model_copy(update={"timeout": Duration(1)}))
+    evil, inquiry = check("evil.example", client="192.0.2.66"), engine.inquiry()
+    inquiry.expect([evil])
+    assert inquiry.evaluate(evil, deadline=soon(1)).result is Result.TEMPERROR
+    inquiry.close()
+    inquiry = engine.inquiry()
+    assert inquiry.evaluate(check()).result is Result.FAIL
+    inquiry.close()
 
 
 def test_an_error_that_was_told_is_known_to_all(server: ScriptedDNS) -> None:
@@ -348,6 +429,18 @@ def test_a_stale_answer_stands_in_where_that_is_wanted(server: ScriptedDNS, stal
     assert resolver.ask("e.example", Type.A, clock() + 10).status is Status.FAILED
 
 
+def test_a_stale_answer_stands_in_for_those_without_time_only(server: ScriptedDNS) -> None:
+    clock = Shifted()
+    resolver = Resolver([nameserver(server.address)], cache=AnswerCache(clock=clock, serve_stale=100), clock=clock)
+    server.load({"e.example": [HOST]})
+    assert resolver.ask("e.example", Type.A, clock() + 10) == FOUND
+    server.load({"e.example": [{"A": "192.0.2.2"}, {"DELAY": 0.3}]})
+    clock.offset = 301
+    with channel(resolver) as asking:
+        assert asking.ask("e.example", Type.A, clock() + 0.1).records == FOUND.records
+        assert asking.ask("e.example", Type.A, clock() + 10).records == (b"\xc0\0\2\2",)
+
+
 def test_a_slow_helo_leaves_time_for_mail_from(server: ScriptedDNS) -> None:
     """Its name is the client's to choose: a dead one must not make MAIL FROM a temperror, which is let through."""
     server.load({"slow.example": ["TIMEOUT"], "e.example": [{"TXT": "v=spf1 -all"}]})
@@ -360,6 +453,46 @@ def test_a_slow_helo_leaves_time_for_mail_from(server: ScriptedDNS) -> None:
         verdicts = [inquiry.evaluate(one, deadline=deadline) for one in checks]
         inquiry.close()
         assert [verdict.result for verdict in verdicts] == [Result.TEMPERROR, Result.FAIL]
+
+
+@pytest.mark.parametrize("prefetch", [True, False])
+@pytest.mark.parametrize("patience", [2.0, 0.3])
+def test_what_a_helo_had_no_time_for_is_there_for_mail_from(
+    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch, patience: float, prefetch: bool
+) -> None:
+    monkeypatch.setattr("spfmilter.evaluation.channel._PATIENCE", patience)
+    server.load({"e.example": [{"TXT": "v=spf1 -all"}, {"DELAY": 0.75}]})
+    engine = Engine(ini(f"[dns]\nnameservers = {server.address}").dns.model_copy(update={"timeout": Duration(1)}))
+    engine.prefetch = prefetch
+    inquiry, deadline = engine.inquiry(), soon(1)
+    checks = [replace(check(), identity=Identity.HELO), check()]
+    inquiry.expect(checks)
+    verdicts = [inquiry.evaluate(one, deadline=deadline) for one in checks]
+    inquiry.close()
+    assert [verdict.result for verdict in verdicts] == [Result.TEMPERROR, Result.FAIL]
+
+
+@pytest.mark.parametrize("prefetch", [True, False])
+def test_a_helo_that_asks_for_mail_froms_names_too_late_does_not_spoil_them(
+    server: ScriptedDNS, prefetch: bool
+) -> None:
+    """A stranger's slow name includes his victim's just before HELO's time ends."""
+    server.load(
+        {
+            "evil.example": [{"TXT": "v=spf1 include:slow.example -all"}],
+            "slow.example": [{"TXT": "v=spf1 include:_spf.e.example -all"}, {"DELAY": 0.9}],
+            "e.example": [{"TXT": "v=spf1 include:_spf.e.example -all"}, {"TRUNCATE": True}],
+            "_spf.e.example": [{"TXT": "v=spf1 ip4:203.0.113.1 -all"}, {"DELAY": 0.2}],
+        }
+    )
+    engine = Engine(ini(f"[dns]\nnameservers = {server.address}").dns.model_copy(update={"timeout": Duration(2)}))
+    engine.prefetch = prefetch
+    inquiry, deadline = engine.inquiry(), soon(2)
+    checks = [replace(check("evil.example"), identity=Identity.HELO), check()]
+    inquiry.expect(checks)
+    verdicts = [inquiry.evaluate(one, deadline=deadline) for one in checks]
+    inquiry.close()
+    assert [verdict.result for verdict in verdicts] == [Result.TEMPERROR, Result.FAIL]
 
 
 # -- whose fault ------------------------------------------------------------------------------------------------------
