@@ -10,12 +10,11 @@ from __future__ import annotations
 import secrets
 import select
 import socket
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from spfmilter.evaluation import wire
+from spfmilter.evaluation import transport, wire
 from spfmilter.evaluation.answer import Answer, Status, Type
 from spfmilter.evaluation.cache import Key
 
@@ -157,7 +156,7 @@ class Channel:
             try:
                 sock = self._socket(server)
                 ident = self._free_ident(sock)
-                sock.send(wire.packet(pending.asked, ident, edns=server.knows_edns(self._clock())))
+                transport.send(sock, wire.packet(pending.asked, ident, edns=server.knows_edns(self._clock())))
             except OSError as error:
                 server.avoid_until = self._clock() + _AVOID_FOR
                 self._drop(pending, server, error.strerror or "network error")
@@ -374,11 +373,7 @@ class Channel:
         request = wire.packet(pending.asked, ident, edns=server.knows_edns(self._clock()))
         try:
             with server.socket(socket.SOCK_STREAM) as sock:
-                self._limit(sock, deadline)
-                sock.connect(server.endpoint)
-                sock.sendall(struct.pack("!H", len(request)) + request)
-                (length,) = struct.unpack("!H", self._exactly(sock, 2, deadline))
-                data = self._exactly(sock, length, deadline)
+                data = transport.exchange(sock, server.endpoint, request, deadline, self._clock)
             mine = wire.identifier(data) == ident and wire.is_reply_to(pending.asked, data)
             answer = wire.parse(pending.asked, data) if mine else None
         except (OSError, wire.MalformedError, wire.TruncatedError) as error:
@@ -392,20 +387,3 @@ class Channel:
             self._next_server(pending, server, "an answer over TCP to another question")
         else:
             self._take(pending, server, answer)
-
-    def _exactly(self, sock: socket.socket, count: int, deadline: float) -> bytes:
-        data = bytearray()
-        while len(data) < count:
-            self._limit(sock, deadline)
-            piece = sock.recv(count - len(data))
-            if not piece:
-                raise ConnectionError("connection closed")
-            data += piece
-        return bytes(data)
-
-    def _limit(self, sock: socket.socket, deadline: float) -> None:
-        """Let nothing on this socket outlast the deadline, however slowly the bytes drip."""
-        left = deadline - self._clock()
-        if left <= 0:
-            raise TimeoutError("timeout")
-        sock.settimeout(left)

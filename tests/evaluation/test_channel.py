@@ -67,10 +67,10 @@ class Shifted:
 
 
 @contextmanager
-def hostile(answer: Callable[[bytes], list[bytes]]) -> Iterator[Nameserver]:
+def hostile(answer: Callable[[bytes], list[bytes]], port: int = 0) -> Iterator[Nameserver]:
     """A nameserver that sends whatever it likes for a query."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
+        sock.bind(("127.0.0.1", port))
 
         def serve() -> None:
             while True:
@@ -502,6 +502,17 @@ def test_servers_that_are_all_silent_are_our_own_trouble() -> None:
     with unused_port() as one, unused_port() as two:
         answer = ask(Resolver([one, two]), limit=0.6)
     assert answer == Answer(Status.FAILED, failure="timeout", ours=True)
+
+
+def test_that_nobody_was_there_for_an_earlier_question_is_no_news_of_this_one() -> None:
+    """A HELO comes while the resolver starts again, and MAIL FROM when it is there: the error lies in the socket."""
+    with hostile(lambda query: [honest(query)]) as server:
+        pass
+    with channel(Resolver([server])) as asking:
+        asking.start("helo.example", Type.A)
+        with hostile(lambda query: [honest(query)], server.port):
+            asking.forget()
+            assert asking.ask("e.example", Type.A, soon()).records == FOUND.records
 
 
 def test_servers_that_all_refuse_are_our_own_trouble() -> None:

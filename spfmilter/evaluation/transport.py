@@ -1,0 +1,51 @@
+"""How a packet gets to a nameserver: as a datagram, or over TCP and an answer back; knows nothing of what is in it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+
+
+def send(sock: socket.socket, packet: bytes) -> None:
+    """Send a datagram; once more where that only brings the news that nobody was there for an earlier one.
+
+    Raises:
+        OSError: it cannot be sent.
+    """
+    try:
+        sock.send(packet)
+    except ConnectionRefusedError:  # to have read it clears it
+        sock.send(packet)
+
+
+def exchange(
+    sock: socket.socket, endpoint: tuple[str, int], packet: bytes, deadline: float, clock: Callable[[], float]
+) -> bytes:
+    """Connect, ask and read the answer (RFC 7766); nothing outlasts the deadline, however slowly the bytes drip.
+
+    Raises:
+        OSError: it fails, or takes too long.
+    """
+
+    def limit() -> None:
+        left = deadline - clock()
+        if left <= 0:
+            raise TimeoutError("timeout")
+        sock.settimeout(left)
+
+    def exactly(count: int) -> bytes:
+        data = bytearray()
+        while len(data) < count:
+            limit()
+            piece = sock.recv(count - len(data))
+            if not piece:
+                raise ConnectionError("connection closed")
+            data += piece
+        return bytes(data)
+
+    limit()
+    sock.connect(endpoint)
+    sock.sendall(struct.pack("!H", len(packet)) + packet)
+    (length,) = struct.unpack("!H", exactly(2))
+    return exactly(length)
