@@ -166,6 +166,7 @@ def trouble(kind: ProblemKind) -> Problem:
     [
         (verdict(), 300),
         (verdict(ttl=7), 7),
+        (verdict(ttl=7, elapsed=3.0), 4),  # its first answer is as old as the evaluation took
         (verdict(ttl=10**6), 3600),
         (verdict(Result.NONE, 60), 60),
         (verdict(Result.PERMERROR, 60, problem=trouble(ProblemKind.SYNTAX)), 60),
@@ -185,7 +186,16 @@ def test_a_verdict_holds_as_long_as_its_answers(clock: Clock, made: Verdict, lif
     assert not cache.knows(check())
 
 
-@pytest.mark.parametrize("made", [verdict(ttl=0), verdict(ttl=None), verdict(Result.TEMPERROR, fault="Traceback")])
+@pytest.mark.parametrize(
+    "made",
+    [
+        verdict(ttl=0),
+        verdict(ttl=None),
+        verdict(ttl=3, elapsed=3.0),
+        verdict(Result.TEMPERROR, fault="Traceback"),
+        verdict(Result.FAIL, explanation="x" * 513),  # a stranger's choice of how much memory it takes
+    ],
+)
 def test_what_may_not_be_kept_is_not(made: Verdict) -> None:
     cache = VerdictCache()
     cache.put(made)

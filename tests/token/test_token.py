@@ -61,6 +61,15 @@ def test_a_url_is_short(length, longest) -> None:
     assert len(BASE + token) <= longest
 
 
+@pytest.mark.parametrize("name", ["mail/7." * 36 + "x", "a" * 253, "-" * 253])
+@pytest.mark.parametrize("address", ["203.0.113.7", "2001:db8:ffff::7"])
+def test_the_longest_name_comes_back(name: str, address: str) -> None:
+    """Also one that cannot be packed."""
+    token = SIGNER.sign(case(address=ip_address(address), domain=name))
+    assert read(token).domain == name
+    assert len("550-5.7.23 Details: " + BASE + token) < 512
+
+
 def test_the_last_character_is_no_punctuation() -> None:
     """A program that makes links of plain text would leave it out."""
     assert {SIGNER.sign(case(time=NOW + n))[-1] for n in range(100)} <= set("AQgw")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from spfmilter.model import Identity, ProblemKind, Result
@@ -112,6 +114,9 @@ def test_a_service_is_offered_in_place_of_the_address() -> None:
 def test_a_link_cannot_tell_of_records_that_look_at_more_than_it_holds(text, partial) -> None:
     assert story(text).partial is partial
     assert not story(text, then=None).partial
+    greeted = replace(check(), identity=Identity.HELO, local="postmaster")
+    told = tell(ours({"e.example": [{"TXT": text}]}, greeted, trace=True), then=THEN)
+    assert not told.partial, "the name in HELO is in the link, and the local part is always postmaster"
 
 
 def test_minutes_are_those_of_the_record_and_never_more_than_are_remembered_here() -> None:
