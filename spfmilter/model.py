@@ -211,6 +211,11 @@ class TermStep:
     record: RecordStep | None = None  # what an include or redirect led to
     target: str | None = None  # the domain-spec after macro expansion, where it differs
 
+    @property
+    def redirects(self) -> bool:
+        """Whether this is a ``redirect=`` (RFC 7208 section 6.1), so that the record it led to has the last word."""
+        return self.text.lower().startswith("redirect=")
+
 
 @value
 class RecordStep:

@@ -49,8 +49,8 @@ def mend(verdict: Verdict, added: str) -> Mending | None:
     text = record.text
     if text is None or not text.isascii() or unicode_line(text, _LONGEST) != text:
         return None
-    redirects = bool(record.terms) and record.terms[-1].text.lower().startswith("redirect=")
-    place = _place(text, record.terms[-1].text if redirects else verdict.term)
+    last = record.terms[-1] if record.terms else None
+    place = _place(text, last.text if last is not None and last.redirects else verdict.term)
     if place is None:  # the default decided: a new term goes to the end
         return Mending(domain=record.domain, before=text.rstrip(" ") + " ", added=added, after="")
     return Mending(domain=record.domain, before=text[:place], added=added, after=" " + text[place:])

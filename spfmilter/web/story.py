@@ -176,13 +176,12 @@ def _record(step: RecordStep, verdict: Verdict, *, last: bool) -> Record:
 
 
 def _term(term: TermStep, domain: str, verdict: Verdict, *, last: bool) -> Term:
-    redirect = term.text.lower().startswith("redirect=")
     if term.matched:
         step = Step.MATCHED
     elif term.matched is not None:
         step = Step.PASSED_OVER
     else:
-        step = Step.LED_ON if term.record is not None and (redirect or not verdict.problem) else Step.BROKE_OFF
+        step = Step.LED_ON if term.record is not None and (term.redirects or not verdict.problem) else Step.BROKE_OFF
     meaning, value = _meaning(term, domain)
     return Term(
         text=unicode_line(term.text, _SHOWN_TERM),
@@ -192,7 +191,7 @@ def _term(term: TermStep, domain: str, verdict: Verdict, *, last: bool) -> Term:
         result=_QUALIFIERS.get(term.text[:1], Result.PASS) if term.matched else None,
         decided=last and term.matched is True,
         lookups=tuple(_lookups(term.lookups)),
-        record=_record(term.record, verdict, last=last and redirect) if term.record is not None else None,
+        record=_record(term.record, verdict, last=last and term.redirects) if term.record is not None else None,
     )
 
 

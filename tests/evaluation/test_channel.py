@@ -55,6 +55,23 @@ def ask(resolver: Resolver, name: str = "e.example", *, limit: float = 10.0) -> 
         return asking.ask(name, Type.A, soon(limit))
 
 
+def limited(server: ScriptedDNS, seconds: float) -> Engine:
+    """An engine whose evaluations take so long at most; less than an INI file may say."""
+    settings = ini(f"[dns]\nnameservers = {server.address}").dns
+    return Engine(settings.model_copy(update={"timeout": Duration(seconds)}))
+
+
+def helo_and_mail(engine: Engine, helo: str) -> list[Result]:
+    """The results of a HELO and of e.example in MAIL FROM, one after the other in the time of one message."""
+    inquiry, deadline = engine.inquiry(), soon(engine.limits.time)
+    checks = [replace(check(helo), identity=Identity.HELO), check()]
+    inquiry.expect(checks)
+    try:
+        return [inquiry.evaluate(one, deadline=deadline).result for one in checks]
+    finally:
+        inquiry.close()
+
+
 class Shifted:
     """The real time, and what is added to it."""
 
@@ -395,7 +412,7 @@ def test_a_question_that_had_to_wait_for_its_turn_has_not_been_waited_for(
             "e.example": [{"TXT": "v=spf1 ip4:203.0.113.1 -all"}, {"TRUNCATE": True}, {"DELAY": 0.2}],
         }
     )
-    engine = Engine(ini(f"[dns]\nnameservers = {server.address}").dns.model_copy(update={"timeout": Duration(1)}))
+    engine = limited(server, 1)
     evil, inquiry = check("evil.example", client="192.0.2.66"), engine.inquiry()
     inquiry.expect([evil])
     assert inquiry.evaluate(evil, deadline=soon(1)).result is Result.TEMPERROR
@@ -444,15 +461,10 @@ def test_a_stale_answer_stands_in_for_those_without_time_only(server: ScriptedDN
 def test_a_slow_helo_leaves_time_for_mail_from(server: ScriptedDNS) -> None:
     """Its name is the client's to choose: a dead one must not make MAIL FROM a temperror, which is let through."""
     server.load({"slow.example": ["TIMEOUT"], "e.example": [{"TXT": "v=spf1 -all"}]})
-    engine = Engine(ini(f"[dns]\nnameservers = {server.address}").dns.model_copy(update={"timeout": Duration(1)}))
+    engine = limited(server, 1)
     for prefetch in (True, False):
         engine.prefetch = prefetch
-        inquiry, deadline = engine.inquiry(), soon(1)
-        checks = [replace(check("slow.example"), identity=Identity.HELO), check()]
-        inquiry.expect(checks)
-        verdicts = [inquiry.evaluate(one, deadline=deadline) for one in checks]
-        inquiry.close()
-        assert [verdict.result for verdict in verdicts] == [Result.TEMPERROR, Result.FAIL]
+        assert helo_and_mail(engine, "slow.example") == [Result.TEMPERROR, Result.FAIL]
 
 
 @pytest.mark.parametrize("prefetch", [True, False])
@@ -462,14 +474,9 @@ def test_what_a_helo_had_no_time_for_is_there_for_mail_from(
 ) -> None:
     monkeypatch.setattr("spfmilter.evaluation.channel._PATIENCE", patience)
     server.load({"e.example": [{"TXT": "v=spf1 -all"}, {"DELAY": 0.75}]})
-    engine = Engine(ini(f"[dns]\nnameservers = {server.address}").dns.model_copy(update={"timeout": Duration(1)}))
+    engine = limited(server, 1)
     engine.prefetch = prefetch
-    inquiry, deadline = engine.inquiry(), soon(1)
-    checks = [replace(check(), identity=Identity.HELO), check()]
-    inquiry.expect(checks)
-    verdicts = [inquiry.evaluate(one, deadline=deadline) for one in checks]
-    inquiry.close()
-    assert [verdict.result for verdict in verdicts] == [Result.TEMPERROR, Result.FAIL]
+    assert helo_and_mail(engine, "e.example") == [Result.TEMPERROR, Result.FAIL]
 
 
 @pytest.mark.parametrize("prefetch", [True, False])
@@ -485,14 +492,9 @@ def test_a_helo_that_asks_for_mail_froms_names_too_late_does_not_spoil_them(
             "_spf.e.example": [{"TXT": "v=spf1 ip4:203.0.113.1 -all"}, {"DELAY": 0.2}],
         }
     )
-    engine = Engine(ini(f"[dns]\nnameservers = {server.address}").dns.model_copy(update={"timeout": Duration(2)}))
+    engine = limited(server, 2)
     engine.prefetch = prefetch
-    inquiry, deadline = engine.inquiry(), soon(2)
-    checks = [replace(check("evil.example"), identity=Identity.HELO), check()]
-    inquiry.expect(checks)
-    verdicts = [inquiry.evaluate(one, deadline=deadline) for one in checks]
-    inquiry.close()
-    assert [verdict.result for verdict in verdicts] == [Result.TEMPERROR, Result.FAIL]
+    assert helo_and_mail(engine, "evil.example") == [Result.TEMPERROR, Result.FAIL]
 
 
 # -- whose fault ------------------------------------------------------------------------------------------------------
