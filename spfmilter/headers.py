@@ -246,7 +246,8 @@ def claims(value: str, own_id: str) -> bool:
 
     Read generously: a reader downstream may overlook an error of grammar, and would then take the field for ours.
     """
-    rest = re.sub(r"\s*\.\s*", ".", _without_comments(value)).lstrip()  # blanks around dots: RFC 5322 obs-domain
+    words = " ".join(_without_comments(value).split())
+    rest = re.sub(r" ?\. ?", ".", words)  # blanks around dots: RFC 5322 obs-domain
     quoted = _QUOTED.match(rest)
     if quoted is not None:
         claimed = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL).strip()

@@ -16,7 +16,8 @@ from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.model import Check, Problem, Result, Verdict
 from spfmilter.settings.types import Duration
-from tests.evaluation.test_cost import ALLOWED, FAMILIES, cpu
+from tests.cost import ALLOWED, cpu
+from tests.evaluation.test_cost import FAMILIES
 from tests.evaluation.test_rfc_suites import check_of, suite
 from tests.evaluation.world import CLIENT, CLIENT6, World, check
 from tests.values import settings as ini
