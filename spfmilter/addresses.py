@@ -26,9 +26,15 @@ _PRIVATE = {
     ],
     128: [(int(n.netmask), int(n.network_address)) for n in map(IPv6Network, ("fc00::/7", "fe80::/10"))],
 }
-# A mailbox that all read alike (RFC 5321 section 4.1.2, RFC 6531): no comments, no white space, nothing quoted but a
-# whole local part. Postfix reads much more than that, by RFC 822.
-_PLAIN = re.compile(r'(?:[^\x00-\x20\x7f"(),:;<>@[\]\\]+|"(?:[^"\\]|\\.)*")@(?:[\w.-]+|\[[^][@\\]*\])', re.DOTALL)
+# A mailbox that all MTAs read alike, perhaps behind a source route: no comments, no white space, nothing quoted but a
+# whole local part (RFC 5321 section 4.1.2, RFC 6531). Nor does that hold what MTAs take for another address where the
+# domain is their own: ``user%example.com``, ``example.com!user``, ``"user@example.com"``. Postfix reads much more.
+_PLAIN = re.compile(
+    r"<?(?:@[\w.-]+(?:,@[\w.-]+)*:)?"
+    r"""(?:[^\x00-\x20\x7f"(),:;<>@[\]\\%!]+|"(?:[^"\\@%!]|\\[^@%!])*")"""
+    r"(?:@(?:[\w.-]+|\[[^][@\\]*\]))?>?",
+    re.DOTALL,
+)
 # Blanks and controls stand in no name that anybody publishes; brackets and colons make an address literal.
 _NOT_IN_NAMES = re.compile(r'[^!-~]|[\[\]:"\\@]')
 _LONGEST_NAME = 254  # characters, with a final dot (RFC 1035); no A-label is shorter than its U-label
@@ -83,12 +89,13 @@ def parse_reverse_path(text: str) -> ReversePath:
     return ReversePath(local=local, domain=domain.strip()) if at else ReversePath(local=text, domain="")
 
 
-def is_plain(path: ReversePath) -> bool:
-    """Whether an address can only be read as it was here.
+def is_plain(text: str) -> bool:
+    """Whether an address, in MAIL FROM or RCPT TO, can only be read as it is here.
 
-    ``<alice@example.com(@example.net>`` cannot: the MTA takes it for alice@example.com, and delivers it as hers.
+    ``<alice@example.com(@example.net>`` cannot: Postfix takes it for alice@example.com, and delivers it as hers. Nor
+    can ``<alice%example.com@example.net>``, which is alice@example.com's too where example.net is the MTA's own name.
     """
-    return _PLAIN.fullmatch(f"{path.local}@{path.domain}") is not None
+    return _PLAIN.fullmatch(text) is not None
 
 
 def parse_recipient(text: str) -> tuple[str, str]:

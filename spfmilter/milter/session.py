@@ -314,7 +314,7 @@ def _reverse_path(sender: str, macros: Macros) -> ReversePath:
     under that name: without this, that would be a way around SPF.
     """
     path = parse_reverse_path(sender)
-    if path.null or macros.mail_address is None or is_plain(path):
+    if path.null or macros.mail_address is None or (path.domain and is_plain(sender)):
         return path
     understood = parse_reverse_path(macros.mail_address)
     return understood if understood.domain or understood.null else path

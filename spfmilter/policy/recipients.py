@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from spfmilter.addresses import parse_recipient
+from spfmilter.addresses import is_plain, parse_recipient
 from spfmilter.model import ANYBODY, Action, Addressee, Disposition
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
@@ -20,16 +20,12 @@ def addressee(recipient: str, settings: Settings, understood: str = "") -> Addre
     Args:
         recipient: the address as the client wrote it.
         settings: the patterns.
-        understood: what the MTA makes of it: Postfix takes ``bob%example.net`` and ``example.net!bob`` for
-            bob@example.net, so that a client could choose whether the rules of that address apply. Sendmail's is often
-            the name of a user only, which says nothing.
+        understood: what the MTA makes of it; empty where it does not say.
     """
     exempt, own = settings.exempt.recipients, settings.recipients
     if not exempt and not own:
         return ANYBODY
-    addresses = [parse_recipient(recipient)]
-    if "@" in understood:
-        addresses.insert(0, parse_recipient(understood))
+    addresses = [parse_recipient(text) for text in _readings(recipient, understood)]
     patterns = [  # the most particular first
         pattern
         for ways in zip(*(_patterns(local, domain) for local, domain in addresses), strict=True)
@@ -37,6 +33,18 @@ def addressee(recipient: str, settings: Settings, understood: str = "") -> Addre
     ]
     section = next((pattern for pattern in patterns if pattern in own), "")
     return Addressee(exempt=any(pattern in exempt for pattern in patterns), section=section)
+
+
+def _readings(recipient: str, understood: str) -> list[str]:
+    """Whose rules the client cannot choose by the way in which it writes an address; none where that cannot be told.
+
+    Postfix delivers ``bob%example.net`` and, where lists.example is its own, ``bob%example.net@lists.example`` to
+    bob@example.net, Sendmail ``@x(:postmaster@):bob%example.net``. So what is written counts only where it is plain; it
+    does then, because a table of the MTA's may have led elsewhere. Of a user of its host Sendmail tells just the name.
+    """
+    if is_plain(recipient):
+        return [understood, recipient] if "@" in understood else [recipient]
+    return [understood] if understood else []
 
 
 def _patterns(local: str, domain: str) -> tuple[str, str, str]:

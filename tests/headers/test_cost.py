@@ -61,7 +61,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "Subject, prefix beyond ASCII": partial(tagged, prefix="[垃圾]"),
     "From": lambda text: author_domain([text]),
     "a name": dns_domain,
-    "a sender": lambda text: is_plain(parse_reverse_path(text)),
+    "a sender": lambda text: (is_plain(text), parse_reverse_path(text)),
     "a recipient": parse_recipient,
 }
 # What brings a reader to the place where the repeated piece is read.

@@ -47,6 +47,14 @@ def at_message(name_server: Nsd) -> Iterator[Site]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def at_home(name_server: Nsd) -> Iterator[Site]:
+    """One that is the final destination of a domain, so that it looks for another address in the local part."""
+    exempt = "\n[exempt]\nrecipients = @home.example"
+    with Site(name_server, AT_RCPT + exempt, domains=DOMAINS, main_cf={"mydestination": "home.example"}) as running:
+        yield running
+
+
 def rcpt(*recipients: str) -> list[str]:
     """The commands."""
     return [f"RCPT TO:<{recipient}>" for recipient in recipients]
@@ -130,6 +138,25 @@ def test_a_recipients_rules_hold_however_postfix_lets_the_address_be_written(at_
         assert smtp.rcpt(recipient).code == 550
         assert smtp.rcpt("postmaster%strict.example").code == 250
         assert smtp.rcpt("postmaster").code == 250
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    ["joe%strict.example@home.example", "strict.example!joe@home.example", '"joe@strict.example"@home.example'],
+)
+def test_a_domain_that_is_exempt_exempts_nobody_whose_mail_postfix_delivers_elsewhere(
+    at_home: Site, recipient: str
+) -> None:
+    with at_home.connect() as smtp:
+        smtp.mail("somebody@soft.example.com")
+        assert smtp.rcpt("ann@home.example").code == 250
+        assert smtp.rcpt(recipient).code == 550
+
+
+def test_a_sender_at_our_own_domain_is_judged_by_the_one_that_postfix_reads_in_it(at_home: Site) -> None:
+    with at_home.connect() as smtp:
+        smtp.mail("alice%mail163.example@home.example")
+        assert smtp.rcpt("bob@example.net").lines == REFUSAL
 
 
 def test_a_temporary_error_defers_the_recipients_but_those_who_are_exempt(at_rcpt: Site) -> None:

@@ -112,7 +112,15 @@ def test_of_the_recipients_that_are_taken_the_most_severe_disposition_holds_for_
 
 @pytest.mark.parametrize(
     "recipient",
-    ['"joe"@strict.example', "joe%strict.example", "strict.example!joe", "@example.net:joe@strict.example"],
+    [
+        '"joe"@strict.example',
+        "joe%strict.example",
+        "strict.example!joe",
+        "@example.net:joe@strict.example",
+        # As written, these are exempt: for postmaster@, and for a user of the host itself.
+        "@x(:postmaster@):joe%strict.example",
+        "joe%strict.example@mx.example.net",
+    ],
 )
 def test_a_recipients_rules_hold_however_sendmail_lets_the_address_be_written(
     at_rcpt: SendmailSite, recipient: str
@@ -121,6 +129,13 @@ def test_a_recipients_rules_hold_however_sendmail_lets_the_address_be_written(
         smtp.mail("somebody@soft.mail163.test")
         assert smtp.rcpt(recipient).code == 550
         assert smtp.rcpt("postmaster%strict.example").code == 250
+
+
+def test_a_sender_at_our_own_host_is_judged_by_the_domain_that_sendmail_reads_in_it(at_rcpt: SendmailSite) -> None:
+    """Our own name publishes nothing, and Sendmail delivers this as alice@mail163.test's."""
+    with at_rcpt.connect() as smtp:
+        smtp.mail("alice%mail163.test@mx.example.net")
+        assert smtp.rcpt("bob@example.net").text.count("is not in the trusted sender list of mail163.test")
 
 
 def test_a_temporary_error_defers_the_recipients_but_those_who_are_exempt(at_rcpt: SendmailSite) -> None:

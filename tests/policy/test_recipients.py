@@ -51,19 +51,48 @@ def test_the_most_particular_section_speaks(recipient: str, section: str) -> Non
         ("<joe%example.net>", "joe@example.net", "joe@example.net"),
         ("<example.net!ann>", "ann@example.net", "@example.net"),
         ("<joe@example.net>", "joe", "joe@example.net"),
+        ("<joe%example.net@mx.example.net>", "joe", "joe@"),
         # A table of the MTA's may lead elsewhere: both are the recipient, and the more particular section speaks.
         ("<sales@example.net>", "joe@example.org", "@example.net"),
         ("<sales@example.org>", "joe@example.net", "joe@example.net"),
+        # What only the client's way of writing has in it is nobody's.
+        ("<@x(:joe@example.net):ann%example.org>", "ann@example.org", ""),
+        ("<ann%example.org@example.net>", "ann@example.org", ""),
+        ("<example.org!ann@example.net>", "ann@example.org", ""),
+        ('<"ann@example.org"@example.net>', "ann@example.org", ""),
+        ("<ann%example.org@example.net>", "ann%example.org@example.net", "@example.net"),
+        ("<joe@example.net(x)>", "", ""),
     ],
 )
-def test_an_address_counts_as_written_and_as_the_mta_reads_it(recipient: str, understood: str, section: str) -> None:
+def test_an_address_counts_as_the_mta_reads_it_and_as_written_where_that_is_plain(
+    recipient: str, understood: str, section: str
+) -> None:
     assert addressee(recipient, settings(OWN), understood) == Addressee(section=section)
 
 
-def test_an_exempt_recipient_may_be_exempt_as_written_or_as_read() -> None:
+def test_an_exempt_recipient_may_be_exempt_as_read_or_as_plainly_written() -> None:
     usual = settings("[policy]\nreject_at = rcpt")
     assert addressee("<abuse%example.net>", usual, "abuse@example.net").exempt
     assert addressee("<postmaster@example.net>", usual, "root@mx.example.net").exempt
+    assert addressee("<postmaster>", usual, "").exempt
+
+
+@pytest.mark.parametrize(
+    ("recipient", "understood"),
+    [
+        ("<@x(:postmaster@):victim%example.net>", "victim@example.net"),
+        ("<@x(:postmaster@):victim%example.net>", ""),
+        ("<@(:postmaster@example.net>", ""),
+        ("<victim%example.net@lists.example>", "victim@example.net"),
+        ("<victim%example.net@lists.example>", "victim"),
+        ("<example.net!victim@lists.example>", "victim@example.net"),
+        ('<"victim@example.net"@lists.example>', "victim@example.net"),
+        ("<postmaster@(x)victim@example.net>", '"postmaster@victim"@example.net'),
+    ],
+)
+def test_nobody_is_exempt_by_what_a_client_writes_around_an_address(recipient: str, understood: str) -> None:
+    usual = settings("[policy]\nreject_at = rcpt\n[exempt]\nrecipients = postmaster@, abuse@, @lists.example")
+    assert not addressee(recipient, usual, understood).exempt
 
 
 @pytest.mark.parametrize(
