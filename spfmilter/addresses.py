@@ -138,14 +138,16 @@ _AUTHOR = re.compile(
 def author_domain(fields: Sequence[str]) -> str:
     """The domain of the author in a message's From fields; empty unless there is one field with one plain address.
 
-    Strict on purpose: whoever reads the field after us may read a stranger form of it otherwise than we do.
+    Strict on purpose: whoever reads the field after us may read a stranger form of it otherwise than we do. So no name
+    beyond ASCII is converted here: a filter that does not do that, or not by UTS 46, would pass what was left to it.
     """
     if len(fields) != 1 or len(fields[0]) > _AUTHOR_LIMIT:
         return ""
     found = _AUTHOR.fullmatch(fields[0].strip())
     if found is None:
         return ""
-    return dns_domain((found["named"] or found["bare"]).rpartition("@")[2]).lower()
+    domain = (found["named"] or found["bare"]).rpartition("@")[2]
+    return dns_domain(domain).lower() if domain.isascii() else ""
 
 
 def dns_domain(text: str) -> str:
