@@ -33,6 +33,8 @@ from spfmilter.text import ascii_line, comment, dot_atom_or_quoted, quoted_strin
 
 AUTHENTICATION_RESULTS = "Authentication-Results"
 RECEIVED_SPF = "Received-SPF"
+# Fields that are removed from one message: Postfix reads the header from its beginning to find each.
+MOST_FORGED = 1000
 _LINE = 78  # characters (RFC 5322 section 2.1.1)
 _HARD_BLANK = "\0"  # stands for a blank until a field is folded; text.py lets no control character through
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]+")  # RFC 2045; a value that needs no quotes (RFC 8601 section 2.2)

@@ -265,7 +265,7 @@ class Callbacks:
         connection = self._open(ctx)
         session, queue_id, reply = connection.session, _macro(ctx, "i"), None
         if not session.undecided:
-            edits, _, ended = session.end_of_message(queue_id)
+            edits, reply, ended = session.end_of_message(queue_id)
         elif connection.broken:
             edits, ended = Edits(), session.abandon()
         else:

@@ -79,8 +79,9 @@ class _Message:
     action: Action  # in force, or until the stage at which it is decided: carry on
     queue_id: str
     counts: dict[str, int]  # of each field name that we watch, in lower case
-    forged: list[Removal]
+    forged: list[Removal]  # the topmost
     later: _Later | None = None
+    flooded: bool = False  # there are more forged fields than are removed
     subject: str | None = None
 
 
@@ -188,7 +189,10 @@ class Session:
             return
         message.counts[key] = message.counts.get(key, 0) + 1
         own = headers.authserv_id(message.facts, self._settings)
-        if headers.is_forged(key, value, own, self._settings):
+        if not headers.is_forged(key, value, own, self._settings):
+            return
+        message.flooded = len(message.forged) == headers.MOST_FORGED
+        if not message.flooded:
             message.forged.append(Removal(name=name, index=message.counts[key]))
 
     def _needed(self, message: _Message, key: str, value: str) -> None:
@@ -212,9 +216,13 @@ class Session:
         message.queue_id = queue_id or message.queue_id
         if message.later is not None:
             self._decide(message, message.later)
-            answer = self._reply(message.action, message.facts)
-            if answer is not None:
-                return Edits(), answer, self._end("refused")
+        answer = self._reply(message.action, message.facts)
+        if answer is None and message.flooded:
+            message.action = self._flooded(message)
+            refused = message.action.disposition.refuses
+            answer = reply.forged_fields(message.facts, self._settings) if refused else None
+        if answer is not None:
+            return Edits(), answer, self._end("refused")
         edits = headers.edits(
             message.action,
             message.verdicts,
@@ -225,6 +233,15 @@ class Session:
             subject=message.subject,
         )
         return edits, None, self._end("message")
+
+    def _flooded(self, message: _Message) -> Action:
+        """What is done with a message that is taken, had it not more forged fields than are removed."""
+        rule = self._settings.rule("headers", "remove_forged", self._settings.headers.remove_forged)
+        remark = f"and there are more than {headers.MOST_FORGED} of them"
+        action = Action(disposition=Disposition.REJECT, rule=replace(rule, remark=remark))
+        if message.later is not None and message.later.behind_relay and not self._settings.relays.refuse:
+            action = policy.downgrade(action, f"{remark}, but the relay would have to bounce it")
+        return policy.withhold(action, self._settings)
 
     def abandon(self) -> Transaction | None:
         """RSET, QUIT, a lost connection, or a refusal by somebody else: the message that was under way, if any."""
@@ -270,7 +287,7 @@ class Session:
         client, helo = (found.client, found.helo) if found is not None else (None, None)
         message.facts, message.plan = policy.plan_behind(message.facts, client, helo, self._settings)
         if message.plan.trusted:
-            message.forged.clear()
+            message.forged, message.flooded = [], False
         self._evidence.expect(message.plan.checks)
         message.verdicts = tuple(self._evidence.verdict(check) for check in message.plan.checks)
 

@@ -6,7 +6,7 @@
 
 from spfmilter.reply.advice import Advice, Remedy, Situation, advice
 from spfmilter.reply.notice import NOTHING, Extras, notice, problem_text, sentences, spoken
-from spfmilter.reply.reply import Reply, internal_error, reply_for
+from spfmilter.reply.reply import Reply, forged_fields, internal_error, reply_for
 
 __all__ = [
     "NOTHING",
@@ -16,6 +16,7 @@ __all__ = [
     "Reply",
     "Situation",
     "advice",
+    "forged_fields",
     "internal_error",
     "notice",
     "problem_text",

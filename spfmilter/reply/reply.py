@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from spfmilter.model import Action, Disposition, Facts, Result
 from spfmilter.reply import texts
-from spfmilter.reply.notice import MAX_LINE, NOTHING, Extras, notice
+from spfmilter.reply.notice import MAX_LINE, NOTHING, Extras, notice, spoken
 from spfmilter.settings import Settings
 
 _MAX_LINES = 32  # what libmilter takes
@@ -67,6 +67,12 @@ def reply_for(action: Action, facts: Facts, settings: Settings, extras: Extras =
 def internal_error() -> Reply:
     """What the client is told where spfmilter itself fails and ``on_error`` is tempfail."""
     return _INTERNAL
+
+
+def forged_fields(facts: Facts, settings: Settings) -> Reply:
+    """What the client is told whose message has more forged fields than are removed (RFC 8601 section 5)."""
+    line = texts.template(texts.FORGED, spoken(facts, settings)).fill({})
+    return Reply(code=550, status="5.7.1", lines=(line,), utf8=facts.smtputf8)
 
 
 def _codes(disposition: Disposition, result: Result) -> tuple[int, str]:

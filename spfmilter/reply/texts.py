@@ -260,6 +260,10 @@ _WITHOUT_RECORD = frozenset({
 EXPLANATION = _('{record_domain} itself says: "{explanation}"')
 DETAILS = _("Details: {url}")
 SENTENCE = _("{sentence}.")
+FORGED = _(
+    "The message has far too many header fields that only the receiving server may write, such as Received-SPF; "
+    "please take them out and send it again"
+)
 INTERNAL = _("The sender cannot be checked because of an error of this server; please send again later")
 
 

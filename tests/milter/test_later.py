@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spfmilter.headers import MOST_FORGED
 from spfmilter.milter.session import Macros, Session
 from spfmilter.model import Check, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
 from spfmilter.reply import Reply
@@ -390,3 +391,68 @@ def test_nothing_that_a_stranger_says_breaks_a_session(addresses: list[str], fie
         edits, _, _ = end(connection)
         for change in edits.replace:
             change.value.encode()
+
+
+# -- more forged fields than are removed -------------------------------------------------------------------------------
+
+RELAYED = "[relays]\ntrusted = 203.0.113.7"
+BEHIND = "from x.example (x.example [192.0.2.1]) by host.example.com (Postfix) with ESMTP id 1; today"
+
+
+def flooded(ini: str, sender: str, fields: int = MOST_FORGED + 5) -> tuple[Edits, Reply | None, Transaction]:
+    connection = session(ini)
+    mail(connection, sender)
+    connection.header("Received", BEHIND)
+    for _ in range(fields):
+        connection.header("Received-SPF", "pass")
+    return end(connection)
+
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "message"])
+def test_a_message_with_more_forged_fields_than_are_removed_is_refused_whatever_spf_says(stage: str) -> None:
+    edits, reply, ended = flooded(f"[policy]\nreject_at = {stage}", "<u@pass.example>")
+    assert edits == Edits()
+    assert reply is not None
+    assert (reply.code, reply.status, len(reply.lines)) == (550, "5.7.1", 1)
+    assert "Received-SPF" in reply.lines[0]
+    assert (ended.ended, ended.action.disposition) == ("refused", Disposition.REJECT)
+    assert str(ended.action.rule) == "[headers] remove_forged = yes, and there are more than 1000 of them"
+
+
+def test_as_many_as_are_removed_are_removed() -> None:
+    edits, reply, ended = flooded("", "<u@pass.example>", MOST_FORGED)
+    assert (len(edits.remove), reply, ended.removed) == (MOST_FORGED, None, MOST_FORGED)
+    assert [edits.remove[0].index, edits.remove[-1].index] == [MOST_FORGED, 1]
+
+
+def test_what_spf_refuses_is_refused_for_that() -> None:
+    _, reply, ended = flooded(MESSAGE, "<u@fail.example>")
+    assert reply is not None
+    assert (reply.status, ended.action.rule.key) == ("5.7.23", "fail")
+
+
+@pytest.mark.parametrize(
+    ("ini", "disposition", "withheld"),
+    [
+        ("[policy]\nmode = monitor", Disposition.ACCEPT, Disposition.REJECT),
+        (RELAYED, Disposition.TAG, None),
+    ],
+)
+def test_where_it_cannot_be_refused_the_topmost_are_removed(
+    ini: str, disposition: Disposition, withheld: Disposition | None
+) -> None:
+    edits, reply, ended = flooded(ini, "<u@pass.example>")
+    assert (reply, ended.action.disposition, ended.action.withheld) == (None, disposition, withheld)
+    assert {removal.index for removal in edits.remove} == set(range(1, MOST_FORGED + 1))
+    assert [field.name for field in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
+
+
+def test_a_relay_that_may_be_refused_is() -> None:
+    _, reply, _ = flooded(f"{RELAYED}\nrefuse = yes", "<u@pass.example>")
+    assert reply is not None
+
+
+def test_your_own_clients_may_have_as_many_as_they_like() -> None:
+    for ini in ("[exempt]\nnetworks = 203.0.113.7", f"{RELAYED}\n[exempt]\nnetworks = 192.0.2.1"):
+        edits, reply, ended = flooded(ini, "<u@pass.example>")
+        assert (edits.remove, reply, ended.action.disposition) == ((), None, Disposition.ACCEPT)

@@ -6,7 +6,7 @@ import pytest
 from lab.nsd import Nsd
 from lab.processes import has_ipv6
 from lab.smtp import SmtpDialogue
-from tests.mta.site import Site
+from tests.mta.site import MESSAGE, Site
 from tests.mta.zones import LISTED, LISTED_V6, PRIVATE, STRANGER, STRANGER_V6, UNREACHABLE
 
 NEEDS_IPV6 = pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
@@ -97,6 +97,18 @@ def test_a_forged_result_is_removed_and_that_of_another_server_kept(site: Site) 
     assert "forged" not in str(site.fields(sent))
     assert not site.field(sent, "X-SPF-Notice")
     assert site.logged(queue_id=sent.queue_id)["forged"] == 5
+
+
+@pytest.mark.parametrize(("fields", "code"), [(1000, 250), (1001, 550)])
+def test_a_message_with_more_forged_fields_than_are_removed_is_refused(site: Site, fields: int, code: int) -> None:
+    content = "Received-SPF: pass (forged)\n" * fields + MESSAGE
+    sent = site.send(f"flood{fields}@mail163.example", LISTED, content=content)
+    assert sent.answer.code == code
+    if sent.accepted:
+        assert "forged" not in str(site.fields(sent))
+    else:
+        assert sent.answer.lines[0].startswith("5.7.1 The message has far too many header fields that only the receiv")
+    assert site.logged(**{"from": f"<flood{fields}@mail163.example>"})["forged"] == 1000
 
 
 def test_a_softfail_is_delivered_with_the_notice(site: Site) -> None:
