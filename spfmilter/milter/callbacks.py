@@ -73,7 +73,8 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
 
     Args:
         step: the ``P_NR_`` flag of the callback, 0 where it has none.
-        decides: whether the callback's answer settles the message; others carry on and leave it to the one that does.
+        decides: whether the callback's answer settles the message; others carry on and leave it to the one that does,
+            and so does this one where no answer is awaited.
     """
 
     def wrap(
@@ -84,16 +85,20 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
             try:
                 code = method(self, ctx, *args, **kwargs)
             except BaseException:  # noqa: BLE001 - also SystemExit: it would leave the session hanging for ever
-                code = self._failed(ctx, method.__name__, decides=decides)
-            if not step:
-                return code
-            connection = ctx.getpriv()
-            silent = connection.silent if isinstance(connection, _Connection) else 0
-            return _NOREPLY if silent & step else code
+                code = self._failed(ctx, method.__name__, decides=decides and not _silent(ctx, step))
+            return _NOREPLY if _silent(ctx, step) else code
 
         return call
 
     return wrap
+
+
+def _silent(ctx: Any, step: int) -> bool:
+    """Whether the MTA awaits no answer to this step of this connection."""
+    if not step:
+        return False
+    connection = ctx.getpriv()
+    return isinstance(connection, _Connection) and bool(connection.silent & step)
 
 
 class Callbacks:

@@ -40,6 +40,9 @@ class Context:
         """The MTA tells nothing."""
         return None
 
+    def setsymlist(self, _stage: int, _names: str) -> None:
+        """As it likes."""
+
     def setreply(self, *words: str) -> None:
         """Keep it."""
         self.reply = words
@@ -78,3 +81,22 @@ def test_a_callback_that_decides_follows_on_error(
     assert getattr(callbacks("rcpt", on_error), callback)(context, *arguments) == code
     assert context.reply[:2] == (("451", "4.3.0") if on_error == "tempfail" else ())
     assert [record.message for record in caplog.records] == ["internal error"]
+
+
+ALL = 0xFFFFFFFF  # whatever an MTA can do, and leave out
+
+
+@pytest.mark.parametrize(("on_error", "code"), [("tempfail", milter.TEMPFAIL), ("accept", milter.ACCEPT)])
+def test_an_error_at_a_step_that_awaits_no_answer_is_followed_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, on_error: str, code: int
+) -> None:
+    """At reject_at = message the MTA goes on after RCPT TO without us: a code that we gave there would be lost."""
+    context, called = Context(), callbacks("message", on_error)
+    assert called.negotiate(context, [ALL, ALL, 0, 0]) == milter.CONTINUE
+    assert called.envfrom(context, b"<u@example.com>") == milter.CONTINUE
+    with monkeypatch.context() as broken:
+        broken.setattr(Session, "recipient", None)
+        assert called.envrcpt(context, b"<r@example.net>") == milter.NOREPLY
+    assert context.reply == ()
+    assert called.eom(context) == code
+    assert context.reply[:2] == (("451", "4.3.0") if on_error == "tempfail" else ())
