@@ -98,20 +98,20 @@ def edits(  # noqa: PLR0913 - all that is known of the message
     forged: Iterable[Removal] = (),
     *,
     skip: SkipReason | None = None,
-    subject: str | None = None,
+    subject_fields: Sequence[tuple[int, str]] = (),
 ) -> Edits:
-    """All that is changed in an accepted message."""
+    """All that is changed in an accepted message; ``subject_fields`` as ``subjects.tagged`` takes them."""
     notice = notice_field(action, facts, settings)
     fields = result_fields(verdicts, facts, settings) if skip is None else skipped_fields(skip, facts, settings)
     held = action.verdict if action.disposition is Disposition.QUARANTINE else None
     prefix = settings.headers.tag_subject if action.disposition in _TAGGED else ""
     return Edits(
         remove=tuple(sorted(forged, key=lambda removal: -removal.index)),
-        replace=subjects.tagged(subject, prefix) if prefix and subject is not None else (),
+        replace=subjects.tagged(subject_fields, prefix) if prefix else (),
         insert=(
             *fields,
             *([notice] if notice is not None else ()),
-            *(subjects.missing(prefix) if prefix and subject is None else ()),
+            *(subjects.missing(prefix) if prefix and not subject_fields else ()),
         ),
         quarantine=_quarantine_reason(held) if held is not None else None,
     )

@@ -341,10 +341,11 @@ class Removal:
 
 @value
 class Replacement:
-    """Another value for the first header field called ``name``."""
+    """Another value for the ``index``-th (from 1) of all header fields called ``name``."""
 
     name: str
     value: str
+    index: int
 
 
 @value

@@ -5,6 +5,9 @@ Knows encoded words (RFC 2047) as far as is needed to put words before them and 
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from collections.abc import Sequence
 from email.errors import MessageError
 from email.header import Header, decode_header
 
@@ -13,22 +16,24 @@ from spfmilter.model import HeaderField, Replacement
 SUBJECT = "Subject"
 _LINE = 78  # characters (RFC 5322 section 2.1.1)
 _DECODED_LIMIT = 2048  # characters of a subject that are decoded: nobody reads more of it
+# What people see before a prefix that they still see: "Re:", "Fwd:" and their like in other languages.
+_ANSWERED = re.compile(r"\s{0,3}(?:[^\s:\uff1a]{1,12}[:\uff1a]\s{0,3}){0,5}")
+_BAD = re.compile("[\udc80-\udcff]")  # bytes that are no UTF-8, as Python reads them
+_WORD_BYTES = 42  # in an encoded word of base64 with our character set: 75 characters (RFC 2047 section 2)
 
 
-def tagged(subject: str, prefix: str) -> tuple[Replacement, ...]:
-    """The subject with the prefix before it, however it is folded and encoded; nothing where it is there already.
+def tagged(subjects: Sequence[tuple[int, str]], prefix: str) -> tuple[Replacement, ...]:
+    """The subjects with the prefix before each, however it is folded and encoded; but those that show it already.
 
-    Nothing either where the subject holds bytes that are no UTF-8: libmilter's Python side cannot write them back.
+    Args:
+        subjects: those of a message with their places among them (from 1): of several, some programs show the first,
+            some the last.
+        prefix: the words.
     """
-    if prefix in _decoded(subject) or not _is_text(subject):
-        return ()
-    # White space between two encoded words is not shown, so that it has to be in one of them.
-    words = _encoded(f"{prefix} " if subject.lstrip().startswith("=?") and not prefix.isascii() else prefix)
-    first = subject.partition("\n")[0]
-    fits = len(SUBJECT) + len(words) + len(first) + 3 <= _LINE
-    # A line of its own where the line would grow too long: those that come stay as they are.
-    return (
-        Replacement(name=SUBJECT, value=f"{words} {subject}".rstrip() if fits else f"{words}\n {subject.lstrip()}"),
+    return tuple(
+        Replacement(name=SUBJECT, value=_prefixed(_writable(subject), prefix), index=place)
+        for place, subject in subjects
+        if not _shows(_decoded(subject), prefix)
     )
 
 
@@ -37,19 +42,57 @@ def missing(prefix: str) -> tuple[HeaderField, ...]:
     return (HeaderField(name=SUBJECT, value=_encoded(prefix)),)
 
 
+def _shows(subject: str, prefix: str) -> bool:
+    """Whether the prefix is where people see it: far behind the subject's beginning, a sender could hide it."""
+    before, found, _ = subject.partition(prefix)
+    return bool(found) and _ANSWERED.fullmatch(before) is not None
+
+
+def _prefixed(subject: str, prefix: str) -> str:
+    # White space between two encoded words is not shown, so that it has to be in one of them.
+    words = _encoded(f"{prefix} " if subject.lstrip().startswith("=?") and not prefix.isascii() else prefix)
+    fits = len(SUBJECT) + len(words) + len(subject.partition("\n")[0]) + 3 <= _LINE
+    # A line of its own where the line would grow too long: those that come stay as they are.
+    return f"{words} {subject}".rstrip() if fits else f"{words}\n {subject.lstrip()}"
+
+
 def _encoded(words: str) -> str:
     """The words as they stand in the field."""
     return words if words.isascii() else Header(words, "utf-8", maxlinelen=_LINE).encode()
 
 
-def _is_text(subject: str) -> bool:
-    return not any("\ud800" <= c <= "\udfff" for c in subject)
+def _writable(subject: str) -> str:
+    """The subject as libmilter's Python side can write it: bytes that are no UTF-8 are kept in encoded words.
+
+    Nobody knows of which character set they are (RFC 1428 section 3). What stands between two of them goes with them.
+    """
+    bad = [found.start() for found in _BAD.finditer(subject)]
+    if not bad:
+        return subject
+    begin = max(subject.rfind(blank, 0, bad[0]) for blank in " \t\n") + 1
+    end = min(place for blank in " \t\n" if (place := (subject + blank).find(blank, bad[-1])) >= 0)
+    raw = subject[begin:end].encode("utf-8", "surrogateescape")
+    words = (b64encode(raw[place : place + _WORD_BYTES]).decode() for place in range(0, len(raw), _WORD_BYTES))
+    # Each on a line of its own: white space between them is not shown.
+    lines = [
+        subject[:begin].strip(" \t\n"),
+        *(f"=?unknown-8bit?b?{word}?=" for word in words),
+        subject[end:].strip(" \t\n"),
+    ]
+    return "\n ".join(line for line in lines if line)
 
 
 def _decoded(subject: str) -> str:
     """The subject as people read it, or as it stands where it cannot be decoded."""
     try:
         parts = decode_header(subject[:_DECODED_LIMIT])
-        return "".join(part if isinstance(part, str) else part.decode(charset or "ascii") for part, charset in parts)
-    except (MessageError, LookupError, ValueError):  # bad base64, an unknown character set, bytes that are not of it
+    except (MessageError, ValueError):  # bad base64
         return subject
+    return "".join(part if isinstance(part, str) else _text(part, charset) for part, charset in parts)
+
+
+def _text(part: bytes, charset: str | None) -> str:
+    try:
+        return part.decode(charset or "ascii", "replace")
+    except (LookupError, ValueError):  # an unknown character set, or none of a text
+        return part.decode("ascii", "replace")

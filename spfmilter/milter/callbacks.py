@@ -392,7 +392,7 @@ def _apply(ctx: Any, edits: Edits, granted: int) -> None:
     for removal in edits.remove if granted & milter.CHGHDRS else ():
         ctx.chgheader(removal.name, removal.index, None)
     for change in edits.replace if granted & milter.CHGHDRS else ():
-        ctx.chgheader(change.name, 1, change.value)
+        ctx.chgheader(change.name, change.index, change.value)
     for field in reversed(edits.insert) if granted & milter.ADDHDRS else ():
         ctx.addheader(field.name, field.value, 0)
     if edits.quarantine is not None and granted & milter.QUARANTINE:

@@ -35,6 +35,7 @@ from spfmilter.value import value
 _MAX_RECEIVED = 50  # Received fields that are kept for finding a client behind our relays: more is a loop
 _MAX_NAMED = 5  # recipients that a transaction names
 _MAX_AUTHORS = 2  # From fields that are kept: of more than one, none is believed
+_MAX_SUBJECTS = 10  # Subject fields that are tagged: RFC 5322 section 3.6 allows one
 _NOBODY = ReversePath(local="", domain="")  # before MAIL FROM
 _NEEDED = frozenset({"from", "received", "subject"})  # fields that are read, not judged
 
@@ -82,7 +83,7 @@ class _Message:
     forged: list[Removal]  # the topmost
     later: _Later | None = None
     flooded: bool = False  # there are more forged fields than are removed
-    subject: str | None = None
+    subjects: list[tuple[int, str]] = field(default_factory=list)  # each with its place among them
 
 
 class Session:
@@ -198,7 +199,9 @@ class Session:
     def _needed(self, message: _Message, key: str, value: str) -> None:
         later = message.later
         if key == "subject":
-            message.subject = value if message.subject is None else message.subject
+            place = message.counts[key] = message.counts.get(key, 0) + 1
+            del message.subjects[_MAX_SUBJECTS - 1 :]  # the last stays: it may be the one that is shown
+            message.subjects.append((place, value))
         elif later is not None and key == "received":
             if later.behind_relay and len(later.received) < _MAX_RECEIVED:
                 later.received.append(value)
@@ -230,7 +233,7 @@ class Session:
             self._settings,
             message.forged,
             skip=message.plan.skip,
-            subject=message.subject,
+            subject_fields=message.subjects,
         )
         return edits, None, self._end("message")
 

@@ -57,8 +57,8 @@ PIECES = [
 READERS: dict[str, Callable[[str], object]] = {
     "Authentication-Results": partial(claims, own_id="mx.example.net"),
     "Received": received.parse,
-    "Subject": partial(tagged, prefix="[SPF]"),
-    "Subject, prefix beyond ASCII": partial(tagged, prefix="[垃圾]"),
+    "Subject": lambda text: tagged([(1, text)], "[SPF]"),
+    "Subject, prefix beyond ASCII": lambda text: tagged([(1, text)], "[垃圾]"),
     "From": lambda text: author_domain([text]),
     "a name": dns_domain,
     "a sender": lambda text: (is_plain(text), parse_reverse_path(text)),

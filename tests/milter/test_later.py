@@ -353,25 +353,36 @@ SUBJECT = "[headers]\ntag_subject = [SPF]\n"
 @pytest.mark.parametrize(
     ("ini", "sender", "subjects", "replaced", "added"),
     [
-        ("", "<u@soft.example>", ["hello"], "[SPF] hello", False),
-        ("", "<u@soft.example>", ["one", "two"], "[SPF] one", False),
-        ("", "<u@soft.example>", [], None, True),
-        ("", "<u@soft.example>", ["Re: [SPF] hello"], None, False),
-        ("", "<u@pass.example>", ["hello"], None, False),
-        ("[policy.mailfrom]\nsoftfail = quarantine", "<u@soft.example>", ["hello"], "[SPF] hello", False),
-        ("[policy]\nmode = monitor", "<u@soft.example>", ["hello"], None, False),
+        ("", "<u@soft.example>", ["hello"], ["[SPF] hello"], False),
+        ("", "<u@soft.example>", ["one", "two"], ["[SPF] one", "[SPF] two"], False),
+        ("", "<u@soft.example>", [], [], True),
+        ("", "<u@soft.example>", ["Re: [SPF] hello"], [], False),
+        ("", "<u@pass.example>", ["hello"], [], False),
+        ("[policy.mailfrom]\nsoftfail = quarantine", "<u@soft.example>", ["hello"], ["[SPF] hello"], False),
+        ("[policy]\nmode = monitor", "<u@soft.example>", ["hello"], [], False),
     ],
 )
 def test_a_tagged_message_gets_its_prefix(
-    ini: str, sender: str, subjects: list[str], replaced: str | None, *, added: bool
+    ini: str, sender: str, subjects: list[str], replaced: list[str], *, added: bool
 ) -> None:
     connection = session(SUBJECT + ini)
     mail(connection, sender)
     for subject in subjects:
         connection.header("SUBJECT", subject)
     edits, _, _ = end(connection)
-    assert [change.value for change in edits.replace] == ([replaced] if replaced is not None else [])
+    assert [change.value for change in edits.replace] == replaced
     assert [field.value for field in edits.insert if field.name == "Subject"] == (["[SPF]"] if added else [])
+
+
+def test_of_many_subjects_the_first_and_the_last_are_tagged() -> None:
+    connection = session(SUBJECT)
+    mail(connection, "<u@soft.example>")
+    for number in range(1, 100):
+        connection.header("Subject", str(number))
+    edits, _, _ = end(connection)
+    assert [(change.index, change.value) for change in edits.replace] == [
+        (place, f"[SPF] {place}") for place in (*range(1, 10), 99)
+    ]
 
 
 # -- hostile -----------------------------------------------------------------------------------------------------------

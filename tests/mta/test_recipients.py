@@ -236,6 +236,7 @@ def test_a_message_that_some_recipients_take_is_lost_for_nobody_but_tagged(at_me
         ("Subject: =?utf-8?b?5L2g5aW9?=", "[SPF] =?utf-8?b?5L2g5aW9?="),
         ("Subject: Re: [SPF] Greetings", "Re: [SPF] Greetings"),
         ("Subject: =?utf-8?q?=5BSPF=5D_Hi?=", "=?utf-8?q?=5BSPF=5D_Hi?="),
+        ("Subject: Invoice [SPF]", "[SPF] Invoice [SPF]"),
         ("subject: a\n b", "[SPF] a b"),
         ("X-No: subject", "[SPF]"),
     ],
@@ -243,6 +244,13 @@ def test_a_message_that_some_recipients_take_is_lost_for_nobody_but_tagged(at_me
 def test_the_subject_of_a_tagged_message_is_prefixed_once(at_message: Site, written: str, delivered: str) -> None:
     sent = at_message.send("tagged@soft.example.com", content=f"From: a@example.com\n{written}\n\nHello.\n")
     assert at_message.field(sent, "Subject") == [delivered]
+
+
+def test_a_subject_that_is_no_utf8_and_each_of_several_are_prefixed(at_message: Site) -> None:
+    """Of a message that is not what RFC 5322 allows."""
+    content = b"Subject: \xc4\xe3\xba\xc3\r\nFrom: a@example.com\r\nSubject: two\r\n\r\nHello.\r\n"
+    sent = at_message.send("tagged@soft.example.com", content=content)
+    assert at_message.field(sent, "Subject") == ["[SPF] =?unknown-8bit?b?xOO6ww==?=", "[SPF] two"]
 
 
 def test_the_subject_of_a_message_that_is_not_tagged_stays(at_message: Site) -> None:

@@ -189,6 +189,12 @@ def test_the_subject_of_a_tagged_message_is_prefixed_once(
     assert at_message.field(sent, "Subject") == [delivered]
 
 
+def test_a_subject_that_is_no_utf8_and_each_of_several_are_prefixed(at_message: SendmailSite) -> None:
+    content = b"Subject: \xc4\xe3\xba\xc3\r\nFrom: a@example.com\r\nSubject: two\r\n\r\nHello.\r\n"
+    sent = at_message.send("tagged@soft.mail163.test", content=content)
+    assert at_message.field(sent, "Subject") == ["[SPF] =?unknown-8bit?b?xOO6ww==?=", "[SPF] two"]
+
+
 def test_a_sender_is_deferred_for_so_long_and_then_taken(at_message: SendmailSite) -> None:
     assert at_message.send(f"patient@{UNREACHABLE}").answer.code == 451
 
