@@ -83,7 +83,7 @@ def parse(value: str) -> Received | None:
     by_address = parse_address(own["address"]) if own is not None else None
     if _is_local(source, said, beside, protocol.lower()):
         return Received(by=by, by_address=by_address)
-    peer, smtp = _peer(source, said), _SMTP.fullmatch(protocol)
+    peer, smtp = _peer(source, said, beside), _SMTP.fullmatch(protocol)
     if peer is None or smtp is None:
         return None
     authenticated = any(comment.lower().startswith(_LOGGED_IN) for comment in said)
@@ -153,16 +153,20 @@ def _is_local(source: str, said: Sequence[str], beside: Sequence[str], protocol:
     return protocol.startswith(("local", "lmtp")) or (not protocol and any(c.startswith("Postfix") for c in beside))
 
 
-def _peer(source: str, said: Sequence[str]) -> Peer | None:
+def _peer(source: str, said: Sequence[str], beside: Sequence[str]) -> Peer | None:
     """Who is described by the word after ``from`` and the comments behind it.
 
     Where two addresses are in the places for one, it is not clear which the server has seen, so that it is nobody:
     an Exim that accepts any HELO (``helo_accept_junk_hosts``) lets the client close the comment and open another.
+
+    An address as the word is the client's HELO with all servers but Exim. Postfix, Sendmail and Exchange can be told
+    from it by the comment beside their own name (``beside``), also where the one with the address was removed.
     """
     found = [match for match in map(_address_in, said) if match is not None]
-    literal, beside = _LITERAL.fullmatch(source), _EXIM.fullmatch(said[0] if said else "")
-    if literal is not None and beside is not None:
-        return _made(literal["address"], "", beside["helo"]) if not found else None
+    literal, more = _LITERAL.fullmatch(source), _EXIM.fullmatch(said[0] if said else "")
+    if literal is not None and more is not None:
+        is_exims = bool(said[0]) if said else not beside
+        return _made(literal["address"], "", more["helo"]) if is_exims and not found else None
     if len(found) != 1:
         return None
     parts = found[0].groupdict()

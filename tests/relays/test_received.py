@@ -346,6 +346,11 @@ def test_a_break_that_an_smtp_client_puts_into_a_long_line_hides_nothing(length:
         f"from x ((y [203.0.113.7])) by {GW} with ESMTP id 1",
         f"from [203.0.113.7] (using TLSv1.3) by {GW} with ESMTP id 1",
         f"from [203.0.113.7] (mail.example.com) by {GW} with ESMTP id 1",
+        # The comment with the address has been removed, and the word before it is the client's HELO.
+        f"from [10.0.0.1] by {GW} (Postfix) with ESMTP id 1",
+        f"from [10.0.0.1] by {GW} (8.17.1/8.17.1) with ESMTP id 1",
+        f"from [10.0.0.1] by {GW} (192.0.2.5) with Microsoft SMTP Server id 15.2",
+        f"from [10.0.0.1] () by {GW} with ESMTP id 1",
         f"from x (y [203.0.113.7]; by {GW} with ESMTP id 1",  # never closed
         f"from x (y [203.0.113.7]\\) by {GW} with ESMTP id 1",  # closed by an escaped parenthesis only
         f"from x ) (y [203.0.113.7]) by {GW} with ESMTP id 1",
