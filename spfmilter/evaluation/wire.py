@@ -20,7 +20,7 @@ _LENGTHS = [bytes((length,)) for length in range(64)]  # as they stand before a 
 EDNS_SIZE = 1232  # bytes: fits every path without fragments (DNS flag day 2020)
 _OPT = struct.pack("!BHHIH", 0, 41, EDNS_SIZE, 0, 0)  # root name, type OPT, our size, no flags, no options
 _HEADER = 12  # bytes before the question
-_CNAME, _SOA, _CLASS_IN = 5, 6, 1
+_NS, _CNAME, _SOA, _EDNS, _CLASS_IN = 2, 5, 6, 41, 1
 _ENDS = {rdtype: b"\0" + struct.pack("!HH", rdtype, _CLASS_IN) for rdtype in Type}  # what follows a question's labels
 _MAX_CNAMES = 10  # in one chain; as pyspf, by analogy with RFC 7208's other limits of ten
 _NEGATIVE_TTL = 60  # seconds, for a negative answer that carries no SOA; RFC 2308 section 5 would not keep it at all
@@ -29,7 +29,7 @@ MAX_TTL = 2**31 - 1  # RFC 2181 section 8
 # record may ask for a hundred such answers.
 _MAX_RECORDS = 500
 _MAX_STRINGS = 2000
-_MAX_AUTHORITY = 20  # records to look through for the SOA
+_MAX_BESIDE = 20  # records of the other sections that are looked through
 _MAX_POINTERS = 127  # in one name, which has at most as many labels
 _HOST_NAME = re.compile(rb"[!-\[\]-~]*")  # no backslash; dots are told by counting
 RCODES = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
@@ -114,11 +114,15 @@ def parse(asked: Question, data: bytes) -> Answer | Dangling:
         raise TruncatedError
     rcode = data[3] & 0x0F
     if rcode not in {0, 3}:
-        return Answer(Status.FAILED, failure=RCODES.get(rcode, f"RCODE {rcode}"))
+        return _failure(rcode)
     try:
         return _Reader(asked, data).answer(no_name=rcode == 3)
     except (dns.exception.DNSException, struct.error, ValueError, IndexError) as error:
         raise MalformedError(str(error) or type(error).__name__) from None
+
+
+def _failure(rcode: int) -> Answer:
+    return Answer(Status.FAILED, failure=RCODES.get(rcode, f"RCODE {rcode}"))
 
 
 class _Reader:
@@ -126,7 +130,7 @@ class _Reader:
 
     def __init__(self, asked: Question, data: bytes) -> None:
         self.asked = asked
-        _, _, _, self.answers, self.authority, _ = struct.unpack_from("!HHHHHH", data)
+        _, _, _, self.answers, self.authority, self.additional = struct.unpack_from("!HHHHHH", data)
         # The question has been compared with ours already, and need not be read again; answers point to its name.
         self.parser = dns.wire.Parser(data, _HEADER + len(asked.wire))
         self.names = {_HEADER: asked.name}  # by the offset that a compression pointer led to
@@ -170,7 +174,7 @@ class _Reader:
             return Answer(Status.DATA, tuple(records), min(ttl, records_ttl))
         if seen and not no_name and not self.authority:
             return Dangling(name, ttl, seen)
-        return Answer(Status.NO_NAME if no_name else Status.NO_DATA, ttl=min(ttl, self._negative_ttl()))
+        return self._negative(ttl, no_name=no_name)
 
     def _record(self) -> tuple[tuple[bytes, ...], int, int, int]:
         owner = self._labels()
@@ -212,18 +216,36 @@ class _Reader:
             raise ValueError(f"more than {_MAX_STRINGS} strings")
         return b"".join(strings)
 
-    def _negative_ttl(self) -> int:
-        """How long a negative answer may be kept: the smaller of the SOA's TTL and its minimum (RFC 2308 section 5)."""
-        for _ in range(min(self.authority, _MAX_AUTHORITY)):
-            _, rdtype, ttl, rdlength = self._record()
+    def _negative(self, ttl: int, *, no_name: bool) -> Answer:
+        """That there is nothing, kept no longer than ``ttl`` and than the SOA says (RFC 2308 section 5).
+
+        Without an SOA, the packet may mean something else.
+        """
+        status, refers = Status.NO_NAME if no_name else Status.NO_DATA, False
+        for _ in range(min(self.authority, _MAX_BESIDE)):
+            _, rdtype, own_ttl, rdlength = self._record()
             with self.parser.restrict_to(rdlength):
                 if rdtype == _SOA:
                     self._labels()
                     self._labels()
                     *_, minimum = self.parser.get_struct("!IIIII")
-                    return int(min(ttl, minimum))
+                    return Answer(status, ttl=min(ttl, own_ttl, minimum))
+                refers = refers or rdtype == _NS
                 self.parser.get_remaining()
-        return _NEGATIVE_TTL
+        if refers and not no_name:  # RFC 2308 section 2.2: that server does not recurse
+            return Answer(Status.FAILED, failure="a referral")
+        extended = self._extended_rcode() if self.authority <= _MAX_BESIDE else 0
+        return _failure(extended | 3 * no_name) if extended else Answer(status, ttl=min(ttl, _NEGATIVE_TTL))
+
+    def _extended_rcode(self) -> int:
+        """What only EDNS can tell (RFC 6891 section 6.1.3); 0 where the packet's own RCODE is all."""
+        for _ in range(min(self.additional, _MAX_BESIDE)):
+            _, rdtype, ttl, rdlength = self._record()
+            with self.parser.restrict_to(rdlength):
+                self.parser.get_remaining()
+            if rdtype == _EDNS:
+                return ttl >> 24 << 4
+        return 0
 
 
 def _name(

@@ -27,10 +27,15 @@ def rr(rdtype: int, data: bytes, *, owner: bytes = POINTER, ttl: int = 300) -> b
 
 
 def packet(
-    question: Question, answers: tuple[bytes, ...] = (), authority: tuple[bytes, ...] = (), *, flags: int = 0x8180
+    question: Question,
+    answers: tuple[bytes, ...] = (),
+    authority: tuple[bytes, ...] = (),
+    additional: tuple[bytes, ...] = (),
+    *,
+    flags: int = 0x8180,
 ) -> bytes:
-    head = struct.pack("!HHHHHH", 7, flags, 1, len(answers), len(authority), 0)
-    return head + question.wire + b"".join(answers) + b"".join(authority)
+    head = struct.pack("!HHHHHH", 7, flags, 1, len(answers), len(authority), len(additional))
+    return head + question.wire + b"".join([*answers, *authority, *additional])
 
 
 def soa(ttl: int, minimum: int) -> bytes:
@@ -247,6 +252,30 @@ def test_an_alias_to_nothing_is_negative() -> None:
 def test_an_error_is_a_failed_lookup(rcode: int, word: str) -> None:
     question = asked()
     assert wire.parse(question, packet(question, flags=0x8180 | rcode)) == Answer(Status.FAILED, failure=word)
+
+
+NS, OPT = 2, 41
+
+
+def test_a_referral_is_a_failed_lookup() -> None:
+    """RFC 2308 section 2.2: a server that does not recurse knows nothing of whether there is a record."""
+    question, elsewhere = asked(), rr(NS, name("ns.example"), owner=name("example"))
+    referral = Answer(Status.FAILED, failure="a referral")
+    assert wire.parse(question, packet(question, (), (elsewhere, elsewhere), flags=0x8100)) == referral
+    alias = rr(CNAME, name("x.example"))
+    assert wire.parse(question, packet(question, (alias,), (elsewhere,), flags=0x8100)) == referral
+    assert wire.parse(question, packet(question, (), (elsewhere, soa(9, 9)))) == Answer(Status.NO_DATA, ttl=9)
+    assert wire.parse(question, packet(question, (), (elsewhere,), flags=0x8183)) == Answer(Status.NO_NAME, ttl=60)
+
+
+@pytest.mark.parametrize(("extended", "failure"), [(1, "BADVERS"), (2, "RCODE 32")])
+def test_an_error_that_only_edns_can_tell_is_a_failed_lookup(extended: int, failure: str) -> None:
+    """RFC 6891 section 6.1.3: the upper bits of the RCODE stand in the OPT record's TTL."""
+    question, other = asked(), rr(1, b"\1\1\1\1", owner=name("ns.example"))
+    opt = rr(OPT, b"", owner=b"\0", ttl=extended << 24)
+    assert wire.parse(question, packet(question, (), (), (other, opt))) == Answer(Status.FAILED, failure=failure)
+    usual = rr(OPT, b"", owner=b"\0", ttl=0x8000)  # DO
+    assert wire.parse(question, packet(question, (), (), (other, usual))) == Answer(Status.NO_DATA, ttl=60)
 
 
 def test_an_answer_of_too_many_records_is_a_failed_lookup() -> None:
