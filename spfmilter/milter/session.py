@@ -221,7 +221,7 @@ class Session:
             self._decide(message, message.later)
         answer = self._reply(message.action, message.facts)
         if answer is None and message.flooded:
-            message.action = self._flooded(message)
+            message.action = policy.severest(message.action, self._flooded(message))
             refused = message.action.disposition.refuses
             answer = reply.forged_fields(message.facts, self._settings) if refused else None
         if answer is not None:

@@ -8,7 +8,7 @@ from spfmilter.policy.decide import decide, judge, on_error, treat, withhold
 from spfmilter.policy.evidence import NOTHING, Evidence, Nothing
 from spfmilter.policy.pardons import may_yield
 from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, greeting, plan, plan_behind
-from spfmilter.policy.recipients import addressee, downgrade, settle
+from spfmilter.policy.recipients import addressee, downgrade, settle, severest
 from spfmilter.policy.rows import asks_for
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "plan",
     "plan_behind",
     "settle",
+    "severest",
     "treat",
     "withhold",
 ]

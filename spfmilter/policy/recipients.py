@@ -74,5 +74,10 @@ def downgrade(action: Action, remark: str) -> Action:
     return replace(action, disposition=Disposition.TAG, rule=replace(action.rule, remark=remark))
 
 
+def severest(*actions: Action) -> Action:
+    """The first of those that call for the most, monitor mode or not."""
+    return max(actions, key=lambda action: (action.withheld or action.disposition).severity)
+
+
 def _severity(action: Action) -> int:
     return action.disposition.severity

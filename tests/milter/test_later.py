@@ -458,6 +458,14 @@ def test_where_it_cannot_be_refused_the_topmost_are_removed(
     assert [field.name for field in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
 
 
+@pytest.mark.parametrize("disposition", ["quarantine", "tag"])
+def test_what_spf_does_with_a_message_that_cannot_be_refused_is_done(disposition: str) -> None:
+    edits, _, ended = flooded(f"{RELAYED}\n[policy.mailfrom]\nsoftfail = {disposition}", "<u@soft.example>")
+    assert (ended.action.disposition, ended.action.rule.key) == (disposition, "softfail")
+    assert edits.insert[-1].value.startswith(f"{disposition}; ")
+    assert (edits.quarantine is not None) == (disposition == "quarantine")
+
+
 def test_a_relay_that_may_be_refused_is() -> None:
     _, reply, _ = flooded(f"{RELAYED}\nrefuse = yes", "<u@pass.example>")
     assert reply is not None
