@@ -86,8 +86,9 @@ def _decoded(subject: str) -> str:
     """The subject as people read it, or as it stands where it cannot be decoded."""
     try:
         parts = decode_header(subject[:_DECODED_LIMIT])
-    except (MessageError, ValueError):  # bad base64
-        return subject
+    except (MessageError, ValueError):  # bad base64, somewhere: what we have put first can be read all the same
+        first, blank, rest = subject.partition(" ")
+        return f"{_decoded(first)}{blank}{rest}" if blank else subject
     return "".join(part if isinstance(part, str) else _text(part, charset) for part, charset in parts)
 
 

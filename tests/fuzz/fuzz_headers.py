@@ -2,7 +2,7 @@
 
 import re
 
-from spfmilter import headers
+from spfmilter import headers, subjects
 from spfmilter.addresses import parse_reverse_path
 from spfmilter.model import Client, Facts, Identity, Problem, ProblemKind, Result
 from spfmilter.text import comment, dot_atom_or_quoted, log_value, quoted_string
@@ -36,6 +36,10 @@ def one_input(data: bytes) -> None:
             assert headers.claims(field.value, OWN)
     assert isinstance(headers.claims(incoming, OWN), bool)
     assert headers.claims(f"{OWN}; {incoming}", OWN)
+    for prefix in ("[SPF]", "[垃圾]"):
+        for change in subjects.tagged([(1, incoming)], prefix):
+            change.value.encode()
+            assert not subjects.tagged([(1, change.value)], prefix)
     for text in (helo, sender, term):
         for made in (comment(text), quoted_string(text), dot_atom_or_quoted(text), log_value(text)):
             assert made.isprintable()
