@@ -88,18 +88,18 @@ _FIRST: dict[tuple[Result, Identity, Situation | None], str] = {
         'The host name "{said}" in HELO is no domain that SPF could check for {address} (SPF none for HELO)'
     ),
     (Result.PASS, _MAILFROM, None): _(
-        "Mail from {domain} is not accepted here, although {address} may send it (SPF pass)"
+        "Mail from {domain} is not trusted here, although {address} may send it (SPF pass)"
     ),
     (Result.PASS, _MAILFROM, Situation.WIDE_OPEN): _(
-        "Mail from {domain} is not accepted here, because its SPF record lets everybody send, also {address} "
+        "Mail from {domain} is not trusted here, because its SPF record lets everybody send, also {address} "
         '(SPF pass, matched "{term}")'
     ),
     (Result.PASS, _HELO, Situation.WIDE_OPEN): _(
-        "Mail from the host {domain} is not accepted here, because its SPF record lets everybody use the name, "
+        "Mail from the host {domain} is not trusted here, because its SPF record lets everybody use the name, "
         'also {address} (SPF pass for HELO, matched "{term}")'
     ),
     (Result.PASS, _HELO, None): _(
-        "Mail from the host {domain} is not accepted here, although {address} may use the name (SPF pass for HELO)"
+        "Mail from the host {domain} is not trusted here, although {address} may use the name (SPF pass for HELO)"
     ),
     (Result.PERMERROR, _MAILFROM, None): _(
         "The SPF record of {domain} is in error, so that {address} cannot be checked: {problem} (SPF permerror)"
@@ -154,21 +154,21 @@ _ADD: dict[tuple[Situation, _Tone], str] = {
     ),
 }
 _OWN_NAME = _("If {domain} is not the host name of {address}, let the server greet (HELO) with its own name.")
-_OWN_NAME_NO_DOMAIN = _("To be accepted here, let the server greet (HELO) with its own fully qualified host name.")
+_OWN_NAME_NO_DOMAIN = _("To be trusted here, let the server greet (HELO) with its own fully qualified host name.")
 _ADD_AFTER_ALL = _("If {domain} is to send mail after all, add {add} to the SPF record of {record_domain}.")
-_NARROW = _('To be accepted here, let the SPF record of {record_domain} name its servers in place of "{term}".')
-_NARROW_SOMEWHERE = _("To be accepted here, let the SPF record of {domain} name its own servers, and nobody else's.")
+_NARROW = _('To be trusted here, let the SPF record of {record_domain} name its servers in place of "{term}".')
+_NARROW_SOMEWHERE = _("To be trusted here, let the SPF record of {domain} name its own servers, and nobody else's.")
 _PUBLISH_BOTH = _(
-    "To be accepted here, publish where {domain} takes mail (MX), and a TXT record that names all of its senders, "
+    "To be trusted here, publish where {domain} takes mail (MX), and a TXT record that names all of its senders, "
     'for example "v=spf1 {add} -all".'
 )
 _ASK = _(
     "This server judges {domain} by a record of its own, so that a change in the DNS changes nothing here: "
     "please ask its administrator, or send through another server."
 )
-_OTHER_SENDER = _("To be accepted here, send with an address in a domain that has an SPF record.")
+_OTHER_SENDER = _("To be trusted here, send with an address in a domain that has an SPF record.")
 _PUBLISH = _(
-    "To be accepted here, publish a TXT record of {domain} that names all of its senders, "
+    "To be trusted here, publish a TXT record of {domain} that names all of its senders, "
     'for example "v=spf1 {add} -all".'
 )
 _OTHERS = {Remedy.ASK: _ASK, Remedy.OTHER_SENDER: _OTHER_SENDER}
