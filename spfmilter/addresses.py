@@ -101,13 +101,19 @@ def is_plain(text: str) -> bool:
 def parse_recipient(text: str) -> tuple[str, str]:
     """Local part and domain of an address in RCPT TO, both in lower case, to be compared; U-labels become A-labels.
 
-    The domain is empty for ``<postmaster>`` (RFC 5321 section 4.1.1.3); quotes around a local part mean nothing.
+    The domain is empty for ``<postmaster>`` (RFC 5321 section 4.1.1.3).
     """
     path = parse_reverse_path(text)
-    local, domain = path.local.lower(), path.domain.removesuffix(".")
+    domain = path.domain.removesuffix(".")
+    return local_part(path.local), (domain if domain.isascii() else _a_labels(domain)).lower()
+
+
+def local_part(text: str) -> str:
+    """A local part, to be compared: quotes that it does not need mean nothing (RFC 5321 section 4.1.2)."""
+    local = text.lower()
     if len(local) > 1 and local[0] == local[-1] == '"':
         local = re.sub(r"\\(.)", r"\1", local[1:-1], flags=re.DOTALL)
-    return local, (domain if domain.isascii() else _a_labels(domain)).lower()
+    return f'"{local}"' if "@" in local else local
 
 
 def patterns_of(domain: str) -> Iterator[str]:

@@ -17,10 +17,12 @@ from spfmilter.model import (
     Consideration,
     Edits,
     Facts,
+    HeaderField,
     Identity,
     LookupStep,
     Plan,
     RecordStep,
+    Replacement,
     Result,
     Rule,
     TermStep,
@@ -78,7 +80,7 @@ def as_json(explained: Explained, *, rules: bool = False) -> dict[str, object]:
         "rule": _rule_json(action.rule),
         **({"considered": considered} if rules else {}),
         "reply": str(explained.reply).split("\n") if explained.reply else None,
-        "headers": [{"name": field.name, "value": field.value} for field in explained.edits.insert],
+        "headers": [{"name": field.name, "value": field.value} for field in _fields(explained)],
         "quarantine": explained.edits.quarantine,
     }
 
@@ -166,7 +168,8 @@ def _rules(considered: Iterable[Consideration]) -> Iterator[RenderableType]:
 
 
 def _rule(rule: Rule) -> str:
-    return f"{rule}" + ("" if rule.line is not None or ":" in rule.section else " (the default)")
+    is_default = rule.line is None and rule.section and ":" not in rule.section
+    return f"{rule} (the default)" if is_default else f"{rule}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +204,13 @@ def _rows(explained: Explained) -> Iterator[_Lines]:
         yield _row("held because", Text(explained.edits.quarantine))
     if explained.reply is not None:
         yield from _block("reply", str(explained.reply).split("\n"))
-    if explained.edits.insert:
-        fields = [f"{field.name}: {field.value}" for field in explained.edits.insert]
+    if fields := [f"{field.name}: {field.value}" for field in _fields(explained)]:
         yield from _block("header fields", "\n".join(fields).split("\n"))
+
+
+def _fields(explained: Explained) -> tuple[HeaderField | Replacement, ...]:
+    """Those that are written, and those that get another value."""
+    return *explained.edits.insert, *explained.edits.replace
 
 
 def _row(label: str, value: Text) -> _Lines:

@@ -253,13 +253,15 @@ class Verdict:
 class Rule:
     """The line of the settings that decided."""
 
-    section: str
+    section: str  # empty: no setting, but what is always done
     key: str
     value: str
     line: int | None = None  # in the INI file; None: the default, not written there
     remark: str = ""  # why it was not followed to the letter
 
     def __str__(self) -> str:
+        if not self.section:
+            return f"built in: {self.key}"
         place = f" (line {self.line})" if self.line is not None else ""
         remark = f", {self.remark}" if self.remark else ""
         return f"[{self.section}] {self.key} = {self.value or '(empty)'}{place}{remark}"

@@ -34,11 +34,12 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "secretfile": (),
     "settings": ("language", "model", "settings", "template"),
     "settings.names": (
+        "addresses",
         "evaluation.record",
         "language",
         "settings",
         "template",
-    ),  # a pinned record is read where it is written
+    ),  # a pinned record is read where it is written, and a recipient as those of messages are
     "policy": ("addresses", "model", "policy", "settings"),
     "relays": ("addresses", "model", "relays", "settings.types"),
     "reply": ("language", "model", "reply", "services", "settings", "template", "text"),

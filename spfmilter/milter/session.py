@@ -301,7 +301,7 @@ class Session:
         ended = Transaction(
             facts=message.facts,
             plan=message.plan,
-            verdicts=message.verdicts,
+            verdicts=policy.with_condition(message.verdicts, message.action),
             action=message.action,
             queue_id=message.queue_id,
             ended=how,

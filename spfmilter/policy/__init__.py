@@ -4,7 +4,7 @@
 recipients together. What only the DNS or the past can tell is asked of an ``Evidence``.
 """
 
-from spfmilter.policy.decide import decide, judge, on_error, treat, withhold
+from spfmilter.policy.decide import decide, judge, on_error, treat, with_condition, withhold
 from spfmilter.policy.evidence import NOTHING, Evidence, Nothing
 from spfmilter.policy.pardons import may_yield
 from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, greeting, plan, plan_behind
@@ -31,5 +31,6 @@ __all__ = [
     "settle",
     "severest",
     "treat",
+    "with_condition",
     "withhold",
 ]

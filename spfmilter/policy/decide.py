@@ -47,6 +47,14 @@ def decide(
     return withhold(treat(planned, verdicts, settings, evidence, addressee, author), settings)
 
 
+def with_condition(verdicts: Sequence[Verdict], action: Action) -> tuple[Verdict, ...]:
+    """The verdicts, the one that decided with the condition that somebody had to look for to find its row."""
+    deciding = action.verdict
+    if deciding is None or deciding.condition is None:
+        return tuple(verdicts)
+    return tuple(deciding if verdict.check is deciding.check else verdict for verdict in verdicts)
+
+
 def withhold(action: Action, settings: Settings) -> Action:
     """What is left of an action in this mode."""
     if settings.policy.mode is Mode.MONITOR and action.disposition is not Disposition.ACCEPT:

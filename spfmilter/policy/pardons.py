@@ -111,7 +111,7 @@ def _dmarc(treatment: Treatment, settings: Settings, evidence: Evidence, author:
 
 def _said_of(author: str, policy: DmarcPolicy | None) -> str:
     if not author:
-        return "there is no From field with one plain address"
+        return "no From field with one plain address in ASCII is known"
     return f"{policy.domain} publishes p={policy.policy}" if policy is not None else f"{author} publishes no policy"
 
 

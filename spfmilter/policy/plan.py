@@ -154,4 +154,4 @@ def exemption(reason: SkipReason, facts: Facts, settings: Settings) -> Rule:
             section = settings.domains.get(name)
             return settings.rule(f"domain:{name}", "trust", section.trust if section is not None else ())
         case SkipReason.LOCAL | SkipReason.UNKNOWN_CLIENT:
-            return Rule(section="exempt", key=reason, value="always")  # no address: nothing that SPF could check
+            return Rule(section="", key=reason, value="")  # no address: nothing that SPF could check

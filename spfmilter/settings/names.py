@@ -9,6 +9,7 @@ import re
 
 import idna
 
+from spfmilter.addresses import local_part
 from spfmilter.language import available
 from spfmilter.settings.ini import quoted
 from spfmilter.template import Template, TemplateError
@@ -84,9 +85,10 @@ def domain_or_subdomains(text: str) -> str:
 def recipient_pattern(text: str) -> str:
     """``user@example.com``, ``user@`` for every domain, or ``@example.com`` for every user."""
     local, at, domain = text.rpartition("@")
-    if not at or not (local or domain) or any(c.isspace() for c in text):
+    slip = "@" in local and not (local[0] == local[-1] == '"')
+    if not at or not (local or domain) or slip or any(c.isspace() for c in text):
         raise ValueError(f"{quoted(text)} is not a recipient: write user@example.com, user@ or @example.com")
-    return f"{local.lower()}@{domain_name(domain) if domain else ''}"
+    return f"{local_part(local)}@{domain_name(domain) if domain else ''}"
 
 
 def authserv_id(text: str) -> str:

@@ -256,7 +256,7 @@ def test_explain_lists_each_rule_in_its_order_with_line_and_reason(run, write) -
     )
     where = f"[exempt] senders = other.example (line {at['senders = other.example']})"
     no_mail = f"[policy.mailfrom] no_mail = quarantine (line {at['no_mail = quarantine']})"
-    assert shown[5:] == [
+    assert shown[6:] == [
         f"· {where}: the domain in MAIL FROM is none of them",
         "· [domain:.com] trust = (empty): the client is in none of them",
         "· [exempt] recipients = postmaster@, abuse@ (the default): the recipient is none of them",
@@ -265,11 +265,12 @@ def test_explain_lists_each_rule_in_its_order_with_line_and_reason(run, write) -
         f"· {no_mail}: the condition is not given",
         "✔ [policy.mailfrom] fail = reject (the default): this is the row of the result",
     ]
-    assert [line.split(" = ")[0] for line in shown[:5]] == [
-        "· [exempt] local-client",
+    assert [line.split(" = ")[0] for line in shown[:6]] == [
+        "· built in: local-client: the client came over the network",
+        "· [relays] trusted",
         "· [exempt] networks",
         "· [exempt] authenticated",
-        "· [exempt] unknown-client",
+        "· built in: unknown-client: the client's address is known",
         "· [exempt] private_clients",
     ]
 
@@ -303,6 +304,22 @@ def test_a_recipients_own_rules(run, write, rcpt, action, rule) -> None:
     done = run("check", "-c", write(RULES), *MESSAGE, "a@example.com", "--rcpt", rcpt)
     assert f"action        {action}\n" in done.stdout
     assert f"rule          {rule}" in done.stdout
+
+
+def test_the_condition_that_decided_stands_behind_the_result(run, write) -> None:
+    path = write("tag_subject = [SPF]\n[policy.mailfrom]\nunreachable = tag\n")
+    done = run("check", "-c", path, *MESSAGE, "a@unknown.example")
+    assert "MAIL FROM     none (unreachable)\n" in done.stdout
+    assert "\n  Subject: [SPF] ...\n" in done.stdout, "of whatever subject there is"
+    done = run("check", "-c", path, *MESSAGE, "a@unknown.example", "--json")
+    assert [verdict["condition"] for verdict in json.loads(done.stdout)["verdicts"]] == [None, "unreachable"]
+
+
+def test_without_a_from_field_it_is_said_that_there_is_none(run, write) -> None:
+    path = write("[policy]\nreject_at = message\nyield_to_dmarc = yes\n")
+    done = run("check", "-c", path, *MESSAGE, "a@example.com", "--explain")
+    assert "yield_to_dmarc = yes (line " in done.stdout
+    assert ": no From field with one plain address in ASCII is known\n" in done.stdout
 
 
 def test_explain_as_json(run, write) -> None:

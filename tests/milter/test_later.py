@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spfmilter.headers import MOST_FORGED
 from spfmilter.milter.session import Macros, Session
-from spfmilter.model import Check, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
+from spfmilter.model import Check, Condition, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
 from spfmilter.reply import Reply
 from tests.values import Known, settings
 
@@ -385,9 +385,21 @@ def test_of_many_subjects_the_first_and_the_last_are_tagged() -> None:
     ]
 
 
+def test_the_log_is_told_of_the_condition_that_decided() -> None:
+    known = Known(lambda _: Result.NONE, conditions=frozenset({Condition.UNREACHABLE}))
+    for stage in ("mail", "message"):
+        connection = session(f"[policy]\nreject_at = {stage}\n[policy.mailfrom]\nunreachable = tag", known)
+        mail(connection, "<u@none.example>")
+        _, _, ended = end(connection)
+        assert [found.condition for found in ended.verdicts] == [None, Condition.UNREACHABLE]
+
+
 # -- hostile -----------------------------------------------------------------------------------------------------------
 
-ANYTHING = st.text(st.one_of(st.sampled_from('<>@".;:,()[] \n=?\\'), st.characters()), max_size=40)
+BYTE = st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF, categories=["Cs"])  # that is no UTF-8
+ANYTHING = st.text(
+    st.one_of(st.sampled_from('<>@".;:,()[] \n=?\\'), st.characters(exclude_categories=["Cs"]), BYTE), max_size=40
+)
 
 
 @given(st.lists(ANYTHING, max_size=4), st.lists(st.tuples(st.sampled_from(["From", "Received", "Subject"]), ANYTHING)))

@@ -123,8 +123,8 @@ def test_the_helo_of_a_message_with_a_sender_does_not_answer_to_the_mail_from_ta
         (SkipReason.NETWORK, "[exempt] networks = 127.0.0.0/8, ::1"),
         (SkipReason.PRIVATE, "[exempt] private_clients = yes"),
         (SkipReason.AUTHENTICATED, "[exempt] authenticated = yes"),
-        (SkipReason.LOCAL, "[exempt] local-client = always"),
-        (SkipReason.UNKNOWN_CLIENT, "[exempt] unknown-client = always"),
+        (SkipReason.LOCAL, "built in: local-client"),
+        (SkipReason.UNKNOWN_CLIENT, "built in: unknown-client"),
     ],
 )
 def test_an_exempt_message_is_taken_by_the_rule_that_exempts_it(skip: SkipReason, rule: str) -> None:

@@ -17,6 +17,7 @@ reject_at = rcpt
 [recipient:@example.net]
 [recipient:joe@]
 [recipient:ann@bücher.example]
+[recipient:"a@b"@example.org]
 """
 
 
@@ -36,6 +37,7 @@ reject_at = rcpt
         ("<ann@xn--bcher-kva.example>", "ann@bücher.example"),
         ("<ann@BÜCHER.example>", "ann@bücher.example"),
         ("<joe@example.net@x.example>", ""),
+        ("<a@b@example.org>", ""),
         ("<>", ""),
     ],
 )
@@ -51,6 +53,7 @@ def test_the_most_particular_section_speaks(recipient: str, section: str) -> Non
         ("<joe%example.net>", "joe@example.net", "joe@example.net"),
         ("<example.net!ann>", "ann@example.net", "@example.net"),
         ("<joe@example.net>", "joe", "joe@example.net"),
+        ('<"a@b"@example.org>', '"A@b"@example.org', '"a@b"@example.org'),
         ("<joe%example.net@mx.example.net>", "joe", "joe@"),
         # A table of the MTA's may lead elsewhere: both are the recipient, and the more particular section speaks.
         ("<sales@example.net>", "joe@example.org", "@example.net"),

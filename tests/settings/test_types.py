@@ -208,6 +208,14 @@ def test_recipients(text) -> None:
     assert names.recipient_pattern(text) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [("User@Example.COM", "user@example.com"), ('"user"@', "user@"), ('"A\\@\\b"@example.com', '"a@b"@example.com')],
+)
+def test_a_recipient_is_read_as_those_of_messages_are(text, pattern) -> None:
+    assert names.recipient_pattern(text) == pattern
+
+
 @pytest.mark.parametrize("text", ["", "mx.example.net", "mx_1", "a+b"])
 def test_authserv_ids(text) -> None:
     assert names.authserv_id(text) == text
