@@ -15,6 +15,7 @@ from tests.values import Known, settings
 
 TABLE = (Path(__file__).parent / "table.txt").read_text()
 RESULTS = [*Result, *Condition]
+WORD_ORDER = ("accept", "tag", "quarantine", "defer", "reject")  # from the mildest to the most severe
 STAGES = ("mail", "rcpt", "message")
 MODES = ("enforce", "monitor")
 EXCUSES: dict[str, str] = {  # each with the settings that it needs
@@ -176,6 +177,61 @@ def test_every_combination_is_treated_as_the_table_says(excuse: str) -> None:
     assert different == []
 
 
+BY_WORD = {
+    "helo": dict(
+        zip(WORD_ORDER, (Result.NONE, Result.PASS, Result.TEMPERROR, Result.SOFTFAIL, Result.FAIL), strict=True)
+    ),
+    "mailfrom": dict(
+        zip(
+            WORD_ORDER, (Result.PASS, Result.NONE, Result.NEUTRAL, Result.TEMPERROR, Condition.UNREACHABLE), strict=True
+        )
+    ),
+}
+
+
+class TwoResults(Known):
+    """One for the HELO name, another for the sender's domain."""
+
+    def __init__(self, helo: str, mailfrom: str) -> None:
+        results = {"h.example": BY_WORD["helo"][helo], "sender.test": BY_WORD["mailfrom"][mailfrom]}
+        given = {domain for domain, result in results.items() if result is Condition.UNREACHABLE}
+        self._given = given
+        super().__init__(
+            lambda check: Result.NONE if check.domain in given else Result(results[check.domain]),
+            deferred_for=60.0,
+        )
+
+    def holds(self, condition: Condition, verdict: Verdict) -> bool:
+        """The condition of that domain only."""
+        return condition is Condition.UNREACHABLE and verdict.check.domain in self._given
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("mode", MODES)
+def test_of_two_identities_the_more_severe_word_is_done_and_named(mode: str, stage: str) -> None:
+    by = settings(
+        f"[policy]\nreject_at = {stage}\nmode = {mode}\n" + SECTIONS["policy.helo"] + SECTIONS["policy.mailfrom"]
+    )
+    different = []
+    for (helo, *row), mailfrom in product(part("both"), WORD_ORDER):
+        should = row[WORD_ORDER.index(mailfrom)]
+        session = Session(by, "mx.test", TwoResults(helo, mailfrom))
+        session.connect("h.example", ("203.0.113.7", 25))
+        session.hello("h.example")
+        _, reply, ended = session.mail("<u@sender.test>", (), Macros())
+        if reply is None and (reply := session.recipient("<sales@r.test>")) is not None:
+            ended = session.abandon()
+        if reply is None:
+            _, reply, ended = session.end_of_message("Q")
+        assert ended is not None
+        action = ended.action
+        found = f"{action.withheld or action.disposition}/{action.rule.section.removeprefix('policy.')}"
+        refused = mode == "enforce" and should.split("/")[0] in {"defer", "reject"}
+        if found != should or (reply is not None) != refused:
+            different.append((helo, mailfrom, found, should))
+    assert different == []
+
+
 def test_every_line_of_the_table_is_needed_and_no_word_is_missing() -> None:
     used = {
         expected(excuse, identity, which, result, stage, mode)[0]
@@ -186,6 +242,7 @@ def test_every_line_of_the_table_is_needed_and_no_word_is_missing() -> None:
     }
     assert sorted(used) == list(range(len(SAID)))
     assert len(WORDS) == 3 * 4 * len(RESULTS)
+    assert [line[0] for line in part("both")] == list(WORD_ORDER)
     assert set(columns("sections")) == set(columns("words")) == set(RESULTS)
 
 
