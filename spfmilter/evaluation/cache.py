@@ -17,6 +17,7 @@ from spfmilter.model import Counters
 Key = tuple[Type, str]  # the name in lower case, without a final dot
 _FAILURE_TTL = 5.0  # seconds: long enough for the other sessions of a burst, short enough for the next attempt
 _OWN_FAILURE_TTL = 1.0  # when it is our own resolver that does not answer
+_STEP = 20  # seconds in which a message may use an answer again after its TTL: those of an evaluation belong together
 _STALE_TTL = 30  # seconds that a stale answer lives on (RFC 8767 section 4)
 # Bytes beside the data, measured with sys.getsizeof: of an entry (keys, objects, links), and of each record in it.
 _OVERHEAD, _OVERHEAD_BYTES, _OVERHEAD_NAME, _OVERHEAD_MX = 600, 56, 72, 168
@@ -113,3 +114,38 @@ def _length(record: RecordData) -> int:
     if isinstance(record, bytes):
         return _OVERHEAD_BYTES + len(record)
     return _OVERHEAD_NAME + len(record) if isinstance(record, str) else _OVERHEAD_MX + len(record[1])
+
+
+class MessageAnswers:
+    """The answers of one message, as old as they are: also those that may not be kept beyond it (TTL 0).
+
+    Its client may idle between two evaluations; a verdict that is built of them is kept as long as they are true.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._answers: dict[Key, tuple[Answer, float]] = {}  # with the time at which each came
+
+    def get(self, key: Key) -> Answer | None:
+        """The answer, for as many seconds as it has left; None where there is none that may be used."""
+        found = self._answers.get(key)
+        if found is None:
+            return None
+        answer, came = found
+        age = int(self._clock() - came)
+        if age > _STEP and age >= answer.ttl:
+            del self._answers[key]
+            return None
+        return answer.lasting(max(0, answer.ttl - age))
+
+    def put(self, key: Key, answer: Answer) -> None:
+        """It has come now."""
+        self._answers[key] = answer, self._clock()
+
+    def clear(self) -> None:
+        """Another message."""
+        self._answers.clear()
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._answers)

@@ -10,19 +10,18 @@ from __future__ import annotations
 import secrets
 import select
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from spfmilter.evaluation import transport, wire
 from spfmilter.evaluation.answer import Answer, Status, Type
-from spfmilter.evaluation.cache import Key
+from spfmilter.evaluation.cache import Key, MessageAnswers
+from spfmilter.evaluation.pending import FIRST_WAIT, Pending, Then
 
 if TYPE_CHECKING:
     from spfmilter.evaluation.lookups import Resolver, Server
 
-_FIRST_WAIT = 0.4  # seconds until a lost packet is sent again; then doubled
 _LONGEST_WAIT = 3.2
+_ERROR_WAITS = 0.6  # seconds: waits longer than that are not begun for dead servers, once another has said "error"
 _AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked only after the others
 _MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
 _FOLLOW_TICK = 0.002  # seconds between two looks for an answer that another connection is waiting for
@@ -33,28 +32,6 @@ _PACKET = 4096  # bytes: more than the EDNS size that we offer
 _PLAIN_FOR = 3600.0  # seconds without EDNS for a server that seems not to know it
 _NO_EDNS = frozenset({"FORMERR", "NOTIMP", "BADVERS"})
 
-Then = Callable[[Answer], None]
-
-
-@dataclass(slots=True, eq=False)
-class _Pending:
-    """A question that is not answered yet."""
-
-    key: Key | None  # None: a probe, whose answer nobody needs
-    asked: wire.Question
-    servers: list[Server]  # those that may still answer, the next to ask first
-    started: float
-    due: float  # when to act again
-    sent: float = 0.0  # when the first of ``servers`` was asked
-    wait: float = _FIRST_WAIT
-    ttl: int = wire.MAX_TTL
-    chain: int = 0
-    following: bool = False  # another connection has asked, and its answer will be in the cache
-    long: Server | None = None  # the answer did not fit: to be had from here over TCP
-    failure: str = "timeout"
-    heard: bool = False  # some server has said something about it
-    then: list[Then] = field(default_factory=list)
-
 
 class Channel:
     """The lookups of one connection, for one message at a time: ``forget`` after each, ``close`` in the end."""
@@ -62,9 +39,9 @@ class Channel:
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
         self._cache, self._clock = resolver.cache, resolver.clock
-        self._answers: dict[Key, Answer] = {}  # of this message: also what may not be kept beyond it (TTL 0)
-        self._pending: dict[Key | None, _Pending] = {}
-        self._sent: dict[tuple[int, int], tuple[_Pending, Server]] = {}  # by descriptor and id
+        self._answers = MessageAnswers(self._clock)
+        self._pending: dict[Key | None, Pending] = {}
+        self._sent: dict[tuple[int, int], tuple[Pending, Server, bool]] = {}  # by descriptor and id; with EDNS
         self._sockets: dict[tuple[str, int], socket.socket] = {}  # by endpoint
         self._by_descriptor: dict[int, socket.socket] = {}
         self._poll = select.poll()
@@ -128,25 +105,25 @@ class Channel:
         if answer is None and key not in self._pending:
             answer = self._cache.get(key)
             if answer is not None:
-                self._answers[key] = answer
+                self._answers.put(key, answer)
         return answer
 
-    def _begin(self, key: Key) -> _Pending | None:
+    def _begin(self, key: Key) -> Pending | None:
         """Put a question on its way; None where it is answered at once, because nobody can be asked."""
         asked = wire.question(key[1], key[0])
         if asked is None:
-            self._answers[key] = Answer(Status.NOT_ASKED)
+            self._answers.put(key, Answer(Status.NOT_ASKED))
             return None
         now = self._clock()
-        pending = _Pending(key, asked, self._resolver.by_health(), now, now)
+        pending = Pending(key, asked, self._resolver.by_health(), now, now)
         self._pending[key] = pending
         if self._resolver.claim(key, self):
             self._send(pending)
         else:
-            pending.following, pending.due = True, now + _FIRST_WAIT
+            pending.following, pending.due = True, now + FIRST_WAIT
         return pending if key in self._pending else None
 
-    def _send(self, pending: _Pending) -> None:
+    def _send(self, pending: Pending) -> None:
         """One packet to the next server that can be reached, from a port and with an id that nobody can guess.
 
         RFC 5452 section 9.2; the port is the kernel's choice for this connection's own socket.
@@ -156,12 +133,13 @@ class Channel:
             try:
                 sock = self._socket(server)
                 ident = self._free_ident(sock)
-                transport.send(sock, wire.packet(pending.asked, ident, edns=server.knows_edns(self._clock())))
+                edns = server.knows_edns(self._clock())
+                transport.send(sock, wire.packet(pending.asked, ident, edns=edns))
             except OSError as error:
                 server.avoid_until = self._clock() + _AVOID_FOR
-                self._drop(pending, server, error.strerror or "network error")
+                pending.drop(server, error.strerror or "network error")
                 continue
-            self._sent[sock.fileno(), ident] = pending, server
+            self._sent[sock.fileno(), ident] = pending, server, edns
             pending.sent = self._clock()
             pending.due = pending.sent + pending.wait
             return
@@ -186,16 +164,12 @@ class Channel:
             self._poll.register(sock, select.POLLIN)
         return sock
 
-    def _drop(self, pending: _Pending, server: Server, failure: str) -> None:
-        pending.failure = failure
-        pending.servers = [s for s in pending.servers if s is not server]
-
-    def _failed(self, pending: _Pending) -> Answer:
+    def _failed(self, pending: Pending) -> Answer:
         """No server has answered: whose fault that is, depends on whether any of them has said anything at all."""
         ours = not pending.heard and self._resolver.silent_since(pending.started)
         return Answer(Status.FAILED, failure=pending.failure, ours=ours)
 
-    def _finish(self, pending: _Pending, answer: Answer) -> None:
+    def _finish(self, pending: Pending, answer: Answer) -> None:
         """The question is answered: remember it, and do what waits for it."""
         self._pending.pop(pending.key, None)
         if pending.key is None:
@@ -211,7 +185,8 @@ class Channel:
             answer = answer.lasting(ttl)
         if stale is None and not pending.following:
             self._cache.put(pending.key, answer)
-        answer = self._answers[pending.key] = stale or answer
+        answer = stale or answer
+        self._answers.put(pending.key, answer)
         self._resolver.release(pending.key, self)
         for then in pending.then:
             then(answer)
@@ -233,7 +208,7 @@ class Channel:
                 self._pump(deadline)
         return answer
 
-    def _out_of_time(self, key: Key, pending: _Pending, now: float, *, patient: bool) -> Answer:
+    def _out_of_time(self, key: Key, pending: Pending, now: float, *, patient: bool) -> Answer:
         """A failure for this caller, whose deadline may be no other's; the question stays in flight.
 
         Only if it was waited for long enough that this says something of the domain, others learn of it.
@@ -263,7 +238,7 @@ class Channel:
                 elif pending.due <= now:
                     self._resend(pending, now, deadline)
 
-    def _look_over(self, pending: _Pending, now: float) -> None:
+    def _look_over(self, pending: Pending, now: float) -> None:
         """Whether the connection that asked before us has its answer; if it gives up or is slow, ask ourselves."""
         key = pending.key
         answer = self._cache.get(key, counted=False) if key is not None else None
@@ -273,25 +248,28 @@ class Channel:
             pending.following = False
             self._send(pending)
 
-    def _blame(self, pending: _Pending, now: float) -> None:
+    def _blame(self, pending: Pending, now: float) -> None:
         """The server that was asked last has not answered: ask others first, if it has said nothing to anybody.
 
         Otherwise it lives, and it is the domain that is dead.
         """
         for server in pending.servers[:1]:
-            if not pending.following and server.last_heard < pending.sent <= now - _FIRST_WAIT:
+            if not pending.following and server.last_heard < pending.sent <= now - FIRST_WAIT:
                 server.avoid_until = now + _AVOID_FOR
 
-    def _resend(self, pending: _Pending, now: float, deadline: float) -> None:
+    def _resend(self, pending: Pending, now: float, deadline: float) -> None:
         """Nothing came: the other servers first, and less often each time."""
         self._blame(pending, now)
+        if pending.wait > _ERROR_WAITS and pending.has_only_dead(now):
+            self._finish(pending, self._failed(pending))
+            return
         pending.servers = [*pending.servers[1:], pending.servers[0]]
         pending.wait = min(2 * pending.wait, _LONGEST_WAIT)
         self._send(pending)
         # A short time limit has to leave time for the probe and its answer.
         patience = min(_PROBE_AFTER, (deadline - pending.started) / 3)
         if now - pending.started > patience and self._resolver.wants_probe(pending.started):
-            probe = _Pending(None, wire.from_labels((), Type.A), self._resolver.by_health(), now, now)
+            probe = Pending(None, wire.from_labels((), Type.A), self._resolver.by_health(), now, now)
             self._pending[None] = probe
             self._send(probe)
 
@@ -309,12 +287,12 @@ class Channel:
             found = self._sent.get((descriptor, ident)) if ident is not None else None
             if found is None or not wire.is_reply_to(found[0].asked, data):
                 continue  # not an answer to us: stray, late or forged; the real one may still come
-            pending, server = found
+            pending, server, edns = found
             pending.heard = True
             server.last_heard = self._clock()
             if self._pending.get(pending.key) is pending:
                 del self._sent[descriptor, ident or 0]
-                self._understand(pending, server, data)
+                self._understand(pending, server, data, edns=edns)
             if not self._sent:
                 return  # without asking the kernel once more
 
@@ -327,7 +305,7 @@ class Channel:
                     self._next_server(pending, server, failure)
                     break
 
-    def _understand(self, pending: _Pending, server: Server, data: bytes) -> None:
+    def _understand(self, pending: Pending, server: Server, data: bytes, *, edns: bool) -> None:
         try:
             answer = wire.parse(pending.asked, data)
         except wire.TruncatedError:
@@ -336,9 +314,10 @@ class Channel:
         except wire.MalformedError as error:
             self._next_server(pending, server, f"malformed answer: {error}")
             return
-        self._take(pending, server, answer)
+        self._take(pending, server, answer, edns=edns)
 
-    def _take(self, pending: _Pending, server: Server, answer: Answer | wire.Dangling) -> None:
+    def _take(self, pending: Pending, server: Server, answer: Answer | wire.Dangling, *, edns: bool) -> None:
+        """What a server has answered; ``edns``: to a question that spoke EDNS, whatever is known of it by now."""
         if isinstance(answer, wire.Dangling):
             pending.ttl, pending.chain = min(pending.ttl, answer.ttl), pending.chain + 1
             pending.asked = wire.from_labels(answer.target, pending.asked.type)
@@ -349,28 +328,31 @@ class Channel:
         elif answer.status is not Status.FAILED:
             server.avoid_until = 0.0
             self._finish(pending, answer)
-        elif answer.failure in _NO_EDNS and server.knows_edns(self._clock()):
+        elif answer.failure in _NO_EDNS and edns:
             server.plain_until = self._clock() + _PLAIN_FOR  # RFC 6891 section 7: ask again without
             self._send(pending)
         else:
             self._next_server(pending, server, answer.failure)
 
-    def _next_server(self, pending: _Pending, server: Server, failure: str) -> None:
+    def _next_server(self, pending: Pending, server: Server, failure: str) -> None:
         was_next = bool(pending.servers) and pending.servers[0] is server
-        self._drop(pending, server, failure)
-        if was_next or not pending.servers:
+        pending.drop(server, failure)
+        if pending.has_only_dead(self._clock()):
+            self._finish(pending, self._failed(pending))
+        elif was_next or not pending.servers:
             self._send(pending)
 
     # -- TCP ---------------------------------------------------------------------------------------------------------
 
-    def _over_tcp(self, pending: _Pending, server: Server, deadline: float) -> None:
+    def _over_tcp(self, pending: Pending, server: Server, deadline: float) -> None:
         """Ask again over TCP (RFC 7766); only when the answer is really needed, since it holds up all the others."""
         pending.long = None
         end = deadline
         if len(pending.servers) > 1:
             deadline = min(deadline, self._clock() + _TCP_WAIT)
         ident = secrets.randbits(16)
-        request = wire.packet(pending.asked, ident, edns=server.knows_edns(self._clock()))
+        edns = server.knows_edns(self._clock())
+        request = wire.packet(pending.asked, ident, edns=edns)
         try:
             with server.socket(socket.SOCK_STREAM) as sock:
                 data = transport.exchange(sock, server.endpoint, request, deadline, self._clock)
@@ -386,4 +368,4 @@ class Channel:
         if answer is None:
             self._next_server(pending, server, "an answer over TCP to another question")
         else:
-            self._take(pending, server, answer)
+            self._take(pending, server, answer, edns=edns)

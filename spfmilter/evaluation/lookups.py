@@ -137,7 +137,9 @@ class Resolver:
         self._stamp = stamp
         # Without a usable file the servers of before stay; at first that of resolv.conf(5): the local host.
         if found or not self._servers:
-            self._servers = [Server(Nameserver(address)) for address in found or ["127.0.0.1"]]
+            known = {server.address: server for server in self._servers}  # and how those that stay are doing
+            addresses = map(Nameserver, found or ["127.0.0.1"])
+            self._servers = [known.get(address) or Server(address) for address in addresses]
 
 
 def _nameservers(text: str) -> list[str]:

@@ -360,6 +360,48 @@ def test_who_has_time_left_goes_on_waiting(
     assert resolver._claims == {}
 
 
+def test_of_several_questions_in_flight_each_is_asked_again_without_edns(server: ScriptedDNS) -> None:
+    """The first answer says that the server does not know it; the packets of the others are out by then."""
+    names = [f"h{number}.example" for number in range(5)]
+    server.load({name: [HOST, {"FORMERR_ON_EDNS": True}] for name in names})
+    with channel(caching(nameserver(server.address))) as asking:
+        for name in names:
+            asking.start(name, Type.A)
+        assert [asking.ask(name, Type.A, soon()).status for name in names] == [Status.DATA] * 5
+
+
+def test_an_error_is_the_answer_where_all_other_servers_are_dead(server: ScriptedDNS) -> None:
+    """A sender whose DNS fails does not hold up its message for as long as one of our nameservers is away."""
+    server.load({"e.example": [{"RCODE": "SERVFAIL"}], "f.example": [{"RCODE": "SERVFAIL"}]})
+    with unused_port() as dead:
+        resolver = caching(nameserver(server.address), dead)
+        for name in ("e.example", "f.example"):
+            begun = time.monotonic()
+            assert ask(resolver, name).failure == "SERVFAIL"
+            assert time.monotonic() - begun < 5, "not until the deadline"
+
+
+def test_a_slow_server_that_lives_is_waited_for_after_an_error(server: ScriptedDNS, second: ScriptedDNS) -> None:
+    server.load({"e.example": [{"RCODE": "SERVFAIL"}]})
+    second.load({"e.example": [HOST, {"DELAY": 0.8}]})
+    assert ask(caching(nameserver(server.address), nameserver(second.address))) == FOUND
+
+
+def test_answers_of_a_message_grow_old_while_its_client_waits(server: ScriptedDNS) -> None:
+    """The verdict that is built of them is kept no longer than they are true."""
+    server.load({"e.example": [{"A": "192.0.2.1"}, {"TTL": 300}], "f.example": [HOST, {"TTL": 0}]})
+    clock = Shifted()
+    with channel(Resolver([nameserver(server.address)], cache=AnswerCache(clock=clock), clock=clock)) as asking:
+        assert asking.ask("e.example", Type.A, clock() + 10).ttl == 300
+        assert asking.ask("f.example", Type.A, clock() + 10).ttl == 0
+        clock.offset = 290
+        assert 8 <= asking.ask("e.example", Type.A, clock() + 10).ttl <= 10
+        server.reset_counts()
+        clock.offset = 320
+        assert asking.ask("e.example", Type.A, clock() + 10).ttl >= 299
+        assert server.queries["e.example", "A"] == 1
+
+
 @pytest.mark.parametrize("behaviour", [{"DROP_FIRST": 9}, {"TRUNCATE": True}])
 def test_whose_time_is_over_is_answered_at_once(server: ScriptedDNS, behaviour: dict[str, object]) -> None:
     """And what stays in flight is nobody's claim once the message is forgotten."""

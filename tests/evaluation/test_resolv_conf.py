@@ -63,6 +63,20 @@ def test_an_unchanged_file_keeps_what_is_known_of_the_servers(tmp_path: Path) ->
     assert resolver.by_health()[0] is before
 
 
+def test_a_file_that_is_written_again_keeps_what_is_known_of_the_servers_that_stay(tmp_path: Path) -> None:
+    """As by a DHCP client that renews its lease."""
+    conf, now = tmp_path / "resolv.conf", 100.0
+    conf.write_text("nameserver 192.0.2.1\nnameserver 192.0.2.2\n")
+    resolver = Resolver(resolv_conf=conf, clock=lambda: now)
+    first, second = resolver.by_health()
+    first.avoid_until, second.plain_until = 130.0, 3700.0
+    conf.write_text("# again\nnameserver 192.0.2.3\nnameserver 192.0.2.1\nnameserver 192.0.2.2\n")
+    now += 5.0
+    new, *others = resolver.by_health()
+    assert new.address == Nameserver("192.0.2.3")
+    assert others == [second, first]
+
+
 @pytest.mark.parametrize(
     "odd",
     [
