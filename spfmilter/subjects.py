@@ -19,6 +19,12 @@ _DECODED_LIMIT = 2048  # characters of a subject that are decoded: nobody reads 
 # What people see before a prefix that they still see: "Re:", "Fwd:" and their like in other languages.
 _ANSWERED = re.compile(r"\s{0,3}(?:[^\s:\uff1a]{1,12}[:\uff1a]\s{0,3}){0,5}")
 _BAD = re.compile("[\udc80-\udcff]")  # bytes that are no UTF-8, as Python reads them
+_CHARSET = re.compile(
+    r"(?:us-)?ascii|utf-?8|iso-?8859-\d+|(?:windows-|cp)\d+|gb2312|gbk|gb18030|big5(?:-hkscs)?|iso-2022-(?:jp|kr)|"
+    r"euc-(?:jp|kr)|shift_jis|ks_c_5601-1987|koi8-[ru]|tis-620",
+    re.IGNORECASE,
+)
+_UNREADABLE = "\ufffd"
 _WORD_BYTES = 42  # in an encoded word of base64 with our character set: 75 characters (RFC 2047 section 2)
 
 
@@ -93,7 +99,10 @@ def _decoded(subject: str) -> str:
 
 
 def _text(part: bytes, charset: str | None) -> str:
+    """The text as a mail program shows it; those of Python's character sets that none knows show nothing."""
+    if charset is not None and _CHARSET.fullmatch(charset) is None:
+        return _UNREADABLE
     try:
         return part.decode(charset or "ascii", "replace")
-    except (LookupError, ValueError):  # an unknown character set, or none of a text
-        return part.decode("ascii", "replace")
+    except LookupError:
+        return _UNREADABLE

@@ -19,6 +19,7 @@ _Where = tuple[int, int, str, str, str]
 _TEMPERROR_TTL = 5.0  # seconds
 _OWN_TEMPERROR_TTL = 1.0  # when it is our own resolver that does not answer
 _MAX_EXPLANATION = 512  # characters, of a stranger's choice: that they are shorter bounds the memory
+_MAX_SAID = 768  # characters of what the client says of itself, for the same reason
 _MAX_VARIANTS = 16  # local parts or HELO names of one pair: a record that asks for them is rare
 
 
@@ -93,7 +94,8 @@ class VerdictCache:
         ttl = _ttl(verdict)
         if not self.entries or ttl <= 0 or verdict.fault is not None or "t" in verdict.letters:
             return
-        if len(verdict.explanation or "") > _MAX_EXPLANATION:
+        said = len(verdict.check.local) + len(verdict.check.helo) + len(verdict.check.said)
+        if len(verdict.explanation or "") > _MAX_EXPLANATION or said > _MAX_SAID:
             return
         matters = frozenset("l" if letter == "s" else letter for letter in verdict.letters) & {"l", "h"}
         check, where = verdict.check, _where(verdict.check)

@@ -180,7 +180,7 @@ class Session:
         message = self._message
         if message is None:
             return
-        key = name.rstrip().lower()
+        key = name.rstrip(" \t").lower()
         if key not in self._watched:
             return
         if key in _NEEDED:

@@ -86,7 +86,9 @@ def parse(value: str) -> Received | None:
     peer, smtp = _peer(source, said, beside), _SMTP.fullmatch(protocol)
     if peer is None or smtp is None:
         return None
-    authenticated = any(comment.lower().startswith(_LOGGED_IN) for comment in said)
+    # Not the comment with the address: its name may be "authenticated", by whoever has the reverse zone.
+    others = (comment for comment in said if _address_in(comment) is None)
+    authenticated = any(comment.lower().startswith(_LOGGED_IN) for comment in others)
     authenticated = authenticated or bool(smtp["login"] or smtp["old_login"])
     return Received(by=by, by_address=by_address, peer=peer, authenticated=authenticated)
 

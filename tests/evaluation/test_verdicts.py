@@ -298,3 +298,13 @@ def test_what_is_only_expected_is_not_counted(server: ScriptedDNS) -> None:
         inquiry.close()
     assert (engine.verdicts.counters.hits, engine.verdicts.counters.misses) == (2, 1)
     assert set(engine.counters()) == {"answers", "verdicts"}
+
+
+def test_what_a_client_says_at_length_is_not_kept(clock: Clock) -> None:
+    """The number of verdicts is bounded, and so is the size of each."""
+    cache = VerdictCache(clock=clock)
+    for local, kept in (("u" * 200, True), ("\u5783" * 1900, False)):
+        asked = check(local=local)
+        cache.put(Verdict(check=asked, result=Result.PASS, ttl=300))
+        assert cache.knows(asked) is kept
+        cache = VerdictCache(clock=clock)

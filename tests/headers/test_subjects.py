@@ -75,6 +75,13 @@ def test_what_has_it_is_left_alone(subject: str, prefix: str) -> None:
         f"{'a' * 60}: [SPF]",
         "a b: [SPF]",
         "=?utf-8?q?Invoice_?= =?utf-8?q?=5BSPF=5D?=",
+        # Character sets that Python knows, and no mail program does.
+        "=?unicode-escape?b?XHg1YlNQRlx4NWQ=?= Buy",
+        "=?raw-unicode-escape?q?=5Cu005bSPF=5Cu005d?= Buy",
+        "=?punycode?q?[SPF]-?= Buy",
+        "=?utf-7?q?+AFs-SPF+AF0-?= Buy",
+        "=?utf-16?b?WwBTAFAARgBdAA==?= Buy",
+        "=?idna?q?[SPF]?= Buy",
     ],
 )
 def test_what_has_it_where_nobody_sees_it_is_tagged(subject: str) -> None:

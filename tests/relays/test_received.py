@@ -458,3 +458,14 @@ def test_no_helo_that_exim_writes_changes_the_address(helo: str) -> None:
     for value in (f"from [203.0.113.7] (helo={helo})", f"from mail.example.com ([203.0.113.7] helo={helo})"):
         said = parse(f"{value} by {GW} with esmtp (Exim 4.96) id 1")
         assert said is None or said.peer is None or said.peer.address == ip_address("203.0.113.7")
+
+
+@pytest.mark.parametrize("name", ["authenticated", "smtp-auth", "auth"])
+def test_the_name_of_an_address_is_no_login(name: str) -> None:
+    """Whoever has the reverse zone of his address chooses it, and Sendmail shows it whether it fits or not."""
+    found = parse(f"from x.example ({name} [203.0.113.7] (may be forged)) by {GW} (8.17.1/8.17.1) with ESMTP id 1")
+    assert found is not None
+    assert (found.authenticated, found.peer) == (
+        False,
+        Peer(address=ip_address("203.0.113.7"), name=name, helo="x.example"),
+    )
