@@ -74,6 +74,7 @@ def _netblocks(owner: int, number: int) -> str:
     return _PREFIX + f"ip4:198.{18 + owner}.{number}.1 " * 900 + "?all"
 
 
+_EXCHANGES = "ten mx of ten hosts of 70 A (111 answers)"  # each name has a hundred hosts of its own
 _INCLUDES = "ten includes of 900 ip4 (11 records)"  # each name includes ten of its own
 
 # Families that are no text, or more than one answer.
@@ -116,3 +117,10 @@ _publish(_INCLUDES, "", [])
 for _number, _name in enumerate(FAMILIES[_INCLUDES][""]):
     ZONE[_name] = [{"TXT": _PREFIX + " ".join(f"include:i{n}.{_name}" for n in range(10)) + " -all"}]
     ZONE |= {f"i{n}.{_name}": [{"TXT": _netblocks(_number, n)}] for n in range(10)}
+_publish(_EXCHANGES, "", [])
+for _name in FAMILIES[_EXCHANGES][""]:
+    ZONE[_name] = [{"TXT": _PREFIX + " ".join(f"mx:m{n}.{_name}" for n in range(10)) + " -all"}]
+    ZONE |= {f"m{n}.{_name}": [{"MX": [host, f"h{host}.m{n}.{_name}"]} for host in range(10)] for n in range(10)}
+    ZONE |= {
+        f"h{host}.m{n}.{_name}": [{"A": f"198.51.100.{a}"} for a in range(70)] for host in range(10) for n in range(10)
+    }

@@ -45,6 +45,7 @@ class Answer:
     ttl: int = 0  # seconds: the shortest on the way; for negative answers by the SOA (RFC 2308 section 5)
     failure: str = ""  # for FAILED: what happened, such as "timeout" or "SERVFAIL"
     ours: bool = False  # for FAILED: no nameserver answers anything, so that this is no fault of the domain's
+    cut: bool = False  # there are more records than were read: what is not among these may exist
 
     @property
     def void(self) -> bool:
@@ -53,7 +54,7 @@ class Answer:
 
     def lasting(self, ttl: int) -> Answer:
         """The same, for so many seconds."""
-        return self if ttl == self.ttl else Answer(self.status, self.records, ttl, self.failure, self.ours)
+        return self if ttl == self.ttl else Answer(self.status, self.records, ttl, self.failure, self.ours, self.cut)
 
     def texts(self, rdtype: Type) -> tuple[str, ...]:
         """The records, which are of that type, as people read them."""

@@ -382,8 +382,8 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             answer = answer if self._aside <= _MAX_RECORDS else Answer(Status.NOT_ASKED)
         else:
             self._records += len(answer.records)
-        if self._records > _MAX_RECORDS:
-            text = f"the lookups bring more than {_MAX_RECORDS} DNS records"
+        if self._records > _MAX_RECORDS or (answer.cut and rdtype is not Type.MX and not tolerant):
+            text = f"the lookups bring more DNS records than are read ({_MAX_RECORDS}, and 500 in one answer)"
             raise self._too_much(ProblemKind.TOO_LONG, text)
         if answer.void and counts and not self._void_counted:
             self._void_counted = True

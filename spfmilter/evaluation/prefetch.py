@@ -16,6 +16,8 @@ from spfmilter.evaluation.macros import MAX_LOCAL, MacroString
 from spfmilter.evaluation.record import Directive, RecordError
 from spfmilter.model import Check
 
+# Addresses of mail servers that are sent for ahead: more are read for nothing where they turn out to be too many.
+_MAX_HOSTS = 30
 _MAX_TEXT = 4096  # bytes of TXT records that are worth reading twice: here, and when they are evaluated
 
 
@@ -31,6 +33,7 @@ class Prefetch:
         fits = check.local.isascii() and len(check.local) <= MAX_LOCAL
         self._skipped = frozenset("p" if fits else "pls")
         self._characters = self._terms = 0  # of the records read so far
+        self._hosts_left = _MAX_HOSTS
 
     def start(self) -> None:
         """Send the first question; the others follow from its answer."""
@@ -97,7 +100,8 @@ class Prefetch:
         exchanges = sorted(r for r in answer.records if isinstance(r, tuple))
         if len(exchanges) <= record.MAX_HOSTS:  # more is a permerror, and none of them is looked up
             for _, exchange in exchanges:
-                if exchange:
+                if exchange and self._hosts_left:
+                    self._hosts_left -= 1
                     self._channel.start(exchange, self._address_type)
 
     def _names(self, target: str) -> Callable[[Answer], None]:

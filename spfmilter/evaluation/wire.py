@@ -137,11 +137,9 @@ class _Reader:
         self.strings = 0
 
     def answer(self, *, no_name: bool) -> Answer | Dangling:
-        if self.answers > _MAX_RECORDS:
-            return Answer(Status.FAILED, failure=f"more than {_MAX_RECORDS} records")
         wanted: dict[tuple[bytes, ...], tuple[int, list[RecordData]]] = {}
         aliases: dict[tuple[bytes, ...], tuple[int, tuple[bytes, ...]]] = {}
-        for _ in range(self.answers):
+        for _ in range(min(self.answers, _MAX_RECORDS)):
             owner, rdtype, ttl, rdlength = self._record()
             with self.parser.restrict_to(rdlength):
                 if rdtype == self.asked.type.value:
@@ -171,7 +169,9 @@ class _Reader:
             ttl = min(ttl, alias_ttl)
         if name in wanted:
             records_ttl, records = wanted[name]
-            return Answer(Status.DATA, tuple(records), min(ttl, records_ttl))
+            return Answer(Status.DATA, tuple(records), min(ttl, records_ttl), cut=self.answers > _MAX_RECORDS)
+        if self.answers > _MAX_RECORDS:  # the record may stand among those that were not read
+            return Answer(Status.FAILED, failure=f"more than {_MAX_RECORDS} records")
         if seen and not no_name and not self.authority:
             return Dangling(name, ttl, seen)
         return self._negative(ttl, no_name=no_name)

@@ -14,7 +14,7 @@ from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.prefetch import Prefetch
-from spfmilter.model import Check, Problem, Result, Verdict
+from spfmilter.model import Check, Problem, ProblemKind, Result, Verdict
 from spfmilter.settings.types import Duration
 from tests.cost import ALLOWED, cpu
 from tests.evaluation.test_cost import FAMILIES
@@ -408,3 +408,48 @@ def test_the_time_that_it_takes(server: ScriptedDNS, ways: Ways, slow: float, na
         f"\n{name}: {1000 * without.elapsed:.0f} ms without, {1000 * with_it.elapsed:.0f} ms with, "
         f"{depth} round trips of {1000 * slow:.0f} ms"
     )
+
+
+# -- as many records as one answer may have, and more ------------------------------------------------------------------
+
+MANY = 501  # one more than are read
+BEYOND: dict[str, tuple[Zone, Result]] = {
+    "texts": (
+        {"e.example": [*[{"TXT": f"x{n}"} for n in range(MANY)], {"TXT": "v=spf1 ip4:192.0.2.1"}]},
+        Result.PERMERROR,
+    ),
+    "addresses": ({"e.example": [{"TXT": "v=spf1 a -all"}, *[{"A": "198.51.100.1"}] * MANY]}, Result.PERMERROR),
+    "exchanges": (
+        {"e.example": [{"TXT": "v=spf1 mx -all"}, *[{"MX": (n, f"h{n}.example")} for n in range(MANY)]]},
+        Result.PERMERROR,
+    ),
+    "names of the client": (  # of which ten are looked at (RFC 7208 section 5.5)
+        {
+            "e.example": [{"TXT": "v=spf1 ptr -all"}],
+            "1.2.0.192.in-addr.arpa": [{"PTR": "h.e.example"}, *[{"PTR": f"z{n}.x.example"} for n in range(MANY)]],
+            "h.e.example": [{"A": "192.0.2.1"}],
+        },
+        Result.PASS,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BEYOND)
+@pytest.mark.parametrize("prefetch", [False, True])
+def test_more_records_than_are_read_are_no_fault_of_the_dns(server: ScriptedDNS, case: str, prefetch: bool) -> None:
+    zone, result = BEYOND[case]
+    server.load(zone)
+    assert Ways(server).inquire(check(), prefetch=prefetch).result is result
+
+
+def test_of_many_mail_servers_not_all_addresses_are_sent_for_ahead(server: ScriptedDNS) -> None:
+    """A hundred answers full of addresses would be read for a record that ends in permerror after fifteen."""
+    zone: Zone = {"e.example": [{"TXT": "v=spf1 " + " ".join(f"mx:m{n}.example" for n in range(10)) + " -all"}]}
+    for n in range(10):
+        zone[f"m{n}.example"] = [{"MX": (m, f"h{n}{m}.example")} for m in range(10)]
+        zone |= {f"h{n}{m}.example": [FAR] * 70 for m in range(10)}
+    server.load(zone)
+    server.reset_counts()
+    verdict = Ways(server).inquire(check(), prefetch=True)
+    assert (verdict.result, verdict.problem and verdict.problem.kind) == (Result.PERMERROR, ProblemKind.TOO_LONG)
+    assert sum(count for (name, _), count in server.queries.items() if name.startswith("h")) <= 40

@@ -278,11 +278,17 @@ def test_an_error_that_only_edns_can_tell_is_a_failed_lookup(extended: int, fail
     assert wire.parse(question, packet(question, (), (), (other, usual))) == Answer(Status.NO_DATA, ttl=60)
 
 
-def test_an_answer_of_too_many_records_is_a_failed_lookup() -> None:
+def test_of_an_answer_of_too_many_records_the_first_are_read() -> None:
     question = asked()
-    few, many = (packet(question, (rr(1, b"\1\1\1\1"),) * count) for count in (500, 501))
-    assert wire.parse(question, few).__class__ is Answer
-    assert wire.parse(question, many) == Answer(Status.FAILED, failure="more than 500 records")
+    few, many = (packet(question, (rr(1, b"\1\1\1\1"),) * count, (soa(9, 9),)) for count in (500, 501))
+    assert wire.parse(question, few) == Answer(Status.DATA, (b"\1\1\1\1",) * 500, 300)
+    assert wire.parse(question, many) == Answer(Status.DATA, (b"\1\1\1\1",) * 500, 300, cut=True)
+
+
+def test_a_record_that_stands_behind_too_many_others_is_not_said_to_be_missing() -> None:
+    question, alias = asked(), rr(CNAME, name("x.example"))
+    for records in ((rr(OTHER, b"x"),) * 500 + (rr(1, b"\1\1\1\1"),), (alias, *(rr(OTHER, b"x"),) * 500)):
+        assert wire.parse(question, packet(question, records)) == Answer(Status.FAILED, failure="more than 500 records")
 
 
 def test_a_truncated_answer_says_so() -> None:
