@@ -280,7 +280,8 @@ def test_a_pinned_record_is_evaluated_in_place_of_the_published_one(server: Scri
         asking.expect([asked])
         found = asking.verdict(asked)
         assert (found.result, found.term, found.term_domain) == (Result.PASS, "include:in.example", "e.example")
-        assert dict(server.queries) == {("in.example", "TXT"): 1}
+        # Of this test's names: what an earlier one gave up waiting for may be counted only now.
+        assert {key: n for key, n in server.queries.items() if key[0] in zone} == {("in.example", "TXT"): 1}
         assert asking.verdict(replace(asked, record="")).result is Result.FAIL, "the one does not answer for the other"
         assert asking.verdict(asked).result is Result.PASS
 
