@@ -79,14 +79,16 @@ def rehearse(
     inquiry.close()
     considered = _considered(facts, planned, settings, inquiry, kind if rcpt and stage is not RejectAt.MAIL else None)
     answer = reply.reply_for(action, facts, settings, extras)
-    edits = headers.edits(action, verdicts, facts, settings, skip=planned.skip, subject_fields=[(1, _SUBJECT)])
+    edits = Edits()
+    if answer is None:
+        edits = headers.edits(action, verdicts, facts, settings, skip=planned.skip, subject_fields=[(1, _SUBJECT)])
     return Explained(
         facts=facts,
         plan=planned,
         verdicts=policy.with_condition(verdicts, action),
         action=action,
         reply=answer,
-        edits=Edits() if answer is not None else edits,
+        edits=edits,
         considered=considered,
     )
 
@@ -135,7 +137,7 @@ def _exemptions(facts: Facts, planned: Plan, settings: Settings) -> list[Conside
     if planned.skip is SkipReason.RELAY and planned.rule is not None:
         why = "the client is one of them, and there is no header that tells who is behind it"
         return [Consideration(rule=planned.rule, applied=True, why=why)]
-    found, relay = [], policy.exemption(SkipReason.RELAY, facts, settings)
+    found = []
     for reason in policy.EXEMPTIONS:
         fits, fits_not = _WHY[reason]
         applied = reason is planned.skip
@@ -144,6 +146,7 @@ def _exemptions(facts: Facts, planned: Plan, settings: Settings) -> list[Conside
             found.append(Consideration(rule=rule, applied=applied, why=fits if applied else fits_not))
         if applied:
             break
-        if reason is SkipReason.LOCAL and not facts.relay:  # is asked next: see ``policy.awaits_header``
+        if reason is SkipReason.LOCAL:  # is asked next: see ``policy.awaits_header``
+            relay = policy.exemption(SkipReason.RELAY, facts, settings)
             found.append(Consideration(rule=relay, applied=False, why="the client is none of them"))
     return found

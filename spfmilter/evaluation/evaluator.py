@@ -16,7 +16,7 @@ from typing import Any
 
 import spf
 
-from spfmilter.evaluation import macros, record
+from spfmilter.evaluation import macros, record, wire
 from spfmilter.evaluation.answer import Answer, Lookups, Status, Type
 from spfmilter.evaluation.conditions import seen_in
 from spfmilter.evaluation.macros import MacroString
@@ -383,8 +383,8 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         else:
             self._records += len(answer.records)
         if self._records > _MAX_RECORDS or (answer.cut and rdtype is not Type.MX and not tolerant):
-            text = f"the lookups bring more DNS records than are read ({_MAX_RECORDS}, and 500 in one answer)"
-            raise self._too_much(ProblemKind.TOO_LONG, text)
+            read = f"{_MAX_RECORDS}, and {wire.MAX_RECORDS} in one answer"
+            raise self._too_much(ProblemKind.TOO_LONG, f"the lookups bring more DNS records than are read ({read})")
         if answer.void and counts and not self._void_counted:
             self._void_counted = True
             self.void_lookups += 1

@@ -27,7 +27,7 @@ _NEGATIVE_TTL = 60  # seconds, for a negative answer that carries no SOA; RFC 23
 MAX_TTL = 2**31 - 1  # RFC 2181 section 8
 # Records of one answer, and strings of its TXT records: some hundreds occur; 64 KB hold 5000, at 5 us each, and a
 # record may ask for a hundred such answers.
-_MAX_RECORDS = 500
+MAX_RECORDS = 500
 _MAX_STRINGS = 2000
 _MAX_BESIDE = 20  # records of the other sections that are looked through
 _MAX_POINTERS = 127  # in one name, which has at most as many labels
@@ -139,7 +139,7 @@ class _Reader:
     def answer(self, *, no_name: bool) -> Answer | Dangling:
         wanted: dict[tuple[bytes, ...], tuple[int, list[RecordData]]] = {}
         aliases: dict[tuple[bytes, ...], tuple[int, tuple[bytes, ...]]] = {}
-        for _ in range(min(self.answers, _MAX_RECORDS)):
+        for _ in range(min(self.answers, MAX_RECORDS)):
             owner, rdtype, ttl, rdlength = self._record()
             with self.parser.restrict_to(rdlength):
                 if rdtype == self.asked.type.value:
@@ -169,9 +169,9 @@ class _Reader:
             ttl = min(ttl, alias_ttl)
         if name in wanted:
             records_ttl, records = wanted[name]
-            return Answer(Status.DATA, tuple(records), min(ttl, records_ttl), cut=self.answers > _MAX_RECORDS)
-        if self.answers > _MAX_RECORDS:  # the record may stand among those that were not read
-            return Answer(Status.FAILED, failure=f"more than {_MAX_RECORDS} records")
+            return Answer(Status.DATA, tuple(records), min(ttl, records_ttl), cut=self.answers > MAX_RECORDS)
+        if self.answers > MAX_RECORDS:  # the record may stand among those that were not read
+            return Answer(Status.FAILED, failure=f"more than {MAX_RECORDS} records")
         if seen and not no_name and not self.authority:
             return Dangling(name, ttl, seen)
         return self._negative(ttl, no_name=no_name)

@@ -241,10 +241,7 @@ class Session:
         """What is done with a message that is taken, had it not more forged fields than are removed."""
         rule = self._settings.rule("headers", "remove_forged", self._settings.headers.remove_forged)
         remark = f"and there are more than {headers.MOST_FORGED} of them"
-        action = Action(disposition=Disposition.REJECT, rule=replace(rule, remark=remark))
-        if message.later is not None and message.later.behind_relay and not self._settings.relays.refuse:
-            action = policy.downgrade(action, f"{remark}, but the relay would have to bounce it")
-        return policy.withhold(action, self._settings)
+        return self._in_force(message, Action(disposition=Disposition.REJECT, rule=replace(rule, remark=remark)))
 
     def abandon(self) -> Transaction | None:
         """RSET, QUIT, a lost connection, or a refusal by somebody else: the message that was under way, if any."""
@@ -276,10 +273,13 @@ class Session:
         """Settle the fate of a message of which all is known."""
         if later.behind_relay:
             self._find_client(message, later)
-        action = policy.settle(self._actions(message, later), later.stage)
-        if later.behind_relay and not self._settings.relays.refuse:
+        message.action = self._in_force(message, policy.settle(self._actions(message, later), later.stage))
+
+    def _in_force(self, message: _Message, action: Action) -> Action:
+        """What is left of an action at the end of the message."""
+        if message.later is not None and message.later.behind_relay and not self._settings.relays.refuse:
             action = policy.downgrade(action, "but the relay would have to bounce it")
-        message.action = policy.withhold(action, self._settings)
+        return policy.withhold(action, self._settings)
 
     def _find_client(self, message: _Message, later: _Later) -> None:
         """The client behind our relays, from the fields that they wrote, and the verdicts on it."""

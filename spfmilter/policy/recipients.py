@@ -64,20 +64,21 @@ def settle(actions: Sequence[Action], stage: RejectAt) -> Action:
     kept = [action for action in actions if not action.disposition.refuses]
     if stage is RejectAt.MESSAGE:
         kept += [downgrade(action, "but other recipients take it") for action in actions if action.disposition.refuses]
-    return max(kept, key=_severity)
+    return severest(*kept)
 
 
 def downgrade(action: Action, remark: str) -> Action:
     """Tagged, where it would be refused and cannot."""
     if not action.disposition.refuses:
         return action
+    remark = f"{action.rule.remark}, {remark}" if action.rule.remark else remark
     return replace(action, disposition=Disposition.TAG, rule=replace(action.rule, remark=remark))
 
 
 def severest(*actions: Action) -> Action:
     """The first of those that call for the most, monitor mode or not."""
-    return max(actions, key=lambda action: (action.withheld or action.disposition).severity)
+    return max(actions, key=_severity)
 
 
 def _severity(action: Action) -> int:
-    return action.disposition.severity
+    return (action.withheld or action.disposition).severity
