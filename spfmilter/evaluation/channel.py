@@ -7,6 +7,7 @@ calls on its own threads, and handing work to another costs more than it brings.
 
 from __future__ import annotations
 
+import errno
 import secrets
 import select
 import socket
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from spfmilter.evaluation import transport, wire
 from spfmilter.evaluation.answer import Answer, Status, Type
 from spfmilter.evaluation.cache import Key, MessageAnswers
-from spfmilter.evaluation.pending import FIRST_WAIT, Pending, Then
+from spfmilter.evaluation.pending import FIRST_WAIT, TIMEOUT, Pending, Then
 
 if TYPE_CHECKING:
     from spfmilter.evaluation.lookups import Resolver, Server
@@ -29,8 +30,9 @@ _PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameserv
 _PATIENCE = 2.0  # seconds that somebody must have waited for an answer before its timeout is known to others
 _TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
 _PACKET = 4096  # bytes: more than the EDNS size that we offer
-_PLAIN_FOR = 3600.0  # seconds without EDNS for a server that seems not to know it
 _NO_EDNS = frozenset({"FORMERR", "NOTIMP", "BADVERS"})
+# What we have run out of says nothing of a server: descriptors, memory, ports.
+_OUR_LACK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL})
 
 
 class Channel:
@@ -128,15 +130,16 @@ class Channel:
 
         RFC 5452 section 9.2; the port is the kernel's choice for this connection's own socket.
         """
-        while pending.servers:
+        while pending.servers and pending.key in self._pending:
             server = pending.servers[0]
             try:
                 sock = self._socket(server)
                 ident = self._free_ident(sock)
-                edns = server.knows_edns(self._clock())
+                edns = pending.plain is not server and server.knows_edns(self._clock())
                 transport.send(sock, wire.packet(pending.asked, ident, edns=edns))
             except OSError as error:
-                server.avoid_until = self._clock() + _AVOID_FOR
+                if error.errno not in _OUR_LACK:
+                    server.avoid_until = self._clock() + _AVOID_FOR
                 pending.drop(server, error.strerror or "network error")
                 continue
             self._sent[sock.fileno(), ident] = pending, server, edns
@@ -166,7 +169,9 @@ class Channel:
 
     def _failed(self, pending: Pending) -> Answer:
         """No server has answered: whose fault that is, depends on whether any of them has said anything at all."""
-        ours = not pending.heard and self._resolver.silent_since(pending.started)
+        # A question that hardly had time tells nothing of our servers, however its sender's record came to it so late.
+        silent = pending.failure != TIMEOUT or self._clock() - pending.started >= FIRST_WAIT
+        ours = not pending.heard and silent and self._resolver.silent_since(pending.started)
         return Answer(Status.FAILED, failure=pending.failure, ours=ours)
 
     def _finish(self, pending: Pending, answer: Answer) -> None:
@@ -260,10 +265,10 @@ class Channel:
     def _resend(self, pending: Pending, now: float, deadline: float) -> None:
         """Nothing came: the other servers first, and less often each time."""
         self._blame(pending, now)
-        if pending.wait > _ERROR_WAITS and pending.has_only_dead(now):
+        if (pending.last_chance or pending.wait > _ERROR_WAITS) and pending.has_only_dead(now):
             self._finish(pending, self._failed(pending))
             return
-        pending.servers = [*pending.servers[1:], pending.servers[0]]
+        pending.rotate()
         pending.wait = min(2 * pending.wait, _LONGEST_WAIT)
         self._send(pending)
         # A short time limit has to leave time for the probe and its answer.
@@ -300,7 +305,8 @@ class Channel:
         endpoint = next(endpoint for endpoint, known in self._sockets.items() if known is sock)
         for pending in list(self._pending.values()):
             for server in pending.servers:
-                if server.endpoint == endpoint and not pending.following:
+                # One that sent a truncated answer still has the whole answer for TCP.
+                if server.endpoint == endpoint and not pending.following and pending.long is not server:
                     server.avoid_until = self._clock() + _AVOID_FOR
                     self._next_server(pending, server, failure)
                     break
@@ -326,10 +332,11 @@ class Channel:
             else:
                 self._send(pending)
         elif answer.status is not Status.FAILED:
-            server.avoid_until = 0.0
+            server.answered(edns=edns, refused_edns=pending.plain is server, now=self._clock())
             self._finish(pending, answer)
         elif answer.failure in _NO_EDNS and edns:
-            server.plain_until = self._clock() + _PLAIN_FOR  # RFC 6891 section 7: ask again without
+            pending.plain = server  # RFC 6891 section 7: ask again without
+            pending.servers = [server, *(other for other in pending.servers if other is not server)]
             self._send(pending)
         else:
             self._next_server(pending, server, answer.failure)
@@ -337,9 +344,14 @@ class Channel:
     def _next_server(self, pending: Pending, server: Server, failure: str) -> None:
         was_next = bool(pending.servers) and pending.servers[0] is server
         pending.drop(server, failure)
-        if pending.has_only_dead(self._clock()):
-            self._finish(pending, self._failed(pending))
-        elif was_next or not pending.servers:
+        if pending.has_only_dead(self._clock()) and not pending.last_chance:
+            # A stranger's dead domain may have made them look dead: each is asked once before the error is believed.
+            pending.last_chance = True
+            for _ in pending.servers[1:]:
+                self._send(pending)
+                pending.rotate()
+            was_next = True
+        if was_next or not pending.servers:
             self._send(pending)
 
     # -- TCP ---------------------------------------------------------------------------------------------------------
@@ -351,7 +363,7 @@ class Channel:
         if len(pending.servers) > 1:
             deadline = min(deadline, self._clock() + _TCP_WAIT)
         ident = secrets.randbits(16)
-        edns = server.knows_edns(self._clock())
+        edns = pending.plain is not server and server.knows_edns(self._clock())
         request = wire.packet(pending.asked, ident, edns=edns)
         try:
             with server.socket(socket.SOCK_STREAM) as sock:

@@ -22,6 +22,7 @@ from spfmilter.settings.types import Nameserver
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 _RECHECK_AFTER = 5.0  # seconds between looks at resolv.conf
+_PLAIN_FOR = 3600.0  # seconds without EDNS for a server that seems not to know it
 _PROBE_EVERY = 1.0  # seconds between two questions whether the nameservers live
 
 
@@ -33,6 +34,7 @@ class Server:
     avoid_until: float = 0.0
     last_heard: float = float("-inf")  # when it said something, to anybody
     plain_until: float = 0.0  # asked without EDNS, which it did not understand
+    speaks_edns: bool = False  # it has answered a question with EDNS
 
     def socket(self, kind: socket.SocketKind) -> socket.socket:
         """A new socket of the server's address family."""
@@ -42,6 +44,18 @@ class Server:
     def knows_edns(self, now: float) -> bool:
         """Whether to ask with EDNS (RFC 6891)."""
         return now >= self.plain_until
+
+    def answered(self, *, edns: bool, refused_edns: bool, now: float) -> None:
+        """Note an answer that is no error: the server works, and maybe only without EDNS.
+
+        Domains differ, and some nameservers pass on what a domain's own servers say. One domain's refusal of EDNS
+        counts only if the same question without EDNS is answered, and only while no other has been answered with it.
+        """
+        self.avoid_until = 0.0
+        if edns:
+            self.speaks_edns = True
+        elif refused_edns and not self.speaks_edns:
+            self.plain_until = now + _PLAIN_FOR
 
     @property
     def endpoint(self) -> tuple[str, int]:
