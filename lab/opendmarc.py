@@ -37,7 +37,16 @@ Syslog false
 """
 
 # The numbers in the history file, which only OpenDMARC's sources name (opendmarc-ar.h, dmarc.h).
-_RESULTS = {0: "pass", 2: "softfail", 3: "neutral", 4: "temperror", 5: "permerror", 6: "none", 7: "fail"}
+_RESULTS = {
+    -1: "not found",
+    0: "pass",
+    2: "softfail",
+    3: "neutral",
+    4: "temperror",
+    5: "permerror",
+    6: "none",
+    7: "fail",
+}
 _POLICIES = {14: "none", 15: "pass", 16: "fail", 17: "fail", 18: "fail"}
 _ACTIONS = {0: "reject", 2: "accept", 4: "quarantine"}
 
@@ -53,7 +62,8 @@ def unavailable() -> str:
 class Assessment:
     """What OpenDMARC has recorded about a message: the SPF result that it took over, and what came of it."""
 
-    spf: str  # as RFC 8601 has it, or what OpenDMARC itself makes of a result that it does not believe: "neutral"
+    # As RFC 8601 has it; "neutral" for a result that it does not believe; "not found" where there is none.
+    spf: str
     dmarc: str  # pass, fail, or none where the author's domain has no record
     action: str  # accept, quarantine, reject
 

@@ -1,4 +1,4 @@
-"""The header fields: those that are written, and which incoming ones are forged.
+"""The header fields that are written; which incoming ones are forged, ``gatekeeper`` says.
 
 Knows the grammar of Received-SPF (RFC 7208 section 9.1) and Authentication-Results (RFC 8601). What strangers wrote
 comes in through ``text``; no field can be broken by it.
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from spfmilter import subjects
 from spfmilter.addresses import dns_domain
+from spfmilter.gatekeeper import AUTHENTICATION_RESULTS, RECEIVED_SPF, claims, forgeable, is_forged, watched
 from spfmilter.model import (
     Action,
     Check,
@@ -31,16 +32,26 @@ from spfmilter.settings import Settings
 from spfmilter.settings.schema import FieldKind
 from spfmilter.text import ascii_line, comment, dot_atom_or_quoted, quoted_string
 
-AUTHENTICATION_RESULTS = "Authentication-Results"
-RECEIVED_SPF = "Received-SPF"
+__all__ = [
+    "AUTHENTICATION_RESULTS",
+    "MOST_FORGED",
+    "RECEIVED_SPF",
+    "authserv_id",
+    "claims",
+    "edits",
+    "forgeable",
+    "is_forged",
+    "notice_field",
+    "result_fields",
+    "skipped_fields",
+    "watched",
+]
+
 # Fields that are removed from one message: Postfix reads the header from its beginning to find each.
 MOST_FORGED = 1000
 _LINE = 78  # characters (RFC 5322 section 2.1.1)
 _HARD_BLANK = "\0"  # stands for a blank until a field is folded; text.py lets no control character through
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]+")  # RFC 2045; a value that needs no quotes (RFC 8601 section 2.2)
-_ID_PART = re.compile(r'[^\s;()"]+')
-_NO_PARENTHESES = str.maketrans("()", "  ")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?', re.DOTALL)
 
 _TAGGED = frozenset({Disposition.TAG, Disposition.QUARANTINE})
 # The comments of RFC 7208 section 9.1's examples.
@@ -56,8 +67,8 @@ _COMMENTS = {
 
 
 def authserv_id(facts: Facts, settings: Settings) -> str:
-    """The authserv-id (RFC 8601 section 2.5): configured, or the MTA's own name."""
-    return settings.headers.authserv_id or ascii_line(facts.hostname) or "localhost"
+    """The authserv-id (RFC 8601 section 2.5): the first configured, or the MTA's own name."""
+    return settings.headers.own_id or ascii_line(facts.hostname) or "localhost"
 
 
 def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings) -> tuple[HeaderField, ...]:
@@ -210,73 +221,3 @@ def _fold(name: str, text: str) -> str:
         lines.append(text[:cut])
         text, room = text[cut:].lstrip(" "), _LINE - 1
     return "\n ".join([*lines, text]).replace(_HARD_BLANK, " ")
-
-
-# -- forged fields -----------------------------------------------------------------------------------------------------
-
-
-def watched(settings: Settings) -> frozenset[str]:
-    """The names, in lower case, of the incoming fields that matter: those of ``forgeable``, and those that are read."""
-    needed = {
-        "received": bool(settings.relays.trusted),
-        "from": settings.policy.yield_to_dmarc,
-        "subject": bool(settings.headers.tag_subject),
-    }
-    return forgeable(settings) | {name for name, is_needed in needed.items() if is_needed}
-
-
-def forgeable(settings: Settings) -> frozenset[str]:
-    """The names, in lower case, of the fields that ``is_forged`` has an opinion about; none where all are to stay."""
-    if not settings.headers.remove_forged:
-        return frozenset()
-    return frozenset({AUTHENTICATION_RESULTS.lower(), RECEIVED_SPF.lower(), settings.headers.tag_header.lower()})
-
-
-def is_forged(name: str, value: str, own_id: str, settings: Settings) -> bool:
-    """Whether an incoming field pretends to be ours (RFC 8601 section 5).
-
-    Received-SPF, and our notice, are nobody's but the last server's; Authentication-Results only with our authserv-id:
-    those of others, who may have reasons to be believed, stay.
-    """
-    if name.lower() == AUTHENTICATION_RESULTS.lower():
-        return claims(value, own_id)
-    return name.lower() in forgeable(settings)
-
-
-def claims(value: str, own_id: str) -> bool:
-    """Whether an Authentication-Results value begins with our authserv-id, compared without case.
-
-    Read generously: a reader downstream may overlook an error of grammar, and would then take the field for ours.
-    """
-    words = " ".join(_without_comments(value).split())
-    rest = re.sub(r" ?\. ?", ".", words)  # blanks around dots: RFC 5322 obs-domain
-    quoted = _QUOTED.match(rest)
-    if quoted is not None:
-        claimed = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL).strip()
-    else:
-        found = _ID_PART.match(rest)
-        claimed = found[0].rstrip(".") if found is not None else ""
-    return claimed.lower() == own_id.lower()
-
-
-def _without_comments(value: str) -> str:
-    """The value up to the first semicolon, comments (RFC 5322 section 3.2.2) left out.
-
-    A comment that is never closed is read as if its parentheses were not there.
-    """
-    kept, depth, escaped = [], 0, False
-    for c in value:
-        if escaped:
-            escaped = False
-        elif c == "\\" and depth:
-            escaped = True
-        elif c == "(":
-            depth += 1
-        elif c == ")":
-            depth = max(depth - 1, 0)
-            continue
-        elif c == ";" and not depth:
-            break
-        if not depth:
-            kept.append(c)
-    return "".join(kept) if not depth else value.translate(_NO_PARENTHESES)

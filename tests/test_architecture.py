@@ -46,7 +46,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "reply.advice": ("model", "services"),  # the help page gives the same advice
     "reply.texts": ("language", "model", "reply.advice", "template"),
     "subjects": ("model",),
-    "headers": ("addresses", "model", "reply", "settings", "subjects", "text"),
+    "gatekeeper": ("addresses", "settings"),
+    "headers": ("addresses", "gatekeeper", "model", "reply", "settings", "subjects", "text"),
     "evaluation": ("evaluation", "model", "settings.types", "text", "value"),
     "evaluation.engine": ("evaluation", "model", "settings.schema"),
     "evaluation.suggestion": ("evaluation", "model", "services"),
@@ -152,6 +153,7 @@ PURE = (
     "policy",
     "relays",
     "reply",
+    "gatekeeper",
     "headers",
     "subjects",
     "milter.link",

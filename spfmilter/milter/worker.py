@@ -58,7 +58,7 @@ class Worker:
         deferrals: Deferrals,
     ) -> None:
         self._settings, self._listener, self._link = settings, listener, link
-        receiver = settings.headers.authserv_id or hostname
+        receiver = settings.headers.own_id or hostname
         self._metrics = metrics
         own_addresses = settings.policy.own_addresses
         self._engine = Engine(settings.dns, receiver=receiver, own_addresses=own_addresses, observe=self._observe)

@@ -235,11 +235,16 @@ class HeadersSection(SectionModel):
         FieldKind.RECEIVED_SPF,
         FieldKind.AUTHENTICATION_RESULTS,
     )
-    authserv_id: Annotated[str, types.reader(names.authserv_id)] = ""
+    authserv_id: Annotated[tuple[str, ...], types.list_reader(names.authserv_id)] = ()
     remove_forged: YesNo = True
     tag_header: Annotated[str, types.reader(names.field_name)] = "X-SPF-Notice"
     tag_subject: Annotated[str, types.reader(names.subject_prefix)] = ""
     skipped: YesNo = False
+
+    @property
+    def own_id(self) -> str:
+        """The authserv-id that is written, the first of the list; empty: the MTA's own name."""
+        return self.authserv_id[0] if self.authserv_id else ""
 
 
 class DnsSection(SectionModel):

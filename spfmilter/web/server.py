@@ -91,7 +91,7 @@ def application(settings: Settings) -> ASGIApp:
 def _hostname(settings: Settings) -> str:
     """The mail server's name: as results carry it, else as links do, else this host's."""
     help_url = str(settings.reply.help_url or "")
-    return settings.headers.authserv_id or urlsplit(help_url).hostname or socket.gethostname()
+    return settings.headers.own_id or urlsplit(help_url).hostname or socket.gethostname()
 
 
 def _listen(address: str) -> socket.socket:

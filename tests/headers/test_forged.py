@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfmilter.headers import claims, edits, is_forged, watched
+from spfmilter.headers import authserv_id, claims, edits, is_forged, watched
 from spfmilter.model import Disposition, Removal, Result
+from tests.headers.spellings import SETTINGS, Spelling, spellings
 from tests.values import action, facts, settings, verdict
 
 OWN = "mx.example.net"
@@ -79,6 +80,28 @@ def test_the_results_of_others_are_left_alone(value: str) -> None:
     assert not is_forged("Authentication-Results", value, OWN, settings())
 
 
+@pytest.mark.parametrize("spelling", list(spellings()), ids=str)
+def test_of_the_table_of_spellings_just_the_forged_ones_are_removed(spelling: Spelling) -> None:
+    assert spelling.removed is (spelling.kind == "forged")
+
+
+@pytest.mark.parametrize("name", ["Authentication-Results", "ARC-Authentication-Results"])
+def test_an_id_behind_more_than_any_honest_writer_puts_before_it_is_forged(name: str) -> None:
+    instance = "i=1; " if name.startswith("ARC") else ""
+    assert is_forged(name, f"{instance}({'x' * 5000}) mx.example.net; spf=pass", OWN, settings())
+    assert not is_forged(name, f"{instance}relay.example.org; spf=pass ({'x' * 50000})", OWN, settings())
+
+
+def test_the_further_ids_of_a_list_are_ours_as_well_and_the_first_is_written() -> None:
+    several = settings("[headers]\nauthserv_id = mx.example.net, mx2.example.net")
+    assert authserv_id(facts(), several) == "mx.example.net"
+    for own in ("mx.example.net", "mx2.example.net"):
+        assert is_forged("Authentication-Results", f"{own}; spf=pass", OWN, several)
+        assert is_forged("ARC-Authentication-Results", f"i=1; {own}; spf=pass", OWN, several)
+    assert not is_forged("Authentication-Results", "mx3.example.net; spf=pass", OWN, several)
+    assert is_forged("Authentication-Results", "mx.example.net; spf=pass", OWN, SETTINGS)
+
+
 def test_the_id_compared_is_the_one_that_we_write() -> None:
     assert claims("Own.Example; spf=pass", "own.example")
     assert claims("own.example; spf=pass", "Own.Example")
@@ -110,7 +133,12 @@ def test_the_notice_is_known_by_its_configured_name() -> None:
 
 
 def test_with_remove_forged_off_no_field_is_watched() -> None:
-    assert watched(settings()) == {"authentication-results", "received-spf", "x-spf-notice"}
+    assert watched(settings()) == {
+        "arc-authentication-results",
+        "authentication-results",
+        "received-spf",
+        "x-spf-notice",
+    }
     assert watched(settings("[headers]\nremove_forged = no")) == set()
 
 

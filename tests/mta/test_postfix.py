@@ -6,6 +6,8 @@ import pytest
 from lab.nsd import Nsd
 from lab.processes import has_ipv6
 from lab.smtp import SmtpDialogue
+from tests.headers.python_reader import exact, generous, taken
+from tests.headers.spellings import deliverable
 from tests.mta.site import MESSAGE, Site
 from tests.mta.zones import LISTED, LISTED_V6, PRIVATE, STRANGER, STRANGER_V6, UNREACHABLE
 
@@ -97,6 +99,22 @@ def test_a_forged_result_is_removed_and_that_of_another_server_kept(site: Site) 
     assert "forged" not in str(site.fields(sent))
     assert not site.field(sent, "X-SPF-Notice")
     assert site.logged(queue_id=sent.queue_id)["forged"] == 5
+
+
+def test_of_all_spellings_of_a_forged_field_what_is_delivered_deceives_no_reader(site: Site) -> None:
+    """The table of tests/headers in one message."""
+    sent_fields = deliverable()
+    content = b"".join(spelling.field.replace(b"\n", b"\r\n") for spelling in sent_fields)
+    sent = site.send("forger@soft.example.com", STRANGER, content=content + b"Subject: x\r\n\r\nHello.\r\n")
+    raw = site.received(sent).raw
+    assert site.field(sent, "Authentication-Results")[0].startswith("mx.example.net; spf=none (")
+    assert not taken(raw, exact)
+    assert not taken(raw, generous)
+    marked = [spelling for spelling in sent_fields if spelling.domain.encode() in spelling.value]
+    left = {str(spelling) for spelling in marked if spelling.domain.encode() in raw}
+    assert left == {str(spelling) for spelling in marked if spelling.kind != "forged"}
+    removed = sum(spelling.kind == "forged" for spelling in sent_fields)
+    assert site.logged(queue_id=sent.queue_id)["forged"] == removed
 
 
 @pytest.mark.parametrize(("fields", "code"), [(1000, 250), (1001, 550)])

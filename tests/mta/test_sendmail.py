@@ -13,6 +13,8 @@ import pytest
 from lab import sendmail
 from lab.nsd import Nsd
 from lab.processes import has_ipv6
+from tests.headers.python_reader import exact, generous, taken
+from tests.headers.spellings import deliverable
 from tests.mta.site import SendmailSite
 from tests.mta.zones import LOCAL_LISTED, LOCAL_STRANGER, UNREACHABLE
 
@@ -131,6 +133,22 @@ def test_forged_results_are_removed_and_those_of_others_kept(site: SendmailSite)
     assert "forged" not in str(site.fields(sent))
     assert not site.field(sent, "X-SPF-Notice")
     assert site.logged(queue_id=sent.queue_id)["forged"] == 6
+
+
+def test_of_all_spellings_of_a_forged_field_what_is_delivered_deceives_no_reader(site: SendmailSite) -> None:
+    """The table of tests/headers in one message."""
+    sent_fields = deliverable()
+    content = b"".join(spelling.field.replace(b"\n", b"\r\n") for spelling in sent_fields)
+    sent = site.send("forger@soft.example.com", LOCAL_STRANGER, content=content + b"Subject: x\r\n\r\nHello.\r\n")
+    raw = site.received(sent).raw
+    assert site.field(sent, "Authentication-Results")[0].startswith("mx.example.net; spf=none (")
+    assert not taken(raw, exact)
+    assert not taken(raw, generous)
+    marked = [spelling for spelling in sent_fields if spelling.domain.encode() in spelling.value]
+    left = {str(spelling) for spelling in marked if spelling.domain.encode() in raw}
+    assert left == {str(spelling) for spelling in marked if spelling.kind != "forged"}
+    removed = sum(spelling.kind == "forged" for spelling in sent_fields)
+    assert site.logged(queue_id=sent.queue_id)["forged"] == removed
 
 
 def test_a_bounce_is_judged_by_the_name_in_helo(site: SendmailSite) -> None:
