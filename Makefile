@@ -44,12 +44,15 @@ $(BENCH)/.stamp: pyproject.toml
 FUZZ := .cache/fuzz/venv
 SECONDS ?= 60
 
-fuzz: setup-build ## coverage-guided fuzzing, SECONDS=60 for each target; findings are kept as tests
+fuzz: $(STAMP) ## readers of input guided by coverage, then the whole daemon, then with sanitizers: SECONDS=60 for each
 	@test -x $(FUZZ)/bin/python || $(PYTHON) -m venv $(FUZZ)
-	$(FUZZ)/bin/pip install --quiet atheris pyspf dnspython idna pydantic pyyaml
-	for target in wire record macros addresses headers received; do \
+	$(FUZZ)/bin/pip install --quiet atheris pyyaml -e '.[redis]'
+	for target in $(sort $(patsubst tests/fuzz/fuzz_%.py,%,$(wildcard tests/fuzz/fuzz_*.py))); do \
 		$(FUZZ)/bin/python -m tests.fuzz.run $$target -max_total_time=$(SECONDS) || exit 1; \
 	done
+	$(BIN)/python -m tests.fuzz.process --seconds $(SECONDS)
+	@PYTHON=$(PYTHON) sh tools/sanitize.sh || test $$? = 69
+	@! test -e .cache/fuzz/sanitized/.made || $(BIN)/python -m tests.fuzz.process --seconds $(SECONDS) --sanitized
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check
@@ -62,7 +65,7 @@ run: $(INSTALLED) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
 screenshots: $(STAMP) setup-web ## the pictures of the help page in docs/images, made anew
 	$(BIN)/python -m tests.web.screenshots docs/images
 
-demo test soak bench run screenshots: $(MO)
+demo test soak bench fuzz run screenshots: $(MO)
 
 messages: $(STAMP) ## bring the texts that are to be translated from the source into spfmilter/locale
 	@mkdir -p .cache
