@@ -28,9 +28,13 @@ class Status(Enum):
     DATA = "data"
     NO_DATA = "no data"  # the name exists, but not with this type
     NO_NAME = "no such name"  # NXDOMAIN
+    PRIVATE = "a private name"  # not asked for a stranger, to whom it does not exist
     NOT_ASKED = "not a DNS name"  # no packet could ask for it: an empty or too long label, non-ASCII
     FAILED = "failed"  # timeout, SERVFAIL, REFUSED ...: RFC 7208 section 2.6.6 calls it temperror
 
+
+# Enum members are compared, not hashed: this is asked for each answer.
+_VOID = (Status.NO_DATA, Status.NO_NAME, Status.PRIVATE)
 
 # A: the address as 4 bytes; AAAA: 16 bytes; PTR: the name; MX: (preference, exchange); TXT: its strings joined.
 RecordData = bytes | str | tuple[int, str]
@@ -50,7 +54,7 @@ class Answer:
     @property
     def void(self) -> bool:
         """Whether this is a void lookup (RFC 7208 section 4.6.4)."""
-        return self.status is Status.NO_DATA or self.status is Status.NO_NAME
+        return self.status in _VOID
 
     def lasting(self, ttl: int) -> Answer:
         """The same, for so many seconds."""

@@ -313,7 +313,7 @@ class Channel:
 
     def _understand(self, pending: Pending, server: Server, data: bytes, *, edns: bool) -> None:
         try:
-            answer = wire.parse(pending.asked, data)
+            answer = wire.parse(pending.asked, data, self._resolver.private.enters)
         except wire.TruncatedError:
             pending.long = server
             return
@@ -369,7 +369,7 @@ class Channel:
             with server.socket(socket.SOCK_STREAM) as sock:
                 data = transport.exchange(sock, server.endpoint, request, deadline, self._clock)
             mine = wire.identifier(data) == ident and wire.is_reply_to(pending.asked, data)
-            answer = wire.parse(pending.asked, data) if mine else None
+            answer = wire.parse(pending.asked, data, self._resolver.private.enters) if mine else None
         except (OSError, wire.MalformedError, wire.TruncatedError) as error:
             failure = f"no answer over TCP ({error!s:.80})"
             if self._clock() >= end:  # not the server's fault: whoever has time left asks it again

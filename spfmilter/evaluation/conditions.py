@@ -7,7 +7,7 @@ settings is about them.
 from __future__ import annotations
 
 from spfmilter.evaluation.answer import Status, Type
-from spfmilter.evaluation.channel import Channel
+from spfmilter.evaluation.private import Guarded
 from spfmilter.evaluation.record import Record
 from spfmilter.model import Condition, Result
 
@@ -32,7 +32,7 @@ def seen_in(top: tuple[Record, str] | None, term: str | None, result: Result, do
     return None
 
 
-def is_unreachable(channel: Channel, domain: str, deadline: float) -> bool:
+def is_unreachable(channel: Guarded, domain: str, deadline: float) -> bool:
     """Whether a domain can get no mail: a null MX (RFC 7505), or neither MX nor address (RFC 5321 section 5.1).
 
     A lookup that fails tells nothing, so that the domain counts as reachable.

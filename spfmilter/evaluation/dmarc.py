@@ -1,30 +1,26 @@
 """The DMARC policy of a From domain, as far as SPF has to know it: whether somebody else judges this message.
 
-Knows where the record is (RFC 7489 section 6.6.3) and its tags p and sp; evaluates no DMARC. publicsuffixlist knows
-which domain is the organizational one.
+Knows where the record is (RFC 7489 section 6.6.3) and its tags p and sp; evaluates no DMARC.
 """
 
 from __future__ import annotations
 
-import functools
-
-from publicsuffixlist import PublicSuffixList
-
 from spfmilter.evaluation.answer import Status, Type
-from spfmilter.evaluation.channel import Channel
+from spfmilter.evaluation.organization import organizational
+from spfmilter.evaluation.private import Guarded
 from spfmilter.model import DmarcPolicy
 
 _POLICIES = frozenset({"none", "quarantine", "reject"})
 _MAX_RECORD = 4096  # bytes
 
 
-def expect(channel: Channel, domain: str) -> None:
+def expect(channel: Guarded, domain: str) -> None:
     """Send the questions of ``policy_of``."""
     for name in _places(domain):
         channel.start(f"_dmarc.{name}", Type.TXT)
 
 
-def policy_of(channel: Channel, domain: str, deadline: float) -> DmarcPolicy | None:
+def policy_of(channel: Guarded, domain: str, deadline: float) -> DmarcPolicy | None:
     """The policy for mail from a domain: its own, else what its organizational domain says of those below it.
 
     None where there is none, and where the DNS does not tell: SPF is then not left to anybody.
@@ -46,13 +42,8 @@ def policy_of(channel: Channel, domain: str, deadline: float) -> DmarcPolicy | N
 
 
 def _places(domain: str) -> tuple[str, ...]:
-    organizational = _suffixes().privatesuffix(domain)
-    return (domain,) if organizational in {None, domain} else (domain, str(organizational))
-
-
-@functools.cache
-def _suffixes() -> PublicSuffixList:
-    return PublicSuffixList()  # knows A-labels, which our domains have
+    owner = organizational(domain)
+    return (domain,) if owner is None or owner == domain else (domain, owner)
 
 
 def _tags(record: bytes) -> dict[str, str]:

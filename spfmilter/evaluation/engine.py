@@ -17,10 +17,12 @@ from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.lookups import Resolver
 from spfmilter.evaluation.prefetch import Prefetch
+from spfmilter.evaluation.private import Guarded
 from spfmilter.evaluation.record import Limits
 from spfmilter.evaluation.verdicts import VerdictCache
 from spfmilter.model import Check, Condition, Counters, DmarcPolicy, Identity, IPAddress, Result, Verdict
 from spfmilter.settings.schema import DnsSection
+from spfmilter.zones import Zones
 
 # Unix time at which a key was seen for the first time, given the present.
 Since = Callable[[str, float], float]
@@ -59,8 +61,11 @@ class Engine:
         self.verdicts = VerdictCache(
             entries=settings.cache_entries // _ANSWERS_PER_VERDICT, max_ttl=longest, clock=clock
         )
-        self.resolver = Resolver(settings.nameservers, cache=self.answers, clock=clock, observe=observe)
-        self.evaluator = Evaluator(self.resolver, self.limits, receiver=receiver, clock=clock)
+        self.private = Zones(settings.private_zones)
+        self.resolver = Resolver(
+            settings.nameservers, cache=self.answers, clock=clock, observe=observe, private=self.private
+        )
+        self.evaluator = Evaluator(self.resolver, self.limits, receiver=receiver, clock=clock, private=self.private)
 
     def inquiry(self, since: Since | None = None) -> Inquiry:
         """What one connection needs; ``since`` remembers when something was first deferred (Unix time)."""
@@ -89,6 +94,7 @@ class Inquiry:
         self.trace = False
         self.notes: list[tuple[str, str, object, bool, str]] | None = None
         self._channel = Channel(engine.resolver)
+        self._for_strangers = Guarded(self._channel, engine.private)
         self._expected: list[Check] = []  # two or three: comparing is cheaper than hashing
         self._since = 0.0  # when the first was expected
 
@@ -103,7 +109,7 @@ class Inquiry:
         for check in checks:
             if check.domain and check not in self._expected and not self._engine.verdicts.knows(check):
                 self._expected.append(check)
-                Prefetch(check, self._channel, self._engine.limits.lookups).start()
+                Prefetch(check, self._channel, self._engine.limits.lookups, self._engine.private).start()
 
     def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
         """The verdict on a check: a known one that still holds, unless its tree is wanted, or a fresh one."""
@@ -132,7 +138,7 @@ class Inquiry:
             case Condition.WIDE_OPEN:
                 return self._lets_us_send(verdict.check)
             case Condition.UNREACHABLE:
-                return is_unreachable(self._channel, verdict.check.domain, self.until)
+                return is_unreachable(self._for_strangers, verdict.check.domain, self.until)
             case Condition.NO_MAIL:
                 return False
 
@@ -155,13 +161,13 @@ class Inquiry:
         """Send the questions for the DMARC policy of a domain."""
         from spfmilter.evaluation import dmarc  # noqa: PLC0415 - the public suffix list is large, and seldom asked for
 
-        dmarc.expect(self._channel, domain)
+        dmarc.expect(self._for_strangers, domain)
 
     def dmarc(self, domain: str) -> DmarcPolicy | None:
         """The DMARC policy for mail from a domain."""
         from spfmilter.evaluation import dmarc  # noqa: PLC0415
 
-        return dmarc.policy_of(self._channel, domain, self.until)
+        return dmarc.policy_of(self._for_strangers, domain, self.until)
 
     def deferred_for(self, key: str) -> float:
         """Seconds since something was first deferred; the first time where nothing is remembered."""
@@ -195,7 +201,7 @@ class Inquiry:
 
     def exchanges(self, domain: str, deadline: float) -> tuple[str, ...]:
         """The names of a domain's MX hosts, best first; none where they cannot be had in time."""
-        records = self._channel.ask(domain, Type.MX, deadline).records
+        records = self._for_strangers.ask(domain, Type.MX, deadline).records
         return tuple(host for _, host in sorted(record for record in records if isinstance(record, tuple)))
 
     # ----------------------------------------------------------------------------------------------------------------

@@ -16,18 +16,18 @@ from typing import Any
 
 import spf
 
-from spfmilter.evaluation import macros, record, wire
+from spfmilter.evaluation import explanation, macros, record, wire
 from spfmilter.evaluation.answer import Answer, Lookups, Status, Type
 from spfmilter.evaluation.conditions import seen_in
 from spfmilter.evaluation.macros import MacroString
+from spfmilter.evaluation.private import NOT_ASKED
 from spfmilter.evaluation.record import Directive, Limits, Record, RecordError
 from spfmilter.evaluation.trace import Tracer
 from spfmilter.model import Check, IPAddress, Problem, ProblemKind, Result, Verdict
 from spfmilter.text import ascii_line
+from spfmilter.zones import Zones
 
 _MAX_RECORDS = 1000  # DNS records for one evaluation: ten mx of ten hosts with some addresses each are a few hundred
-_MAX_EXPLANATION = 1024  # characters of exp= text that are worth expanding
-_MAX_EXPANDED = 4 * _MAX_EXPLANATION
 _NO_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
 _EXPLANATION_TIME = 5.0  # seconds at most for it, of what the evaluation has left: the client is waiting for a refusal
 
@@ -42,8 +42,10 @@ class Evaluator:
         *,
         receiver: str = "unknown",
         clock: Callable[[], float] = time.monotonic,
+        private: Zones | None = None,
     ) -> None:
         self._lookups, self._limits, self._receiver, self._clock = lookups, limits or Limits(), receiver, clock
+        self._private = private or Zones()
 
     def evaluate(
         self, check: Check, *, lookups: Lookups | None = None, deadline: float | None = None, trace: bool = False
@@ -87,6 +89,8 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         self.l, self.o, self.d = check.local, check.domain, check.domain
         self._check, self._deadline = check, deadline
         self._lookups_of, self._limits, self._clock = lookups, evaluator._limits, evaluator._clock  # noqa: SLF001
+        self._private = evaluator._private  # noqa: SLF001
+        self._trusted = bool(check.record)  # the record that is being read is our administrator's, and so are its names
         self._local_fits = check.local.isascii() and len(check.local) <= macros.MAX_LOCAL
         self._tracer = Tracer() if trace else None
         self._term: str | None = None  # the one being evaluated
@@ -136,14 +140,15 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
 
     def check1(self, spf_text: str | None, domain: str, recursion: int) -> tuple[str, int, str]:
         """A record in the place of ``domain``; the depth is bounded by the lookup limit, not by pyspf's own 20."""
-        outer, self.d = self.d, domain
+        outer, self.d, trusted = self.d, domain, self._trusted
+        self._trusted = trusted and (self._top is None or self._private.holds(domain))
         try:
             return self.check0(spf_text, recursion)
         except RecordError as error:
             error.domain = error.domain or domain
             raise
         finally:
-            self.d = outer
+            self.d, self._trusted = outer, trusted
 
     def check0(self, spf_text: str | None, recursion: int) -> tuple[str, int, str]:
         """Evaluate a record's terms from left to right (section 4.6), the whole record having been read first."""
@@ -153,7 +158,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             return (Result.NONE, 250, "")
         found = self._read(spf_text)
         if not recursion:
-            self._top = (found, self.d)
+            self._top, self._top_trusted = (found, self.d), self._trusted
         for directive in found.directives:
             self._top_term = self._top_term if recursion else directive.text
             if self._holds(directive, recursion):
@@ -297,7 +302,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     def _ptr_names(self) -> list[str]:
         """The first ten names of the client's address; a failing lookup means none (section 5.5)."""
         reverse = ".".join(reversed(self.i.split("."))) + f".{self.v}.arpa"
-        answer = self._ask(reverse, Type.PTR, tolerant=True)
+        answer = self._ask(reverse, Type.PTR, tolerant=True, own=True)
         return [str(name).lower() for name in answer.records[: record.MAX_HOSTS]]
 
     def _is_ours(self, name: str) -> bool:
@@ -324,20 +329,18 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         """The domain's own text for a fail, or None: whatever goes wrong with it changes nothing (section 6.2)."""
         if self._top is None:
             return None
-        found, self.d = self._top
+        (found, self.d), self._trusted = self._top, self._top_trusted
         if found.exp is None:
             return None
         self._deadline = min(self._deadline, self._clock() + _EXPLANATION_TIME)
         try:
             target = found.exp.expand_domain(self._letter)
-            records = self._ask(target, Type.TXT, tolerant=True, counts=False).records
-            if len(records) != 1 or not isinstance(records[0], bytes):
-                return None
-            text = records[0][:_MAX_EXPLANATION].decode("ascii")
-            return macros.parse(text, explanation=True).expand(self._letter, _MAX_EXPANDED)
+            if self._trusted or explanation.is_of(target, (self._check.domain, self.d)):
+                records = self._ask(target, Type.TXT, tolerant=True, counts=False).records
+                return explanation.spoken(records, self._letter)
         except spf.TempError:
             self._ttl = 0  # no time was left for it: another message shall have it
-        except (RecordError, UnicodeDecodeError, macros.MacroError):
+        except RecordError:
             pass
         return None
 
@@ -347,29 +350,26 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         """The SPF record of a domain, or None (section 4.5); more than one is a permerror."""
         if "." not in domain:
             return None  # section 4.3: not a multi-label domain name
-        found = [r for r in self._ask(domain, Type.TXT).records if isinstance(r, bytes) and record.VERSION.match(r)]
-        if len(found) > 1:
-            raise RecordError(ProblemKind.SEVERAL_RECORDS, f"{domain} has more than one SPF record", domain=domain)
-        if not found:
-            return None
-        try:
-            return found[0].decode("ascii")
-        except UnicodeDecodeError:
-            message = f"the record of {domain} holds characters that are not ASCII"
-            raise RecordError(ProblemKind.NOT_ASCII, message, domain=domain) from None
+        return record.only_one(self._ask(domain, Type.TXT).records, domain)
 
     def dns(self, name: str, qtype: str, cnames: Any = None, ignore_void: bool = False) -> list[Any]:  # noqa: ARG002, FBT001, FBT002 - its
         """The hook of pyspf, for whatever of pyspf still asks by itself."""
         records = self._ask(name, Type[qtype], counts=not ignore_void).records
         return [(r,) if qtype == "TXT" else str(r) for r in records]
 
-    def _ask(self, name: str, rdtype: Type, *, tolerant: bool = False, counts: bool = True) -> Answer:
-        """One lookup, inside the time limit whatever it is for; a void one counts once for its term."""
+    def _ask(
+        self, name: str, rdtype: Type, *, tolerant: bool = False, counts: bool = True, own: bool = False
+    ) -> Answer:
+        """One lookup, inside the time limit whatever it is for; a void one counts once for its term.
+
+        ``own``: the name is the client's address, and asked for also where that is private.
+        """
         start = self._clock()
         if start >= self._deadline:
             limit = f"{self._limits.time:g}"
             raise self._temperror(ProblemKind.TIME_LIMIT, f"the lookups took longer than {limit} s", name)
-        answer = self._lookups_of.ask(name, rdtype, self._deadline)
+        hidden = not (own or self._trusted) and self._private.holds(name)
+        answer = NOT_ASKED if hidden else self._lookups_of.ask(name, rdtype, self._deadline)
         if self._tracer:
             self._tracer.lookup(name, rdtype, answer, self._clock() - start)
         if answer.status is Status.FAILED and not tolerant:

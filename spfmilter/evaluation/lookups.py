@@ -19,6 +19,7 @@ from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.cache import AnswerCache, Key
 from spfmilter.evaluation.channel import Channel
 from spfmilter.settings.types import Nameserver
+from spfmilter.zones import Zones
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 _RECHECK_AFTER = 5.0  # seconds between looks at resolv.conf
@@ -77,8 +78,10 @@ class Resolver:
         resolv_conf: Path = RESOLV_CONF,
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[Answer], None] = lambda _: None,
+        private: Zones | None = None,
     ) -> None:
         self.clock, self.observe = clock, observe
+        self.private = private or Zones()  # where no alias may lead from outside
         self.cache = cache if cache is not None else AnswerCache(entries=0, clock=clock)
         self._resolv_conf = None if nameservers else resolv_conf
         self._stamp: tuple[int, int] | None = None

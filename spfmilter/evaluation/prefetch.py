@@ -13,8 +13,10 @@ from spfmilter.evaluation import record
 from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.channel import Channel
 from spfmilter.evaluation.macros import MAX_LOCAL, MacroString
+from spfmilter.evaluation.private import Guarded
 from spfmilter.evaluation.record import Directive, RecordError
 from spfmilter.model import Check
+from spfmilter.zones import Zones
 
 # Addresses of mail servers that are sent for ahead: more are read for nothing where they turn out to be too many.
 _MAX_HOSTS = 30
@@ -24,8 +26,9 @@ _MAX_TEXT = 4096  # bytes of TXT records that are worth reading twice: here, and
 class Prefetch:
     """The lookups of one check, sent ahead; never more terms than the lookup limit allows."""
 
-    def __init__(self, check: Check, channel: Channel, lookup_limit: int) -> None:
-        self._channel, self._left = channel, lookup_limit
+    def __init__(self, check: Check, channel: Channel, lookup_limit: int, private: Zones | None = None) -> None:
+        self._client, self._left = channel, lookup_limit  # the client's own name is asked for, private or not
+        self._channel = Guarded(channel, private or Zones())
         self._check, self._domain = check, check.domain
         self._bits = check.address.max_prefixlen
         self._address, self._address_type = int(check.address), Type.A if self._bits == 32 else Type.AAAA
@@ -93,7 +96,7 @@ class Prefetch:
             case "mx":
                 self._channel.start(target, Type.MX, self._hosts)
             case "ptr":
-                self._channel.start(self._check.address.reverse_pointer, Type.PTR, self._names(target.lower()))
+                self._client.start(self._check.address.reverse_pointer, Type.PTR, self._names(target.lower()))
         return True
 
     def _hosts(self, answer: Answer) -> None:

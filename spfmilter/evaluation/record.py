@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import spf
 
 from spfmilter.evaluation import macros
+from spfmilter.evaluation.answer import RecordData
 from spfmilter.evaluation.macros import MacroString
 from spfmilter.model import Problem, ProblemKind, Result
 from spfmilter.text import ascii_line
@@ -93,6 +95,24 @@ class Record:
     redirect_text: str = ""
     exp: MacroString | None = None
     terms: int = 0  # how many, modifiers with them
+
+
+def only_one(texts: Iterable[RecordData], domain: str) -> str | None:
+    """The SPF record among the TXT records of a domain, or None (section 4.5).
+
+    Raises:
+        RecordError: there are several, or the one is not ASCII.
+    """
+    found = [text for text in texts if isinstance(text, bytes) and VERSION.match(text)]
+    if len(found) > 1:
+        raise RecordError(ProblemKind.SEVERAL_RECORDS, f"{domain} has more than one SPF record", domain=domain)
+    if not found:
+        return None
+    try:
+        return found[0].decode("ascii")
+    except UnicodeDecodeError:
+        message = f"the record of {domain} holds characters that are not ASCII"
+        raise RecordError(ProblemKind.NOT_ASCII, message, domain=domain) from None
 
 
 def parse(text: str) -> Record:

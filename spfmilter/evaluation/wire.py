@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 
 import dns.exception
 import dns.wire
@@ -33,6 +34,10 @@ _MAX_BESIDE = 20  # records of the other sections that are looked through
 _MAX_POINTERS = 127  # in one name, which has at most as many labels
 _HOST_NAME = re.compile(rb"[!-\[\]-~]*")  # no backslash; dots are told by counting
 RCODES = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
+
+
+# Whether an alias must not be followed: the name that is one, and the name that it stands for, as labels.
+Forbidden = Callable[[tuple[bytes, ...], tuple[bytes, ...]], bool]
 
 
 class MalformedError(Exception):
@@ -103,8 +108,13 @@ class Dangling:
     followed: int
 
 
-def parse(asked: Question, data: bytes) -> Answer | Dangling:
+def parse(asked: Question, data: bytes, forbidden: Forbidden = lambda _, __: False) -> Answer | Dangling:
     """The answer in a packet for which ``is_reply_to`` holds.
+
+    Args:
+        asked: the question.
+        data: the packet.
+        forbidden: whether the alias from the one name to the other is not followed: there is nothing at its end.
 
     Raises:
         MalformedError: the packet cannot be read.
@@ -116,7 +126,7 @@ def parse(asked: Question, data: bytes) -> Answer | Dangling:
     if rcode not in {0, 3}:
         return _failure(rcode)
     try:
-        return _Reader(asked, data).answer(no_name=rcode == 3)
+        return _Reader(asked, data, forbidden).answer(no_name=rcode == 3)
     except (dns.exception.DNSException, struct.error, ValueError, IndexError) as error:
         raise MalformedError(str(error) or type(error).__name__) from None
 
@@ -128,8 +138,8 @@ def _failure(rcode: int) -> Answer:
 class _Reader:
     """One walk through a packet."""
 
-    def __init__(self, asked: Question, data: bytes) -> None:
-        self.asked = asked
+    def __init__(self, asked: Question, data: bytes, forbidden: Forbidden) -> None:
+        self.asked, self.forbidden = asked, forbidden
         _, _, _, self.answers, self.authority, self.additional = struct.unpack_from("!HHHHHH", data)
         # The question has been compared with ours already, and need not be read again; answers point to its name.
         self.parser = dns.wire.Parser(data, _HEADER + len(asked.wire))
@@ -165,8 +175,10 @@ class _Reader:
             seen += 1
             if seen > _MAX_CNAMES:
                 return Answer(Status.NO_DATA, ttl=_NEGATIVE_TTL)  # a loop: nothing at its end
-            alias_ttl, name = aliases[name]
+            source, (alias_ttl, name) = name, aliases[name]
             ttl = min(ttl, alias_ttl)
+            if self.forbidden(source, name):
+                return Answer(Status.PRIVATE, ttl=ttl)
         if name in wanted:
             records_ttl, records = wanted[name]
             return Answer(Status.DATA, tuple(records), min(ttl, records_ttl), cut=self.answers > MAX_RECORDS)

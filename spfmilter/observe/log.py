@@ -294,6 +294,10 @@ class Seldom:
         """The server of ``[state] url`` has not answered a question; ``server`` is without its password."""
         self._warn("state server does not answer, this host's own memory stands in", server=server, reason=reason)
 
+    def state_wrong(self, server: str, key: str) -> None:
+        """The server of ``[state] url`` held something else than a time that can be right, under our ``key``."""
+        self._warn("state server held no time that can be right, and has been told ours", server=server, key=key)
+
     def not_remembered(self, reason: str) -> None:
         """This host has no memory left for a deferral, or no lock."""
         self._warn("a deferral cannot be remembered", reason=reason)

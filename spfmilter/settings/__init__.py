@@ -115,7 +115,7 @@ def parse(text: str, source: str = "settings") -> Settings:
         lines |= {(name, key): entry.line for key, entry in section.entries.items()}
     settings = Settings(**values, lines=lines)
     # Or defaults, which nobody has written, would be compared.
-    if not failed & {"policy", "exempt", "milter", "web"}:
+    if not failed & {"policy", "exempt", "milter", "dns", "web"}:
         problems.extend(contradictions(settings))
     if problems:
         raise SettingsError(source, problems)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from spfmilter.settings.ini import Problem
 from spfmilter.settings.schema import ExemptSection, RejectAt
 from spfmilter.settings.types import nameserver
+from spfmilter.zones import Zones
 
 if TYPE_CHECKING:
     from spfmilter.settings import Settings
@@ -32,6 +33,12 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
         usual = ExemptSection.model_fields["recipients"].default
         if settings.exempt.recipients and settings.exempt.recipients != usual:
             yield _problem(settings, ("exempt", "recipients"), unknown)
+    zones = Zones(settings.dns.private_zones)
+    for domain in filter(zones.holds, settings.exempt.forwarder_spf):
+        found = (
+            f"{domain} is in a zone of [dns] private_zones, whose names are not looked up: leave that zone out there"
+        )
+        yield _problem(settings, ("exempt", "forwarder_spf"), found)
     yield from _everybody(settings)
     yield from _one_address(settings)
 

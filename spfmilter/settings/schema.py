@@ -79,6 +79,18 @@ class LogTarget(StrEnum):
     JOURNAL = "journal"
 
 
+# RFC 6761, 6762 (appendix G), 7686, 8375, 9476; the reverse zones are those of RFC 6303 and 7793. Not test and example
+# (RFC 2606), which laboratories use, and our tests.
+PRIVATE_ZONES = tuple(
+    types.private_zone(zone)
+    for zone in (
+        *("localhost", "local", "localdomain", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa"),
+        *("onion", "alt", "invalid", "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7", "fe80::/10"),
+    )
+)
+
+
 Treatment = Annotated[Disposition, types.reader(types.one_of(Disposition))]
 # A row that may be left empty: another, more general one then speaks.
 Row = Annotated[Disposition | None, types.reader(types.or_empty(types.one_of(Disposition)))]
@@ -259,6 +271,7 @@ class DnsSection(SectionModel):
     cache_entries: Annotated[int, types.reader(types.whole_number(0, 10_000_000))] = 50_000
     cache_max_ttl: Annotated[Duration, types.reader(types.duration_between("1s", "7d"))] = Duration(3600)
     serve_stale: Annotated[Duration, types.reader(types.duration_between("0s", "7d"))] = Duration(0)
+    private_zones: Annotated[tuple[str | Network, ...], types.list_reader(types.private_zone)] = PRIVATE_ZONES
 
 
 class LogSection(SectionModel):
@@ -300,6 +313,7 @@ class WebSection(SectionModel):
         types.network("::1"),
     )
     contact: Line = ""
+    nameservers: Annotated[tuple[Nameserver, ...], types.list_reader(types.nameserver)] = ()
 
 
 # INI section -> attribute of Settings and its model. The order is that of the shipped file.

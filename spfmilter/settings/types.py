@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator
 
 from spfmilter.settings.ini import quoted
-from spfmilter.settings.names import plain_line
+from spfmilter.settings.names import domain_name, plain_line
 from spfmilter.template import Template
 
 Network = IPv4Network | IPv6Network
@@ -271,6 +271,17 @@ def network(text: str) -> Network:
             f"{quoted(text)} has bits set below its prefix: write {meant} for the network, or {host} for the address"
         )
     return meant
+
+
+def private_zone(text: str) -> str | Network:
+    """A domain, for all names in and below it, or a network, for its reverse DNS."""
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        if text.startswith("."):
+            raise ValueError(f"{quoted(text)}: write {text[1:]}, which stands for all names below it as well") from None
+        return domain_name(text)
+    return network(text)
 
 
 def address(text: str) -> IPv4Address | IPv6Address:

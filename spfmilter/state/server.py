@@ -1,24 +1,27 @@
 """A Redis or Valkey server that several hosts share; while it does not answer, this host's own memory stands in.
 
-Knows the server's protocol through the library ``redis``, and how long it may be waited for. Loaded only where the
-settings name a server.
+Knows the server's protocol through the library ``redis``, how long it may be waited for, and what is believed of it:
+others may write there, and a wrong time would have every sender accepted. Loaded only where the settings name a server.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import redis
+from redis._parsers import _RESP2Parser
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from spfmilter.observe import log
 from spfmilter.settings.urls import StateUrl
+from spfmilter.state.metered import MOST, Metered
 
 if TYPE_CHECKING:
     from spfmilter.state import Deferrals
@@ -27,7 +30,10 @@ PREFIX = "spfmilter:defer:"  # of our keys there: a contract between the hosts, 
 PATIENCE = 0.25  # seconds that a question may take, whatever it waits for
 REST = 10.0  # seconds for which a server that has failed is left alone
 _CONNECTIONS = 4  # of a worker at most
-_FAILURES = (redis.RedisError, OSError, ValueError)
+_TIME = re.compile(rb"[0-9]{1,12}(?:\.[0-9]{1,9})?")  # Unix time in seconds, as hosts write it
+_LONGEST = 32  # bytes of a value that are read
+_SKEW = 60.0  # seconds that another host's clock may be ahead
+_REASON = 200  # characters of the server's own words that are logged
 
 
 class OnAServer:
@@ -56,33 +62,54 @@ class OnAServer:
         here = self._host.since(key, now)
         if not self._is_due():
             return here
-        asking = self._threads.submit(self._ask, key, here)
+        asking = self._threads.submit(self._ask, key, here, now)
         try:
             there = asking.result(PATIENCE)
         except TimeoutError:
             asking.cancel()
             self._failed(f"no answer within {PATIENCE:g} s")
             return here
-        except _FAILURES as error:
-            self._failed(str(error))
+        except Exception as error:  # noqa: BLE001 - a server may say anything, and the library stumble over it
+            self._failed(str(error)[:_REASON] or type(error).__name__)
             return here
         self._answered()
         if there < here:
             self._host.since(key, there)  # it keeps the earlier time
         return min(here, there)
 
-    def _ask(self, key: str, first: float) -> float:
-        """What the server knows, told of ``first`` if it knows nothing; one round trip."""
+    def _ask(self, key: str, first: float, now: float) -> float:
+        """What the server knows, told of ``first`` if it knows nothing that can be right; one round trip."""
         name = PREFIX.encode() + key.encode("utf-8", "surrogatepass")
+        try:
+            known = self._known(name, first)
+            there = first if known is None else self._believed(known, now)
+            if there is None:
+                self._server.set(name, repr(first), ex=self._keep)
+                self._seldom.state_wrong(str(self._url), key)
+        except BaseException:
+            # What the server has sent too much must not be taken for the answer to another question.
+            self._server.connection_pool.disconnect(inuse_connections=False)
+            raise
+        return first if there is None else there
+
+    def _known(self, name: bytes, first: float) -> object:
+        """What stands there, whatever it is; None where nothing did, and ``first`` does now."""
         both = self._server.pipeline(transaction=False)
-        # SET with both NX and GET would do, but not before Redis 7.
+        # SET with both NX and GET would do, but not before Redis 7, and has no bound on what it returns.
         both.set(name, repr(first), nx=True, ex=self._keep)
-        both.get(name)
-        _, known = both.execute()
-        there = first if known is None else float(known)  # it may just have ended
-        if not math.isfinite(there):
-            raise ValueError("the server holds something else than a time under our key")
-        return there
+        both.getrange(name, 0, _LONGEST - 1)
+        done, known = both.execute(raise_on_error=False)
+        for answer in (done, known):
+            if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE"):
+                raise answer
+        return None if done else known
+
+    def _believed(self, known: object, now: float) -> float | None:
+        """The time in a value, if it can be one: none from before we would have forgotten it, or to come."""
+        if not isinstance(known, bytes) or not _TIME.fullmatch(known):
+            return None
+        there = float(known)
+        return there if now - self._keep <= there <= now + _SKEW else None
 
     # -- whether it is well ------------------------------------------------------------------------------------------
 
@@ -109,13 +136,40 @@ class OnAServer:
             log.info("state server answers again", server=str(self._url))
 
 
+class _Bounded:
+    """A connection of the library whose answers have a bound; before it in the order of the classes."""
+
+    def _connect(self) -> Metered:
+        return Metered(super()._connect(), PATIENCE)  # type: ignore[misc]  # of the connection's class
+
+
+class _Tcp(_Bounded, redis.Connection):
+    pass
+
+
+class _Tls(_Bounded, redis.SSLConnection):
+    pass
+
+
+class _Unix(_Bounded, redis.UnixDomainSocketConnection):
+    pass
+
+
 def _connect(url: StateUrl) -> redis.Redis:
     """The library's client, which connects at the first question."""
-    tls: dict[str, Any] = {"ssl": True, "ssl_check_hostname": True, **dict(url.files)} if url.scheme == "rediss" else {}
-    return redis.Redis(
-        host=url.host,
-        port=url.port,
-        unix_socket_path=url.path or None,
+    place: dict[str, Any] = {"host": url.host, "port": url.port}
+    match url.scheme:
+        case "rediss":
+            kind: type[_Bounded] = _Tls
+            place |= {"ssl_check_hostname": True, **dict(url.files)}
+        case "unix":
+            kind, place = _Unix, {"path": url.path}
+        case _:
+            kind = _Tcp
+    pool = redis.ConnectionPool(
+        connection_class=cast(Any, kind),
+        parser_class=_RESP2Parser,  # whose reads go through the socket that it is given
+        socket_read_size=MOST,
         db=url.database,
         username=url.user or None,
         password=url.password or None,
@@ -123,5 +177,6 @@ def _connect(url: StateUrl) -> redis.Redis:
         socket_connect_timeout=PATIENCE,
         retry=Retry(NoBackoff(), 0),
         protocol=2,  # RESP3 has nothing for us, and servers before Redis 6 do not know it
-        **tls,
+        **place,
     )
+    return redis.Redis(connection_pool=pool)

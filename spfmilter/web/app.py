@@ -211,7 +211,7 @@ def build(
         hostname: the mail server's name, for people.
         checker: who evaluates, where it is not a new one.
     """
-    checker = checker or Checker(settings.dns, suggest=settings.reply.suggest_services)
+    checker = checker or Checker(settings.dns, settings.web.nameservers, suggest=settings.reply.suggest_services)
     pages = _Pages(settings, Signer(secrets), checker, hostname)
     routes = [
         Route("/healthz", pages.health),

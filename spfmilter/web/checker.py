@@ -15,7 +15,7 @@ from spfmilter.evaluation.suggestion import service_of
 from spfmilter.model import Check, Client, Facts, ReversePath, Verdict
 from spfmilter.services import Service
 from spfmilter.settings.schema import DnsSection
-from spfmilter.settings.types import Duration
+from spfmilter.settings.types import Duration, Nameserver
 
 _THREADS = 8
 _PLACES = 4 * _THREADS  # evaluated or waiting
@@ -38,11 +38,21 @@ class Outcome:
 class Checker:
     """Evaluates checks for the page."""
 
-    def __init__(self, settings: DnsSection, *, suggest: bool = False) -> None:
-        """Args: settings: how the daemon asks; suggest: look for the service of a client that is not allowed."""
+    def __init__(
+        self, settings: DnsSection, nameservers: tuple[Nameserver, ...] = (), *, suggest: bool = False
+    ) -> None:
+        """Ask as the daemon does.
+
+        Args:
+            settings: how the daemon asks.
+            nameservers: whom to ask in place of the daemon's; empty for the same.
+            suggest: look for the service of a client that is not allowed.
+        """
         longest = Duration(min(_FRESH, settings.cache_max_ttl.seconds))
         time = Duration(min(_TIME, settings.timeout.seconds))
         limited = settings.model_copy(update={"cache_max_ttl": longest, "serve_stale": Duration(0), "timeout": time})
+        if nameservers:
+            limited = limited.model_copy(update={"nameservers": nameservers})
         self._engine = Engine(limited)
         self._time, self._suggest = time.seconds, suggest
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="check")

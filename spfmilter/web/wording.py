@@ -124,6 +124,7 @@ PROBLEMS: dict[ProblemKind, str] = {
 OUTCOMES: dict[str, str] = {
     "no data": N_("the name exists, but without this"),
     "no such name": N_("there is no such name"),
+    "a private name": N_("there is no such name"),  # a stranger is not told which names are private
     "timeout": N_("no answer in time"),
     "not a DNS name": N_("this cannot be a name"),
 }

@@ -103,7 +103,7 @@ def test_a_local_part_of_bytes_in_an_escaped_macro() -> None:
 
 
 def test_a_local_part_of_bytes_in_an_explanation() -> None:
-    zone = published("-all exp=why.example", why_example=[{"TXT": "%{L} %{S}"}])
+    zone = published("-all exp=why.e.example", why_e_example=[{"TXT": "%{L} %{S}"}])
     assert ours(zone, check(local=BYTES)).explanation == "caf%3F caf%3F%40e.example"
 
 
@@ -204,7 +204,7 @@ def test_any_bytes_as_a_record_give_a_verdict(texts: list[bytes]) -> None:
 @BROAD
 @given(st.binary(max_size=80))
 def test_any_bytes_as_an_explanation_give_a_verdict(text: bytes) -> None:
-    verdict = ours(published("-all exp=why.example", why_example=[{"TXT": text}]))
+    verdict = ours(published("-all exp=why.e.example", why_e_example=[{"TXT": text}]))
     assert verdict.result is Result.FAIL
 
 

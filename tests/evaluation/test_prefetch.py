@@ -120,7 +120,7 @@ mechanisms = st.one_of(
 )
 MODIFIERS = [
     *[f"redirect={name}" for name in (*DOMAINS, *DOMAINS, "missing.example", "%{l}.example", "%{p}")],
-    *[f"exp={name}" for name in ("why.example", "missing.example", "%{l}.why.example")],
+    *[f"exp={name}" for name in ("why.e.example", "missing.e.example", "%{l}.why.e.example")],
     "x=%{d}",
 ]
 records = st.builds(
@@ -161,7 +161,7 @@ def worlds(draw: Callable[[Any], Any]) -> Zone:
         "192.0.2.77.in-addr.m.example": [FAR],
         "empty.example": [{"TXT": "nothing"}],
         "broken.example": [{"RCODE": "SERVFAIL"}],
-        "why.example": [{"TXT": "%{i} is not one of %{d}'s (%{l}, %{h}, %{p})"}],
+        "why.e.example": [{"TXT": "%{i} is not one of %{d}'s (%{l}, %{h}, %{p})"}],
     }
 
 

@@ -40,11 +40,11 @@ WHATEVER = {"the same", "said", "null sender"}
 def zone(text: str) -> Zone:
     return {
         "e.example": [{"TXT": f"v=spf1 {text}"}],
-        "why.example": [{"TXT": "%{l} %{h} %{i} %{d}"}],
-        "plain.example": [{"TXT": "no"}],
-        "time.example": [{"TXT": "%{t}"}],
-        "l.example": [{"TXT": "%{l}"}],
-        "h.example": [{"TXT": "%{h}"}],
+        "why.e.example": [{"TXT": "%{l} %{h} %{i} %{d}"}],
+        "plain.e.example": [{"TXT": "no"}],
+        "time.e.example": [{"TXT": "%{t}"}],
+        "l.e.example": [{"TXT": "%{l}"}],
+        "h.e.example": [{"TXT": "%{h}"}],
     }
 
 
@@ -70,11 +70,11 @@ def clock() -> Clock:
         ("ip4:192.0.2.1 exists:%{h}.%{l}.x.example -all", {"local part", "HELO", "both"}),  # not reached
         ("include:%{l}.example ?all", {"HELO"}),
         ("redirect=%{h}.x.example", {"local part"}),
-        ("-all exp=plain.example", {"local part", "HELO", "both"}),
-        ("-all exp=l.example", {"HELO"}),
-        ("-all exp=h.example", {"local part"}),
-        ("-all exp=why.example", set()),
-        ("-all exp=%{l}.x.example", {"HELO"}),
+        ("-all exp=plain.e.example", {"local part", "HELO", "both"}),
+        ("-all exp=l.e.example", {"HELO"}),
+        ("-all exp=h.e.example", {"local part"}),
+        ("-all exp=why.e.example", set()),
+        ("-all exp=%{l}.x.e.example", {"HELO"}),
     ],
 )
 @pytest.mark.parametrize("other", OTHERS)
@@ -89,7 +89,7 @@ def test_the_key_is_what_the_verdict_has_depended_on(text: str, known: set[str],
 @pytest.mark.parametrize("other", OTHERS)
 def test_a_verdict_that_tells_the_time_is_not_kept(other: str) -> None:
     cache = VerdictCache()
-    cache.put(ours(zone("-all exp=time.example")))
+    cache.put(ours(zone("-all exp=time.e.example")))
     assert cache.get(OTHERS[other]) is None
 
 

@@ -179,14 +179,6 @@ def test_a_server_that_refuses_us_is_as_good_as_none(host, caplog, options, logi
     assert why in reason(caplog)
 
 
-@pytest.mark.parametrize("value", ["nonsense", "nan", "-inf", ""])
-def test_a_value_that_is_no_time_is_not_believed(host, caplog, value: str) -> None:
-    with Redis() as running, library.Redis(port=running.port) as writer:
-        writer.set(f"{PREFIX}a", value)
-        assert host(f"redis://127.0.0.1:{running.port}").since("a", 1000.0) == 1000.0
-    assert said(caplog) == [AWAY]
-
-
 def test_a_time_to_come_is_not_believed(shared: Redis, host) -> None:
     """The other host's clock is wrong."""
     host(url(shared)).since("to-come", 9000.0)

@@ -7,7 +7,9 @@ from lab.dnsserver import ScriptedDNS
 from spfmilter.model import Result
 from spfmilter.settings import parse
 from spfmilter.web import checker as module
+from spfmilter.web import wording
 from spfmilter.web.checker import BusyError, Checker
+from spfmilter.web.story import tell
 from tests.evaluation.world import check
 
 ZONE = {
@@ -98,3 +100,34 @@ def test_the_page_waits_shorter_and_forgets_sooner_than_the_daemon(monkeypatch, 
     Checker(parse(f"[dns]\n{text}\n").dns).close()
     (dns,) = given
     assert (dns.timeout.seconds, dns.cache_max_ttl.seconds, dns.serve_stale.seconds) == (time, remembered, 0)
+
+
+INSIDE = {
+    "probe.example": [{"TXT": "v=spf1 exists:secret.corp a:secret.corp -all"}],
+    "secret.corp": [{"A": "192.0.2.1"}],
+}
+
+
+def test_the_page_shows_nothing_of_a_private_zone() -> None:
+    with ScriptedDNS(INSIDE) as dns:
+        checks = checker(dns)
+        verdict = asyncio.run(checks.evaluate(check("probe.example"))).verdict
+        checks.close()
+        assert verdict.result is Result.FAIL
+        assert [count for (name, _), count in dns.queries.items() if name == "secret.corp"] == []
+        story = tell(verdict)
+    assert story.record is not None
+    lookups = [lookup for term in story.record.terms for lookup in term.lookups]
+    assert [(lookup.answers, wording.OUTCOMES[lookup.outcome]) for lookup in lookups] == [
+        ((), wording.OUTCOMES["no such name"])
+    ] * 2, "as a name that is nowhere"
+
+
+def test_the_page_may_have_nameservers_of_its_own() -> None:
+    text = "[dns]\nnameservers = {}\n[web]\nnameservers = {}\n"
+    with ScriptedDNS(ZONE) as inner, ScriptedDNS(ZONE) as outer:
+        settings = parse(text.format(inner.address, outer.address))
+        checks = Checker(settings.dns, settings.web.nameservers)
+        assert asyncio.run(checks.evaluate(check("quick.example"))).verdict.result is Result.FAIL
+        checks.close()
+        assert (inner.queries.total(), outer.queries["quick.example", "TXT"]) == (0, 1)

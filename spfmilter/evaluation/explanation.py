@@ -1,0 +1,38 @@
+"""A domain's own text for its fails, exp= (RFC 7208 section 6.2): at which names it may be, and how it is read.
+
+The text goes out in a reply to whoever has sent the message, so that it must be the sender domain's own: a record that
+names a text of another domain, or of our own network, would have us read that out. Asks nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from spfmilter.evaluation import macros
+from spfmilter.evaluation.answer import RecordData
+
+_MAX_TEXT = 1024  # characters that are worth expanding
+_MAX_EXPANDED = 4 * _MAX_TEXT
+
+
+def is_of(target: str, domains: Sequence[str]) -> bool:
+    """Whether a name is in the tree of one of the domains: at or below it, or of the same organization."""
+    name, domains = target.lower(), [domain.lower() for domain in domains]
+    if any(name == domain or name.endswith("." + domain) for domain in domains):
+        return True
+    # Imported here: the public suffix list is large, and few explanations are outside of their own domain.
+    from spfmilter.evaluation.organization import organizational  # noqa: PLC0415
+
+    owner = organizational(name)
+    return owner is not None and owner in map(organizational, domains)
+
+
+def spoken(records: Sequence[RecordData], value_of: Callable[[str], str]) -> str | None:
+    """The explanation in the TXT records of its name; None where there are several, or one with a mistake in it."""
+    if len(records) != 1 or not isinstance(records[0], bytes):
+        return None
+    try:
+        text = records[0][:_MAX_TEXT].decode("ascii")
+        return macros.parse(text, explanation=True).expand(value_of, _MAX_EXPANDED)
+    except (UnicodeDecodeError, macros.MacroError):
+        return None

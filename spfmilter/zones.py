@@ -1,0 +1,49 @@
+"""Zones of the DNS, and whether a name is in one of them; networks stand for the zones of their reverse DNS.
+
+Pure: knows names, and not what the zones are good for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network
+
+
+class Zones:
+    """A set of zones."""
+
+    def __init__(self, zones: Iterable[str | IPv4Network | IPv6Network] = ()) -> None:
+        """Args: zones: names, and networks, which stand for the zones of their reverse DNS."""
+        self._zones = frozenset(name for zone in zones for name in _names(zone))
+        self._tops = frozenset(name.rpartition(".")[2] for name in self._zones)  # most names are not even below these
+
+    def holds(self, name: str) -> bool:
+        """Whether a name, in any case and with or without a final dot, is in or below one of the zones."""
+        rest = name.lower().removesuffix(".")
+        if rest.rpartition(".")[2] not in self._tops:
+            return False
+        while rest not in self._zones:
+            _, _, rest = rest.partition(".")
+            if not rest:
+                return False
+        return True
+
+    def enters(self, name: tuple[bytes, ...], target: tuple[bytes, ...]) -> bool:
+        """Whether an alias leads into one of the zones from outside of them; both names as lower-case labels."""
+        return self.holds(_text(target)) and not self.holds(_text(name))
+
+
+def _names(zone: str | IPv4Network | IPv6Network) -> Iterator[str]:
+    """The zone itself, or for a network the zones of its reverse DNS (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
+    if isinstance(zone, str):
+        yield zone
+        return
+    bits, suffix = (8, "in-addr.arpa") if zone.version == 4 else (4, "ip6.arpa")
+    labels = -(-zone.prefixlen // bits)  # a prefix that ends within a label has several zones
+    for network in zone.subnets(new_prefix=labels * bits):
+        parts = network.network_address.reverse_pointer.removesuffix(f".{suffix}").split(".")
+        yield ".".join([*parts[len(parts) - labels :], suffix])
+
+
+def _text(labels: tuple[bytes, ...]) -> str:
+    return b".".join(labels).decode("latin-1")

@@ -1,0 +1,291 @@
+"""Names of our own network, which a stranger's record names: no packet asks for them, whatever the resolver knows."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import ip_address
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from lab.dnsserver import ScriptedDNS
+from lab.dnszone import ZoneData
+from lab.processes import free_port
+from spfmilter.evaluation.engine import Engine, Inquiry
+from spfmilter.evaluation.suggestion import service_of
+from spfmilter.model import Check, Client, Condition, Facts, Identity, Result, ReversePath
+from tests.evaluation import world
+from tests.values import settings as ini
+
+CLIENT = "203.0.113.7"
+SECRET = "api key=4711"
+# What the resolver of our network answers beside the public DNS.
+INSIDE: ZoneData = {
+    "secret.corp": [{"TXT": SECRET}, {"A": CLIENT}, {"MX": (0, "mx.corp")}],
+    "mx.corp": [{"A": CLIENT}],
+    "spf.corp": [{"TXT": "v=spf1 a:mx.corp exp=secret.corp -all"}],
+    "secret.intern.example.net": [{"TXT": SECRET}, {"A": CLIENT}],
+    "_dmarc.corp": [{"TXT": "v=DMARC1; p=reject"}],
+    "7.113.0.203.in-addr.arpa": [{"PTR": "mx.corp"}],
+    "1.0.0.10.in-addr.arpa": [{"PTR": "mail.e.example"}],
+    "mail.e.example": [{"A": "10.0.0.1"}],
+}
+ZONES = "private_zones = corp, intern.example.net, 10.0.0.0/8\n"
+
+
+def record(text: str, **others: list[Any]) -> ZoneData:
+    return {"e.example": [{"TXT": f"v=spf1 {text}"}], **others}
+
+
+@contextmanager
+def inquiry(server: ScriptedDNS, zone: ZoneData, text: str = ZONES) -> Iterator[Inquiry]:
+    server.load({**INSIDE, **zone})
+    server.reset_counts()
+    opened = Engine(ini(f"[dns]\nnameservers = {server.address}\n{text}").dns).inquiry()
+    opened.until = time.monotonic() + 20
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def check(client: str = CLIENT, **other: Any) -> Check:
+    return replace(world.check(client=client), **other)
+
+
+def asked(server: ScriptedDNS, *names: str) -> int:
+    """How often one of the names was asked for, with any type."""
+    return sum(server.queries[name, kind] for name in names for kind in ("A", "AAAA", "TXT", "MX", "PTR"))
+
+
+INSIDES = ("secret.corp", "mx.corp", "spf.corp", "secret.intern.example.net", "_dmarc.corp", "x.corp")
+
+
+@pytest.mark.parametrize("prefetch", ["yes", "no"])
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("a:secret.corp -all", Result.FAIL),
+        ("a:SECRET.Corp. -all", Result.FAIL),
+        ("a:secret.intern.example.net -all", Result.FAIL),
+        ("mx:secret.corp -all", Result.FAIL),
+        ("mx -all", Result.FAIL),  # its own MX is at a private name
+        ("exists:secret.corp -all", Result.FAIL),
+        ("exists:%{l}.corp -all", Result.FAIL),
+        ("include:spf.corp -all", Result.PERMERROR),
+        ("redirect=spf.corp", Result.PERMERROR),
+        ("ptr:mx.corp -all", Result.FAIL),
+        ("exists:%{p} -all", Result.FAIL),  # "unknown", since the client's name cannot be confirmed
+        ("-all exp=secret.corp", Result.FAIL),
+        ("-all exp=secret.intern.example.net", Result.FAIL),
+        ("a:a.corp a:b.corp a:c.corp -all", Result.PERMERROR),  # void lookups, as names that are nowhere
+    ],
+)
+def test_a_strangers_record_asks_for_no_private_name(
+    server: ScriptedDNS, text: str, result: Result, prefetch: str
+) -> None:
+    zone = record(text)
+    zone["e.example"] = [*zone["e.example"], {"MX": (0, "mx.corp")}]
+    with inquiry(server, zone, f"{ZONES}prefetch = {prefetch}\n") as asking:
+        known = check(local="secret")
+        asking.expect([known])
+        verdict = asking.evaluate(known)
+    assert (verdict.result, verdict.explanation) == (result, None)
+    assert asked(server, *INSIDES) == 0
+
+
+def test_without_the_setting_they_are_asked_for(server: ScriptedDNS) -> None:
+    """The test above can fail."""
+    with inquiry(server, record("a:secret.corp -all"), "private_zones =\n") as asking:
+        assert asking.evaluate(check()).result is Result.PASS
+    assert asked(server, "secret.corp") == 1
+
+
+def test_nor_do_helo_mail_from_dmarc_and_the_service(server: ScriptedDNS) -> None:
+    with inquiry(server, {}) as asking:
+        for identity, domain in ((Identity.HELO, "mx.corp"), (Identity.MAILFROM, "spf.corp")):
+            one = check(identity=identity, domain=domain)
+            asking.expect([one])
+            verdict = asking.evaluate(one)
+            assert verdict.result is Result.NONE
+            assert asking.holds(Condition.UNREACHABLE, verdict)
+            facts = Facts(
+                client=Client(address=ip_address(CLIENT)), helo="h", reverse_path=ReversePath(local="a", domain=domain)
+            )
+            assert service_of(verdict, facts, asking) is None
+        asking.expect_dmarc("corp")
+        assert asking.dmarc("corp") is None
+    assert asked(server, *INSIDES) == 0
+
+
+@pytest.mark.parametrize("prefetch", ["yes", "no"])
+def test_the_clients_own_name_is_asked_for_also_where_its_address_is_private(
+    server: ScriptedDNS, prefetch: str
+) -> None:
+    with inquiry(server, record("ptr -all"), f"{ZONES}prefetch = {prefetch}\n") as asking:
+        known = check("10.0.0.1")
+        asking.expect([known])
+        assert asking.evaluate(known).result is Result.PASS
+        other = check("10.0.0.1", domain="other.example")
+        server.load({**INSIDE, "other.example": [{"TXT": "v=spf1 exists:1.0.0.10.in-addr.arpa -all"}]})
+        assert asking.evaluate(other).result is Result.FAIL
+    assert server.queries["1.0.0.10.in-addr.arpa", "A"] == 0
+
+
+def test_names_that_the_administrator_lists_are_asked_for(server: ScriptedDNS) -> None:
+    """Forwarders, and our own relays."""
+    with inquiry(server, {}) as asking:
+        assert asking.host_name(ip_address(CLIENT), lambda name: name == "mx.corp") == "mx.corp"
+        assert asking.addresses_of("mx.corp") == {ip_address(CLIENT)}
+
+
+# -- a pinned record ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pinned", "result", "explanation"),
+    [
+        ("v=spf1 a:secret.corp -all", Result.PASS, None),
+        ("v=spf1 include:spf.corp -all", Result.PASS, None),  # and what the private record names
+        ("v=spf1 -all exp=secret.corp", Result.FAIL, SECRET),
+        ("v=spf1 redirect=spf.corp", Result.PASS, None),
+        ("v=spf1 include:stranger.example -all", Result.FAIL, None),
+        ("v=spf1 redirect=stranger.example", Result.FAIL, None),
+        ("v=spf1 include:e.example -all", Result.FAIL, None),  # the published record is a stranger's still
+    ],
+)
+def test_the_administrators_own_record_may_name_them(
+    server: ScriptedDNS, pinned: str, result: Result, explanation: str | None
+) -> None:
+    strangers = "a:secret.corp exp=secret.corp -all"
+    with inquiry(server, record(strangers, **{"stranger.example": [{"TXT": f"v=spf1 {strangers}"}]})) as asking:
+        known = check(record=pinned)
+        asking.expect([known])
+        verdict = asking.evaluate(known)
+    assert (verdict.result, verdict.explanation) == (result, explanation)
+
+
+def test_what_it_has_found_out_is_no_answer_to_a_stranger(server: ScriptedDNS) -> None:
+    with inquiry(server, record("a:secret.corp -all")) as asking:
+        assert asking.evaluate(check(record="v=spf1 a:secret.corp -all")).result is Result.PASS
+        assert asking.evaluate(check()).result is Result.FAIL
+
+
+# -- aliases, which the resolver follows by itself ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chain", [("secret.corp",), ("b.e.example", "secret.corp"), ("secret.intern.example.net",)])
+@pytest.mark.parametrize("truncate", [False, True])
+def test_an_alias_does_not_lead_inside(server: ScriptedDNS, chain: tuple[str, ...], truncate: bool) -> None:
+    names = ("why.e.example", *chain)
+    zone = record("a:why.e.example -all exp=why.e.example")
+    zone |= {name: [{"CNAME": target}] for name, target in pairwise(names)}
+    if truncate:
+        zone["why.e.example"] = [*zone["why.e.example"], {"TRUNCATE": True}]
+    with inquiry(server, zone) as asking:
+        verdict = asking.evaluate(check())
+    assert (verdict.result, verdict.explanation) == (Result.FAIL, None)
+    with inquiry(server, zone, "private_zones =\n") as asking:
+        assert asking.evaluate(check()).result is Result.PASS, "the test can fail"
+
+
+def test_an_alias_within_a_private_zone_is_followed_for_the_administrator(server: ScriptedDNS) -> None:
+    with inquiry(server, {"alias.corp": [{"CNAME": "secret.corp"}]}) as asking:
+        assert asking.evaluate(check(record="v=spf1 a:alias.corp -all")).result is Result.PASS
+
+
+# -- whose explanation is read out -------------------------------------------------------------------------------------
+
+
+TEXT = [{"TXT": "because"}]
+
+
+@pytest.mark.parametrize(
+    ("domain", "target", "read"),
+    [
+        ("e.example", "why.e.example", True),
+        ("e.example", "e.example", False),  # its TXT records are two
+        ("e.example", "WHY.E.Example", True),
+        ("e.example", "why.other.example", False),
+        ("e.example", "note.example", False),
+        ("e.example", "whye.example", False),
+        ("mail.shop.co.uk", "why.shop.co.uk", True),
+        ("mail.shop.co.uk", "why.other.co.uk", False),
+        ("shop.co.uk", "co.uk", False),
+        ("a.github.io", "why.b.github.io", False),  # a public suffix: others' pages
+        ("github.io", "why.github.io", True),
+        ("a.e.example", "e.example", True),
+    ],
+)
+def test_an_explanation_comes_from_the_domains_own_tree(
+    server: ScriptedDNS,
+    domain: str,
+    target: str,
+    read: bool,
+) -> None:
+    zone: ZoneData = {target.lower(): TEXT}
+    zone[domain] = [{"TXT": f"v=spf1 -all exp={target}"}, *zone.get(domain, [])]
+    with inquiry(server, zone) as asking:
+        verdict = asking.evaluate(check(domain=domain))
+    assert (verdict.result, verdict.explanation) == (Result.FAIL, "because" if read else None)
+    assert server.queries[target.lower(), "TXT"] == (1 if read or target == domain else 0)
+
+
+@pytest.mark.parametrize(
+    ("target", "read"), [("why.r.test", True), ("why.e.example", True), ("why.stranger.test", False)]
+)
+def test_after_a_redirect_also_from_that_of_the_record(server: ScriptedDNS, target: str, read: bool) -> None:
+    zone = record("redirect=r.test", **{"r.test": [{"TXT": f"v=spf1 -all exp={target}"}], target: TEXT})
+    with inquiry(server, zone) as asking:
+        assert asking.evaluate(check()).explanation == ("because" if read else None)
+
+
+def test_the_public_suffix_list_is_loaded_only_for_a_text_outside_of_the_domain() -> None:
+    """It takes a tenth of a second, and a few megabytes."""
+    program = (
+        "import sys\n"
+        "from spfmilter.evaluation.explanation import is_of\n"
+        "assert is_of('why.e.example', ['e.example', 'r.example'])\n"
+        "assert 'publicsuffixlist' not in sys.modules\n"
+        "assert not is_of('why.other.example', ['e.example', 'r.example'])\n"
+        "assert 'publicsuffixlist' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)  # noqa: S603 - our own
+
+
+# -- what a failure says -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "TIMEOUT",
+        {"RCODE": "SERVFAIL"},
+        {"RCODE": "REFUSED"},
+        {"RAW": b"\0" * 40},
+        {"WRONG_QUESTION": True},
+    ],
+    ids=str,
+)
+def test_a_temporary_failure_does_not_name_our_nameserver(server: ScriptedDNS, trouble: Any) -> None:
+    """Its text goes out in a reply, and onto the page."""
+    with inquiry(server, {"e.example": [trouble]}, f"{ZONES}timeout = 1s\n") as asking:
+        verdict = asking.evaluate(check())
+    assert verdict.problem is not None
+    assert not re.search(r"127\.|\b53\b|" + server.address.rpartition(":")[2], str(verdict.problem))
+
+
+@pytest.mark.parametrize("nameserver", ["127.0.0.1:{}", "255.255.255.255"])
+def test_nor_does_one_that_cannot_be_reached(nameserver: str) -> None:
+    address = nameserver.format(free_port())
+    engine = Engine(ini(f"[dns]\nnameservers = {address}\ntimeout = 1s\n").dns)
+    asking = engine.inquiry()
+    verdict = asking.evaluate(check())
+    asking.close()
+    assert verdict.problem is not None
+    assert not re.search(r"127\.|255\.", str(verdict.problem))
