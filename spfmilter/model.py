@@ -373,6 +373,7 @@ class Transaction:
     removed: int = 0  # forged header fields
     recipients: tuple[str, ...] = ()  # those whose own rules had a say, as the client named them
     refused: int = 0  # recipients that were refused while the message was taken
+    separate: int = 0  # recipients that were told to come in a message of their own
 
 
 @dataclass(slots=True)

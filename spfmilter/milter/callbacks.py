@@ -334,7 +334,7 @@ def _steps(settings: Settings) -> tuple[int, int, dict[int, str]]:
     unused, silent, macros = _UNUSED, _SILENT, dict(_MACROS)
     if settings.policy.reject_at is RejectAt.MAIL:
         unused |= milter.P_NORCPT
-    elif settings.policy.reject_at is RejectAt.MESSAGE:
+    elif settings.policy.reject_at is RejectAt.MESSAGE and not policy.separates(settings):
         silent |= milter.P_NR_RCPT
     if not unused & milter.P_NORCPT:
         macros[milter.M_ENVRCPT] = _RECIPIENT

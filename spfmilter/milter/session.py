@@ -65,6 +65,8 @@ class _Later:
     behind_relay: bool  # the client is read from the header; nothing has been evaluated before
     actions: dict[Addressee, Action] = field(default_factory=dict)  # what recipients of each kind call for
     replies: dict[Addressee, Reply | None] = field(default_factory=dict)  # what they were answered
+    expected: dict[Addressee, Action] = field(default_factory=dict)  # what each kind calls for, as known at RCPT
+    separate: int = 0  # recipients that need a message of their own
     recipients: list[tuple[str, Addressee]] = field(default_factory=list)
     received: list[str] = field(default_factory=list)
     authors: list[str] = field(default_factory=list)
@@ -165,6 +167,9 @@ class Session:
                 action = policy.withhold(self._treat(message, later, kind), self._settings)
                 later.replies[kind] = self._reply(action, message.facts)
             answer = later.replies[kind]
+        elif self._needs_another_message(message, later, kind):
+            later.separate += 1
+            return reply.separate_message(message.facts, self._settings)
         later.recipients.append((address, kind))
         return answer
 
@@ -264,6 +269,22 @@ class Session:
             later.actions[kind] = action
         return action
 
+    def _needs_another_message(self, message: _Message, later: _Later, kind: Addressee) -> bool:
+        """Return whether the message would be refused for this recipient and taken for the first one, or the reverse.
+
+        Nothing is asked unless the settings distinguish the two.
+        """
+        first = later.recipients[0][1] if later.recipients else kind
+        if kind == first or not policy.separates(self._settings):
+            return False
+        if later.behind_relay:
+            return self._settings.relays.refuse and policy.could_part_ways(first, kind, self._settings)
+        for each in (first, kind):
+            if each not in later.expected:
+                treated = policy.treat(message.plan, message.verdicts, self._settings, self._evidence, each)
+                later.expected[each] = treated
+        return policy.part_ways(later.expected[first], later.expected[kind])
+
     def _actions(self, message: _Message, later: _Later) -> list[Action]:
         """What the recipients call for, or anybody where they are not known."""
         kinds = dict.fromkeys(kind for _, kind in later.recipients) or (ANYBODY,)
@@ -317,7 +338,8 @@ class Session:
             shown = {kind: policy.withhold(action, self._settings) for kind, action in later.actions.items()}
             refused = sum(shown[kind].disposition.refuses for _, kind in later.recipients if kind in shown)
         different = len({action.disposition for action in later.actions.values()}) > 1
-        return replace(ended, recipients=tuple(named[:_MAX_NAMED]) if different else (), refused=refused)
+        recipients = tuple(named[:_MAX_NAMED]) if different else ()
+        return replace(ended, recipients=recipients, refused=refused, separate=later.separate)
 
     def _client_or_macro(self, macros: Macros) -> Client:
         """The client as connected; where that event got lost (a name that is not UTF-8), the MTA's macro tells."""

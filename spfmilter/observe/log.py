@@ -207,8 +207,8 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
         fields["would"] = action.withheld
     if ended.recipients:
         fields["rcpt"] = ",".join(ended.recipients)[:_PATH_LIMIT]
-    if ended.refused:
-        fields["refused"] = ended.refused
+    counted = {"refused": ended.refused, "separate": ended.separate}  # recipients
+    fields |= {key: number for key, number in counted.items() if number}
     fields["rule"] = str(action.rule)
     if ended.ended != "message":
         fields["ended"] = ended.ended

@@ -59,6 +59,9 @@ class _Prometheus(Metrics):
         self._messages = prometheus.Counter("messages", "MAIL FROM commands judged.", labels, **new)
         self._withheld = prometheus.Counter("withheld", "Actions withheld by monitor mode.", ("action",), **new)
         self._refused = prometheus.Counter("recipients_refused", "Recipients refused at RCPT TO.", **new)
+        self._separate = prometheus.Counter(
+            "recipients_separated", "Recipients told to come in a message of their own.", **new
+        )
         self._excused = prometheus.Counter("excused", "Messages that an excuse had accepted.", ("kind",), **new)
         self._forged = prometheus.Counter("forged_fields", "Forged header fields removed.", **new)
         self._seconds = prometheus.Histogram(
@@ -91,6 +94,8 @@ class _Prometheus(Metrics):
             self._excused.labels(action.pardon.kind).inc()
         if ended.refused:
             self._refused.inc(ended.refused)
+        if ended.separate:
+            self._separate.inc(ended.separate)
         if ended.removed:
             self._forged.inc(ended.removed)
         for verdict in ended.verdicts:

@@ -8,7 +8,7 @@ from spfmilter.policy.decide import decide, judge, on_error, treat, with_conditi
 from spfmilter.policy.evidence import NOTHING, Evidence, Nothing
 from spfmilter.policy.pardons import may_yield
 from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, greeting, plan, plan_behind
-from spfmilter.policy.recipients import addressee, downgrade, settle, severest
+from spfmilter.policy.recipients import addressee, could_part_ways, downgrade, part_ways, separates, settle, severest
 from spfmilter.policy.rows import asks_for
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "addressee",
     "asks_for",
     "awaits_header",
+    "could_part_ways",
     "decide",
     "downgrade",
     "exemption",
@@ -26,8 +27,10 @@ __all__ = [
     "judge",
     "may_yield",
     "on_error",
+    "part_ways",
     "plan",
     "plan_behind",
+    "separates",
     "settle",
     "severest",
     "treat",

@@ -1,6 +1,7 @@
 """Recipients: which rules are theirs, and what becomes of one message whose recipients are treated differently.
 
-Knows that there is one copy of the message: refused, it is lost for all; held or tagged, it is so for all.
+Knows that there is one copy of the message: refused, it is lost for all; held or tagged, it is so for all. So at the
+end of the message, recipients of whom some would refuse it and some take it must not share one.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from spfmilter.addresses import is_plain, parse_recipient
-from spfmilter.model import ANYBODY, Action, Addressee, Disposition
+from spfmilter.model import ANYBODY, Action, Addressee, Condition, Disposition, Result
 from spfmilter.settings import Settings
-from spfmilter.settings.schema import RejectAt
+from spfmilter.settings.schema import Mode, RejectAt, Rows
 
 
 def addressee(recipient: str, settings: Settings, understood: str = "") -> Addressee:
@@ -50,6 +51,35 @@ def _readings(recipient: str, understood: str) -> list[str]:
 def _patterns(local: str, domain: str) -> tuple[str, str, str]:
     """What can stand for an address, the most particular first."""
     return f"{local}@{domain}", f"@{domain}", f"{local}@"
+
+
+def separates(settings: Settings) -> bool:
+    """Return whether a recipient may be told that it needs a message of its own.
+
+    It is where a refusal at the end of the message has to be for all recipients, and the settings distinguish them.
+    """
+    return settings.policy.mode is Mode.ENFORCE and bool(settings.exempt.recipients or settings.recipients)
+
+
+def part_ways(one: Action, other: Action) -> bool:
+    """Return whether one recipient would have the message refused, now or for good, and the other would take it."""
+    return one.disposition.refuses != other.disposition.refuses
+
+
+def could_part_ways(one: Addressee, other: Addressee, settings: Settings) -> bool:
+    """Return whether two kinds of recipients would part ways at some result, for a message whose result is unknown."""
+    tables: list[Rows] = [*map(settings.table, settings.policy.check), *settings.domains.values()]
+    return one != other and any(
+        _refuses(one, key, table, settings) != _refuses(other, key, table, settings)
+        for table in tables
+        for key in (*Result, *Condition)
+    )
+
+
+def _refuses(kind: Addressee, key: Result | Condition, table: Rows, settings: Settings) -> bool:
+    own = settings.recipients[kind.section].row(key) if kind.section else None
+    row = own or table.row(key)
+    return not kind.exempt and row is not None and row.refuses
 
 
 def settle(actions: Sequence[Action], stage: RejectAt) -> Action:

@@ -6,7 +6,7 @@
 
 from spfmilter.reply.advice import Advice, Remedy, Situation, advice
 from spfmilter.reply.notice import NOTHING, Extras, notice, problem_text, sentences, spoken
-from spfmilter.reply.reply import Reply, forged_fields, internal_error, reply_for
+from spfmilter.reply.reply import Reply, forged_fields, internal_error, reply_for, separate_message
 
 __all__ = [
     "NOTHING",
@@ -22,5 +22,6 @@ __all__ = [
     "problem_text",
     "reply_for",
     "sentences",
+    "separate_message",
     "spoken",
 ]

@@ -75,6 +75,16 @@ def forged_fields(facts: Facts, settings: Settings) -> Reply:
     return Reply(code=550, status="5.7.1", lines=(line,), utf8=facts.smtputf8)
 
 
+def separate_message(facts: Facts, settings: Settings) -> Reply:
+    """What the client is told of a recipient who needs a message of its own.
+
+    The code is that for too many recipients (RFC 5321 section 4.5.3.1.10, RFC 3463 section 3.6): the client delivers to
+    those who were taken, and sends to the others again.
+    """
+    line = texts.template(texts.SEPARATE, spoken(facts, settings)).fill({})
+    return Reply(code=452, status="4.5.3", lines=(line,), utf8=facts.smtputf8)
+
+
 def _codes(disposition: Disposition, result: Result) -> tuple[int, str]:
     """Reply code and enhanced status (RFC 7372 section 3.2): 7.23 for what SPF says, 7.24 for what it cannot."""
     code = 550 if disposition is Disposition.REJECT else 451

@@ -181,8 +181,7 @@ def test_recipients_without_a_message_or_of_an_exempt_one_are_let_through() -> N
         ([OTHER], 550, Disposition.REJECT),
         ([OTHER, OTHER], 550, Disposition.REJECT),
         ([OTHER, PATIENT], 451, Disposition.DEFER),
-        ([OTHER, LENIENT], 250, Disposition.TAG),
-        ([OTHER, POSTMASTER], 250, Disposition.TAG),
+        ([POSTMASTER, LENIENT], 250, Disposition.TAG),
         ([POSTMASTER], 250, Disposition.ACCEPT),
         ([], 550, Disposition.REJECT),
     ],
@@ -198,10 +197,97 @@ def test_at_the_end_there_is_one_answer(addresses: list[str], code: int, disposi
     assert bool(edits.insert) is (reply is None)
 
 
-def test_a_message_that_some_refuse_is_tagged_by_their_rule() -> None:
+SEPARATE = (452, "4.5.3")
+
+
+def answers(connection: Session, *addresses: str) -> list[tuple[int, str] | None]:
+    """Code and status for each, None where the recipient is taken."""
+    replies = [connection.recipient(address) for address in addresses]
+    return [(reply.code, reply.status) if reply is not None else None for reply in replies]
+
+
+def test_who_would_take_it_and_who_would_not_do_not_share_a_message() -> None:
+    """An exempt recipient beside others would otherwise have them all get it."""
     connection = session(MESSAGE)
     mail(connection)
-    recipients(connection, POSTMASTER, OTHER)
+    assert answers(connection, POSTMASTER, OTHER, LENIENT, PATIENT, OTHER) == [None, SEPARATE, None, SEPARATE, SEPARATE]
+    _, reply, ended = end(connection)
+    assert (reply, ended.action.disposition, ended.separate) == (None, Disposition.TAG, 3)
+    mail(connection)
+    assert answers(connection, OTHER, POSTMASTER, PATIENT, LENIENT) == [None, SEPARATE, None, SEPARATE]
+    _, reply, ended = end(connection)
+    assert reply is not None
+    assert (reply.code, ended.action.disposition, ended.separate) == (451, Disposition.DEFER, 2)
+    mail(connection)
+    assert answers(connection, POSTMASTER) == [None]
+    assert end(connection)[2].separate == 0, "nothing is left of the message before"
+
+
+@pytest.mark.parametrize("sender", ["<u@pass.example>", "<u@soft.example>", "<u@none.example>"])
+def test_mail_that_all_of_them_take_is_not_separated(sender: str) -> None:
+    connection = session(MESSAGE)
+    mail(connection, sender)
+    assert answers(connection, POSTMASTER, OTHER, LENIENT, PATIENT) == [None] * 4
+    assert end(connection)[2].separate == 0
+
+
+def test_for_recipients_of_one_class_nothing_is_worked_out_at_rcpt() -> None:
+    evidence = Known(result)
+    connection = session(f"{MESSAGE}[exempt]\nforwarders = .fwd.example\n", evidence)
+    mail(connection)
+    assert answers(connection, *[f"<r{number}@r.example>" for number in range(20)]) == [None] * 20
+    assert evidence.questions == []
+    assert answers(connection, *[PATIENT, POSTMASTER] * 10) == [None, SEPARATE] * 10
+    assert evidence.questions.count("host name") == 2, "once for each kind"
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_dmarc_says_is_not_known_at_rcpt_and_counts_at_the_end(*, strict: bool) -> None:
+    """A fail that may yet be left to DMARC is separated, and the message that was taken is judged with its header."""
+    connection = session(YIELD, Known(result, dmarc=STRICT))
+    mail(connection)
+    assert answers(connection, OTHER, POSTMASTER) == [None, SEPARATE]
+    connection.header("From", "ann@author.example" if strict else "ann@other.example")
+    assert (end(connection)[1] is None) is strict
+
+
+def test_monitor_mode_separates_no_recipients() -> None:
+    connection = session(MESSAGE.replace("[policy]", "[policy]\nmode = monitor"))
+    mail(connection)
+    assert answers(connection, POSTMASTER, OTHER, LENIENT) == [None] * 3
+    ended = end(connection)[2]
+    assert (ended.action.withheld, ended.separate) == (Disposition.TAG, 0)
+
+
+def test_a_forwarders_mail_is_not_separated() -> None:
+    known = Known(result, names=("mx.fwd.example",))
+    connection = session(f"{MESSAGE}[exempt]\nforwarders = .fwd.example\n", known)
+    mail(connection)
+    assert answers(connection, POSTMASTER, OTHER) == [None, None]
+
+
+@pytest.mark.parametrize(("refuse", "expected"), [("no", [None, None, None]), ("yes", [None, SEPARATE, None])])
+@pytest.mark.parametrize("stage", ["message", "rcpt"])
+def test_mail_from_a_relay_is_separated_only_where_it_may_be_refused(
+    stage: str, refuse: str, expected: list[tuple[int, str] | None]
+) -> None:
+    """Nothing is known of the client behind it at RCPT: so what counts is whether any result would part them."""
+    ini = f"{MESSAGE}[relays]\ntrusted = 198.51.100.0/24\nrefuse = {refuse}\n".replace("= message", f"= {stage}")
+    evidence = Known(result)
+    connection = session(ini, evidence, RELAY)
+    mail(connection)
+    assert answers(connection, POSTMASTER, OTHER, "<abuse@r.example>") == expected
+    mail(connection)
+    assert answers(connection, OTHER, PATIENT) == [None, None], "neither would take what the other refuses"
+    assert evidence.asked == []
+
+
+def test_a_message_that_some_take_only_when_its_header_is_known_is_tagged_by_the_rule_of_those_who_refuse() -> None:
+    """Behind a relay that must not be refused, recipients of all classes share one message."""
+    connection = session(f"{MESSAGE}{RELAYS}", client=RELAY)
+    mail(connection)
+    assert answers(connection, POSTMASTER, OTHER) == [None, None]
+    connection.header("Received", hop("203.0.113.9"))
     edits, _, ended = end(connection)
     assert str(ended.action.rule) == "[policy.mailfrom] fail = reject, but other recipients take it"
     assert ended.recipients == (POSTMASTER,)

@@ -212,21 +212,23 @@ def test_at_message_the_refusal_answers_the_content(at_message: Site, chunked: b
     at_message.postfix.wait_for_log(r"milter-reject: END-OF-MESSAGE from .*\[203\.0\.113\.7\]: 5\.7\.23 ")
 
 
-def test_a_message_that_some_recipients_take_is_lost_for_nobody_but_tagged(at_message: Site) -> None:
+def test_a_recipient_who_would_take_what_others_refuse_needs_a_message_of_its_own(at_message: Site) -> None:
     with at_message.connect() as smtp:
         smtp.mail("mixed@mail163.example")
-        for recipient in ("bob@example.net", "abuse@example.net"):
-            assert smtp.rcpt(recipient).code == 250
-        answer = smtp.data(MESSAGE)
-    for recipient in ("bob@example.net", "abuse@example.net"):
-        sent = Sent(answer=answer, recipient=recipient)
-        assert at_message.field(sent, "X-SPF-Notice")[0].startswith("tag; 203.0.113.7 is not in the trusted sender")
-        assert at_message.field(sent, "Subject") == ["[SPF] Greetings"]
+        taken, later = smtp.send_many(*rcpt("abuse@example.net", "bob@example.net"))
+        assert (taken.code, later.code) == (250, 452)
+        assert later.lines[0].startswith(
+            "4.5.3 This message cannot be taken for this recipient together with the recip"
+        )
+        sent = Sent(answer=smtp.data(MESSAGE), recipient="abuse@example.net")
+        smtp.mail("mixed@mail163.example")
+        assert smtp.rcpt("bob@example.net").code == 250
+        assert smtp.data(MESSAGE).code == 550
+    assert recipients_in_queue(at_message, sent) == 1
+    assert not at_message.field(sent, "X-SPF-Notice")
+    assert at_message.field(sent, "Subject") == ["Greetings"]
     line = at_message.logged(queue_id=sent.queue_id)
-    assert (line["action"], line["rule"]) == (
-        "tag",
-        "[policy.mailfrom] fail = reject, but other recipients take it",
-    )
+    assert (line["action"], line["separate"]) == ("accept", 1)
 
 
 @pytest.mark.parametrize(

@@ -161,16 +161,17 @@ def test_at_message_the_refusal_answers_the_content(at_message: SendmailSite) ->
     assert (line["action"], line["ended"]) == ("reject", "refused")
 
 
-def test_a_message_that_some_recipients_take_is_lost_for_nobody_but_tagged(at_message: SendmailSite) -> None:
+def test_a_recipient_who_would_take_what_others_refuse_needs_a_message_of_its_own(at_message: SendmailSite) -> None:
     with at_message.connect() as smtp:
         smtp.mail("mixed@mail163.test")
-        for recipient in ("bob@example.net", "abuse@example.net"):
-            assert smtp.rcpt(recipient).code == 250
-        answer = smtp.data(MESSAGE)
-    for recipient in ("bob@example.net", "abuse@example.net"):
-        sent = Sent(answer=answer, recipient=recipient)
-        assert at_message.field(sent, "X-SPF-Notice")[0].startswith(f"tag; {NOTICE}")
-        assert at_message.field(sent, "Subject") == ["[SPF] Greetings"]
+        taken, later = smtp.send_many(*rcpt("abuse@example.net", "bob@example.net"))
+        assert (taken.code, later.code) == (250, 452)
+        sent = Sent(answer=smtp.data(MESSAGE), recipient="abuse@example.net")
+        smtp.mail("mixed@mail163.test")
+        assert smtp.rcpt("bob@example.net").code == 250
+        assert smtp.data(MESSAGE).code == 550
+    assert not at_message.field(sent, "X-SPF-Notice")
+    assert at_message.field(sent, "Subject") == ["Greetings"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Rule
-from spfmilter.policy import addressee, downgrade, settle
+from spfmilter.policy import addressee, could_part_ways, downgrade, part_ways, separates, settle
 from spfmilter.settings.schema import RejectAt
 from tests.values import settings
 
@@ -161,3 +161,65 @@ def test_a_refusal_that_is_not_said_says_why() -> None:
     rule = settle([act(REJECT), act(ACCEPT)], RejectAt.MESSAGE).rule
     assert str(rule) == "[s] k = reject, but other recipients take it"
     assert downgrade(act(QUARANTINE), "x") == act(QUARANTINE)
+
+
+# -- which recipients cannot share a message ---------------------------------------------------------------------------
+
+PARTED = """
+[policy]
+reject_at = message
+[policy.mailfrom]
+softfail = tag
+[recipient:lenient@]
+fail = tag
+[recipient:patient@]
+fail = defer
+[recipient:strict@]
+softfail = reject
+[recipient:alike@]
+softfail = quarantine
+"""
+
+
+def kind(name: str) -> Addressee:
+    return addressee(f"<{name}@r.example>", settings(PARTED))
+
+
+@pytest.mark.parametrize(("one", "other"), list(product(Disposition, Disposition)))
+def test_two_recipients_part_ways_where_one_would_be_refused(one: Disposition, other: Disposition) -> None:
+    found = part_ways(*(Action(disposition=each, rule=Rule(section="s", key="k", value="")) for each in (one, other)))
+    assert found is ((one in {DEFER, REJECT}) != (other in {DEFER, REJECT}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "parted"),
+    [
+        ("postmaster", "bob", True),
+        ("lenient", "bob", True),
+        ("strict", "bob", True),
+        ("patient", "bob", False),
+        ("alike", "bob", False),
+        ("bob", "eve", False),
+        ("postmaster", "abuse", False),
+        ("postmaster", "lenient", True),  # at HELO's softfail, say
+    ],
+)
+def test_two_kinds_of_recipients_could_part_ways(one: str, other: str, parted: bool) -> None:
+    tables = settings(PARTED.replace("softfail = tag", "softfail = tag\npermerror = reject"))
+    assert could_part_ways(kind(one), kind(other), tables) is parted
+    assert could_part_ways(kind(other), kind(one), tables) is parted
+
+
+@pytest.mark.parametrize(
+    ("ini", "possible"),
+    [
+        ("[policy]\nreject_at = message", True),
+        ("[policy]\nreject_at = message\nmode = monitor", False),
+        ("[policy]\nreject_at = message\n[exempt]\nrecipients =", False),
+        ("[policy]\nreject_at = message\n[exempt]\nrecipients =\n[recipient:a@]", True),
+    ],
+)
+def test_where_recipients_are_not_distinguished_or_nobody_is_refused_none_is_separated(
+    ini: str, possible: bool
+) -> None:
+    assert separates(settings(ini)) is possible

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from spfmilter.model import Disposition, Result
-from spfmilter.reply import Reply, internal_error, reply_for
+from spfmilter.reply import Reply, internal_error, reply_for, separate_message
 from tests.values import action, facts, settings, verdict
 
 
@@ -119,3 +119,12 @@ def test_only_who_has_said_smtputf8_is_answered_in_utf8(*, smtputf8: bool) -> No
     assert answer is not None
     assert answer.utf8 is smtputf8
     assert str(answer).isascii() is not smtputf8
+
+
+def test_a_recipient_who_needs_a_message_of_its_own_is_told_so_in_the_clients_language() -> None:
+    assert str(separate_message(facts(), settings())) == (
+        "452 4.5.3 This message cannot be taken for this recipient together with the recipients before it, who have "
+        "other rules; please send it to this recipient separately"
+    )
+    chinese = separate_message(facts(smtputf8=True), settings("[reply]\nlanguages = zh-Hans"))
+    assert chinese.lines == ("前面的收件人适用不同的规则，本邮件无法同时投递给此收件人；请单独向此收件人发送",)

@@ -31,9 +31,20 @@ def test_only_what_is_needed_is_asked_for(usual: Running) -> None:
     }
 
 
-@pytest.mark.parametrize(("stage", "answered"), [("rcpt", True), ("message", False)])
-def test_recipients_are_asked_for_where_something_depends_on_them(dns: ScriptedDNS, stage: str, answered: bool) -> None:
-    with running(dns, f"[policy]\nreject_at = {stage}\n") as serving, serving.client() as mta:
+@pytest.mark.parametrize(
+    ("policy", "answered"),
+    [
+        ("reject_at = rcpt", True),
+        ("reject_at = message", True),  # postmaster and abuse are exempt by default
+        ("reject_at = message\n[exempt]\nrecipients =", False),
+        ("reject_at = message\n[exempt]\nrecipients =\n[recipient:joe@example.net]\nfail = tag", True),
+        ("reject_at = message\nmode = monitor", False),
+    ],
+)
+def test_recipients_are_asked_for_where_something_depends_on_them(
+    dns: ScriptedDNS, policy: str, answered: bool
+) -> None:
+    with running(dns, f"[policy]\n{policy}\n") as serving, serving.client() as mta:
         options = mta.negotiate()
         mta.quit()
     assert (options.wants(RCPT), options.answers(RCPT)) == (True, answered)
