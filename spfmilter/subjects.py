@@ -18,6 +18,7 @@ _LINE = 78  # characters (RFC 5322 section 2.1.1)
 _DECODED_LIMIT = 2048  # characters of a subject that are decoded: nobody reads more of it
 # What people see before a prefix that they still see: "Re:", "Fwd:" and their like in other languages.
 _ANSWERED = re.compile(r"\s{0,3}(?:[^\s:\uff1a]{1,12}[:\uff1a]\s{0,3}){0,5}")
+_LOOSE_BREAK = re.compile(r"\n(?![ \t])")  # of a line that no blank continues: the field would end there
 _BAD = re.compile("[\udc80-\udcff]")  # bytes that are no UTF-8, as Python reads them
 _CHARSET = re.compile(
     r"(?:us-)?ascii|utf-?8|iso-?8859-\d+|(?:windows-|cp)\d+|gb2312|gbk|gb18030|big5(?:-hkscs)?|iso-2022-(?:jp|kr)|"
@@ -72,6 +73,7 @@ def _writable(subject: str) -> str:
 
     Nobody knows of which character set they are (RFC 1428 section 3). What stands between two of them goes with them.
     """
+    subject = _LOOSE_BREAK.sub("\n ", subject)
     bad = [found.start() for found in _BAD.finditer(subject)]
     if not bad:
         return subject

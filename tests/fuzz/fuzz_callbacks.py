@@ -10,7 +10,6 @@ import re
 import socket
 from collections.abc import Callable, Mapping
 from functools import cache
-from ipaddress import ip_address
 from typing import Any
 from unittest import mock
 
@@ -28,8 +27,8 @@ from tests.evaluation.world import World
 from tests.values import Known, settings
 
 ALL = 0xFFFFFFFF
-HOSTS = ("203.0.113.7", "192.0.2.2", "127.0.0.1", "10.0.0.1")
-HOSTS6 = ("2001:db8::7", "::1", "::ffff:203.0.113.7", "inet6:unknown")
+HOSTS = {"4": "203.0.113.7", "r": "192.0.2.2", "l": "127.0.0.1", "p": "10.0.0.1"}
+HOSTS6 = {"6": "2001:db8::7", "s": "::1", "m": "::ffff:203.0.113.7", "x": "inet6:unknown"}
 MACROS = ("i", "j", "{client_addr}", "{auth_authen}", "{mail_addr}", "{rcpt_addr}", "{daemon_addr}")
 INI = (
     "[policy]\nreject_at = {stage}\nyield_to_dmarc = {late}\n[policy.mailfrom]\nnone = {odd}\npermerror = {odd}\n"
@@ -203,14 +202,14 @@ def _negotiate(called: Callbacks, context: _Context, text: bytes) -> int:
 
 
 def _connect(called: Callbacks, context: _Context, text: bytes) -> int:
-    kind, name = text[:1], text[1:].decode()
-    if kind == b"U":
+    kind, name = text[:1].decode("latin-1"), text[1:].decode()
+    if kind == "U":
         return called.connect(context, name, 0, None)
-    if kind == b"L":
+    if kind == "L":
         return called.connect(context, name, socket.AF_UNIX, name)
-    if kind == b"6":
-        return called.connect(context, name, socket.AF_INET6, (HOSTS6[len(text) % 4], 25, 0, 0))
-    return called.connect(context, name, socket.AF_INET, (str(ip_address(HOSTS[len(text) % 4])), 25))
+    if kind in HOSTS6:
+        return called.connect(context, name, socket.AF_INET6, (HOSTS6[kind], 25, 0, 0))
+    return called.connect(context, name, socket.AF_INET, (HOSTS.get(kind, "203.0.113.7"), 25))
 
 
 def _macro(_called: Callbacks, context: _Context, text: bytes) -> int:

@@ -33,4 +33,5 @@ def _read(text: str) -> None:
     except settings.SettingsError as error:
         shown = str(error)
         assert shown
-        assert all(line.isprintable() for line in shown.splitlines())
+        # A name of a section may hold a tab, which is shown as it stands.
+        assert all(line.replace("\t", " ").isprintable() for line in shown.splitlines())

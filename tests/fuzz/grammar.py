@@ -119,7 +119,8 @@ class _Author:
         port = struct.pack(">H", self.random.randrange(65536))
         kind = self.random.random()
         if kind < 0.65:
-            address = self.random.choice((CLIENT, CLIENT, RELAY, "127.0.0.1", "10.0.0.1", "0.0.0.0", "255.255.255.255"))  # noqa: S104
+            hosts = (*[CLIENT] * 9, RELAY, RELAY, "127.0.0.1", "10.0.0.1", "0.0.0.0", "255.255.255.255")  # noqa: S104
+            address = self.random.choice(hosts)
             return name + b"4" + port + address.encode() + b"\0"
         if kind < 0.85:
             hosts = ("2001:db8::7", "::1", "::ffff:203.0.113.7", "fe80::1", "::", "IPv6:2001:db8::9")
@@ -161,6 +162,8 @@ class _Author:
 
     def _address(self) -> bytes:
         text = self._text()
+        if self.random.random() < 0.4:
+            return b"<%b@fail.fuzz.example>" % text  # refused, with what it says in the notice
         domains = (self.domain, f"i.{self.domain}", "pass.fuzz.example", "fail.fuzz.example")
         domain = self.random.choice(domains).encode()
         shapes = (b"<u@%b>", b"<%b>", b"%b", b"<>", b"<%b@%b>", b"<%b@%b>", b"<u@%b@%b>", b"<@%b:u@%b>")

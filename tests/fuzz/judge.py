@@ -15,13 +15,16 @@ _MOST = 512  # octets of a line, CR LF included (RFC 5321 section 4.5.3.1.5)
 _FIELD_MOST = 998  # octets of a header field's line (RFC 5322 section 2.1.1)
 
 
-def objections(packets: Sequence[tuple[bytes, bytes]], *, commands: int, utf8: bool) -> Iterator[str]:
+def objections(
+    packets: Sequence[tuple[bytes, bytes]], *, commands: int, utf8: bool, whole: bool = True
+) -> Iterator[str]:
     """What is wrong with all that came on a connection, in order.
 
     Args:
         packets: command and data of each.
         commands: how many packets were sent that may have a reply: there cannot be more replies.
         utf8: whether the client has said SMTPUTF8.
+        whole: whether the last packet is the last that was sent.
     """
     replies, changes = 0, 0
     for command, data in packets:
@@ -37,7 +40,7 @@ def objections(packets: Sequence[tuple[bytes, bytes]], *, commands: int, utf8: b
             yield from reply(data, utf8=utf8)
         elif (command, data) != (b"c", b"") and (command != b"O" or len(data) < 12):
             yield f"a reply that is none of ours: {command + data!r}"
-    if changes:
+    if changes and whole:
         yield "changes, and no reply behind them"
     if replies > commands:
         yield f"{replies} replies to {commands} commands"
@@ -68,8 +71,8 @@ def reply(data: bytes, *, utf8: bool) -> Iterator[str]:
             yield f"the reply does not end where it says: {data!r}"
         if not match[5].isprintable() or re.search("%(?!%)", match[5].replace("%%", "")):
             yield f"a line that is not printable, or a single %: {line!r}"
-        if len(line.encode()) + 2 > _MOST:
-            yield f"a line of {len(line.encode())} octets: {line!r}"
+        if (octets := len(line.replace("%%", "%").encode()) + 2) > _MOST:
+            yield f"a line of {octets} octets: {line!r}"
 
 
 def _modification(command: bytes, data: bytes) -> Iterator[str]:

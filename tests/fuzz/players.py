@@ -29,17 +29,17 @@ def run(play: Play, address: str) -> list[str]:
     """Play a session; what is wrong with what came back."""
     try:
         if play.stream:
-            came = _flood(play, address)
+            came, whole = _flood(play, address)
             sent, _ = judge.packets_of(play.stream)
             packets, rest = judge.packets_of(came)
-            wrong = [f"half a packet: {rest[:80]!r}"] if rest and not play.reset else []
+            wrong = [f"half a packet: {rest[:80]!r}"] if rest and whole else []
             due = sum(command in _STEPS or command == b"O" for command, _ in sent)
         else:
             packets, due = _Mta(play, address).deliver()
-            wrong = []
+            wrong, whole = [], True
     except MilterError as error:
         return [str(error)]
-    return [*wrong, *judge.objections(packets, commands=due, utf8=play.utf8)]
+    return [*wrong, *judge.objections(packets, commands=due, utf8=play.utf8, whole=whole)]
 
 
 class _Mta:
@@ -106,8 +106,12 @@ class _Mta:
         raise MilterError(f"a packet that belongs to no step: {command + data!r}")
 
 
-def _flood(play: Play, address: str) -> bytes:
-    """Send everything, whatever comes back, and then read to the end: the filter must end the connection itself."""
+def _flood(play: Play, address: str) -> tuple[bytes, bool]:
+    """Send everything, whatever comes back, and then read to the end: the filter must end the connection itself.
+
+    Returns:
+        What came, and whether it is all: where the filter hangs up on what it has not read, the end gets lost.
+    """
     port, _, host = address.partition(":")[2].partition("@")
     waiting, came, deadline = play.stream, b"", time.monotonic() + PATIENCE
     with socket.create_connection((host, int(port)), timeout=PATIENCE) as sock, selectors.DefaultSelector() as selector:
@@ -118,13 +122,13 @@ def _flood(play: Play, address: str) -> bytes:
             if events & selectors.EVENT_READ:
                 data = _received(sock)
                 if not data:
-                    return came
+                    return came, data is not None
                 came += data
             if events & selectors.EVENT_WRITE:
                 waiting = waiting[_sent(sock, waiting) :]
                 if not waiting and play.reset:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    return came
+                    return came, False
                 if not waiting:
                     with suppress(OSError):
                         sock.shutdown(socket.SHUT_WR)
@@ -132,12 +136,12 @@ def _flood(play: Play, address: str) -> bytes:
     raise MilterError(f"the connection was not ended within {PATIENCE:g} s")
 
 
-def _received(sock: socket.socket) -> bytes:
-    """What has come; nothing at the end, also at a rude one."""
+def _received(sock: socket.socket) -> bytes | None:
+    """What has come; nothing at the end, None at a rude one."""
     try:
         return sock.recv(65536)
     except OSError:
-        return b""
+        return None
 
 
 def _sent(sock: socket.socket, waiting: bytes) -> int:

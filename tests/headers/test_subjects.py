@@ -122,6 +122,15 @@ def test_a_subject_that_has_been_tagged_is_not_tagged_again() -> None:
             assert "b?a?=" in subject or tag(f"Re: {value}", prefix) is None
 
 
+@pytest.mark.parametrize("subject", ["a\nb", "a\r\nb", "\n\nb", "a\n", "\xff\nX-Spam: no", "a\n\udcffb"])
+def test_a_line_break_does_not_end_the_field(subject: str) -> None:
+    """An MTA keeps the blank behind each; one that does not is not to get a field of its own back."""
+    value = tag(subject, "[SPF]")
+    assert value is not None
+    assert all(line[:1] in {" ", "\t"} for line in value.split("\n")[1:])
+    assert message_from_string(f"Subject: {value}\n\nbody", policy=default).keys() == ["Subject"]
+
+
 def test_no_line_grows_beyond_78_characters() -> None:
     assert tag("x" * 63, "[SPF]") == f"[SPF] {'x' * 63}"
     assert tag("x" * 64, "[SPF]") == f"[SPF]\n {'x' * 64}"
