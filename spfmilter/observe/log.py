@@ -294,6 +294,10 @@ class Seldom:
         """The server of ``[state] url`` has not answered a question; ``server`` is without its password."""
         self._warn("state server does not answer, this host's own memory stands in", server=server, reason=reason)
 
+    def not_counted(self, reason: str) -> None:
+        """A count for the metrics has been lost: there is no memory."""
+        self._warn("metrics: a count is lost", reason=reason)
+
     def not_remembered(self, reason: str) -> None:
         """This host has no memory left for a deferral, or no lock."""
         self._warn("a deferral cannot be remembered", reason=reason)
