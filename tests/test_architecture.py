@@ -125,7 +125,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "idna": ("addresses", "settings"),
     "click": ("cli",),
     "rich": ("cli", "explain"),
-    "prometheus_client": ("observe.metrics",),
+    "prometheus_client": ("observe.metrics", "observe.counterfile"),
     "publicsuffixlist": ("evaluation.organization",),
     "redis": ("state.server",),
     "sqlalchemy": ("observe",),

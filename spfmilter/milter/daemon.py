@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
-import tempfile
 import time
 from pathlib import Path
 
 from spfmilter.evaluation.answer import Status, Type
 from spfmilter.evaluation.lookups import Resolver
+from spfmilter.milter import folders
 from spfmilter.milter.listener import ListenError, open_listener, remove_socket
 from spfmilter.milter.supervisor import Supervisor
 from spfmilter.observe import log
@@ -81,4 +80,9 @@ def _metrics_folder(settings: Settings) -> Path | None:
     """Where the processes keep their counts: in the service's own runtime folder, else in a temporary one."""
     if not settings.metrics.listen:
         return None
-    return Path(tempfile.mkdtemp(prefix="spfmilter-metrics-", dir=os.environ.get("RUNTIME_DIRECTORY")))
+    try:
+        return folders.make("spfmilter-metrics-")
+    except OSError as error:  # mail does not wait for it
+        reason = error.strerror or str(error)
+        log.error("metrics are not served, there is no folder for them", reason=reason, mend="make space, and restart")
+        return None

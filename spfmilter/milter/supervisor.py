@@ -26,7 +26,7 @@ from spfmilter.milter.listener import remove_socket
 from spfmilter.milter.notify import notify, reloading, watchdog_interval
 from spfmilter.milter.worker import Worker
 from spfmilter.observe import log
-from spfmilter.observe.metrics import Metrics, forget, open_metrics
+from spfmilter.observe.metrics import Metrics, forget, open_metrics, try_again
 from spfmilter.refusal import open_signer
 from spfmilter.secretfile import SecretError
 from spfmilter.settings import Settings, SettingsError, load
@@ -319,6 +319,7 @@ class Supervisor:
     def _switch(self, coming: _Coming) -> None:
         self._settings, self._generation, self._coming = coming.settings, coming.generation, None
         self._switching, self._trouble, self._short_lives = True, "", 0
+        self._metrics = try_again(self._metrics, self._metrics_folder, "supervisor")
         for child in list(self._workers.values()):
             if child.generation < self._generation and not child.leaving:
                 self._dismiss(child)

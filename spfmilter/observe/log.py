@@ -298,6 +298,10 @@ class Seldom:
         """The server of ``[state] url`` held something else than a time that can be right, under our ``key``."""
         self._warn("state server held no time that can be right, and has been told ours", server=server, key=key)
 
+    def not_counted(self, reason: str) -> None:
+        """A count for the metrics has been lost: there is no memory."""
+        self._warn("metrics: a count is lost", reason=reason)
+
     def not_remembered(self, reason: str) -> None:
         """This host has no memory left for a deferral, or no lock."""
         self._warn("a deferral cannot be remembered", reason=reason)

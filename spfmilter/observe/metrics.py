@@ -6,13 +6,18 @@ folder, named by its slot and not by its pid, so that restarts and reloads go on
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from spfmilter import __version__
 from spfmilter.model import Counters, Transaction
+from spfmilter.observe import log
+
+_P = ParamSpec("_P")
 
 # Seconds: memory, a near and a far resolver, several round trips, a lost packet, the time limit.
 _BUCKETS = (0.0002, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
@@ -46,6 +51,21 @@ class Metrics:
         """A reload was done or refused."""
 
 
+def _harmless(
+    method: Callable[Concatenate[_Prometheus, _P], None],
+) -> Callable[Concatenate[_Prometheus, _P], None]:
+    """Lose a count rather than a message."""
+
+    @functools.wraps(method)
+    def call(self: _Prometheus, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - nothing that the library can meet is worth a message
+            self.lost(error)
+
+    return call
+
+
 class _Prometheus(Metrics):
     """Counts into the files of one slot."""
 
@@ -53,6 +73,10 @@ class _Prometheus(Metrics):
         import prometheus_client as prometheus  # noqa: PLC0415 - only where asked for
         from prometheus_client import values  # noqa: PLC0415
 
+        from spfmilter.observe.counterfile import CounterFile  # noqa: PLC0415
+
+        self._seldom = log.Seldom()
+        values.MmapedDict = CounterFile  # type: ignore[attr-defined]
         values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
         new: Any = {"registry": None, "namespace": "spfmilter"}
         labels = ("identity", "result", "action")
@@ -83,6 +107,7 @@ class _Prometheus(Metrics):
         if slot == "supervisor":
             self._build.labels(__version__, platform.python_version()).set(1)
 
+    @_harmless
     def transaction(self, ended: Transaction) -> None:
         deciding, action = ended.action.verdict, ended.action
         result = deciding.result if deciding is not None else "skipped"
@@ -101,45 +126,78 @@ class _Prometheus(Metrics):
         for verdict in ended.verdicts:
             self._seconds.labels(verdict.check.identity).observe(verdict.elapsed)
 
+    @_harmless
     def session(self, change: int) -> None:
         self._sessions.inc(change)
 
+    @_harmless
     def dns_query(self, outcome: str) -> None:
         self._dns.labels(outcome).inc()
 
+    @_harmless
     def cache(self, name: str, counters: Counters) -> None:
         seen = self._seen.setdefault(name, {})
         for outcome, number in counters.numbers().items():
             self._cache.labels(name, outcome).inc(number - seen.get(outcome, 0))
             seen[outcome] = number
 
+    @_harmless
     def fault(self) -> None:
         self._faults.inc()
 
+    @_harmless
     def worker_ended(self, cause: str) -> None:
         self._ended.labels(cause).inc()
 
+    @_harmless
     def workers(self, number: int) -> None:
         self._workers.set(number)
 
+    @_harmless
     def reload(self, outcome: str) -> None:
         self._reloads.labels(outcome).inc()
 
+    def lost(self, error: Exception) -> None:
+        """A count has been lost."""
+        self._seldom.not_counted(str(error))
+
 
 def open_metrics(folder: Path | None, slot: str) -> Metrics:
-    """The metrics of a process; ``folder`` is shared by all of them, None where nothing is counted."""
+    """Return the metrics of a process; ``folder`` is shared by all of them, None where nothing is counted.
+
+    Where the folder has no space, or holds a file that cannot be read, the process counts nothing, and the log says so.
+    """
     if folder is None:
         return Metrics()
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    return _Prometheus(slot)
+    try:
+        return _Prometheus(slot)
+    except Exception as error:  # noqa: BLE001 - as above: mail is answered without figures, too
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        log.error(
+            "metrics are not counted by this process",
+            process=slot,
+            folder=str(folder),
+            reason=reason,
+            mend="make space there, then reload",
+        )
+        return Metrics()
+
+
+def try_again(metrics: Metrics, folder: Path | None, slot: str) -> Metrics:
+    """Return the metrics of a process that may have found no space earlier; those that count stay as they are."""
+    return metrics if isinstance(metrics, _Prometheus) else open_metrics(folder, slot)
 
 
 def forget(folder: Path | None, slot: str) -> None:
     """A process is dead: what it said of the present (open sessions) is no longer true; its counts stay."""
     if folder is None:
         return
-    for path in folder.glob(f"gauge_live*_{slot}.db"):
-        path.unlink(missing_ok=True)
+    try:
+        for path in folder.glob(f"gauge_live*_{slot}.db"):
+            path.unlink(missing_ok=True)
+    except OSError as error:  # read-only, or not ours any more: until the slot is taken again, they are counted
+        log.warning("metrics of a dead worker cannot be removed", process=slot, reason=error.strerror or str(error))
 
 
 def serve(folder: Path, host: str, port: int) -> object:

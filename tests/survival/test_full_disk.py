@@ -1,0 +1,128 @@
+"""File systems that are full: mail is answered, whatever else the daemon would have written, and it recovers by itself.
+
+A file system of its own for each test, in a mount namespace that only the daemon sees; the test reaches it through
+/proc/PID/root.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.daemon import COMMAND, SpfmilterDaemon
+from lab.processes import free_port, until
+from tests.survival.site import (
+    FAIL,
+    PASS,
+    SOFT,
+    NameServer,
+    ask,
+    children,
+    inet_socket,
+    ini,
+    name_server,
+    wait_for_workers,
+    workers,
+)
+from tests.survival.test_metrics import scrape, total
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+
+# A small file system in memory at $1, then the daemon: with $2 = full it has no space from the start.
+_OWN_RUNTIME_FOLDER = """
+mount -t tmpfs -o size=1m tmpfs "$1"
+[ "$2" = full ] && head -c 2m /dev/zero >"$1/filler" 2>/dev/null
+shift 2
+exec "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def dns() -> Iterator[NameServer]:
+    with name_server() as running:
+        yield running
+
+
+class Runtime:
+    """The daemon's runtime folder, on a file system of its own of 1 MB."""
+
+    def __init__(self, folder: Path, state: str) -> None:
+        self.folder = folder
+        self.command = ("unshare", "-m", "sh", "-c", _OWN_RUNTIME_FOLDER, "sh", str(folder), state, *COMMAND)
+        self.environment = {"RUNTIME_DIRECTORY": str(folder)}
+
+    def _inside(self, daemon: SpfmilterDaemon) -> Path:
+        return Path(f"/proc/{daemon.process.pid}/root{self.folder}")
+
+    def fill(self, daemon: SpfmilterDaemon) -> None:
+        """Leave no block."""
+        with (self._inside(daemon) / "filler").open("wb", buffering=0) as file:
+            try:
+                while file.write(bytes(4096)):
+                    pass
+            except OSError:
+                return
+
+    def free(self, daemon: SpfmilterDaemon) -> None:
+        """Give all blocks back that were taken."""
+        (self._inside(daemon) / "filler").unlink()
+
+
+def answers(address: str) -> list[str]:
+    """Of each kind enough that every worker has had some, so that it counts something for the first time."""
+    return sorted({ask(address, sender) for sender in (PASS, FAIL, SOFT, "<a@none.example>", "<>") for _ in range(8)})
+
+
+def reload(daemon: SpfmilterDaemon) -> None:
+    done = len(daemon.notifications())
+    daemon.signal(signal.SIGHUP)
+    until(lambda: any("READY=1" in text for text in daemon.notifications()[done:]), 20, daemon.log)
+    until(lambda: len(children(daemon)) == 3, 20, "two workers and the exporter")
+
+
+def counted(listen: str) -> float:
+    return total(scrape(listen), "spfmilter_messages_total")
+
+
+def test_a_full_runtime_folder_at_the_start(dns: NameServer, tmp_path: Path) -> None:
+    """The daemon serves without counting and says so; a reload after space has come back counts."""
+    address, listen, runtime = inet_socket(), f"127.0.0.1:{free_port()}", Runtime(tmp_path, "full")
+    text = ini(address, dns.address, metrics=f"listen = {listen}")
+    with SpfmilterDaemon(text, command=runtime.command, environment=runtime.environment) as daemon:
+        assert answers(address) == ["550", "continue"]
+        daemon.wait_for_log("metrics served")
+        assert counted(listen) == 0
+        assert daemon.log().count("metrics are not counted") == 3, "each worker, and the supervisor"
+        runtime.free(daemon)
+        reload(daemon)
+        answers(address)
+        assert counted(listen) == 40
+        assert total(scrape(listen), "spfmilter_workers") == 2
+        assert "died" not in daemon.log()
+
+
+def test_a_runtime_folder_that_becomes_full(dns: NameServer, tmp_path: Path) -> None:
+    """What has its space goes on counting; new workers that find none serve all the same."""
+    address, listen, runtime = inet_socket(), f"127.0.0.1:{free_port()}", Runtime(tmp_path, "empty")
+    text = ini(address, dns.address, metrics=f"listen = {listen}")
+    with SpfmilterDaemon(text, command=runtime.command, environment=runtime.environment) as daemon:
+        daemon.wait_for_log("metrics served")
+        runtime.fill(daemon)
+        assert answers(address) == ["550", "continue"], "these are the first that they count"
+        assert counted(listen) == 40
+        os.kill(workers(daemon)[0], signal.SIGKILL)
+        daemon.wait_for_log("worker died")
+        wait_for_workers(daemon, 2)
+        answers(address)
+        assert counted(listen) == 80
+        reload(daemon)
+        assert answers(address) == ["550", "continue"]
+        assert "metrics are not counted" in daemon.log()
+        runtime.free(daemon)
+        reload(daemon)
+        before = counted(listen)
+        answers(address)
+        assert counted(listen) == before + 40
+        assert daemon.log().count("died") == 1
