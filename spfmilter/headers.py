@@ -12,7 +12,16 @@ from collections.abc import Iterable, Sequence
 
 from spfmilter import subjects
 from spfmilter.addresses import dns_domain
-from spfmilter.gatekeeper import AUTHENTICATION_RESULTS, RECEIVED_SPF, claims, forgeable, is_forged, watched
+from spfmilter.gatekeeper import (
+    AUTHENTICATION_RESULTS,
+    RECEIVED_SPF,
+    claims,
+    forgeable,
+    hides,
+    is_forged,
+    may_hide,
+    watched,
+)
 from spfmilter.model import (
     Action,
     Check,
@@ -40,7 +49,9 @@ __all__ = [
     "claims",
     "edits",
     "forgeable",
+    "hides",
     "is_forged",
+    "may_hide",
     "notice_field",
     "result_fields",
     "skipped_fields",

@@ -255,7 +255,7 @@ class Callbacks:
 
     def header(self, ctx: Any, name: str, value: bytes) -> int:
         """A header field; most are nobody's business, and are let through before anything else is done."""
-        if self._all_silent and name.rstrip(" \t").lower() not in self._watched:
+        if self._all_silent and name.rstrip(" \t").lower() not in self._watched and not headers.may_hide(value):
             return _NOREPLY
         return self._watched_header(ctx, name, value)
 

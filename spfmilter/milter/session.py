@@ -85,6 +85,7 @@ class _Message:
     forged: list[Removal]  # the topmost
     later: _Later | None = None
     flooded: bool = False  # there are more forged fields than are removed
+    hiding: bool = False  # a field that is not removed holds a forged one
     subjects: list[tuple[int, str]] = field(default_factory=list)  # each with its place among them
 
 
@@ -186,6 +187,8 @@ class Session:
         if message is None:
             return
         key = name.rstrip(" \t").lower()
+        if (key not in self._watched or key in _NEEDED) and headers.hides(value, self._settings):
+            message.hiding = not message.plan.trusted
         if key not in self._watched:
             return
         if key in _NEEDED:
@@ -225,10 +228,10 @@ class Session:
         if message.later is not None:
             self._decide(message, message.later)
         answer = self._reply(message.action, message.facts)
-        if answer is None and message.flooded:
-            message.action = policy.severest(message.action, self._flooded(message))
-            refused = message.action.disposition.refuses
-            answer = reply.forged_fields(message.facts, self._settings) if refused else None
+        if answer is None and (message.flooded or message.hiding):
+            message.action = policy.severest(message.action, self._not_removed(message))
+            if message.action.disposition.refuses:
+                answer = reply.forged_fields(message.facts, self._settings, hidden=message.hiding)
         if answer is not None:
             return Edits(), answer, self._end("refused")
         edits = headers.edits(
@@ -242,10 +245,12 @@ class Session:
         )
         return edits, None, self._end("message")
 
-    def _flooded(self, message: _Message) -> Action:
-        """What is done with a message that is taken, had it not more forged fields than are removed."""
+    def _not_removed(self, message: _Message) -> Action:
+        """What is done with a message that would be taken, but has forged fields that are not removed."""
         rule = self._settings.rule("headers", "remove_forged", self._settings.headers.remove_forged)
         remark = f"and there are more than {headers.MOST_FORGED} of them"
+        if message.hiding:
+            remark = "and one is hidden in another field"
         return self._in_force(message, Action(disposition=Disposition.REJECT, rule=replace(rule, remark=remark)))
 
     def abandon(self) -> Transaction | None:
@@ -311,7 +316,7 @@ class Session:
         client, helo = (found.client, found.helo) if found is not None else (None, None)
         message.facts, message.plan = policy.plan_behind(message.facts, client, helo, self._settings)
         if message.plan.trusted:
-            message.forged, message.flooded = [], False
+            message.forged, message.flooded, message.hiding = [], False, False
         self._evidence.expect(message.plan.checks)
         message.verdicts = tuple(self._evidence.verdict(check) for check in message.plan.checks)
 

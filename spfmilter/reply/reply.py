@@ -69,9 +69,12 @@ def internal_error() -> Reply:
     return _INTERNAL
 
 
-def forged_fields(facts: Facts, settings: Settings) -> Reply:
-    """What the client is told whose message has more forged fields than are removed (RFC 8601 section 5)."""
-    line = texts.template(texts.FORGED, spoken(facts, settings)).fill({})
+def forged_fields(facts: Facts, settings: Settings, *, hidden: bool = False) -> Reply:
+    """What the client is told whose message has forged fields that are not removed (RFC 8601 section 5).
+
+    They are too many, or ``hidden`` in another field.
+    """
+    line = texts.template(texts.HIDDEN if hidden else texts.FORGED, spoken(facts, settings)).fill({})
     return Reply(code=550, status="5.7.1", lines=(line,), utf8=facts.smtputf8)
 
 

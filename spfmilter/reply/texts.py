@@ -264,6 +264,10 @@ FORGED = _(
     "The message has far too many header fields that only the receiving server may write, such as Received-SPF; "
     "please take them out and send it again"
 )
+HIDDEN = _(
+    "The message hides a header field that only the receiving server may write, such as Authentication-Results, "
+    "in another one; please take it out and send it again"
+)
 SEPARATE = _(
     "This message cannot be taken for this recipient together with the recipients before it, who have other rules; "
     "please send it to this recipient separately"

@@ -83,6 +83,7 @@ def test_the_results_of_others_are_left_alone(value: str) -> None:
 @pytest.mark.parametrize("spelling", list(spellings()), ids=str)
 def test_of_the_table_of_spellings_just_the_forged_ones_are_removed(spelling: Spelling) -> None:
     assert spelling.removed is (spelling.kind == "forged")
+    assert spelling.refused is (spelling.kind == "hidden")
 
 
 @pytest.mark.parametrize("name", ["Authentication-Results", "ARC-Authentication-Results"])

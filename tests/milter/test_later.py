@@ -573,3 +573,34 @@ def test_your_own_clients_may_have_as_many_as_they_like() -> None:
     for ini in ("[exempt]\nnetworks = 203.0.113.7", f"{RELAYED}\n[exempt]\nnetworks = 192.0.2.1"):
         edits, reply, ended = flooded(ini, "<u@pass.example>")
         assert (edits.remove, reply, ended.action.disposition) == ((), None, Disposition.ACCEPT)
+
+
+# -- a forged field inside another -------------------------------------------------------------------------------------
+
+HIDING = "=?utf-8?q?Hi=0AAuthentication-Results:_mx.example.net;_spf=3Dpass?="
+
+
+@pytest.mark.parametrize(("name", "more"), [("Subject", ""), ("Subject", SUBJECT), ("X-Any", "")])
+def test_a_message_that_hides_a_forged_field_in_another_is_refused_whatever_spf_says(name: str, more: str) -> None:
+    connection = session(more)
+    mail(connection, "<u@pass.example>")
+    connection.header(name, HIDING)
+    _, reply, ended = end(connection)
+    assert reply is not None
+    assert str(reply).startswith("550 5.7.1 The message hides a header field that only the receiving server may write")
+    assert str(ended.action.rule) == "[headers] remove_forged = yes, and one is hidden in another field"
+    mail(connection, "<u@pass.example>")
+    assert end(connection)[1] is None, "nothing is left of the message before"
+
+
+def test_where_nothing_may_be_refused_or_removed_a_hidden_field_is_let_through() -> None:
+    for ini in (
+        "[headers]\nremove_forged = no",
+        "[exempt]\nnetworks = 203.0.113.7",
+        "[policy]\nmode = monitor",
+        RELAYED,
+    ):
+        connection = session(ini)
+        mail(connection, "<u@pass.example>")
+        connection.header("Subject", HIDING)
+        assert end(connection)[1] is None

@@ -101,6 +101,14 @@ def test_a_forged_result_is_removed_and_that_of_another_server_kept(site: Site) 
     assert site.logged(queue_id=sent.queue_id)["forged"] == 5
 
 
+def test_a_forged_field_that_an_encoded_word_hides_in_another_has_the_message_refused(site: Site) -> None:
+    """SpamAssassin decodes the line break, and reads a field of its own behind it."""
+    subject = "Subject: =?utf-8?q?Hi=0AAuthentication-Results:_mx.example.net;_spf=3Dpass?=\n\nHello.\n"
+    answer = site.send("hiding@mail163.example", LISTED, content=subject).answer
+    assert answer.code == 550
+    assert answer.lines[0].startswith("5.7.1 The message hides a header field that only the receiving server may write")
+
+
 def test_of_all_spellings_of_a_forged_field_what_is_delivered_deceives_no_reader(site: Site) -> None:
     """The table of tests/headers in one message."""
     sent_fields = deliverable()

@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from spfmilter.language import LOCALE, SOURCE, available, first, language
 from spfmilter.model import Result
 from spfmilter.reply import notice, sentences, spoken
-from spfmilter.reply.texts import FORGED, SEPARATE, all_texts, is_ascii, template
+from spfmilter.reply.texts import FORGED, HIDDEN, SEPARATE, all_texts, is_ascii, template
 from tests.reply.notices.rendering import FOLDER, rendered
 from tests.values import facts, settings, verdict
 
@@ -21,7 +21,8 @@ IN_NO_NOTICE = {
     "{sentence}.",  # of the header field
     "it names no domain that can be looked up",  # said by the first line
     "internal error of the receiving server",  # has a reply of its own, which follows
-    FORGED,  # a reply of its own, as the next two
+    FORGED,  # a reply of its own, as the next three
+    HIDDEN,
     SEPARATE,
     "The sender cannot be checked because of an error of this server; please send again later",
 }
