@@ -13,9 +13,9 @@ def test_sessions_of_an_odd_mta_leave_the_daemon_as_it_was() -> None:
     """
     for name in ("test.0", "test.1"):
         era = Era(name)
-        era.run([play(each) for each in names(name, 150)])
+        era.run([play(each) for each in names(name, 120)])
         assert era.findings == []
-        assert era.sessions == 150
+        assert era.sessions == 120
 
 
 def test_the_same_seed_is_the_same_session() -> None:
