@@ -17,6 +17,11 @@ _OCTETS = 32  # of a secret that is made here
 _SHORTEST = 20  # characters of one that an administrator wrote
 _MOST = 16
 _SIZE_LIMIT = 16 * 1024
+_TO_READ = (
+    " for user {user}: it must belong to this user, or to a group of theirs with mode 0640, and they must be able to "
+    "enter its folder (docs/help-page.md)"
+)
+_TO_MAKE = " for user {user}: the daemon makes it when it starts with [reply] help_url (docs/help-page.md)"
 
 
 class SecretError(Exception):
@@ -32,16 +37,24 @@ def load_secrets(path: Path) -> tuple[bytes, ...]:
         SecretError: it cannot be read or made, others may read it, or it holds no good secret.
     """
     try:
-        try:
-            return _read(path)
-        except FileNotFoundError:
-            _make(path)
-            return _read(path)
+        return _read(path)
+    except FileNotFoundError:
+        pass
     except OSError as error:
-        # os.path.exists and not Path.exists, which raises where the folder may not be entered.
-        there = not isinstance(error, FileNotFoundError) and os.path.exists(path)  # noqa: PTH110
-        doing = "read" if there else f"made in {path.parent}"
-        raise SecretError(f"{path}: the file of secrets cannot be {doing}: {error.strerror}") from None
+        raise SecretError(
+            f"{path}: the file of secrets cannot be read: {error.strerror}{_hint(error, _TO_READ)}"
+        ) from None
+    try:
+        _make(path)
+        return _read(path)
+    except OSError as error:
+        place = f"{path}: the file of secrets is not there, and cannot be made in {path.parent}"
+        raise SecretError(f"{place}: {error.strerror}{_hint(error, _TO_MAKE)}") from None
+
+
+def _hint(error: OSError, advice: str) -> str:
+    """What to do about a missing right; empty for other errors."""
+    return advice.format(user=os.geteuid()) if isinstance(error, PermissionError) else ""
 
 
 def _read(path: Path) -> tuple[bytes, ...]:
@@ -70,11 +83,20 @@ def _read(path: Path) -> tuple[bytes, ...]:
 
 
 def _make(path: Path) -> None:
-    """A file with one new secret, which appears under its name complete or not at all; one that is there stays."""
+    """A file with one new secret, which appears under its name complete or not at all; one that is there stays.
+
+    A folder that gives its group to what is made in it (set-group-ID) is one that daemon and page share: the group may
+    read the file. Made by root, it belongs to the folder's owner, who is to use it.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}.{chance.token_hex(8)}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
+            folder = path.parent.stat()
+            if os.geteuid() == 0:
+                os.fchown(descriptor, folder.st_uid, -1)
+            if folder.st_mode & stat.S_ISGID:
+                os.fchmod(descriptor, 0o640)  # the umask of a service may be 0077
             file.write(chance.token_urlsafe(_OCTETS) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -100,14 +100,15 @@ def test_what_stays_exposed_has_a_reason(unit: Path) -> None:
 
 
 @needs("systemd-sysusers")
-def test_sysusers_makes_the_user_that_the_unit_names(tmp_path: Path) -> None:
+def test_sysusers_makes_the_users_that_the_units_name(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     done = run("systemd-sysusers", f"--root={tmp_path}", SYSUSERS)
     assert done.returncode == 0, done.stderr
     names = {line.split(":")[0] for line in (tmp_path / "etc" / "passwd").read_text().splitlines()}
     groups = {line.split(":")[0] for line in (tmp_path / "etc" / "group").read_text().splitlines()}
-    assert one("User") in names
-    assert one("Group") in groups
+    for unit in (UNIT, WEB):
+        assert one("User", unit) in names
+        assert one("Group", unit) in groups
 
 
 @needs("systemd-tmpfiles")
@@ -115,7 +116,12 @@ def test_tmpfiles_makes_the_folders_also_that_for_a_chrooted_postfix(tmp_path: P
     """The line for the chroot is a comment; without its mark it makes the folder that docs/postfix.md describes."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\nspfmilter:x:990:990::/:/bin/false\n")
-    (tmp_path / "etc" / "group").write_text("root:x:0:\nspfmilter:x:990:\npostfix:x:991:\n")
+    (tmp_path / "etc" / "group").write_text("root:x:0:\nspfmilter:x:990:\npostfix:x:991:\nspfmilter-web:x:992:\n")
+    secret = tmp_path / "var" / "lib" / "spfmilter" / "secret"
+    secret.parent.mkdir(parents=True, mode=0o750)
+    secret.touch(mode=0o600)  # of an earlier version, whose page had the daemon's user
+    if os.geteuid() == 0:
+        os.chown(secret, 990, 990)
     asked = tmp_path / "asked.conf"
     asked.write_text(re.sub(r"(?m)^#(?=d )", "", TMPFILES.read_text()))
     done = run("systemd-tmpfiles", f"--root={tmp_path}", "--create", asked)
@@ -125,7 +131,11 @@ def test_tmpfiles_makes_the_folders_also_that_for_a_chrooted_postfix(tmp_path: P
     assert settings.stat().st_mode & 0o7777 == 0o755
     inside = tmp_path / "var" / "spool" / "postfix" / "spfmilter"
     assert inside.stat().st_mode & 0o7777 == 0o2750
+    assert secret.parent.stat().st_mode & 0o7777 == 0o2710
+    assert secret.stat().st_mode & 0o7777 == 0o640
     if os.geteuid() == 0:
+        assert (secret.stat().st_uid, secret.stat().st_gid) == (990, 992)
+        assert (secret.parent.stat().st_uid, secret.parent.stat().st_gid) == (990, 992)
         assert (inside.stat().st_uid, inside.stat().st_gid) == (990, 991)
 
 
@@ -182,13 +192,15 @@ DAEMONS_OWN = {
     "StartLimitIntervalSec",
 }  # fmt: skip
 DIFFERENT = {
-    "Description", "ExecStart", "RestartPreventExitStatus", "TimeoutStopSec", "LimitNOFILE", "SystemCallFilter",
+    "Description", "User", "Group", "After", "ExecStart", "RestartPreventExitStatus", "TimeoutStopSec", "LimitNOFILE",
+    "SystemCallFilter",
 }  # fmt: skip
 
 
 def test_the_page_is_locked_in_as_the_daemon_is() -> None:
     daemon, page = values(UNIT), values(WEB)
     assert daemon.keys() - page.keys() == DAEMONS_OWN
+    assert "InaccessiblePaths" in page
     assert {key for key in daemon.keys() & page.keys() if daemon[key] != page[key]} == DIFFERENT
     assert daemon["SystemCallFilter"][:2] == page["SystemCallFilter"]  # what follows lets the daemon do more
 
@@ -196,6 +208,9 @@ def test_the_page_is_locked_in_as_the_daemon_is() -> None:
 def test_the_page_runs_its_command_and_finds_the_secrets() -> None:
     program, command, *options = shlex.split(one("ExecStart", WEB))
     assert (Path(program).name, command, options) == ("spfmilter", "web", ["-c", str(DEFAULT_PATH)])
-    assert Path("/var/lib") / one("StateDirectory", WEB) == Path(Settings().web.secret_file).parent
-    assert one("User", WEB) == one("User", UNIT)
+    folder = Path(Settings().web.secret_file).parent
+    assert f"-{folder}" in values(UNIT)["ReadWritePaths"]  # the daemon makes the file
+    assert f"\nd {folder} 2710 {one('User')} {one('Group', WEB)} -\n" in TMPFILES.read_text()
+    assert one("UMask") == "0077"  # what else it makes there is its own
+    assert {one("User", WEB), one("Group", WEB)} & {one("User"), one("Group")} == set()
     assert one("RestartPreventExitStatus", WEB).split() == [str(EX_UNAVAILABLE), str(EX_CONFIG)]

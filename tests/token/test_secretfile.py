@@ -64,6 +64,28 @@ def test_a_folder_that_may_not_be_entered_is_said(path) -> None:
         folder.chmod(0o700)
 
 
+def test_in_a_folder_that_is_shared_its_group_may_read_it(path) -> None:
+    """The folder gives its group; the umask is that of the service."""
+    path.parent.chmod(0o2710)
+    before = os.umask(0o077)
+    try:
+        load_secrets(path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o7777 == 0o640
+    assert path.stat().st_gid == path.parent.stat().st_gid
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can")
+def test_made_by_root_it_belongs_to_the_owner_of_the_folder(path) -> None:
+    """Who tries the page by hand before the daemon has run must not lock the daemon out."""
+    os.chown(path.parent, 64001, 64003)
+    path.parent.chmod(0o2710)
+    load_secrets(path)
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (64001, 64003, 0o640)
+
+
 def test_one_secret_a_line_in_order(path) -> None:
     written(path, "# since May\nthe-new-one-of-this-year\r\n\n  the-old-one-of-last-year  \n", 0o640)
     assert load_secrets(path) == (b"the-new-one-of-this-year", b"the-old-one-of-last-year")

@@ -81,7 +81,7 @@ def run(text: str, tmp_path: Path, *before: str) -> subprocess.CompletedProcess[
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("secret_file = {folder}/no/secret", "no/secret: the file of secrets cannot be made"),
+        ("secret_file = {folder}/no/secret", "no/secret: the file of secrets is not there, and cannot be made"),
         ("secret_file = {folder}", "Is a directory"),
         ("secret_file = {folder}/secret\nlisten = 192.0.2.1:8891", "Cannot assign requested address"),
     ],
