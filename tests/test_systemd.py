@@ -163,6 +163,13 @@ def test_the_watchdog_waits_until_hanging_workers_are_replaced() -> None:
     assert f"every {limit // 2}s" in UNIT.read_text()
 
 
+def test_every_session_may_have_its_thread() -> None:
+    """Those of a large server, which all wait for the DNS, in two generations; and a crash leaves no core file."""
+    assert int(one("TasksMax")) >= 2 * 2 * 2000
+    assert int(one("LimitNOFILE")) > int(one("TasksMax"))
+    assert one("LimitCORE") == one("LimitCORE", WEB) == "0"
+
+
 def test_only_the_supervisor_gets_systemds_signals() -> None:
     """The daemon's words come from it, reload is its SIGHUP, and stop is its to pass on."""
     assert one("Type") == "notify"  # and not what Debian 12 does not know
@@ -193,6 +200,7 @@ DAEMONS_OWN = {
 }  # fmt: skip
 DIFFERENT = {
     "Description", "User", "Group", "After", "ExecStart", "RestartPreventExitStatus", "TimeoutStopSec", "LimitNOFILE",
+    "TasksMax",
     "SystemCallFilter",
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ Knows fork and the socket pair; decides nothing.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -141,3 +142,15 @@ def give_way() -> None:
     with suppress(OSError):  # a system call filter: only the gain is lost
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def raise_file_limit() -> None:
+    """Let the daemon have as many open files as it may: a session needs one, and one while it asks the DNS."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    except (OSError, ValueError) as error:  # forbidden, by a system call filter for example
+        log.warning("limit of open files cannot be raised", limit=soft, reason=str(error))
+    else:
+        log.info("limit of open files", limit=max(soft, wanted), was=soft)

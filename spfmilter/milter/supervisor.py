@@ -8,7 +8,6 @@ come in, and ``_tick`` does what is due.
 from __future__ import annotations
 
 import os
-import resource
 import selectors
 import signal
 import socket
@@ -86,7 +85,7 @@ class Supervisor:
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit status."""
         self._catch_signals()
-        _raise_file_limit()
+        children.raise_file_limit()
         while not self._finished():
             self._tick(time.monotonic())
             for key, _ in self._selector.select(_TICK):
@@ -247,11 +246,18 @@ class Supervisor:
                 child.ready, child.last_beat = False, now
 
     def _replace_tired(self, now: float) -> None:
-        """Let a worker that has asked for it go, once others serve in its place."""
-        serving = sum(c.ready and not _is_due(c, now) for c in self._of(self._generation))
-        if serving >= worker_count(self._settings):
-            for child in [c for c in self._of(self._generation) if _is_due(c, now)]:
+        """Let workers that have asked for it go, once others serve in their place.
+
+        Where no other can be started, perhaps for want of what these hold (processes, threads), one goes before that,
+        as long as another is left to serve.
+        """
+        ready = [c for c in self._of(self._generation) if c.ready]
+        due = [c for c in self._of(self._generation) if _is_due(c, now)]
+        if sum(c not in due for c in ready) >= worker_count(self._settings):
+            for child in due:
                 self._dismiss(child)
+        elif due and now < self._next_start and len(ready) > 1 and not any(c.leaving for c in self._workers.values()):
+            self._dismiss(due[0])
 
     def _dismiss(self, child: Child, number: signal.Signals = signal.SIGUSR1) -> None:
         """Tell a worker to take no new session and to end with its last one."""
@@ -386,15 +392,3 @@ def _is_due(child: Child, now: float) -> bool:
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
     """The signal's number has been written to the wake-up descriptor: that is all."""
-
-
-def _raise_file_limit() -> None:
-    """Let the daemon have as many open files as it may: a session needs one, and one while it asks the DNS."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    except (OSError, ValueError) as error:  # forbidden, by a system call filter for example
-        log.warning("limit of open files cannot be raised", limit=soft, reason=str(error))
-    else:
-        log.info("limit of open files", limit=max(soft, wanted), was=soft)

@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import socket
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -23,8 +22,10 @@ import milter
 
 from spfmilter.evaluation.answer import Answer
 from spfmilter.evaluation.engine import Engine
+from spfmilter.milter import connections, folders
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.milter.child import let_signals_in
+from spfmilter.milter.connections import Unserved
 from spfmilter.milter.link import Word
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
@@ -41,6 +42,10 @@ _BEAT = 1.0  # seconds between heartbeats
 _STUCK_AFTER = 30.0  # seconds beyond the time limit after which a callback is taken to hang
 _PATIENT_DRAIN = 3600.0  # seconds that sessions may go on after a reload: longer than any SMTP session at work
 _FIRST_PAUSE = 0.05  # seconds between the first looks at whether sessions are open; then doubled up to a beat
+# What libmilter starts in a process that is idle: its main thread, one for signals, one that waits for the MTAs, and
+# two that serve them.
+_THREADS = 5
+_MEND_THREADS = "raise TasksMax= and LimitNPROC= of the service, or ulimit -u"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -69,6 +74,8 @@ class Worker:
         self._signals: list[int] = []
         self._alone = False  # the supervisor is gone
         self._replace = False  # the supervisor has been asked for a replacement
+        self._unserved = Unserved(listener.getsockname(), settings.dns.timeout.seconds + _STUCK_AFTER)
+        self._lost = False  # sessions that no thread serves have been found
         # All that is needed to watch and to end is opened now: when descriptors have run out, it is too late.
         self._wakeup, self._wake = socket.socketpair()
         self._dead_end = _dead_end()
@@ -95,12 +102,31 @@ class Worker:
         # it does not touch stay shared with the supervisor.
         gc.freeze()
         self._callbacks.register()
-        descriptor = _hand_over(self._listener)
-        self._libmilter.start()
+        try:
+            descriptor = self._start_libmilter()
+        except _CannotServeError as error:
+            log.error("worker cannot serve", reason=str(error), mend=error.mend)
+            return os.EX_OSERR
         self._tell(Word.READY)
         self._wait()
         self._drain(descriptor)
         return 1 if self._ended else 0
+
+    def _start_libmilter(self) -> int:
+        """Let libmilter serve our socket; the descriptor that it knows.
+
+        Raises:
+            _CannotServeError: the system lacks what it needs.
+        """
+        # libmilter would notice only later that it lacks a thread, when we are taken to be serving already.
+        if not connections.can_start_threads(_THREADS):
+            raise _CannotServeError("the system refuses the threads that a worker needs", _MEND_THREADS)
+        descriptor = _hand_over(self._listener)
+        try:
+            self._libmilter.start()
+        except (RuntimeError, MemoryError) as error:
+            raise _CannotServeError(str(error) or "out of memory", _MEND_THREADS) from None
+        return descriptor
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
@@ -151,6 +177,23 @@ class Worker:
             limit_of = self._settings.milter.memory_limit
             log.warning("worker is to be replaced, it has grown", memory=size, memory_limit=str(limit_of))
             self._tell(Word.REPLACE)
+        self._find_unserved()
+
+    def _find_unserved(self) -> None:
+        """Ask to be replaced when there are sessions that no thread serves: only the end of this process frees them."""
+        now = time.monotonic()
+        if not self._unserved.is_due(now):
+            return
+        if (number := self._unserved.look(now, self._callbacks.longest_running())) and not self._lost:
+            self._lost = self._replace = True
+            log.error(
+                "sessions are served by no thread, the system has refused some; worker is to be replaced",
+                pid=os.getpid(),
+                sessions=number,
+                threads=_threads(),
+                mend=_MEND_THREADS,
+            )
+            self._tell(Word.REPLACE)
 
     def _tell(self, word: Word) -> None:
         try:
@@ -174,17 +217,19 @@ class Worker:
         self._tell(Word.DRAINING)
         if left := self._let_finish(name):
             log.warning("sessions cut at the end of drain_timeout", sessions=left)
+        if self._unserved.number:
+            log.warning("sessions cut that no thread served", sessions=self._unserved.number)
 
     def _let_finish(self, name: object) -> int:
         """Wait until no connection to ``name`` is open; the number of those that still are when the time is over.
 
         Not the callbacks' sessions are counted but the sockets: a connection is there before its first word, and stays
-        between two SMTP sessions of the MTA.
+        between two SMTP sessions of the MTA. Those that no thread serves would stay for ever, and are not waited for.
         """
         hurried, deadline = False, time.monotonic() + _PATIENT_DRAIN
         pause, idle = _FIRST_PAUSE, 0
         while True:
-            left = _connections(name)
+            left = self._left(name)
             idle = 0 if left else idle + 1
             # Twice, since libmilter may have been about to accept when the listening socket was taken away.
             if idle >= 2 or time.monotonic() >= deadline:
@@ -196,6 +241,13 @@ class Worker:
             self._tell(Word.BEAT)
             pause = min(2 * pause, _BEAT)
 
+    def _left(self, name: object) -> int:
+        """How many connections a thread serves, or may serve yet."""
+        left, now = connections.count(name), time.monotonic()
+        if left and (self._unserved.is_due(now) or left <= self._unserved.number):
+            self._unserved.look(now, self._callbacks.longest_running())
+        return max(0, left - self._unserved.number)
+
 
 class Memory:
     """The resident memory of this process."""
@@ -206,6 +258,14 @@ class Memory:
     def resident(self) -> int:
         """In bytes (proc(5))."""
         return int(os.pread(self._file, 256, 0).split()[1]) * _PAGE
+
+
+def _threads() -> int:
+    """How many threads this process has, with those of libmilter (proc(5))."""
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - the number is enough
+    except OSError:
+        return 0
 
 
 def _signer(settings: Settings) -> Signer | None:
@@ -229,63 +289,57 @@ def _dead_end() -> socket.socket:
     return sock
 
 
+class _CannotServeError(Exception):
+    """The system lacks what libmilter needs; the message says what, and ``mend`` what to do."""
+
+    def __init__(self, reason: str, mend: str) -> None:
+        super().__init__(reason)
+        self.mend = mend
+
+
 def _hand_over(listener: socket.socket) -> int:
     """Put our socket in the place of the one that libmilter opens; the descriptor that libmilter knows.
 
     libmilter takes no descriptor, so it opens a socket of the same family somewhere harmless, which is then replaced
     (dup2). Its address family must be that of ours.
+
+    Raises:
+        _CannotServeError: libmilter cannot open a socket.
     """
-    with tempfile.TemporaryDirectory(prefix="spfmilter-") as folder:
-        names = {
-            socket.AF_INET: "inet:0@127.0.0.1",
-            socket.AF_INET6: "inet6:0@::1",
-            socket.AF_UNIX: f"unix:{folder}/socket",
-        }
-        milter.setconn(names[socket.AddressFamily(listener.family)])
-        milter.settimeout(_MTA_PATIENCE)
-        before = _descriptors()
-        milter.opensocket(False)  # noqa: FBT003 - pymilter's signature; nothing of this name can be there
-        (descriptor,) = _descriptors() - before
+    milter.settimeout(_MTA_PATIENCE)
+    try:
+        match listener.family:
+            case socket.AF_INET:
+                descriptor = _open("inet:0@127.0.0.1")
+            case socket.AF_INET6:
+                descriptor = _open("inet6:0@::1")
+            case _:
+                descriptor = _open_unix(listener.getsockname())
+    except milter.error as error:
+        raise _CannotServeError(f"libmilter cannot open a socket: {error}", "free descriptors or memory") from None
     os.dup2(listener.fileno(), descriptor, inheritable=False)
     return descriptor
 
 
-def _descriptors() -> set[int]:
-    """The open sockets of this process."""
-    found = set()
-    for entry in Path("/proc/self/fd").iterdir():
+def _open(name: str) -> int:
+    """Have libmilter open a socket; nothing of this name can be there."""
+    milter.setconn(name)
+    before = connections.sockets()
+    milter.opensocket(False)  # noqa: FBT003 - pymilter's signature
+    (descriptor,) = connections.sockets() - before
+    return descriptor
+
+
+def _open_unix(ours: object) -> int:
+    """Have libmilter open a unix socket in a folder of its own, beside ours if that is possible, for a moment."""
+    beside = [Path(ours).parent] if isinstance(ours, str) and ours.startswith("/") else []
+    reasons = []
+    for place in folders.places(*beside):
         try:
-            if str(entry.readlink()).startswith("socket:"):
-                found.add(int(entry.name))
-        except FileNotFoundError:  # the descriptor of this very listing, or one that libmilter has closed
-            continue
-    return found
-
-
-def _connections(name: object) -> int:
-    """How many connections to a listening socket of that name this process holds."""
-    try:
-        descriptors = _descriptors()
-    except OSError:  # none is left to list them with, so that there are many
-        return 1
-    return sum(_local_name(descriptor) == _comparable(name) for descriptor in descriptors)
-
-
-def _local_name(descriptor: int) -> object:
-    """A connection's own name; None for a listening socket, and where libmilter has closed it under our eyes."""
-    try:
-        sock = socket.socket(fileno=descriptor)
-    except OSError:
-        return None
-    try:
-        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        return None if listens else _comparable(sock.getsockname())
-    except OSError:
-        return None
-    finally:
-        sock.detach()
-
-
-def _comparable(name: object) -> object:
-    """The port, since a socket that listens on all addresses has another address than its connections; or the path."""
-    return name[1] if isinstance(name, tuple) else name
+            with folders.temporary(".spf-", place) as folder:
+                return _open(f"unix:{folder}/socket")
+        except (OSError, milter.error) as error:
+            reasons.append(f"{place}: {getattr(error, 'strerror', None) or error}")
+    raise _CannotServeError(
+        f"no folder for libmilter's socket: {'; '.join(reasons)}", "let the daemon write in one of these folders"
+    )

@@ -62,7 +62,11 @@ class OnAServer:
         here = self._host.since(key, now)
         if not self._is_due():
             return here
-        asking = self._threads.submit(self._ask, key, here, now)
+        try:
+            asking = self._threads.submit(self._ask, key, here, now)
+        except RuntimeError as error:  # the system refuses us a thread
+            self._failed(str(error))
+            return here
         try:
             there = asking.result(PATIENCE)
         except TimeoutError:

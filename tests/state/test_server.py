@@ -164,6 +164,19 @@ def test_a_server_that_is_silent_is_not_waited_for(host, monkeypatch, caplog) ->
     assert reason(caplog) == "no answer within 0.05 s"
 
 
+def test_without_a_thread_the_hosts_memory_stands_in(host, monkeypatch, caplog) -> None:
+    """The system refuses one (RLIMIT_NPROC, TasksMax=): the message is deferred as if the server were away."""
+    one = host("redis://127.0.0.1:1/0")
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    assert one.since("a", 1000.0) == 1000.0
+    assert one.since("a", 2000.0) == 1000.0
+    assert reason(caplog) == "can't start new thread"
+
+
 @pytest.mark.parametrize(
     ("options", "login", "why"),
     [

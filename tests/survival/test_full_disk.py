@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab.daemon import COMMAND, SpfmilterDaemon
-from lab.processes import free_port, until
+from lab.processes import free_port, has_ipv6, until
 from tests.survival.site import (
     FAIL,
     PASS,
@@ -126,3 +126,51 @@ def test_a_runtime_folder_that_becomes_full(dns: NameServer, tmp_path: Path) -> 
         answers(address)
         assert counted(listen) == before + 40
         assert daemon.log().count("died") == 1
+
+
+# All places for temporary files are full, up to the last inode; the folder of the INI file $1 stays what it is.
+_NO_TEMPORARY_FILES = """
+set -e
+folder=$(dirname "$1")
+shift
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/keep
+mount --bind "$folder" /mnt/keep
+mount -t tmpfs -o size=64k,nr_inodes=20 tmpfs /tmp
+mkdir -p "$folder"
+mount --bind /mnt/keep "$folder"
+mount -t tmpfs -o size=64k,nr_inodes=20 tmpfs /var/tmp
+mount -t tmpfs -o size=64k,nr_inodes=20 tmpfs /dev/shm
+for place in /tmp /var/tmp /dev/shm; do
+    head -c 1m /dev/zero >"$place/filler" 2>/dev/null || :
+    number=0
+    while mkdir "$place/filler$number" 2>/dev/null; do number=$((number + 1)); done
+done
+cd /proc  # nor can the current folder, as it is for a service
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("family", ["inet", "inet6", "unix"])
+def test_no_place_for_temporary_files(dns: NameServer, family: str) -> None:
+    """None is needed for the mail: a unix socket has a folder of its own anyway."""
+    command = ("unshare", "-m", "sh", "-c", _NO_TEMPORARY_FILES, "sh", "{ini}", *COMMAND)
+    daemon = SpfmilterDaemon("", command=command)
+    names = {
+        "inet": inet_socket(),
+        "inet6": f"inet6:{free_port()}@::1",
+        "unix": f"unix:{daemon.folder}/socket",
+    }
+    if family == "inet6" and not has_ipv6():
+        pytest.skip("this host has no IPv6")
+    daemon.rewrite(ini(names[family], dns.address, metrics=f"listen = 127.0.0.1:{free_port()}"))
+    with daemon:
+        assert answers(names[family]) == ["550", "continue"]
+        assert "metrics are not served, there is no folder for them" in daemon.log()
+        os.kill(workers(daemon)[0], signal.SIGKILL)
+        daemon.wait_for_log("worker died")
+        wait_for_workers(daemon, 2)
+        assert ask(names[family], FAIL) == "550"
+        left = {path.name for path in daemon.folder.iterdir()} - {"socket"}
+        assert left == {"spfmilter.ini", "stderr", "notify"}
+        assert daemon.log().count("error:") == 2, "no folder for the metrics, and the death that was ours"
