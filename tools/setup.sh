@@ -3,8 +3,8 @@
 #
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
 #   tools/setup.sh mta      what the demo needs: Postfix and NSD, as commands, not as services
-#   tools/setup.sh lab      what the tests need beside: OpenDMARC and Redis, likewise, and groff; and Sendmail, unpacked
-#                           into .cache/sendmail
+#   tools/setup.sh lab      what the tests need beside: OpenDMARC, Redis and Unbound, likewise, and groff; and
+#                           Sendmail, unpacked into .cache/sendmail
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh web      what the tests of the help page need: Chromium, and fonts that have Chinese
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
@@ -68,6 +68,7 @@ missing_for() {
         have opendmarc || [ -d /usr/share/dbconfig-common ] || echo dbconfig-no-thanks
         have redis-server || have valkey-server || echo redis-server
         have groff || echo groff-base
+        have unbound || echo unbound
         ;;
     web)
         have chromium || echo chromium
@@ -122,7 +123,7 @@ install_packages() {
     forbid_services
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq update
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
-    for service in postfix nsd opendmarc redis-server pyspf-milter; do
+    for service in postfix nsd opendmarc redis-server unbound pyspf-milter; do
         # Not started now, they would be at the next boot: a developer's machine is not to become a mail server by this.
         case " $* " in
         *" $service "*) if have systemctl; then $AS_ROOT systemctl --quiet disable "$service" || true; fi ;;

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spfmilter.evaluation.lookups import Server
 
 FIRST_WAIT = 0.4  # seconds until a lost packet is sent again; then doubled
-_TIMEOUT = "timeout"
+TIMEOUT = "timeout"
 
 Then = Callable[[Answer], None]
 
@@ -37,7 +37,7 @@ class Pending:
     chain: int = 0
     following: bool = False  # another connection has asked, and its answer will be in the cache
     long: Server | None = None  # the answer did not fit: to be had from here over TCP
-    failure: str = _TIMEOUT
+    failure: str = TIMEOUT
     heard: bool = False  # some server has said something about it
     then: list[Then] = field(default_factory=list)
 
@@ -48,5 +48,5 @@ class Pending:
 
     def has_only_dead(self, now: float) -> bool:
         """Whether a server has said that it has no answer, and all others have let questions time out lately."""
-        has_error = self.heard and self.failure != _TIMEOUT
+        has_error = self.heard and self.failure != TIMEOUT
         return has_error and all(server.avoid_until > now for server in self.servers)

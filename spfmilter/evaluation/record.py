@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import spf
 
 from spfmilter.evaluation import macros
+from spfmilter.evaluation.answer import RecordData
 from spfmilter.evaluation.macros import MacroString
 from spfmilter.model import Problem, ProblemKind, Result
 from spfmilter.text import ascii_line
@@ -45,6 +47,7 @@ class Limits:
     time: float = 20.0  # seconds
     lookups: int = 10
     void_lookups: int = 2
+    client_time: float = 3.0  # seconds of ``time`` at most for zones of the client's choice
 
 
 class RecordError(spf.PermError):  # type: ignore[misc]  # pyspf has no type hints
@@ -104,6 +107,22 @@ def parse(text: str) -> Record:
     # Read twice for each message, ahead and in earnest, and again for the next sender with the same provider. Of long
     # ones only a few are kept, lest a stranger fill the memory.
     return _parse_known(text) if len(text) <= _MAX_REMEMBERED else _parse_long(text)
+
+
+def among(records: Iterable[RecordData], domain: str) -> str | None:
+    """The SPF record among a domain's TXT records, or None (section 4.5).
+
+    Raises:
+        RecordError: there is more than one, or it is not ASCII.
+    """
+    found = [text for text in records if isinstance(text, bytes) and VERSION.match(text)]
+    if len(found) > 1:
+        raise RecordError(ProblemKind.SEVERAL_RECORDS, f"{domain} has more than one SPF record", domain=domain)
+    try:
+        return found[0].decode("ascii") if found else None
+    except UnicodeDecodeError:
+        message = f"the record of {domain} holds characters that are not ASCII"
+        raise RecordError(ProblemKind.NOT_ASCII, message, domain=domain) from None
 
 
 def _parse(text: str) -> Record:
