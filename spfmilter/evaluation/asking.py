@@ -47,7 +47,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         """A lookup in the client's reverse DNS, or of an explanation: whose failure is never an error."""
         return self._ask(name, rdtype, Influence.ZONE)
 
-    def _ask(self, name: str, rdtype: Type, chosen: Influence = Influence.NONE) -> Answer:
+    def _ask(self, name: str, rdtype: Type, chosen: Influence = Influence.NONE, *, of_family: bool = False) -> Answer:
         """One lookup, in the time that is left for its kind; a void one of the record's making counts for its term.
 
         What a zone of the client's choice does not tell in its share of the time is as if it were not there.
@@ -56,6 +56,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             name: whom to ask for.
             rdtype: what to ask for.
             chosen: how far the client chooses the name.
+            of_family: the type follows the client's address family, so that a name without it is not void.
         """
         chosen, start = max(chosen, self._influence), self._clock()
         aside = chosen is Influence.ZONE
@@ -77,7 +78,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         if self._records > _MAX_RECORDS or (answer.cut and rdtype is not Type.MX):
             read = f"{_MAX_RECORDS}, and {wire.MAX_RECORDS} in one answer"
             raise self._too_much(ProblemKind.TOO_LONG, f"the lookups bring more DNS records than are read ({read})")
-        if answer.void:
+        if answer.void and chosen is Influence.NONE and not (of_family and answer.status is Status.NO_DATA):
             self._count_void(name)
         return answer
 

@@ -290,7 +290,7 @@ class _Query(Asking):
         return False  # the client would choose the permerror
 
     def _any_within(self, host: str, chosen: Influence, directive: Directive) -> bool:
-        answer = self._ask(host, self._address_type, chosen)
+        answer = self._ask(host, self._address_type, chosen, of_family=True)
         addresses = (a for a in answer.records if isinstance(a, bytes))
         return any(directive.covers(int.from_bytes(a, "big"), self._address, self._bits) for a in addresses)
 
