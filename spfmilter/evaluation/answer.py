@@ -79,5 +79,8 @@ class Lookups(Protocol):
     """Whoever answers questions to the DNS; see ``lookups.Resolver``."""
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
-        """The answer, by the deadline on the clock of ``time.monotonic``."""
+        """The answer, by the deadline on the clock of ``time.monotonic``.
+
+        After the deadline: what is there already, without waiting and without asking; else a failure.
+        """
         ...

@@ -69,9 +69,12 @@ class Channel:
         """The answer to a question, by ``deadline`` (on the resolver's clock) at the latest.
 
         A deadline is its caller's own: one that ends is no answer to whoever asks again with time left.
+        After the deadline nothing is asked and nothing waited for. An answer that has come by then is used.
         """
         key = (rdtype, name.lower().removesuffix("."))
         answer = self._known(key)
+        if answer is None and self._clock() >= deadline:
+            answer = self._at_hand(key)
         if answer is None:
             self.reading = True  # before the question goes out, so that nobody else sends it, too
             try:
@@ -212,6 +215,14 @@ class Channel:
             else:
                 self._pump(deadline)
         return answer
+
+    def _at_hand(self, key: Key) -> Answer:
+        """The answer, if it lies unread in a socket, or another connection has it; else a failure."""
+        if key in self._pending:
+            for descriptor, _ in self._poll.poll(0):
+                self._read_all(self._by_descriptor[descriptor], descriptor)
+        answer = self._answers.get(key) or self._cache.get(key, counted=False) or self._cache.stale(key)
+        return answer or Answer(Status.FAILED, failure=TIMEOUT)
 
     def _out_of_time(self, key: Key, pending: Pending, now: float, *, patient: bool) -> Answer:
         """A failure for this caller, whose deadline may be no other's; the question stays in flight.

@@ -15,6 +15,7 @@ from spfmilter.evaluation.cache import AnswerCache
 from spfmilter.evaluation.channel import Channel
 from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.evaluation.influence import Share
 from spfmilter.evaluation.lookups import Resolver
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.evaluation.private import Guarded
@@ -28,6 +29,9 @@ from spfmilter.zones import Zones
 Since = Callable[[str, float], float]
 # A verdict takes more memory than an answer, and one in five senders of a busy day comes again from the same address.
 _ANSWERS_PER_VERDICT = 5
+# Seconds at most for each of these, which the client can stretch, and on which MAIL FROM's verdict does not depend:
+# lookups in zones of the client's choice, for all checks of a message together; HELO's check; the DMARC policy.
+_ASIDE = 3.0
 # Seconds between HELO and MAIL FROM after which HELO's lookups are made anew: their answers may have ended meanwhile.
 _FRESH = 5.0
 
@@ -51,6 +55,7 @@ class Engine:
             time=settings.timeout.seconds,
             lookups=settings.lookup_limit,
             void_lookups=settings.void_lookup_limit,
+            client_time=_ASIDE,
         )
         self.answers = AnswerCache(
             entries=settings.cache_entries,
@@ -95,6 +100,7 @@ class Inquiry:
         self.notes: list[tuple[str, str, object, bool, str]] | None = None
         self._channel = Channel(engine.resolver)
         self._for_strangers = Guarded(self._channel, engine.private)
+        self._share = Share(engine.limits.client_time)  # of this message
         self._expected: list[Check] = []  # two or three: comparing is cheaper than hashing
         self._since = 0.0  # when the first was expected
 
@@ -116,12 +122,16 @@ class Inquiry:
         known = self._engine.verdicts.get(check) if check.domain and not trace else None
         if known is not None:
             return known
-        if deadline is not None and check.identity is Identity.HELO and not check.null_sender:
+        hurried = deadline is not None and check.identity is Identity.HELO and not check.null_sender
+        if deadline is not None and hurried:
             # MAIL FROM's time is not the client's to waste: a HELO under a slow name of its own would be a way around.
             now = self._engine.clock()
-            deadline = now + (deadline - now) / 2
-        verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline, trace=trace)
-        self._engine.verdicts.put(verdict)
+            deadline = min(now + (deadline - now) / 4, now + _ASIDE)
+        verdict = self._engine.evaluator.evaluate(
+            check, lookups=self._channel, deadline=deadline, share=self._share, trace=trace
+        )
+        if not hurried or verdict.result is not Result.TEMPERROR:  # a bounce from there is to have its full time
+            self._engine.verdicts.put(verdict)
         return verdict
 
     # -- what else the policy asks -----------------------------------------------------------------------------------
@@ -151,7 +161,10 @@ class Inquiry:
 
     def host_name(self, address: IPAddress, wanted: Callable[[str], bool]) -> str | None:
         """A wanted name of the address, confirmed in both directions."""
-        return hosts.confirmed_name(self._channel, address, wanted, self.until)
+        start = self._engine.clock()
+        name = hosts.confirmed_name(self._channel, address, wanted, min(self.until, start + self._share.left))
+        self._share.left -= self._engine.clock() - start
+        return name
 
     def addresses_of(self, host: str) -> frozenset[IPAddress]:
         """The addresses that a host name has."""
@@ -167,7 +180,7 @@ class Inquiry:
         """The DMARC policy for mail from a domain."""
         from spfmilter.evaluation import dmarc  # noqa: PLC0415
 
-        return dmarc.policy_of(self._for_strangers, domain, self.until)
+        return dmarc.policy_of(self._for_strangers, domain, min(self.until, self._engine.clock() + _ASIDE))
 
     def deferred_for(self, key: str) -> float:
         """Seconds since something was first deferred; the first time where nothing is remembered."""
@@ -190,7 +203,9 @@ class Inquiry:
         """
         verdict = self._engine.verdicts.get(check)
         if verdict is None:
-            verdict = self._engine.evaluator.evaluate(check, lookups=self._channel, deadline=deadline)
+            verdict = self._engine.evaluator.evaluate(
+                check, lookups=self._channel, deadline=deadline, share=self._share
+            )
             if verdict.result is not Result.TEMPERROR:
                 self._engine.verdicts.put(verdict)
         return verdict
@@ -210,6 +225,7 @@ class Inquiry:
         """The message is judged: what is still in flight is of no use, and the next message begins afresh."""
         self._channel.forget()
         self._expected.clear()
+        self._share = Share(self._engine.limits.client_time)
 
     def close(self) -> None:
         """The connection is gone."""

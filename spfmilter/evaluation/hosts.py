@@ -8,10 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from spfmilter.evaluation.answer import Type
+from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.channel import Channel
 from spfmilter.evaluation.record import MAX_HOSTS
 from spfmilter.model import IPAddress
+
+Ask = Callable[[str, Type], Answer]  # one lookup
+
+
+def names_of(address: IPAddress, ask: Ask) -> list[str]:
+    """The first ten names that the reverse DNS gives to an address (section 5.5), in lower case."""
+    answer = ask(address.reverse_pointer, Type.PTR)
+    return [str(name).lower().removesuffix(".") for name in answer.records[:MAX_HOSTS]]
+
+
+def has_address(name: str, address: IPAddress, ask: Ask) -> bool:
+    """Whether a name leads back to the address."""
+    return address.packed in ask(name, _type(address)).records
 
 
 def confirmed_name(channel: Channel, address: IPAddress, wanted: Callable[[str], bool], deadline: float) -> str | None:
@@ -19,14 +32,18 @@ def confirmed_name(channel: Channel, address: IPAddress, wanted: Callable[[str],
 
     Whoever owns the address writes its reverse DNS, and can claim any name; only the name's owner can point it back.
     """
-    answer = channel.ask(address.reverse_pointer, Type.PTR, deadline)
-    names = [str(name).lower().removesuffix(".") for name in answer.records[:MAX_HOSTS]]
-    chosen = [name for name in names if wanted(name)]
-    rdtype = Type.A if address.version == 4 else Type.AAAA
+
+    def ask(name: str, rdtype: Type) -> Answer:
+        return channel.ask(name, rdtype, deadline)
+
+    chosen = [name for name in names_of(address, ask) if wanted(name)]
     for name in chosen:
-        channel.start(name, rdtype)
-    packed = address.packed
-    return next((name for name in chosen if packed in channel.ask(name, rdtype, deadline).records), None)
+        channel.start(name, _type(address))
+    return next((name for name in chosen if has_address(name, address, ask)), None)
+
+
+def _type(address: IPAddress) -> Type:
+    return Type.A if address.version == 4 else Type.AAAA
 
 
 def addresses_of(channel: Channel, host: str, deadline: float) -> frozenset[IPAddress]:

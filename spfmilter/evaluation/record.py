@@ -47,6 +47,7 @@ class Limits:
     time: float = 20.0  # seconds
     lookups: int = 10
     void_lookups: int = 2
+    client_time: float = 3.0  # seconds of ``time`` at most for zones of the client's choice
 
 
 class RecordError(spf.PermError):  # type: ignore[misc]  # pyspf has no type hints

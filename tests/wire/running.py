@@ -14,6 +14,7 @@ from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
 from lab.milterclient import MilterClient
 from lab.processes import free_port
+from lab.unbound import Unbound
 
 CLIENT = "192.0.2.1"  # of pass.example, and of nobody else
 ZONE: ZoneData = {
@@ -54,13 +55,15 @@ class Running:
         return self.daemon.wait_for_log(rf"(?m)^.*[ \"]queue_id\"?[=:] ?\"?{queue_id}\b.*$")[0]
 
 
-def ini(dns: ScriptedDNS, address: str, text: str = "", *, lookups: str = "") -> str:
+def ini(dns: ScriptedDNS | Unbound, address: str, text: str = "", *, lookups: str = "") -> str:
     """Settings for this DNS server and socket; `text` may begin with more keys of [milter], `lookups` is of [dns]."""
     return f"[dns]\nnameservers = {dns.address}\n{lookups}\n[milter]\nsocket = {address}\n{text}"
 
 
 @contextmanager
-def running(dns: ScriptedDNS, text: str = "", *, address: str | None = None, lookups: str = "") -> Iterator[Running]:
+def running(
+    dns: ScriptedDNS | Unbound, text: str = "", *, address: str | None = None, lookups: str = ""
+) -> Iterator[Running]:
     """A daemon with these settings, on a socket of its own if no other is given."""
     address = address or f"inet:{free_port()}@127.0.0.1"
     with SpfmilterDaemon(ini(dns, address, text, lookups=lookups)) as daemon:
