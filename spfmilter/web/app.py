@@ -38,7 +38,7 @@ from spfmilter.web.render import render
 from spfmilter.web.shield import Shield
 from spfmilter.web.story import Story, Then, tell
 from spfmilter.web.trouble import Trouble
-from spfmilter.web.visitors import Visitors
+from spfmilter.web.visitors import Visitors, network_of
 
 _STATIC = Path(__file__).parent / "static"
 _FILES = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
@@ -100,11 +100,12 @@ class _Pages:
 
     async def _story(self, request: Request, check: Check, then: Then | None = None) -> Story:
         """What a check gives now, for a visitor whose turn it is."""
-        wait = self._visitors.wait(request.client.host if request.client else "")
+        host = request.client.host if request.client else ""
+        wait = self._visitors.wait(host)
         if wait is not None:
             raise _Stop(Trouble.TOO_MANY, retry_after=wait)
         try:
-            outcome = await self._checker.evaluate(check)
+            outcome = await self._checker.evaluate(check, network_of(host))
         except BusyError:
             raise _Stop(Trouble.BUSY, retry_after=_SOON) from None
         if outcome.verdict.fault is not None:

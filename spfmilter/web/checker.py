@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from spfmilter.settings.types import Duration, Nameserver
 
 _THREADS = 8
 _PLACES = 4 * _THREADS  # evaluated or waiting
+_SHARE = _THREADS // 2  # places of one network: with names whose servers are silent it would have all threads
 _TIME = 10.0  # seconds, waiting included: a person looks at an empty page meanwhile
 _FRESH = 60.0  # seconds for which an answer is kept at most: who mends a record wants to see it
 
@@ -56,19 +58,36 @@ class Checker:
         self._engine = Engine(limited)
         self._time, self._suggest = time.seconds, suggest
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="check")
-        self._places = threading.BoundedSemaphore(_PLACES)
+        self._lock = threading.Lock()
+        self._taken: Counter[str] = Counter()  # places, by network
 
-    async def evaluate(self, check: Check) -> Outcome:
+    async def evaluate(self, check: Check, network: str = "") -> Outcome:
         """The verdict of this moment, with its tree, and the client's service.
 
+        Args:
+            check: what to evaluate.
+            network: whose visitor asks; empty where that is not told.
+
         Raises:
-            BusyError: nobody is there to do it.
+            BusyError: nobody is there to do it, or the network has its share under way.
         """
-        if not self._places.acquire(blocking=False):
-            raise BusyError
-        future = self._pool.submit(self._evaluate, check, self._engine.clock() + self._time)
-        future.add_done_callback(lambda _: self._places.release())
+        with self._lock:
+            if self._taken.total() >= _PLACES or (network and self._taken[network] >= _SHARE):
+                raise BusyError
+            self._taken[network] += 1
+        try:
+            future = self._pool.submit(self._evaluate, check, self._engine.clock() + self._time)
+        except RuntimeError:  # it has been closed
+            self._free(network)
+            raise
+        future.add_done_callback(lambda _: self._free(network))
         return await asyncio.wrap_future(future)
+
+    def _free(self, network: str) -> None:
+        with self._lock:
+            self._taken[network] -= 1
+            if not self._taken[network]:
+                del self._taken[network]
 
     def close(self) -> None:
         """Start nothing that still waits."""

@@ -1,6 +1,7 @@
 """The process of ``spfmilter web``: secrets, socket, server, in this order. The only owner of uvicorn.
 
-Knows how the page is served, and behind which proxies; does not know what is on it.
+Knows how the page is served, and behind which proxies; ``connections`` knows how long a visitor may take. Does not know
+what is on the page.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from spfmilter.observe import log
 from spfmilter.secretfile import SecretError, load_secrets
 from spfmilter.settings import Settings
 from spfmilter.settings.types import nameserver
+from spfmilter.web import connections
 from spfmilter.web.app import build
 
-_CONNECTIONS = 256  # at once; beyond, 503 without a page
+_BACKLOG = 256  # connections that the kernel holds for us
+_SLACK = 64  # connections that are about to end while others have come
 _STOP_TIME = 5  # seconds for requests that are under way
 
 
@@ -63,7 +66,11 @@ def serve(settings: Settings) -> None:
         access_log=False,  # an address here is a case
         server_header=False,
         proxy_headers=False,  # done by application(), where the tests see it as well
-        limit_concurrency=_CONNECTIONS,
+        http=connections.protocol(settings.web.trusted_proxies),  # type: ignore[arg-type]  # it is called, as a class is
+        ws="none",
+        limit_concurrency=connections.MOST + _SLACK,
+        timeout_keep_alive=connections.KEEP_ALIVE,
+        h11_max_incomplete_event_size=connections.MOST_HEADERS,
         timeout_graceful_shutdown=_STOP_TIME,
     )
     # uvicorn handles these while it serves, and then sends itself the one that it got: that is to be a clean end.
@@ -99,5 +106,5 @@ def _listen(address: str) -> socket.socket:
     return socket.create_server(
         (place.address, place.port),
         family=socket.AF_INET6 if ":" in place.address else socket.AF_INET,
-        backlog=_CONNECTIONS,
+        backlog=_BACKLOG,
     )

@@ -236,7 +236,7 @@ class Broken:
     def __init__(self, *, busy: bool) -> None:
         self.busy = busy
 
-    async def evaluate(self, check: Check) -> Outcome:
+    async def evaluate(self, check: Check, network: str = "") -> Outcome:  # noqa: ARG002 - as Checker's
         """One of both."""
         if self.busy:
             raise BusyError

@@ -131,3 +131,26 @@ def test_the_page_may_have_nameservers_of_its_own() -> None:
         assert asyncio.run(checks.evaluate(check("quick.example"))).verdict.result is Result.FAIL
         checks.close()
         assert (inner.queries.total(), outer.queries["quick.example", "TXT"]) == (0, 1)
+
+
+def test_a_network_has_a_share_of_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one visitor with names whose servers are silent has all of them."""
+    with ScriptedDNS(ZONE) as dns:
+        checks = checker(dns)
+        gate = threading.Event()
+        monkeypatch.setattr(checks, "_evaluate", lambda check, deadline: gate.wait(30))  # noqa: ARG005
+
+        async def crowd() -> None:
+            waiting = [asyncio.ensure_future(checks.evaluate(check(), "192.0.2.0/24")) for _ in range(module._SHARE)]
+            await asyncio.sleep(0)
+            with pytest.raises(BusyError):
+                await checks.evaluate(check(), "192.0.2.0/24")
+            waiting.append(asyncio.ensure_future(checks.evaluate(check(), "198.51.100.0/24")))
+            await asyncio.sleep(0)
+            gate.set()
+            await asyncio.gather(*waiting)
+            assert await checks.evaluate(check(), "192.0.2.0/24")
+
+        asyncio.run(crowd())
+        checks.close()
+        assert not checks._taken
