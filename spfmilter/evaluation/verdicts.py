@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from sys import getsizeof
 
 from spfmilter.model import Check, Counters, ProblemKind, Result, Verdict
 
@@ -20,6 +21,8 @@ _TEMPERROR_TTL = 5.0  # seconds
 _OWN_TEMPERROR_TTL = 1.0  # when it is our own resolver that does not answer
 _MAX_EXPLANATION = 512  # characters, of a stranger's choice: that they are shorter bounds the memory
 _MAX_SAID = 768  # characters of what the client says of itself, for the same reason
+# Bytes of a verdict beside its texts, measured: its objects, keys and links; more where it has letters or a problem.
+_OVERHEAD, _OVERHEAD_LETTERS, _OVERHEAD_PROBLEM = 1100, 550, 100
 _MAX_VARIANTS = 16  # local parts or HELO names of one pair: a record that asks for them is rare
 
 
@@ -27,6 +30,7 @@ _MAX_VARIANTS = 16  # local parts or HELO names of one pair: a record that asks 
 class _Kept:
     verdict: Verdict
     ends: float
+    size: int
 
 
 @dataclass(slots=True)
@@ -54,15 +58,18 @@ class VerdictCache:
 
     Attributes:
         entries: how many verdicts are kept at most; 0 keeps none.
+        size: how many bytes they may take, as far as that can be counted.
         max_ttl: seconds that a verdict is kept at most.
     """
 
     entries: int = 10_000
+    size: int = 64 << 20
     max_ttl: float = 3600.0
     clock: Callable[[], float] = time.monotonic
     counters: Counters = field(default_factory=Counters)
     _known: OrderedDict[_Where, _Known] = field(default_factory=OrderedDict)
     _count: int = 0
+    _bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def knows(self, check: Check) -> bool:
@@ -99,27 +106,50 @@ class VerdictCache:
             return
         matters = frozenset("l" if letter == "s" else letter for letter in verdict.letters) & {"l", "h"}
         check, where = verdict.check, _where(verdict.check)
-        kept = _Kept(
-            verdict if verdict.trace is None else replace(verdict, trace=None), self.clock() + min(ttl, self.max_ttl)
-        )
+        ends = self.clock() + min(ttl, self.max_ttl)
+        kept = _Kept(verdict if verdict.trace is None else replace(verdict, trace=None), ends, _size(verdict))
         with self._lock:
             known = self._known.get(where)
             if known is None:
                 known = self._known[where] = _Known()
             else:
                 self._known.move_to_end(where)
-            before = len(known.verdicts)
             if not matters <= known.letters:
                 known.letters |= matters
-                known.verdicts.clear()  # their keys left out what has turned out to matter
+                self._drop(known)  # their keys left out what has turned out to matter
+            key = known.key(check)
             if len(known.verdicts) >= _MAX_VARIANTS:
-                known.verdicts.clear()
-            known.verdicts[known.key(check)] = kept
-            self._count += len(known.verdicts) - before
-            while self._count > self.entries:
+                self._drop(known)
+            elif key in known.verdicts:
+                self._uncount(known.verdicts[key])
+            known.verdicts[key] = kept
+            self._count += 1
+            self._bytes += kept.size
+            while self._count > self.entries or self._bytes > self.size:
                 _, gone = self._known.popitem(last=False)
-                self._count -= len(gone.verdicts)
                 self.counters.evictions += len(gone.verdicts)
+                self._drop(gone)
+
+    def _drop(self, known: _Known) -> None:
+        """Forget all verdicts of one client for one domain."""
+        for kept in known.verdicts.values():
+            self._uncount(kept)
+        known.verdicts.clear()
+
+    def _uncount(self, kept: _Kept) -> None:
+        self._count -= 1
+        self._bytes -= kept.size
+
+
+def _size(verdict: Verdict) -> int:
+    """Return the bytes that a verdict takes, about; a pinned record is the settings', and shared."""
+    check, problem = verdict.check, verdict.problem
+    size = _OVERHEAD + _OVERHEAD_LETTERS * bool(verdict.letters)
+    texts = [check.local, check.domain, check.helo, check.said, verdict.term, verdict.term_domain, verdict.explanation]
+    if problem is not None:
+        size += _OVERHEAD_PROBLEM
+        texts += [problem.text, problem.domain, problem.term]
+    return size + sum(getsizeof(text) for text in texts if text is not None)
 
 
 def _ttl(verdict: Verdict) -> float:

@@ -1,5 +1,7 @@
 """A verdict that is known is used where a fresh one would be the same, and only there."""
 
+import gc
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
@@ -308,3 +310,55 @@ def test_what_a_client_says_at_length_is_not_kept(clock: Clock) -> None:
         cache.put(Verdict(check=asked, result=Result.PASS, ttl=300))
         assert cache.knows(asked) is kept
         cache = VerdictCache(clock=clock)
+
+
+def long(n: int) -> Verdict:
+    """One of the largest that are kept."""
+    one = check(f"{n:07d}.{'d' * 60}.example", local=f"{n:07d}" + "l" * 200, helo=f"{n:07d}" + "h" * 200)
+    problem = Problem(kind=ProblemKind.SYNTAX, text=text(n, 500), term=text(n, 120), domain=text(n, 250))
+    found: dict[str, Any] = {"term": text(n, 1024), "explanation": text(n, 512), "problem": problem}
+    return verdict(Result.FAIL, check=one, letters=frozenset([text(n, 1)]), **found)
+
+
+def text(n: int, length: int) -> str:
+    """A text of its own for each verdict: equal ones would share their memory."""
+    return f"{n:0{length}d}"[:length]
+
+
+def test_the_bytes_of_verdicts_are_bounded_and_the_oldest_go(clock: Clock) -> None:
+    cache = VerdictCache(entries=1_000_000, size=100_000, clock=clock)
+    made = [long(n) for n in range(100)]
+    for one in made:
+        cache.put(one)
+        assert cache._bytes <= 100_000
+    kept = [cache.knows(one.check) for one in made]
+    assert kept == sorted(kept), "the oldest went"
+    assert 15 < sum(kept) < 40
+    assert cache.counters.evictions == 100 - sum(kept)
+
+
+def test_what_is_counted_is_what_is_there(clock: Clock) -> None:
+    """However verdicts go: replaced, one too many of their pair, by a letter that turns out to matter, evicted."""
+    cache = VerdictCache(entries=30, clock=clock)
+    for n in range(2000):
+        one = check(f"d{n % 7}.example", local=f"l{n % 40}" * (n % 5), helo=f"h{n % 3}")
+        letters = frozenset("lh"[: n % 3])
+        cache.put(verdict(check=one, letters=letters))
+        there = [kept for known in cache._known.values() for kept in known.verdicts.values()]
+        assert (cache._count, cache._bytes) == (len(there), sum(kept.size for kept in there))
+        assert cache._count <= 30
+
+
+def test_the_count_of_bytes_is_an_honest_one(clock: Clock) -> None:
+    """By Python's own count of what it has allocated."""
+    for make in (lambda n: verdict(check=check(f"d{n:07d}.example")), long):
+        cache = VerdictCache(entries=10_000, clock=clock)
+        gc.collect()
+        tracemalloc.start()
+        for n in range(2000):
+            cache.put(make(n))
+        gc.collect()
+        real, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert cache._count == 2000
+        assert 0.75 < cache._bytes / real < 1.35, (cache._bytes / 2000, real / 2000)
