@@ -522,7 +522,7 @@ static void parse(int count, char **arguments)
 		default: usage();
 		}
 	}
-	if (!peer_size || !pattern_count || connections < 1 || connections > 1000 || clients < 1 || body < 0 ||
+	if (!peer_size || !pattern_count || connections < 1 || connections > 4000 || clients < 1 || body < 0 ||
 	    body > (int)sizeof body_text - 1 || headers < 0 || headers > 200)
 		usage();
 }

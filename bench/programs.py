@@ -336,6 +336,8 @@ def load_beside(shop: Workshop, target: Filter, senders: Sequence[str], **option
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         try:
             yield
+            if process.poll() is not None:
+                raise RuntimeError(f"the load beside ended too soon, with {process.returncode}: {command}")
         finally:
             process.kill()
 

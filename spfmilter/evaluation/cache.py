@@ -106,6 +106,10 @@ class AnswerCache:
                 self._bytes -= gone.size
                 self.counters.evictions += 1
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether there is an answer, maybe one that has ended."""
+        return key in self._kept
+
     def __len__(self) -> int:
         return len(self._kept)
 
@@ -138,9 +142,9 @@ class MessageAnswers:
             return None
         return answer.lasting(max(0, answer.ttl - age))
 
-    def put(self, key: Key, answer: Answer) -> None:
-        """It has come now."""
-        self._answers[key] = answer, self._clock()
+    def put(self, key: Key, answer: Answer, came: float | None = None) -> None:
+        """It has come at that time, or now."""
+        self._answers[key] = answer, self._clock() if came is None else came
 
     def clear(self) -> None:
         """Another message."""

@@ -11,13 +11,14 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
 from spfmilter.evaluation.answer import Answer, Type
 from spfmilter.evaluation.cache import AnswerCache, Key
 from spfmilter.evaluation.channel import Channel
+from spfmilter.evaluation.pending import Pending
 from spfmilter.settings.types import Nameserver
 from spfmilter.zones import Zones
 
@@ -36,6 +37,10 @@ class Server:
     last_heard: float = float("-inf")  # when it said something, to anybody
     plain_until: float = 0.0  # asked without EDNS, which it did not understand
     speaks_edns: bool = False  # it has answered a question with EDNS
+    is_local: bool = field(init=False)  # on this host, so that no packet from elsewhere can pass for its answer
+
+    def __post_init__(self) -> None:
+        self.is_local = ip_address(self.address.address).is_loopback
 
     def socket(self, kind: socket.SocketKind) -> socket.socket:
         """A new socket of the server's address family."""
@@ -88,7 +93,7 @@ class Resolver:
         self._next_look = 0.0
         self._servers = [Server(address) for address in nameservers]
         self._last_probe = float("-inf")
-        self._claims: dict[Key, Channel] = {}
+        self.in_flight: dict[Key, Pending] = {}  # each question that some connection has asked, and none has read yet
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
         """The answer to one question, by ``deadline`` (on the resolver's clock) at the latest."""
@@ -126,21 +131,6 @@ class Resolver:
             return False
         self._last_probe = now
         return True
-
-    def claim(self, key: Key, channel: Channel) -> bool:
-        """Whether the channel is to ask; False where another is waiting for the same answer, which will be cached."""
-        owner = self._claims.setdefault(key, channel)
-        if owner is channel:
-            return True
-        if owner.reading and self.cache.entries:
-            return False
-        self._claims[key] = channel  # nobody reads the other's answer just now
-        return True
-
-    def release(self, key: Key | None, channel: Channel) -> None:
-        """The channel does not wait for the answer any more."""
-        if key is not None and self._claims.get(key) is channel:
-            self._claims.pop(key, None)
 
     def _read_resolv_conf(self, path: Path) -> None:
         try:

@@ -7,41 +7,61 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from spfmilter.evaluation import wire
 from spfmilter.evaluation.answer import Answer
 from spfmilter.evaluation.cache import Key
 
 if TYPE_CHECKING:
+    from spfmilter.evaluation.flight import Flight
     from spfmilter.evaluation.lookups import Server
 
-FIRST_WAIT = 0.4  # seconds until a lost packet is sent again; then doubled
+FIRST_WAIT = 0.4  # seconds until a lost packet is sent again
 TIMEOUT = "timeout"
+_LONGEST_WAIT = 3.2
+_SLOWER_FROM = 0.8  # seconds: a wait that is followed by one four times as long, where only the domain is silent
 
 Then = Callable[[Answer], None]
 
 
+class Waiter(Protocol):
+    """A connection that waits for an answer; see ``channel.Channel``."""
+
+    def wake(self) -> None:
+        """Look again: the answer is there, or a reader is needed."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A question on its way."""
+    """A question on its way, for every connection of the process that wants its answer.
+
+    Guarded by the lock of its flight, but for ``answer``, which is written once, and after ``came``.
+    """
 
     key: Key | None  # None: a probe, whose answer nobody needs
     asked: wire.Question
     servers: list[Server]  # those that may still answer, the next to ask first
     started: float
-    due: float  # when to act again
+    flight: Flight  # over whose sockets it was sent
+    due: float = 0.0  # when to act again
     sent: float = 0.0  # when the first of ``servers`` was asked
     wait: float = FIRST_WAIT
+    deadline: float = float("inf")  # the earliest of those that have waited for it
     ttl: int = wire.MAX_TTL
     chain: int = 0
-    following: bool = False  # another connection has asked, and its answer will be in the cache
     long: Server | None = None  # the answer did not fit: to be had from here over TCP
+    fetching: bool = False  # a connection is fetching it over TCP
     plain: Server | None = None  # this one has refused the question with EDNS, and is asked it without
     last_chance: bool = False  # a server has said "error", and those that seem dead have been asked once, too
     failure: str = TIMEOUT
     heard: bool = False  # some server has said something about it
-    then: list[Then] = field(default_factory=list)
+    told: bool = False  # that it has timed out was counted
+    interest: int = 1  # connections that want the answer, now or later
+    waiters: set[Waiter] = field(default_factory=set)  # those that sleep until it is there
+    came: float = 0.0
+    answer: Answer | None = None
 
     def drop(self, server: Server, failure: str) -> None:
         """That server will not answer this."""
@@ -51,6 +71,16 @@ class Pending:
     def rotate(self) -> None:
         """Ask another server next time, if there is one."""
         self.servers = [*self.servers[1:], *self.servers[:1]]
+
+    def wait_longer(self) -> None:
+        """Wait twice as long for the next packet's answer; four times where it is the domain that is silent.
+
+        That is so where our servers have spoken since the question went out: hardly by chance are three packets lost.
+        """
+        if self.wait >= _SLOWER_FROM and any(server.last_heard > self.started for server in self.servers):
+            self.wait *= 4
+        else:
+            self.wait = min(2 * self.wait, _LONGEST_WAIT)
 
     def has_only_dead(self, now: float) -> bool:
         """Whether a server has said that it has no answer, and all others have let questions time out lately."""

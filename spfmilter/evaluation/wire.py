@@ -151,15 +151,17 @@ class _Reader:
         aliases: dict[tuple[bytes, ...], tuple[int, tuple[bytes, ...]]] = {}
         for _ in range(min(self.answers, MAX_RECORDS)):
             owner, rdtype, ttl, rdlength = self._record()
-            with self.parser.restrict_to(rdlength):
-                if rdtype == self.asked.type.value:
-                    known_ttl, records = wanted.setdefault(owner, (ttl, []))
-                    records.append(self._data(rdlength))
-                    wanted[owner] = (min(known_ttl, ttl), records)
-                elif rdtype == _CNAME:
-                    aliases[owner] = (ttl, self._labels())
-                else:
-                    self.parser.get_remaining()
+            end = self.parser.current + rdlength
+            if rdtype == self.asked.type.value:
+                known_ttl, records = wanted.setdefault(owner, (ttl, []))
+                records.append(self._data(rdlength))
+                wanted[owner] = (min(known_ttl, ttl), records)
+            elif rdtype == _CNAME:
+                aliases[owner] = (ttl, self._labels())
+            else:
+                self.parser.seek(end)
+            if self.parser.current != end:  # as the parser's restrict_to(), which costs as much as an address
+                raise dns.exception.FormError
         return self._follow(wanted, aliases, no_name=no_name)
 
     def _follow(

@@ -154,7 +154,7 @@ def test_a_message_that_is_forgotten_leaves_nothing(server: ScriptedDNS, resolve
         asking.forget()
         assert asking.ask("e.example", Type.A, soon()) == FOUND
     assert server.queries["e.example", "A"] == 2
-    assert resolver._claims == {}
+    assert resolver.in_flight == {}
 
 
 def test_what_has_no_ttl_is_used_within_the_message_only(server: ScriptedDNS) -> None:
@@ -239,65 +239,7 @@ def test_the_follower_asks_itself_when_the_first_gives_up(server: ScriptedDNS) -
     assert server.queries["e.example", "A"] == 2
 
 
-def test_a_follower_does_not_wait_for_ever_for_one_that_is_silent(server: ScriptedDNS) -> None:
-    server.load({"e.example": [HOST, {"DROP_FIRST": 1}]})
-    server.reset_counts()
-    slow, quick = caching(nameserver(server.address)), list[Answer]()
-    owner = Channel(slow)
-    owner.start("e.example", Type.A)
-    owner.reading = True  # it says that it reads, and does not
-    assert server.wait_until_asked("e.example", "A")
-    quick.append(ask(slow))
-    owner.close()
-    assert quick == [FOUND]
-
-
-def test_late_answers_keep_nobody_busy(server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for what another connection has asked looks now and then, whatever lies in its own socket."""
-    server.load({"late.example": [HOST], "e.example": [HOST, {"DELAY": 0.3}]})
-    resolver, looks = caching(nameserver(server.address)), Counter[str]()
-    with channel(resolver) as asking, channel(resolver) as first:
-        asking.start("late.example", Type.A)
-        assert server.wait_until_asked("late.example", "A")
-        asking.forget()
-        thread = start_thread(lambda: first.ask("e.example", Type.A, soon()))
-        assert server.wait_until_asked("e.example", "A")
-        pump = asking._pump
-
-        def counted(deadline: float) -> None:
-            looks["pump"] += 1
-            pump(deadline)
-
-        monkeypatch.setattr(asking, "_pump", counted)
-        assert asking.ask("e.example", Type.A, soon()).records == FOUND.records
-        thread.join()
-    assert 0 < looks["pump"] < 500, "one each 2 ms; ten thousand if it never slept"
-
-
-def test_lookups_that_nobody_reads_hold_up_nobody(server: ScriptedDNS) -> None:
-    """Those of a HELO whose client says no more: who needs the answer asks at once."""
-    server.load({"e.example": [HOST]})
-    server.reset_counts()
-    resolver = caching(nameserver(server.address))
-    with channel(resolver) as idle:
-        idle.start("e.example", Type.A)
-        assert server.wait_until_asked("e.example", "A")
-        with channel(resolver) as other:
-            other.start("e.example", Type.A)
-            assert server.wait_until_asked("e.example", "A", times=2)
-            assert other.ask("e.example", Type.A, soon()) == FOUND
-    assert resolver._claims == {}
-
-
-def test_without_a_cache_everybody_asks(server: ScriptedDNS, resolver: Resolver) -> None:
-    server.load({"e.example": [HOST, {"DELAY": 0.2}]})
-    threads = [start_thread(lambda: ask(resolver)) for _ in range(3)]
-    for thread in threads:
-        thread.join()
-    assert server.queries["e.example", "A"] == 3
-
-
-def test_many_threads_and_names_end_without_claims(server: ScriptedDNS) -> None:
+def test_many_threads_and_names_leave_nothing_in_flight(server: ScriptedDNS) -> None:
     names = [f"h{n}.example" for n in range(30)]
     server.load({name: [HOST] for name in names})
     resolver, answers = caching(nameserver(server.address)), list[Answer]()
@@ -316,7 +258,7 @@ def test_many_threads_and_names_end_without_claims(server: ScriptedDNS) -> None:
         thread.join()
     assert len(answers) == 8 * 3 * 30
     assert {answer.records for answer in answers} == {FOUND.records}
-    assert resolver._claims == {}
+    assert resolver.in_flight == {}
 
 
 # -- failures, and what others learn of them --------------------------------------------------------------------------
@@ -357,7 +299,7 @@ def test_who_has_time_left_goes_on_waiting(
         assert heard == [FOUND]
     assert server.queries["e.example", "A"] == 1
     assert ask(resolver).records == FOUND.records
-    assert resolver._claims == {}
+    assert resolver.in_flight == {}
 
 
 def test_of_several_questions_in_flight_each_is_asked_again_without_edns(server: ScriptedDNS) -> None:
@@ -413,9 +355,9 @@ def test_whose_time_is_over_is_answered_at_once(server: ScriptedDNS, behaviour: 
         for _ in range(10):
             assert asking.ask("e.example", Type.A, start).status is Status.FAILED
         assert time.monotonic() - start < 0.15
-        assert list(resolver._claims) == [(Type.A, "e.example")]
+        assert list(resolver.in_flight) == [(Type.A, "e.example")]
         asking.forget()
-        assert resolver._claims == {}
+        assert resolver.in_flight == {}
 
 
 def test_tcp_that_the_caller_has_no_time_for_is_tried_again(server: ScriptedDNS, second: ScriptedDNS) -> None:
@@ -762,4 +704,4 @@ def test_whatever_a_server_sends_is_an_answer_in_the_end(pieces: list[bytes | tu
         answer = ask(resolver, limit=0.1)
     assert isinstance(answer, Answer)
     assert all(isinstance(record, bytes) and len(record) == 4 for record in answer.records)
-    assert resolver._claims == {}
+    assert resolver.in_flight == {}

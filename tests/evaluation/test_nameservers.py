@@ -111,8 +111,8 @@ def test_a_refusal_after_a_truncated_answer_leaves_tcp(server: ScriptedDNS) -> N
 
 def refuse(asking: Channel) -> None:
     """What is done about an ICMP refusal, for each of its sockets."""
-    for sock in list(asking._sockets.values()):
-        asking._refused(sock, "Connection refused")
+    for sock in list(asking._flight.sockets.values()):
+        asking._flight.refused(sock, "Connection refused")
 
 
 def test_what_we_have_run_out_of_is_not_held_against_a_server(
