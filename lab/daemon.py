@@ -50,15 +50,18 @@ class SpfmilterDaemon:
         command: Sequence[str] = COMMAND,
         environment: Mapping[str, str] | None = None,
         sockets: Sequence[socket.socket] = (),
+        output: int | None = None,
         start_timeout: float = 15.0,
     ) -> None:
         """Make the folder and the INI file; `environment` is added to this process's own.
 
-        `sockets` are passed as systemd passes those of a .socket unit (sd_listen_fds(3)), at each start.
+        `sockets` are passed as systemd passes those of a .socket unit (sd_listen_fds(3)), at each start. `output` is a
+        descriptor that takes the place of its standard output and error: log() is then empty.
         """
         self._command = command
         self._sockets = sockets
         self._environment = environment or {}
+        self._output = output
         self._start_timeout = start_timeout
         self.folder = Path(tempfile.mkdtemp(prefix="lab-daemon-"))
         self.ini_path = self.folder / "spfmilter.ini"
@@ -83,8 +86,8 @@ class SpfmilterDaemon:
                 [*self._passing(), *(part.replace("{ini}", str(self.ini_path)) for part in self._command)],
                 pass_fds=[sock.fileno() for sock in self._sockets],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=log if self._output is None else self._output,
+                stderr=log if self._output is None else self._output,
                 env={**os.environ, **self._environment, "NOTIFY_SOCKET": str(self._notes.path)},
                 start_new_session=True,
             )

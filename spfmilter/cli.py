@@ -65,8 +65,16 @@ def _settings(path: Path) -> Settings:
     try:
         return load(path)
     except SettingsError as error:
-        click.echo(str(error), err=True)
+        _complain(str(error))
         sys.exit(EX_CONFIG)
+
+
+def _complain(text: str) -> None:
+    """Say what is wrong. Where that cannot be written, the exit status says it, by which systemd goes."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - Python writes what is left at its exit, or exits with 120
 
 
 @cli.command()

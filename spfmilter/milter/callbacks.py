@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
@@ -23,7 +24,8 @@ import milter
 from spfmilter import headers, policy
 from spfmilter.addresses import parse_address
 from spfmilter.evaluation.engine import Engine, Inquiry
-from spfmilter.milter.session import Macros, Session
+from spfmilter.milter.macros import macro, macros
+from spfmilter.milter.session import Session
 from spfmilter.model import Condition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
@@ -186,7 +188,7 @@ class Callbacks:
         connection = self._open(ctx)
         connection.session.connect(name, hostaddr)
         if _OWN_ADDRESS in self._macros[milter.M_CONNECT]:
-            connection.inquiry.own_address = parse_address(_macro(ctx, _OWN_ADDRESS))
+            connection.inquiry.own_address = parse_address(macro(ctx, _OWN_ADDRESS))
         return int(milter.CONTINUE)
 
     @_boundary(milter.P_NR_HELO, decides=False)
@@ -223,7 +225,7 @@ class Callbacks:
         inquiry.until = start + self._settings.dns.timeout.seconds
         self._running[key] = start
         try:
-            _, reply, ended = session.mail(_text(sender), [_text(p) for p in parameters], _macros(ctx))
+            _, reply, ended = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
         finally:
             del self._running[key]
             if session.undecided:
@@ -238,7 +240,7 @@ class Callbacks:
         """RCPT TO: refuse this recipient where the policy says so."""
         connection = self._open(ctx)
         with self._time_left(connection):
-            reply = connection.session.recipient(_text(recipient), _macro(ctx, _RECIPIENT))
+            reply = connection.session.recipient(_text(recipient), macro(ctx, _RECIPIENT))
         return _answer(ctx, reply)
 
     @contextmanager
@@ -268,7 +270,7 @@ class Callbacks:
     def eom(self, ctx: Any) -> int:
         """The end of the message: change it as decided."""
         connection = self._open(ctx)
-        session, queue_id, reply = connection.session, _macro(ctx, "i"), None
+        session, queue_id, reply = connection.session, macro(ctx, "i"), None
         if not session.undecided:
             edits, reply, ended = session.end_of_message(queue_id)
         elif connection.broken:
@@ -277,13 +279,29 @@ class Callbacks:
             with self._time_left(connection):
                 edits, reply, ended = session.end_of_message(queue_id)
             connection.inquiry.done()
-        self._record(ended)
         if connection.broken:
             connection.broken = False
+            self._record(ended)
             return self._on_error(ctx)
-        if reply is None:
-            _apply(ctx, edits, connection.granted)
+        if reply is None and not self._change(ctx, edits, connection.granted, ended):
+            return int(milter.TEMPFAIL)  # which does not arrive, either
+        self._record(ended)
         return _answer(ctx, reply)
+
+    def _change(self, ctx: Any, edits: Edits, granted: int, ended: Transaction | None) -> bool:
+        """Change the message; False: the MTA has gone meanwhile, and the message is recorded as abandoned.
+
+        libmilter says no more than that a change has failed. One that fails while the MTA is there is a bug of ours.
+        """
+        try:
+            _apply(ctx, edits, granted)
+        except Exception as error:
+            gone = isinstance(error, milter.error) and not _is_there(ctx)
+            self._record(replace(ended, ended="abandoned") if ended and gone else ended)
+            if not gone:
+                raise
+            return False
+        return True
 
     @_boundary(0, decides=False)
     def abort(self, ctx: Any) -> int:
@@ -331,49 +349,22 @@ class Callbacks:
 
 def _steps(settings: Settings) -> tuple[int, int, dict[int, str]]:
     """The protocol steps that these settings do without, those that need no answer, and the macros of each."""
-    unused, silent, macros = _UNUSED, _SILENT, dict(_MACROS)
+    unused, silent, wanted = _UNUSED, _SILENT, dict(_MACROS)
     if settings.policy.reject_at is RejectAt.MAIL:
         unused |= milter.P_NORCPT
     elif settings.policy.reject_at is RejectAt.MESSAGE and not policy.separates(settings):
         silent |= milter.P_NR_RCPT
     if not unused & milter.P_NORCPT:
-        macros[milter.M_ENVRCPT] = _RECIPIENT
+        wanted[milter.M_ENVRCPT] = _RECIPIENT
     if not headers.watched(settings):
         unused |= milter.P_NOHDRS
     if policy.asks_for(Condition.WIDE_OPEN, settings) and not settings.policy.own_addresses:
-        macros[milter.M_CONNECT] += f" {_OWN_ADDRESS}"
-    return unused, silent, macros
+        wanted[milter.M_CONNECT] += f" {_OWN_ADDRESS}"
+    return unused, silent, wanted
 
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
-
-
-def _macro(ctx: Any, name: str, unreadable: str = "") -> str:
-    """A macro's value, empty where the MTA has none; ``unreadable`` where it is not UTF-8 (pymilter is strict)."""
-    try:
-        return ctx.getsymval(name) or ""
-    except UnicodeDecodeError:
-        return unreadable
-
-
-def _macros(ctx: Any) -> Macros:
-    return Macros(
-        queue_id=_macro(ctx, "i"),
-        authenticated=_macro(ctx, "{auth_authen}", unreadable="?"),
-        hostname=_macro(ctx, "j"),
-        client_address=_macro(ctx, "{client_addr}"),
-        mail_address=_given(ctx, "{mail_addr}"),
-    )
-
-
-def _given(ctx: Any, name: str) -> str | None:
-    """A macro's value, which may be empty; None where the MTA has none that can be read."""
-    try:
-        value: str | None = ctx.getsymval(name)
-    except UnicodeDecodeError:
-        return None
-    return value
 
 
 def _answer(ctx: Any, reply: Reply | None) -> int:
@@ -382,6 +373,15 @@ def _answer(ctx: Any, reply: Reply | None) -> int:
         return int(milter.CONTINUE)
     ctx.setreply(str(reply.code), reply.status, *(line.replace("%", "%%") for line in reply.lines))
     return int(milter.REJECT if reply.code >= _PERMANENT else milter.TEMPFAIL)
+
+
+def _is_there(ctx: Any) -> bool:
+    """Whether the MTA still takes what we write: a word that the message is being worked on, which changes nothing."""
+    try:
+        ctx.progress()
+    except milter.error:
+        return False
+    return True
 
 
 def _apply(ctx: Any, edits: Edits, granted: int) -> None:

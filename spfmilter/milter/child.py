@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from spfmilter.milter.link import Word
 from spfmilter.observe import log
 
+_WORDS = {word.value[0]: word for word in Word}
 _TOLD_BY = (signal.SIGTERM, signal.SIGUSR1)  # how a child is told to end
 
 
@@ -27,24 +27,25 @@ class Child:
 
     pid: int
     link: socket.socket
-    slot: int  # the smallest number that no living child of the kind had: names its metrics
+    slot: int  # the smallest number that no living worker had: names its metrics; -1 for the exporter
     generation: int
     started: float  # on the supervisor's clock, as all times here
     last_beat: float
     ready: bool = False
     draining: bool = False  # it takes no new session
     leaving: bool = False  # it has been told to end
+    hurried: bool = False  # its sessions have drain_timeout, and no more
     tired: bool = False  # it has asked to be replaced
     processor: int | None = None  # the one that it keeps to
 
     def listen(self, now: float) -> None:
-        """Take in what it has said."""
+        """Take in what it has said; a byte that is no word is a sign of life like any other."""
         try:
             data = self.link.recv(4096)
         except OSError:
             return
         for byte in data:
-            word = Word(bytes((byte,)))
+            word = _WORDS.get(byte)
             self.last_beat = now
             self.ready = self.ready or word is Word.READY
             self.draining = self.draining or word is Word.DRAINING
@@ -52,10 +53,19 @@ class Child:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; one that is gone already needs none."""
-        try:
+        with suppress(OSError):
             os.kill(self.pid, number)
-        except ProcessLookupError:
-            return
+
+    def dismiss(self) -> None:
+        """Tell a worker to take no new session and to end with its last one."""
+        self.leaving = True
+        self.signal(signal.SIGUSR1)
+
+    def hurry(self) -> None:
+        """Tell a worker to take no new session, and to end at the end of ``drain_timeout`` in any case."""
+        if not self.hurried:
+            self.leaving = self.hurried = True
+            self.signal(signal.SIGTERM)
 
 
 def fork(
@@ -77,11 +87,9 @@ def fork(
     # A signal for the child must not be lost to the supervisor's handlers that it is born with: it waits until the
     # child has its own, see let_signals_in.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD_BY)
-    sys.stdout.flush()
-    sys.stderr.flush()
     try:
         pid = os.fork()
-    except OSError:
+    except BaseException:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         ours.close()
         theirs.close()
@@ -89,6 +97,7 @@ def fork(
     if pid == 0:
         status = os.EX_SOFTWARE
         try:
+            log.forked(slot)
             ours.close()
             signal.set_wakeup_fd(-1)
             close()
@@ -96,7 +105,7 @@ def fork(
         except BaseException:  # noqa: BLE001 - nothing may return into the supervisor's code in the child
             log.fault("child", traceback.format_exc())
         finally:
-            sys.stderr.flush()
+            log.flush()
             # Not sys.exit: libmilter's thread is still in its loop, and takes seconds to be told otherwise.
             os._exit(status)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -32,6 +32,7 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
     Raises:
         StartError: the socket, or the secrets for the help page's links, cannot be had.
     """
+    log.capture_output()
     log.configure(settings.log)
     try:
         open_signer(settings)  # made here where there are none yet, so that all workers have the same

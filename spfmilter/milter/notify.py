@@ -5,17 +5,31 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import deque
+
+_MOST_UNSENT = 32  # messages; the newest count, such as the last READY=1
+_unsent: deque[bytes] = deque(maxlen=_MOST_UNSENT)
 
 
 def notify(*assignments: str) -> None:
-    """Send assignments such as ``READY=1``; a manager that does not listen is not our trouble."""
+    """Send assignments such as ``READY=1``, without waiting for a manager that does not listen.
+
+    What it does not take now is sent, in order, with the next call; call without assignments now and then for that.
+    """
+    message = "\n".join(assignments).encode()
+    if message and (not _unsent or _unsent[-1] != message):
+        _unsent.append(message)
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path.startswith(("/", "@")):
+        _unsent.clear()
+    if not _unsent:
         return
     address = "\0" + path[1:] if path.startswith("@") else path
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.sendto("\n".join(assignments).encode(), address)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sock:
+            while _unsent:
+                sock.sendto(_unsent[0], address)
+                _unsent.popleft()
     except OSError:
         return
 

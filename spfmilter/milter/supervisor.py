@@ -14,21 +14,22 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from spfmilter.milter import child as children
 from spfmilter.milter import exporter
 from spfmilter.milter.child import Child
+from spfmilter.milter.guard import Guard
 from spfmilter.milter.listener import remove_socket
 from spfmilter.milter.notify import notify, reloading, watchdog_interval
+from spfmilter.milter.reload import MOST_OLD, Pace, RefusedError, read
 from spfmilter.milter.worker import Worker
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics, forget, open_metrics, try_again
-from spfmilter.refusal import open_signer
-from spfmilter.secretfile import SecretError
-from spfmilter.settings import Settings, SettingsError, load
+from spfmilter.settings import Settings
 from spfmilter.state import Table, open_deferrals
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -66,7 +67,8 @@ class Supervisor:
         self._generation = 0  # the one that serves
         self._newest = 0
         self._coming: _Coming | None = None
-        self._again = False  # a further reload was asked for while one was under way
+        self._wanted = False  # a reload has been asked for and has not begun
+        self._pace = Pace()
         self._switching = False  # the new generation serves, but the old one has not let go of the socket yet
         self._served = False
         self._stopping: float | None = None  # when workers that are left are killed
@@ -79,6 +81,7 @@ class Supervisor:
         self._status = 0
         self._selector = selectors.DefaultSelector()
         self._wakeup, self._wake = socket.socketpair()
+        self._guard = Guard()
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -92,7 +95,7 @@ class Supervisor:
                 if key.data is None:
                     self._on_signals(self._wakeup.recv(4096))
                 else:
-                    key.data.listen(time.monotonic())
+                    self._guard.run(key.data.listen, time.monotonic())
         self._exporter.stop()
         log.info("stopped")
         return self._status
@@ -106,32 +109,42 @@ class Supervisor:
         self._selector.register(self._wakeup, selectors.EVENT_READ, None)
 
     def _on_signals(self, numbers: bytes) -> None:
-        self._reap()
+        self._guard.run(self._reap)
         for number in numbers:
             if number in {signal.SIGTERM, signal.SIGINT}:
-                self._stop(signal.Signals(number).name)
+                self._guard.run(self._stop, signal.Signals(number).name)
             elif number == signal.SIGHUP:
-                self._reload()
+                self._wanted = True
 
     def _finished(self) -> bool:
         return self._stopping is not None and not self._workers
 
     def _tick(self, now: float) -> None:
-        """Whatever is due."""
-        self._watch(now)
+        """Whatever is due; what goes wrong with one thing leaves the others."""
+        self._guard.run(self._reap)
+        self._guard.run(self._watch, now)
         if self._stopping is not None:
-            # Now and not at the end: an MTA that finds nobody here tempfails at once, instead of waiting in the queue
-            # of a socket that nobody serves any more.
-            if all(c.draining for c in self._workers.values()):
-                remove_socket(self._settings.milter.socket, self._listener)
-            if now > self._stopping:
-                self._signal_all(signal.SIGKILL)
-            return
-        self._fill(now)
-        self._settle(now)
-        self._replace_tired(now)
-        self._exporter.keep(self._settings.metrics.listen, now)
-        self._sign_of_life(now)
+            self._guard.run(self._end, now)
+        else:
+            for step in (self._begin_reload, self._fill, self._settle, self._replace_tired):
+                self._guard.run(step, now)
+            self._guard.run(self._exporter.keep, self._settings.metrics.listen, now)
+            self._guard.run(self._sign_of_life, now)
+        self._guard.run(self._say_what_waits)
+
+    def _end(self, now: float) -> None:
+        # Now and not at the end: an MTA that finds nobody here tempfails at once, instead of waiting in the queue of a
+        # socket that nobody serves any more.
+        if all(c.draining for c in self._workers.values()):
+            remove_socket(self._settings.milter.socket, self._listener)
+        if self._stopping is not None and now > self._stopping:
+            self._signal_all(signal.SIGKILL)
+
+    def _say_what_waits(self) -> None:
+        """Write to the log and the service manager what they have not taken before."""
+        log.flush()
+        notify()
+        self._metrics.log_lines_lost(log.lost())
 
     # -- workers -----------------------------------------------------------------------------------------------------
 
@@ -172,7 +185,12 @@ class Supervisor:
             return
         child.processor = processor
         self._workers[child.pid] = child
-        self._selector.register(child.link, selectors.EVENT_READ, child)
+        try:
+            self._selector.register(child.link, selectors.EVENT_READ, child)
+        except OSError as error:  # what it says would not be heard
+            log.error("worker cannot be started", reason=error.strerror or str(error))
+            self._next_start = now + _LONGEST_DELAY
+            child.signal(signal.SIGKILL)
 
     def _processor_for(self, generation: int) -> int:
         """The processor, of those that we may use, on which the fewest of a generation's workers are."""
@@ -204,10 +222,15 @@ class Supervisor:
             if child is None:
                 self._exporter.ended(pid, status)
                 continue
+            self._guard.run(self._let_go_of, child)
+            self._guard.run(self._on_end, child, status, time.monotonic())
+
+    def _let_go_of(self, child: Child) -> None:
+        with suppress(KeyError):  # it was never registered
             self._selector.unregister(child.link)
-            child.link.close()
-            forget(self._metrics_folder, f"worker{child.slot}")
-            self._on_end(child, status, time.monotonic())
+        child.link.close()
+        log.ended(child.slot)
+        forget(self._metrics_folder, f"worker{child.slot}")
 
     def _on_end(self, child: Child, status: int, now: float) -> None:
         how = children.ending(status)
@@ -246,7 +269,7 @@ class Supervisor:
                 child.ready, child.last_beat = False, now
 
     def _replace_tired(self, now: float) -> None:
-        """Let workers that have asked for it go, once others serve in their place.
+        """Let workers that have asked for it go, once others serve in their place; too many of those must hurry.
 
         Where no other can be started, perhaps for want of what these hold (processes, threads), one goes before that,
         as long as another is left to serve.
@@ -255,52 +278,31 @@ class Supervisor:
         due = [c for c in self._of(self._generation) if _is_due(c, now)]
         if sum(c not in due for c in ready) >= worker_count(self._settings):
             for child in due:
-                self._dismiss(child)
+                child.dismiss()
         elif due and now < self._next_start and len(ready) > 1 and not any(c.leaving for c in self._workers.values()):
-            self._dismiss(due[0])
-
-    def _dismiss(self, child: Child, number: signal.Signals = signal.SIGUSR1) -> None:
-        """Tell a worker to take no new session and to end with its last one."""
-        child.leaving = True
-        child.signal(number)
+            due[0].dismiss()
+        old = [c for c in self._workers.values() if c.generation == self._generation and c.leaving]
+        for child in sorted(old, key=lambda c: c.started)[: -MOST_OLD * worker_count(self._settings)]:
+            child.hurry()
 
     # -- settings ----------------------------------------------------------------------------------------------------
 
-    def _reload(self) -> None:
-        """SIGHUP: validate, then start workers with the new settings; a bad file changes nothing."""
-        if self._stopping is not None:
+    def _begin_reload(self, now: float) -> None:
+        """After SIGHUP: validate, then start workers with the new settings; a bad file changes nothing."""
+        if not self._wanted or self._coming is not None or self._switching:
             return
-        if self._coming is not None or self._switching:
-            self._again = True
+        if not self._pace.allows([c for c in self._workers.values() if c.generation != self._generation], now):
             return
+        self._wanted = False
         reloading()
         try:
-            fresh = load(self._path)
-            open_signer(fresh)
-        except SettingsError as error:
-            for problem in error.problems:
-                log.error("bad settings", file=error.source, problem=str(problem))
-            self._give_up_reload(f"{len(error.problems)} problems in {error.source}")
-            return
-        except SecretError as error:
+            fresh = read(self._path, self._settings, counting=self._metrics_folder is not None)
+        except RefusedError as error:
             self._give_up_reload(str(error))
             return
-        fresh = self._with_what_stays(fresh)
         self._newest += 1
-        self._coming = _Coming(fresh, self._newest, time.monotonic() + _START)
+        self._coming = _Coming(fresh, self._newest, now + _START)
         log.configure(fresh.log)
-
-    def _with_what_stays(self, fresh: Settings) -> Settings:
-        """The new settings with the socket that we have: to change it would mean to refuse connections."""
-        old, new = self._settings.milter, fresh.milter
-        keep = {name: getattr(old, name) for name in ("socket", "socket_mode", "socket_group")}
-        for name, value in keep.items():
-            if getattr(new, name) != value:
-                log.warning("needs a restart, not a reload", section="milter", key=name, keeps=str(value))
-        if fresh.metrics.listen and self._metrics_folder is None:
-            log.warning("needs a restart, not a reload", section="metrics", key="listen", keeps="(none)")
-            fresh = replace(fresh, metrics=self._settings.metrics)
-        return replace(fresh, milter=new.model_copy(update=keep))
 
     def _settle(self, now: float) -> None:
         """Whether the first generation serves, and how far a reload has come."""
@@ -328,13 +330,13 @@ class Supervisor:
         self._metrics = try_again(self._metrics, self._metrics_folder, "supervisor")
         for child in list(self._workers.values()):
             if child.generation < self._generation and not child.leaving:
-                self._dismiss(child)
+                child.dismiss()
 
     def _give_up_reload(self, why: str) -> None:
         coming, self._coming = self._coming, None
         if coming is not None:
             for child in list(self._of(coming.generation)):
-                self._dismiss(child, signal.SIGTERM)
+                child.hurry()
         log.configure(self._settings.log)
         log.error("reload refused, the old settings stay", reason=why)
         self._metrics.reload("refused")
@@ -348,9 +350,6 @@ class Supervisor:
         self._metrics.workers(number)
         log.info(event, socket=str(milter.socket), mode=mode, workers=number)
         notify("READY=1", f"STATUS=serving on {milter.socket}, mode {mode}, {number} workers{self._trouble}")
-        if self._again:
-            self._again = False
-            self._reload()
 
     # -- the end and signs of life -----------------------------------------------------------------------------------
 
@@ -360,11 +359,11 @@ class Supervisor:
         if self._stopping is not None:
             self._stopping = now
             return
+        self._stopping = now + self._settings.milter.drain_timeout.seconds + _GRACE
         log.info("stopping", signal=why, drain_timeout=str(self._settings.milter.drain_timeout))
         notify("STOPPING=1", "STATUS=draining")
-        self._stopping = now + self._settings.milter.drain_timeout.seconds + _GRACE
         for child in self._workers.values():
-            self._dismiss(child, signal.SIGTERM)
+            child.hurry()
 
     def _signal_all(self, number: signal.Signals) -> None:
         for child in self._workers.values():

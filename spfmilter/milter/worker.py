@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import socket
+import syslog
 import threading
 import time
 from pathlib import Path
@@ -76,6 +77,7 @@ class Worker:
         self._replace = False  # the supervisor has been asked for a replacement
         self._unserved = Unserved(listener.getsockname(), settings.dns.timeout.seconds + _STUCK_AFTER)
         self._lost = False  # sessions that no thread serves have been found
+        self._unsaid = b""  # words that the supervisor has not taken yet
         # All that is needed to watch and to end is opened now: when descriptors have run out, it is too late.
         self._wakeup, self._wake = socket.socketpair()
         self._dead_end = _dead_end()
@@ -101,6 +103,7 @@ class Worker:
         # What has been loaded is there for good: the collector need not walk through it again and again, and pages that
         # it does not touch stay shared with the supervisor.
         gc.freeze()
+        _silence_syslog()
         self._callbacks.register()
         try:
             descriptor = self._start_libmilter()
@@ -150,6 +153,8 @@ class Worker:
 
     def _hear(self, seconds: float) -> None:
         """Wait for a signal, libmilter's end or the supervisor's, so many seconds at most."""
+        log.flush()
+        self._metrics.log_lines_lost(log.lost())
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
@@ -196,9 +201,11 @@ class Worker:
             self._tell(Word.REPLACE)
 
     def _tell(self, word: Word) -> None:
+        """Say a word, without waiting for a supervisor that stands still: it is said again with the next one."""
+        self._unsaid = self._unsaid.replace(Word.BEAT.value, b"") + word.value
         try:
-            self._link.send(word.value)
-        except OSError:  # the supervisor is gone, which the next poll sees
+            self._unsaid = self._unsaid[self._link.send(self._unsaid, socket.MSG_DONTWAIT) :]
+        except OSError:  # that, or it is gone, which the next poll sees
             return
 
     def _drain(self, descriptor: int) -> None:
@@ -275,6 +282,14 @@ def _signer(settings: Settings) -> Signer | None:
     except SecretError as error:
         log.error("no links to the help page", reason=str(error))
         return None
+
+
+def _silence_syslog() -> None:
+    """Let libmilter say nothing to syslog(3), which waits for a syslog daemon that stands still, and all mail with it.
+
+    A client whose address the MTA calls "unknown" is enough for a line. Our own lines do not go through syslog(3).
+    """
+    syslog.setlogmask(syslog.LOG_MASK(syslog.LOG_EMERG))
 
 
 def _wake_up(_number: int, _frame: FrameType | None) -> None:

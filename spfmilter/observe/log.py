@@ -7,17 +7,18 @@ never logged.
 from __future__ import annotations
 
 import functools
+import io
 import json
 import logging
-import logging.handlers
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from spfmilter.model import Facts, Pardon, SkipReason, Transaction, Verdict
+from spfmilter.observe.sink import Datagrams, Outlet, Sink, hold_standard_descriptors, standard_error
 from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
 from spfmilter.text import NAME_LIMIT, log_value, unicode_line
 
@@ -25,7 +26,9 @@ _LOGGER = logging.getLogger("spfmilter")
 _JOURNAL = Path("/run/systemd/journal/socket")
 _SYSLOG = Path("/dev/log")
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_MAIL = 2 << 3  # syslog's facility (RFC 3164 section 4.1.1)
 _PATH_LIMIT = 320  # characters of a reverse-path in the log
+_STRAY_LIMIT = 1024  # characters that are printed without a line's end
 _WARN_EVERY = 600.0  # seconds between two warnings of the same kind
 Value = str | int | float | bool
 
@@ -69,34 +72,56 @@ class _Formatter(logging.Formatter):
         return "\n".join([" ".join(parts), *(f"    {unicode_line(line, 1024)}" for line in trace.splitlines())])
 
 
-class _JournalHandler(logging.Handler):
-    """The journal's native protocol (systemd.journal-fields(7)): the line, and each field as a field of its own."""
+class _Handler(logging.Handler):
+    """Hands lines to a sink, which never waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, section: LogSection, outlet: Outlet, *, stamp: bool = False) -> None:
         super().__init__()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        try:
-            self._socket.connect(str(_JOURNAL))
-        except OSError:
-            self._socket.close()
-            raise
-
-    def close(self) -> None:
-        """Close the socket, when another handler takes this one's place."""
-        self._socket.close()
-        super().close()
+        self.section = section  # the settings that it serves
+        self.sink = Sink(outlet, self._report)
+        self.setFormatter(_Formatter(section.format, stamp=stamp))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one datagram; the journal being away loses the line, never the message."""
+        """Write one line; no failure of it is the caller's."""
+        try:
+            self.sink.put(self._encoded(record))
+        except Exception:  # noqa: BLE001 - e.g. no memory for the line
+            self.sink.lose(1)
+
+    def flush(self) -> None:
+        """Write the lines that wait, as far as that can be done now."""
+        with self.lock or nullcontext(), suppress(Exception):
+            self.sink.flush()
+
+    def close(self) -> None:
+        """Close the outlet, when another handler takes this one's place."""
+        self.sink.close()
+        super().close()
+
+    def _report(self, lost: int) -> bytes:
+        return self._encoded(_Record(logging.WARNING, "log lines lost", {"lines": lost}, ""))
+
+    def _encoded(self, record: logging.LogRecord) -> bytes:
+        return f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+
+
+class _SyslogHandler(_Handler):
+    """A datagram for each line (RFC 3164 section 4.1, as local syslog daemons read it: without time and host)."""
+
+    def _encoded(self, record: logging.LogRecord) -> bytes:
+        priority = _MAIL | _PRIORITIES.get(record.levelno, 6)
+        return f"<{priority}>spfmilter: {self.format(record)}".encode("utf-8", "backslashreplace")
+
+
+class _JournalHandler(_Handler):
+    """The journal's native protocol (systemd.journal-fields(7)): the line, and each field as a field of its own."""
+
+    def _encoded(self, record: logging.LogRecord) -> bytes:
         pairs = {"MESSAGE": self.format(record), "PRIORITY": _PRIORITIES.get(record.levelno, 6)}
         pairs["SYSLOG_IDENTIFIER"] = "spfmilter"
         fields: Mapping[str, Value] = getattr(record, "fields", {})
         pairs.update({f"SPFMILTER_{key.upper()}": unicode_line(str(value), 1024) for key, value in fields.items()})
-        data = b"".join(_journal_pair(key, str(value)) for key, value in pairs.items())
-        try:
-            self._socket.send(data)
-        except OSError:
-            self.handleError(record)
+        return b"".join(_journal_pair(key, str(value)) for key, value in pairs.items())
 
 
 def _journal_pair(key: str, value: str) -> bytes:
@@ -108,34 +133,89 @@ def _journal_pair(key: str, value: str) -> bytes:
 
 def configure(settings: LogSection) -> None:
     """Send the log where the settings say; where that is not possible, to stderr, and say so."""
-    handler, trouble = _handler(settings.to)
-    handler.setFormatter(_Formatter(settings.format, stamp=isinstance(handler, logging.StreamHandler)))
-    for old in _LOGGER.handlers:
-        old.close()
-    _LOGGER.handlers[:] = [handler]
     _LOGGER.setLevel(settings.level.upper())
     _LOGGER.propagate = False
-    logging.raiseExceptions = False  # a full disk or a lost syslog must not print into the MTA's conversation
+    logging.raiseExceptions = False  # what goes wrong with a line must not print into the MTA's conversation
+    old = _handlers()
+    if [(h.section.to, h.section.format) for h in old] == [(settings.to, settings.format)]:
+        return  # lines that wait in it go on waiting
+    handler, trouble = _handler(settings)
+    _LOGGER.handlers[:] = [handler]
+    for before in old:
+        before.close()
+        handler.sink.inherit(before.sink)
     if trouble:
         warning("log target not usable, using stderr", target=settings.to, reason=trouble)
 
 
-def _handler(target: LogTarget) -> tuple[logging.Handler, str]:
+def _handlers() -> list[_Handler]:
+    return [handler for handler in _LOGGER.handlers if isinstance(handler, _Handler)]
+
+
+def _handler(settings: LogSection) -> tuple[_Handler, str]:
+    trouble = ""
     try:
-        match target:
+        match settings.to:
             case LogTarget.SYSLOG:
-                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
-                    probe.connect(str(_SYSLOG))  # SysLogHandler itself keeps silent about it
-                handler = logging.handlers.SysLogHandler(str(_SYSLOG), logging.handlers.SysLogHandler.LOG_MAIL)
-                handler.ident = "spfmilter: "
-                return handler, ""
+                return _SyslogHandler(settings, Datagrams(str(_SYSLOG))), ""
             case LogTarget.JOURNAL:
-                return _JournalHandler(), ""
+                return _JournalHandler(settings, Datagrams(str(_JOURNAL))), ""
             case LogTarget.STDERR:
                 pass
     except OSError as error:
-        return logging.StreamHandler(sys.stderr), error.strerror or str(error)
-    return logging.StreamHandler(sys.stderr), ""
+        trouble = error.strerror or str(error)
+        settings = settings.model_copy(update={"to": LogTarget.STDERR})
+    return _Handler(settings, standard_error(), stamp=True), trouble
+
+
+def flush() -> None:
+    """Write lines that wait because they could not be written before; to be called every second or so."""
+    for handler in _handlers():
+        handler.flush()
+
+
+def lost() -> int:
+    """How many lines this process could not write, so far."""
+    return sum(handler.sink.lost for handler in _handlers())
+
+
+def forked(child: int) -> None:
+    """In a process that has just been forked: lines that wait are the parent's. No two that live have one number."""
+    for handler in _handlers():
+        handler.sink.forget(child)
+
+
+def ended(child: int) -> None:
+    """In the parent: that process has ended, and what it could not write is lost."""
+    for handler in _handlers():
+        handler.sink.bury(child)
+
+
+class _Stray(io.TextIOBase):
+    """Stands in for sys.stdout and sys.stderr: what Python or a library prints is a line of the log."""
+
+    def __init__(self) -> None:
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Log the lines that are complete."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        if len(self._begun) > _STRAY_LIMIT:
+            lines, self._begun = [*lines, self._begun], ""
+        for line in lines:
+            if line.strip():
+                warning("unexpected output", text=line)
+        return len(text)
+
+
+def capture_output() -> None:
+    """Let nothing in this process print past the log: a traceback or a warning, too, could wait for a reader.
+
+    For a daemon, before it opens anything and its log is configured.
+    """
+    with suppress(OSError):  # there is no /dev/null
+        hold_standard_descriptors()
+    sys.stdout = sys.stderr = _Stray()
 
 
 _BLANK = logging.LogRecord(_LOGGER.name, 0, "", 0, "", None, None).__dict__

@@ -41,6 +41,9 @@ class Metrics:
     def fault(self) -> None:
         """An internal error."""
 
+    def log_lines_lost(self, total: int) -> None:
+        """How many lines of its log this process could not write, so far."""
+
     def worker_ended(self, cause: str) -> None:
         """A worker ended that had not been told to."""
 
@@ -96,6 +99,8 @@ class _Prometheus(Metrics):
             "cache_lookups", "Looks into a cache, and what was thrown out.", ("cache", "outcome"), **new
         )
         self._faults = prometheus.Counter("faults", "Internal errors.", **new)
+        self._lost = prometheus.Counter("log_lines_lost", "Lines of the log that could not be written.", **new)
+        self._seen_lost = 0
         self._ended = prometheus.Counter("worker_restarts", "Workers that ended untold.", ("cause",), **new)
         self._reloads = prometheus.Counter("reloads", "Reloads of the settings.", ("outcome",), **new)
         live: Any = {"multiprocess_mode": "livesum", **new}
@@ -144,6 +149,12 @@ class _Prometheus(Metrics):
     @_harmless
     def fault(self) -> None:
         self._faults.inc()
+
+    @_harmless
+    def log_lines_lost(self, total: int) -> None:
+        if total != self._seen_lost:
+            self._lost.inc(total - self._seen_lost)
+            self._seen_lost = total
 
     @_harmless
     def worker_ended(self, cause: str) -> None:

@@ -40,6 +40,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         notify("READY=1")
 
+    async def on_tick(self, counter: int) -> bool:
+        notify()  # what was not taken then
+        log.flush()
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         notify("STOPPING=1")
         await super().shutdown(sockets)
@@ -51,6 +56,7 @@ def serve(settings: Settings) -> None:
     Raises:
         StartError: there is no secret, or the socket cannot be had.
     """
+    log.capture_output()
     log.configure(settings.log)
     try:
         app = application(settings)

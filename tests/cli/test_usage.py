@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +122,20 @@ def test_a_reader_that_goes_away_is_no_error(write) -> None:
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert process.returncode == 1, "click's and rich's word for it"
+
+
+@pytest.mark.parametrize("command", ["run", "web"])
+def test_a_bad_file_is_78_also_where_the_problems_cannot_be_written(command: str, tmp_path: Path) -> None:
+    """A service manager goes by the status: 78 is not tried again."""
+    path = tmp_path / "spfmilter.ini"
+    path.write_text("[nonsense]\n")
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-m", "spfmilter", command, "-c", path],
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+            stdout=full,
+            stderr=full,
+            timeout=30,
+            check=False,
+        )
+    assert ended.returncode == 78

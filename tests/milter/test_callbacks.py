@@ -9,7 +9,10 @@ import pytest
 from spfmilter.evaluation.engine import Engine
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.milter.session import Session
+from spfmilter.model import Edits, HeaderField
 from spfmilter.observe.metrics import Metrics
+from spfmilter.reply import Reply
+from tests.observe.test_log import transaction
 from tests.values import settings
 
 
@@ -103,3 +106,54 @@ def test_an_error_at_a_step_that_awaits_no_answer_is_followed_at_the_end(
     assert context.reply == ()
     assert called.eom(context) == code
     assert context.reply[:2] == (("451", "4.3.0") if on_error == "tempfail" else ())
+
+
+class Refusing(Context):
+    """Does not change the message; the MTA is there, or gone."""
+
+    def __init__(self, *, gone: bool) -> None:
+        super().__init__()
+        self._gone = gone
+
+    def addheader(self, *_: object) -> None:
+        """As for a bad argument, or for a peer that is gone."""
+        raise milter.error("cannot add header")
+
+    def progress(self) -> None:
+        """A packet to the MTA."""
+        if self._gone:
+            raise milter.error("cannot notify progress")
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_change_that_fails_is_our_error_only_where_the_mta_is_there(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, gone: bool
+) -> None:
+    monkeypatch.setattr(logging.getLogger("spfmilter"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="spfmilter")
+    context, called = Refusing(gone=gone), callbacks("mail", "accept")
+    ending = Edits(insert=(HeaderField(name="X-Test", value="x"),)), None, transaction()
+    monkeypatch.setattr(Session, "end_of_message", lambda *_: ending)
+    assert called.eom(context) == (milter.TEMPFAIL if gone else milter.ACCEPT)
+    events = [record.message for record in caplog.records if record.levelno != logging.WARNING]
+    assert events == (["message"] if gone else ["message", "internal error"])
+    (ended,) = [record.__dict__["fields"].get("ended") for record in caplog.records if record.message == "message"]
+    assert ended == ("abandoned" if gone else None)
+
+
+def test_a_reply_that_libmilter_does_not_take_is_our_error_also_where_the_mta_is_gone(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written for it."""
+    context, called = Refusing(gone=True), callbacks("mail", "accept")
+    monkeypatch.setattr(logging.getLogger("spfmilter"), "propagate", True)
+    monkeypatch.setattr(
+        Session, "end_of_message", lambda *_: (Edits(), Reply(code=550, status="5.7.23", lines=("no",)), None)
+    )
+
+    def refuse(*_: object) -> None:
+        raise milter.error("cannot set reply")
+
+    monkeypatch.setattr(context, "setreply", refuse)
+    assert called.eom(context) == milter.ACCEPT
+    assert [record.message for record in caplog.records] == ["internal error"]

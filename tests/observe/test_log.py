@@ -1,12 +1,13 @@
 """The log: one line per transaction, which nothing that a stranger says can break."""
 
-import io
 import json
 import logging
+import os
 import re
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, redirect_stderr
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,26 @@ def _unconfigured() -> Iterator[None]:
 
 
 def logged(write: Callable[[], None], **section: str) -> list[str]:
-    """The lines on stderr."""
-    with redirect_stderr(io.StringIO()) as stderr:
+    """The lines on stderr, which is a file for so long."""
+    with tempfile.TemporaryFile() as file, standard_error(file.fileno()):
         log.configure(LogSection(**section))  # type: ignore[arg-type]  # its readers take text
         write()
-    assert not stderr.getvalue() or stderr.getvalue().endswith("\n")
-    return stderr.getvalue().split("\n")[:-1]
+        file.seek(0)
+        text = file.read().decode()
+    assert not text or text.endswith("\n")
+    return text.split("\n")[:-1]
+
+
+@contextmanager
+def standard_error(descriptor: int) -> Iterator[None]:
+    """Let a descriptor take the place of standard error."""
+    before = os.dup(2)
+    os.dup2(descriptor, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
 
 
 def read_text(line: str) -> dict[str, str]:

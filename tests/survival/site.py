@@ -112,10 +112,17 @@ def shortened(**constants: float) -> tuple[str, ...]:
 
     Time limits of many seconds are right for a daemon and too long for a test; nothing else of it changes.
     """
-    settings = [
-        f"spfmilter.milter.{module}.{'_' + name}={value}"
-        for (module, name), value in ((key.split("__"), value) for key, value in constants.items())
-    ]
+    return changed(
+        {
+            f"milter.{module}.{'_' + name}": value
+            for (module, name), value in ((key.split("__"), value) for key, value in constants.items())
+        }
+    )
+
+
+def changed(constants: Mapping[str, object]) -> tuple[str, ...]:
+    """The daemon's command, with module constants of other values, by their full names: `observe.log._SYSLOG`."""
+    settings = [f"spfmilter.{name}={value}" for name, value in constants.items()]
     return (sys.executable, "-c", _SHORTENED, *settings, "--", *COMMAND[COMMAND.index("spfmilter") + 1 :])
 
 

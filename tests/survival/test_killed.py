@@ -4,15 +4,17 @@ import os
 import random
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from lab.daemon import SpfmilterDaemon
+from lab.daemon import COMMAND, SpfmilterDaemon
 from lab.load import Load, Tally
 from lab.milterclient import MilterClient
 from lab.processes import free_port, group_members, until
@@ -224,3 +226,54 @@ def test_a_worker_that_has_grown_is_replaced_without_loss(dns: NameServer) -> No
     assert log.count("worker is to be replaced, it has grown") >= 2
     assert "cut" not in log
     assert "died" not in log
+
+
+# Steps of the supervisor that fail each time, as they do for lack of memory or on a broken disk.
+_BROKEN = """
+import sys
+from spfmilter.milter import supervisor
+def broken(*_, **__):
+    raise OSError(5, "Input/output error")
+supervisor.forget = broken
+supervisor.Supervisor._sign_of_life = broken
+supervisor.remove_socket = broken
+from spfmilter.cli import main
+main()
+"""
+
+
+def test_a_supervisor_whose_steps_fail_goes_on(dns: NameServer) -> None:
+    """What fails is in the log, once; workers are replaced, and it reloads and stops."""
+    address = inet_socket()
+    command = (sys.executable, "-c", _BROKEN, *COMMAND[COMMAND.index("run") :])
+    with SpfmilterDaemon(ini(address, dns.address), command=command) as daemon:
+        before = wait_for_workers(daemon, 2)
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: len(set(workers(daemon)) - set(before)) == 1, 20, "the killed worker is replaced")
+        assert ask(address, FAIL) == "550"
+        daemon.rewrite(ini(address, dns.address, policy="mode = monitor"))
+        daemon.signal(signal.SIGHUP)
+        until(lambda: ask(address, FAIL) == "continue", 20, "the new settings are in force")
+        assert daemon.log().count('internal error where="supervisor: let_go_of"') == 1
+
+
+def test_a_supervisor_that_stands_still_does_not_hold_up_its_workers(dns: NameServer) -> None:
+    """They go on when it has not listened to them for as long as their words have room, and are told to end."""
+    address = inet_socket()
+    with SpfmilterDaemon(ini(address, dns.address), command=shortened(worker__BEAT=0.002)) as daemon:
+        pid = workers(daemon)[0]
+        daemon.signal(signal.SIGSTOP)
+        until(lambda: frozen(daemon.process.pid), 5, "the supervisor stands still")
+        begun = waits(pid)
+        until(lambda: waits(pid) > begun + 1000, 30, "the worker beats on")
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: pid not in children(daemon), 20, "the worker ends as it was told")
+        daemon.signal(signal.SIGCONT)
+        assert pid not in wait_for_workers(daemon, 2)
+        assert ask(address) == "continue"
+
+
+def waits(pid: int) -> int:
+    """How often the main thread of a process has waited for something."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"(?m)^voluntary_ctxt_switches:\s+(\d+)", status)[0])

@@ -21,6 +21,7 @@ from tests.survival.site import (
     PLAIN,
     NameServer,
     ask,
+    changed,
     children,
     inet_socket,
     ini,
@@ -70,10 +71,11 @@ def refused(address: str) -> bool:
 @pytest.mark.parametrize("messages", [4_000, pytest.param(20_000, marks=pytest.mark.soak)])
 def test_ten_reloads_under_load(dns: NameServer, messages: int) -> None:
     """Each generation says its number in its refusals: so old and new sessions show whose policy they follow."""
+    command = changed({"milter.reload._INTERVAL": 0.1, "milter.reload.MOST_OLD": RELOADS + 1})
     address = inet_socket()
     texts = [ini(address, dns.address, reply=f"fail = generation {number}.") for number in range(RELOADS + 1)]
     with (
-        SpfmilterDaemon(texts[0]) as daemon,
+        SpfmilterDaemon(texts[0], command=command) as daemon,
         Load(address, PLAIN, connections=32, per_session=4) as load,
         ExitStack() as sessions,
     ):
@@ -248,3 +250,54 @@ def test_the_supervisors_own_start_is_not_lost_to_an_early_sighup(dns: NameServe
         until(lambda: daemon.log().count("reloaded") == 2, 10, daemon.log)
         assert ask(address) == "continue"
         assert set(wait_for_workers(daemon, 2)) <= set(group_members(daemon.process.pid))
+
+
+def test_a_storm_of_reloads_while_sessions_stay_open(dns: NameServer) -> None:
+    """The number of processes is bounded, the first reload is in force at once, and the newest settings win."""
+    address = inet_socket()
+    texts = [ini(address, dns.address, milter="drain_timeout = 1s", reply=f"fail = {n}.") for n in range(40)]
+    command = changed({"milter.reload._INTERVAL": 0.2})
+    most = 0
+    with SpfmilterDaemon(texts[0], command=command) as daemon, ExitStack() as sessions:
+        asked = sessions.enter_context(greeted(address))
+        reload(daemon, texts[1])
+        for text in texts[2:]:
+            daemon.rewrite(text)
+            for _ in range(20):
+                daemon.signal(signal.SIGHUP)
+                most = max(most, len(children(daemon)))
+            sessions.enter_context(greeted(address))
+            done = daemon.log().count(" reloaded ")
+            # The storm goes on until some have been done; not each, since they are done as one.
+            until(lambda done=done: daemon.log().count(" reloaded ") > done, 20, "a reload")
+        until(lambda: " 39." in said_anew(address), 20, "the newest settings are in force")
+        assert most <= 10 * 2
+        assert "reload waits draining=8" in daemon.log()
+        with pytest.raises(MilterError):
+            said(asked)
+        assert "worker died" not in daemon.log()
+    print(f"\n{most} workers at most, {daemon.log().count(' reloaded ')} reloads for {38 * 20} signals")
+
+
+def test_the_second_of_two_reloads_waits_while_sessions_are_open_and_no_longer(dns: NameServer) -> None:
+    address = inet_socket()
+    with SpfmilterDaemon(ini(address, dns.address, reply="fail = first."), command=patient()) as daemon:
+        with greeted(address) as mta:
+            reload(daemon, ini(address, dns.address, reply="fail = second."))
+            daemon.rewrite(ini(address, dns.address, reply="fail = third."))
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_for_log("reload waits draining=1")
+            assert " second." in said_anew(address)
+            assert " first." in said(mta)
+        until(lambda: " third." in said_anew(address), 20, "the last generation has gone, and the reload is done")
+
+
+def patient() -> tuple[str, ...]:
+    """The daemon with a pause between reloads that no test outlasts."""
+    return changed({"milter.reload._INTERVAL": 3600.0})
+
+
+def said_anew(address: str) -> str:
+    """The text that refuses a message in a new session."""
+    with greeted(address) as mta:
+        return said(mta)
