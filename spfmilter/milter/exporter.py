@@ -14,7 +14,7 @@ from pathlib import Path
 from spfmilter.milter import child as children
 from spfmilter.milter.child import Child
 from spfmilter.observe import log
-from spfmilter.observe.metrics import serve
+from spfmilter.observe.metrics import application
 from spfmilter.settings.types import nameserver
 
 _RESTART_AFTER = 2.0  # seconds; twice as long each time
@@ -71,14 +71,17 @@ def _work(folder: Path, listen: str) -> Callable[[socket.socket], int]:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         children.let_signals_in()
+        # Loaded here: the supervisor and its workers do without.
+        from spfmilter.observe import scrape  # noqa: PLC0415
+
         try:
-            serve(folder, address.address, address.port)
+            sock = scrape.listen(address.address, address.port)
+            log.info("metrics served", listen=listen)
+            scrape.serve(application(folder), sock, link)  # the supervisor says nothing: this ends when it does
         except OSError as error:
             log.error("metrics cannot be served", listen=listen, reason=error.strerror or str(error))
             time.sleep(_RESTART_AFTER)
             return 1
-        log.info("metrics served", listen=listen)
-        link.recv(1)  # the supervisor says nothing: this ends when it does
         return 0
 
     return work

@@ -382,6 +382,10 @@ class Seldom:
         """A count for the metrics has been lost: there is no memory."""
         self._warn("metrics: a count is lost", reason=reason)
 
+    def not_served(self, reason: str) -> None:
+        """A request for the metrics could not be answered."""
+        self._warn("metrics: a request cannot be answered", reason=reason)
+
     def not_remembered(self, reason: str) -> None:
         """This host has no memory left for a deferral, or no lock."""
         self._warn("a deferral cannot be remembered", reason=reason)

@@ -211,12 +211,8 @@ def forget(folder: Path | None, slot: str) -> None:
         log.warning("metrics of a dead worker cannot be removed", process=slot, reason=error.strerror or str(error))
 
 
-def serve(folder: Path, host: str, port: int) -> object:
-    """Serve ``/metrics`` over all processes' files from threads of their own; the server.
-
-    Raises:
-        OSError: the address cannot be listened on.
-    """
+def application(folder: Path) -> Any:
+    """Return what answers a request for ``/metrics`` with the sums over all processes' files (WSGI, PEP 3333)."""
     import prometheus_client as prometheus  # noqa: PLC0415 - only where asked for
     from prometheus_client import multiprocess  # noqa: PLC0415
 
@@ -229,8 +225,7 @@ def serve(folder: Path, host: str, port: int) -> object:
 
     registry = prometheus.CollectorRegistry()
     Collector(registry, path=str(folder))  # type: ignore[no-untyped-call]
-    server, _ = prometheus.start_http_server(port, host, registry)
-    return server
+    return prometheus.make_wsgi_app(registry)
 
 
 def _size(path: Path) -> int:

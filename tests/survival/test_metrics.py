@@ -32,6 +32,7 @@ from tests.survival.site import (
     inet_socket,
     ini,
     name_server,
+    tasks,
     wait_for_workers,
     workers,
 )
@@ -206,6 +207,22 @@ def test_slow_scrapers_hurt_nobody(dns: NameServer, listen: str) -> None:
         assert total(scrape(listen), "spfmilter_messages_total") == 200
         daemon.signal(signal.SIGHUP)
         daemon.wait_for_notification("READY=1", count=2)
+
+
+def test_mute_connections_take_no_thread_each(dns: NameServer, listen: str) -> None:
+    """Hundreds of them: the figures are served, and the exporter stays as small as it is."""
+    address = inet_socket()
+    host, _, port = listen.partition(":")
+    with SpfmilterDaemon(with_metrics(address, dns.address, listen)) as daemon, ExitStack() as stack:
+        serving(daemon, listen)
+        ask(address)
+        (exporter,) = set(children(daemon)) - set(workers(daemon))
+        for _ in range(500):
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+        assert total(scrape(listen), "spfmilter_messages_total") == 1
+        assert len(tasks(exporter)) == 1
+        assert len(descriptors(exporter)) < 100
+        assert "error" not in daemon.log()
 
 
 def test_a_killed_exporter_is_restarted(dns: NameServer, listen: str) -> None:
