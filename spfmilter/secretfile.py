@@ -7,6 +7,7 @@ One secret a line: the first signs, all of them verify. Empty lines, and lines t
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets as chance
 import stat
@@ -19,8 +20,18 @@ _MOST = 16
 _SIZE_LIMIT = 16 * 1024
 
 
+# What may be over without a change of the settings: a full, read-only or broken disk, no descriptors, no memory.
+_PASSING = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+})  # fmt: skip
+
+
 class SecretError(Exception):
     """The secrets cannot be had; the message is one English sentence for the administrator."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing  # the system lacks something; nothing is wrong with the settings or the file
 
 
 def load_secrets(path: Path) -> tuple[bytes, ...]:
@@ -41,7 +52,8 @@ def load_secrets(path: Path) -> tuple[bytes, ...]:
         # os.path.exists and not Path.exists, which raises where the folder may not be entered.
         there = not isinstance(error, FileNotFoundError) and os.path.exists(path)  # noqa: PTH110
         doing = "read" if there else f"made in {path.parent}"
-        raise SecretError(f"{path}: the file of secrets cannot be {doing}: {error.strerror}") from None
+        message = f"{path}: the file of secrets cannot be {doing}: {error.strerror}"
+        raise SecretError(message, passing=error.errno in _PASSING) from None
 
 
 def _read(path: Path) -> tuple[bytes, ...]:

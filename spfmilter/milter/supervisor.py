@@ -166,13 +166,13 @@ class Supervisor:
 
         try:
             child = children.fork(work, slot, generation, now, self._let_go)
+            self._selector.register(child.link, selectors.EVENT_READ, child)  # else it finds itself alone, and ends
         except OSError as error:  # too many processes or files, or too little memory: perhaps not for long
             log.error("worker cannot be started", reason=error.strerror or str(error))
             self._next_start = now + _LONGEST_DELAY
             return
         child.processor = processor
         self._workers[child.pid] = child
-        self._selector.register(child.link, selectors.EVENT_READ, child)
 
     def _processor_for(self, generation: int) -> int:
         """The processor, of those that we may use, on which the fewest of a generation's workers are."""
