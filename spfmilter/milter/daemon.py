@@ -30,12 +30,12 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
     """Run the daemon until it is told to stop; the exit status.
 
     Raises:
-        StartError: the socket, or the secrets for the help page's links, cannot be had.
+        StartError: the socket cannot be had, or something is wrong with the secrets for the help page's links.
     """
     log.capture_output()
     log.configure(settings.log)
     try:
-        open_signer(settings)  # made here where there are none yet, so that all workers have the same
+        _make_secrets(settings)
         listener = open_listener(settings.milter)
     except (ListenError, SecretError) as error:
         log.error("cannot start", reason=str(error))
@@ -51,6 +51,21 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
         remove_socket(settings.milter.socket, listener)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_secrets(settings: Settings) -> None:
+    """Make the secrets where there are none yet, so that all workers have the same.
+
+    Where the disk is full, the mail does not wait for links: the workers say that there are none.
+
+    Raises:
+        SecretError: the settings or the file are wrong.
+    """
+    try:
+        open_signer(settings)
+    except SecretError as error:
+        if not error.passing:
+            raise
 
 
 def test_resolvers(settings: Settings) -> bool:
