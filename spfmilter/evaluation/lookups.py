@@ -72,7 +72,8 @@ class Server:
 class Resolver:
     """The stub resolver of a process; safe for use by several threads at once.
 
-    ``nameservers`` empty means those of resolv.conf, which is read again when it changes.
+    ``nameservers`` empty means those of resolv.conf, which is read again when it changes. ``patience`` is the number of
+    seconds that one connection must have waited for an answer before its timeout is an answer to others as well.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class Resolver:
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[Answer], None] = lambda _: None,
         private: Zones | None = None,
+        patience: float = 0.0,
     ) -> None:
         self.clock, self.observe = clock, observe
+        self.patience = patience
         self.private = private or Zones()  # where no alias may lead from outside
         self.cache = cache if cache is not None else AnswerCache(entries=0, clock=clock)
         self._resolv_conf = None if nameservers else resolv_conf
