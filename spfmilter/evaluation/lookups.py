@@ -76,7 +76,7 @@ class Resolver:
     seconds that one connection must have waited for an answer before its timeout is an answer to others as well.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the settings, the tests and the metrics each choose
         self,
         nameservers: Sequence[Nameserver] = (),
         *,
