@@ -24,7 +24,7 @@ from spfmilter.evaluation.pending import TIMEOUT, Pending, Then
 if TYPE_CHECKING:
     from spfmilter.evaluation.lookups import Resolver, Server
 
-_PATIENCE = 2.0  # seconds that a connection must have waited for an answer before its timeout is known to others
+_PATIENCE = 2.0  # seconds, the least that Resolver.patience comes to
 _TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
 _TICK = 0.05  # seconds between two looks at an answer that another connection reads, where no descriptor is left
 
@@ -158,7 +158,8 @@ class Channel:
                     return self._cache.stale(key) or Answer(Status.FAILED, failure=TIMEOUT)
                 self._want(key)
             elif over:
-                return self._out_of_time(key, pending, patient=self._clock() - since >= _PATIENCE)
+                patience = max(_PATIENCE, self._resolver.patience)
+                return self._out_of_time(key, pending, patient=self._clock() - since >= patience)
             elif pending.long is not None and not pending.fetching and self._clock() < deadline:
                 since = self._clock()  # what UDP has taken says nothing of TCP
                 self._over_tcp(pending, deadline)
