@@ -76,8 +76,8 @@ class Engine:
             clock=clock,
             observe=observe,
             private=self.private,
-            patience=_PATIENT * settings.timeout.seconds,
         )
+        self.resolver.patience = _PATIENT * settings.timeout.seconds
         self.evaluator = Evaluator(self.resolver, self.limits, receiver=receiver, clock=clock, private=self.private)
 
     def inquiry(self, since: Since | None = None) -> Inquiry:

@@ -72,11 +72,13 @@ class Server:
 class Resolver:
     """The stub resolver of a process; safe for use by several threads at once.
 
-    ``nameservers`` empty means those of resolv.conf, which is read again when it changes. ``patience`` is the number of
-    seconds that one connection must have waited for an answer before its timeout is an answer to others as well.
+    ``nameservers`` empty means those of resolv.conf, which is read again when it changes.
+
+    Attributes:
+        patience: seconds that a connection must have waited for an answer before its timeout is known to others.
     """
 
-    def __init__(  # noqa: PLR0913 - what the settings, the tests and the metrics each choose
+    def __init__(
         self,
         nameservers: Sequence[Nameserver] = (),
         *,
@@ -85,10 +87,9 @@ class Resolver:
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[Answer], None] = lambda _: None,
         private: Zones | None = None,
-        patience: float = 0.0,
     ) -> None:
         self.clock, self.observe = clock, observe
-        self.patience = patience
+        self.patience = 0.0
         self.private = private or Zones()  # where no alias may lead from outside
         self.cache = cache if cache is not None else AnswerCache(entries=0, clock=clock)
         self._resolv_conf = None if nameservers else resolv_conf
