@@ -189,6 +189,29 @@ def test_a_pipe_that_cannot_be_opened_again(dns: NameServer) -> None:
             assert daemon.stop() == 0
 
 
+@pytest.mark.parametrize("opened", ["our own", "another user's"])
+def test_a_terminal_that_stands_still(dns: NameServer, opened: str) -> None:
+    """As with Ctrl-S; a daemon that has been started by su cannot open the terminal of root again."""
+    address = inet_socket()
+    text = ini(address, dns.address)
+    become = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+    command = (*become, *COMMAND) if opened == "another user's" else COMMAND
+    master, terminal = os.openpty()
+    os.fchmod(terminal, 0o600)
+    daemon = SpfmilterDaemon(text, output=terminal, command=command, environment=BUFFERED)
+    daemon.folder.chmod(0o755)
+    with daemon:
+        for _ in range(4):  # more than it has room for
+            with Load(address, PLAIN, connections=8, messages=MESSAGES // 8, per_session=5) as load:
+                assert load.finish().cuts == []
+        lives_on(daemon, address, text)
+        assert os.get_blocking(terminal), "it is shared with a shell"
+        read_until(reading(master), r" reloaded ")
+        assert daemon.stop() == 0
+    os.close(master)
+    os.close(terminal)
+
+
 def test_a_file_system_that_is_full_and_then_is_not(dns: NameServer, tmp_path: Path) -> None:
     """A log file on a disk of its own; no line is lost that has room in memory, and none is glued to another."""
     address = inet_socket()
