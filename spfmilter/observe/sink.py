@@ -12,6 +12,7 @@ import fcntl
 import mmap
 import os
 import select
+import signal
 import socket
 import stat
 from collections import deque
@@ -164,7 +165,11 @@ class Sink:
 
 
 def hold_standard_descriptors() -> None:
-    """Open those that are closed, so that no socket gets their numbers, which C libraries, too, write to."""
+    """Open those that are closed, so that no socket gets their numbers, which C libraries, too, write to.
+
+    They may be a terminal. With ``stty tostop`` it would stop a process in the background that writes to it.
+    """
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     number = os.open(os.devnull, os.O_RDWR)
     while number <= _STDERR:
         number = os.dup(number)

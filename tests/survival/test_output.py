@@ -6,6 +6,8 @@ import select
 import signal
 import socket
 import subprocess
+import sys
+import termios
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -207,6 +209,32 @@ def test_a_terminal_that_stands_still(dns: NameServer, opened: str) -> None:
         lives_on(daemon, address, text)
         assert os.get_blocking(terminal), "it is shared with a shell"
         read_until(reading(master), r" reloaded ")
+        assert daemon.stop() == 0
+    os.close(master)
+    os.close(terminal)
+
+
+# A shell with a job in the background of its terminal, which does not outlive it.
+_SHELL = """
+import os, signal, subprocess, sys
+terminal = os.open(sys.argv[1], os.O_RDWR)
+job = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *sys.argv[2:]], stderr=terminal, process_group=0)
+signal.signal(signal.SIGTERM, lambda *_: job.terminate())
+sys.exit(job.wait())
+"""
+
+
+def test_a_job_in_the_background_of_a_terminal_that_stops_those_that_write(dns: NameServer) -> None:
+    """As with "stty tostop"."""
+    address = inet_socket()
+    master, terminal = os.openpty()
+    modes = termios.tcgetattr(terminal)
+    modes[3] |= termios.TOSTOP
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
+    command = (sys.executable, "-c", _SHELL, os.ttyname(terminal), *COMMAND)
+    with SpfmilterDaemon(ini(address, dns.address), command=command) as daemon:
+        assert ask(address, FAIL) == "550"
+        read_until(reading(master), "message .*fail.example")
         assert daemon.stop() == 0
     os.close(master)
     os.close(terminal)
