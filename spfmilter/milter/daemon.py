@@ -30,7 +30,7 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
     """Run the daemon until it is told to stop; the exit status.
 
     Raises:
-        StartError: the socket, or the secrets for the help page's links, cannot be had.
+        StartError: the socket, the secrets for the help page's links, or descriptors and memory cannot be had.
     """
     log.capture_output()
     log.configure(settings.log)
@@ -44,13 +44,22 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
         test_resolvers(settings)
     folder = _metrics_folder(settings)
     try:
-        # The host's name is asked for once and here: where the DNS is dead, that may take longer than a worker may take
-        # to start.
-        return Supervisor(path, settings, listener, folder, socket.getfqdn()).run()
+        return _supervisor(path, settings, listener, folder).run()
     finally:
         remove_socket(settings.milter.socket, listener)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _supervisor(path: Path, settings: Settings, listener: socket.socket, folder: Path | None) -> Supervisor:
+    # The host's name is asked for once and here: where the DNS is dead, that may take longer than a worker may take to
+    # start.
+    try:
+        return Supervisor(path, settings, listener, folder, socket.getfqdn())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        log.error("cannot start", reason=reason, mend="raise the limits of the process (ulimit -a)")
+        raise StartError(reason) from None
 
 
 def test_resolvers(settings: Settings) -> bool:
