@@ -69,7 +69,8 @@ def _hint(error: OSError, advice: str) -> str:
 
 
 def _read(path: Path) -> tuple[bytes, ...]:
-    with path.open("rb") as file:
+    # Not to wait where it is a named pipe.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise SecretError(f"{path}: this is not a file")

@@ -30,7 +30,7 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
     """Run the daemon until it is told to stop; the exit status.
 
     Raises:
-        StartError: the socket cannot be had, or something is wrong with the secrets for the help page's links.
+        StartError: the socket, or descriptors and memory, cannot be had, or the help page's secrets are wrong.
     """
     log.capture_output()
     log.configure(settings.log)
@@ -44,9 +44,7 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
         test_resolvers(settings)
     folder = _metrics_folder(settings)
     try:
-        # The host's name is asked for once and here: where the DNS is dead, that may take longer than a worker may take
-        # to start.
-        return Supervisor(path, settings, listener, folder, socket.getfqdn()).run()
+        return _supervisor(path, settings, listener, folder).run()
     finally:
         remove_socket(settings.milter.socket, listener)
         if folder is not None:
@@ -66,6 +64,17 @@ def _make_secrets(settings: Settings) -> None:
     except SecretError as error:
         if not error.passing:
             raise
+
+
+def _supervisor(path: Path, settings: Settings, listener: socket.socket, folder: Path | None) -> Supervisor:
+    # The host's name is asked for once and here: where the DNS is dead, that may take longer than a worker may take to
+    # start.
+    try:
+        return Supervisor(path, settings, listener, folder, socket.getfqdn())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        log.error("cannot start", reason=reason, mend="raise the limits of the process (ulimit -a)")
+        raise StartError(reason) from None
 
 
 def test_resolvers(settings: Settings) -> bool:
