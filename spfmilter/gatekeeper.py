@@ -10,11 +10,12 @@ it carries what no legitimate writer puts there (docs/decisions/0026-readers.md)
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
-from binascii import a2b_base64, a2b_qp
 from collections.abc import Collection, Iterator
 
+from spfmilter import encodedwords
 from spfmilter.addresses import dns_domain
 from spfmilter.settings import Settings
 
@@ -24,13 +25,9 @@ RECEIVED_SPF = "Received-SPF"
 
 _RESULTS = AUTHENTICATION_RESULTS.lower()
 _ARC_RESULTS = ARC_AUTHENTICATION_RESULTS.lower()
-_ENCODED = "=?"  # begins an encoded word (RFC 2047 section 2); no authserv-id and no version holds it
 _CR, _QUESTION_MARK = b"\r?"
 _BARE_CR = re.compile(r"\r(?!\n)")
 # What nearly all writers write: an id, perhaps a version, a semicolon. All readers see the same id there.
-_ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([BbQq])\?([^?]*)\?=(?:[ \t\r\n]+(?==\?))?")
-_WIDE = re.compile(r"utf-?(?:7|16|32)", re.IGNORECASE)  # in other character sets a name is in ASCII
-_HIDDEN = re.compile(r"(?:\r(?!\n)|\n)(?:(?:arc-)?authentication-results|received-spf)[ \t]*:", re.IGNORECASE)
 _PLAIN = re.compile(r"[ \t\r\n]*([!#-'*+\-./0-9:<>@A-Z^_`a-z{|}~\[\]]+)[ \t\r\n]*(?:[0-9]+[ \t\r\n]*)?(?:;|$)")
 _INSTANCE = re.compile(r"[ \t\r\n]*i[ \t\r\n]*=", re.IGNORECASE)
 _BLANKS = re.compile(r"[ \t\r\n]+")
@@ -84,13 +81,14 @@ def is_forged(name: str, value: str, own_id: str, settings: Settings) -> bool:
     key = name.lower()
     if key in {_RESULTS, _ARC_RESULTS}:
         ids = (own_id, *settings.headers.authserv_id[1:])
-        return _could_be_read_as(value, ids, instance=key == _ARC_RESULTS)
+        notice = settings.headers.tag_header.lower()
+        return _could_be_read_as(value, ids, instance=key == _ARC_RESULTS) or _hides(value, notice)
     return key in forgeable(settings)
 
 
 def claims(value: str, own_id: str) -> bool:
     """Return whether a reader could take the value of an Authentication-Results field for one under our authserv-id."""
-    return _could_be_read_as(value, (own_id,))
+    return _could_be_read_as(value, (own_id,)) or _hides(value)
 
 
 def _could_be_read_as(value: str, ids: Collection[str], *, instance: bool = False) -> bool:
@@ -101,18 +99,18 @@ def _could_be_read_as(value: str, ids: Collection[str], *, instance: bool = Fals
         ids: our authserv-ids.
         instance: whether a segment such as ``i=1;`` stands before the id, as in ARC's fields.
     """
-    if _BARE_CR.search(value) or _hides(value):
+    if _BARE_CR.search(value):
         return True
     plain = _PLAIN.match(value)
     if plain is not None and not instance:
         return _is_one_of(plain[1], ids)
-    value, whole = value[:_MOST_READ], len(value)
-    text, ends = _without_nested(value, _ESCAPES)
-    end = ends[1 if instance else 0]
-    if _ENCODED in value[:end] or _MOST_READ <= end < whole:
-        return True  # an encoded word also in a comment: decoded, it may end the comment
-    heads = {head for reading in (text, *_other_readings(value)) for head in _heads(reading, instance=instance)}
-    return any(_is_suspicious(_first_word(head), ids) for head in heads)
+    # Behind an encoded word, also one in a comment, readers part ways: decoded, it may end the comment.
+    known = value[:_MOST_READ].partition(encodedwords.BEGIN)[0]
+    readings = [*_without_comments(known, whole=known == value)]
+    if known != value and any(reading.count(";") <= instance for reading in readings):
+        return True
+    heads = {head for reading in readings for head in _heads(reading, instance=instance)}
+    return any(_is_suspicious(word, ids) for head in heads for word in _first_words(head))
 
 
 def _heads(text: str, *, instance: bool) -> list[str]:
@@ -137,50 +135,46 @@ def hides(value: str, settings: Settings) -> bool:
 
     Python's email package begins a new field at a bare CR, SpamAssassin at a line break in an encoded word.
     """
-    return settings.headers.remove_forged and _hides(value)
+    return settings.headers.remove_forged and _hides(value, settings.headers.tag_header.lower())
 
 
-def _hides(value: str) -> bool:
-    if _HIDDEN.search(value) is not None:
+def _hides(value: str, notice: str = "") -> bool:
+    hidden = _hidden(notice)
+    if hidden.search(value) is not None:
         return True
-    if _ENCODED not in value:
+    if encodedwords.BEGIN not in value or not encodedwords.may_break(value):
         return False
-    text = _ENCODED_WORD.sub(lambda found: found[3] and _decoded(*found.groups()), value)
-    return _HIDDEN.search(text) is not None
+    return encodedwords.nests(value) or any(map(hidden.search, encodedwords.readings(value)))
 
 
-def _decoded(charset: str, encoding: str, text: str) -> str:
-    """Return the text of an encoded word, as far as a field's name may be in it."""
-    try:
-        raw = a2b_base64(text) if encoding in "bB" else a2b_qp(text.encode("ascii", "replace"), header=True)
-    except ValueError:  # not base64
-        return ""
-    try:
-        return raw.decode(charset if _WIDE.match(charset) else "latin-1", "replace")
-    except LookupError:
-        return raw.decode("latin-1")
+@functools.lru_cache(maxsize=8)
+def _hidden(notice: str) -> re.Pattern[str]:
+    """Return what finds a field of ours behind a line break; ``notice`` is the name of the notice's, if any."""
+    names = ["(?:arc-)?authentication-results", "received-spf", *([re.escape(notice)] if notice else [])]
+    return re.compile(rf"(?:\r(?!\n)|\n)(?:{'|'.join(names)})[ \t]*:", re.IGNORECASE)
 
 
 # -- comments ----------------------------------------------------------------------------------------------------------
 
 
-def _other_readings(value: str) -> Iterator[str]:
-    """The value without comments as simple readers leave them out: they know no quoted pairs, or no nesting."""
+def _without_comments(value: str, *, whole: bool) -> Iterator[str]:
+    """Yield the value without comments, as each kind of reader leaves them out (RFC 5322 section 3.2.2).
+
+    Simple readers know no quoted pairs, or no nesting. A comment that is never closed is read as if its parentheses
+    were not there; if the value is not ``whole``, all that follows it is left out.
+    """
+    yield _without_nested(value, _ESCAPES, whole=whole)
     if "(" not in value:
         return
-    yield _without_nested(value, _MARKS)[0]
+    yield _without_nested(value, _MARKS, whole=whole)
     yield _FLAT_COMMENT.sub("", value)
     yield _FLAT_COMMENT_WITH_ESCAPES.sub("", value)
 
 
-def _without_nested(value: str, marks: re.Pattern[str]) -> tuple[str, list[int]]:
-    """Return the first two segments without comments (RFC 5322 section 3.2.2), and where each ends in the value.
-
-    A comment that is never closed is read as if its parentheses were not there.
-    """
+def _without_nested(value: str, marks: re.Pattern[str], *, whole: bool) -> str:
+    """Return the first two segments without comments, which may be nested."""
     kept: list[str] = []
-    ends: list[int] = []
-    depth = start = 0
+    depth = start = ends = 0
     for found in marks.finditer(value):
         mark = found[0]
         if mark == "(":
@@ -193,21 +187,23 @@ def _without_nested(value: str, marks: re.Pattern[str]) -> tuple[str, list[int]]
             depth = max(depth - 1, 0)
             start = found.end()
         elif mark == ";" and not depth:
-            ends.append(found.start())
-            if len(ends) == 2:
-                return "".join([*kept, value[start : found.start()]]), ends
-    text = value.translate(_NO_PARENTHESES) if depth else "".join([*kept, value[start:]])
-    return text, [*ends, len(value), len(value)]
+            ends += 1
+            if ends == 2:
+                return "".join([*kept, value[start : found.end()]])
+    if depth and whole:
+        return value.translate(_NO_PARENTHESES)
+    return "".join(kept if depth else [*kept, value[start:]])
 
 
 # -- the authserv-id ---------------------------------------------------------------------------------------------------
 
 
-def _first_word(head: str) -> str:
-    """Return the first word, without quotes, and with what stands apart around its dots."""
-    text = _DOT.sub(".", _BLANKS.sub(" ", head.translate(_NOT_QUOTES)))
-    found = _FIRST_WORD.match(text)
-    return found[1][:_LONGEST_WORD] if found is not None else ""
+def _first_words(head: str) -> Iterator[str]:
+    """Yield the first word, without quotes, and what it is to a reader that allows blanks around its dots."""
+    text = _BLANKS.sub(" ", head.translate(_NOT_QUOTES))
+    for reading in {text, _DOT.sub(".", text)}:
+        found = _FIRST_WORD.match(reading)
+        yield found[1][:_LONGEST_WORD] if found is not None else ""
 
 
 def _is_suspicious(word: str, ids: Collection[str]) -> bool:

@@ -39,7 +39,7 @@ from spfmilter.model import (
 from spfmilter.reply import problem_text, sentences
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import FieldKind
-from spfmilter.text import ascii_line, comment, dot_atom_or_quoted, quoted_string
+from spfmilter.text import ascii_line, comment, dot_atom_or_quoted, name_value, no_encoded_word, quoted_string
 
 __all__ = [
     "AUTHENTICATION_RESULTS",
@@ -109,7 +109,9 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
         return None
     said = f"in monitor mode; would be: {action.withheld};" if action.withheld is not None else f"{action.disposition};"
     text = " ".join([said, *sentences(action.verdict, facts, settings, condition=action.condition)])
-    return HeaderField(name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, text))
+    return HeaderField(
+        name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, no_encoded_word(text))
+    )
 
 
 def edits(  # noqa: PLR0913 - all that is known of the message
@@ -146,7 +148,7 @@ def skipped_fields(reason: SkipReason, facts: Facts, settings: Settings) -> tupl
     path = facts.reverse_path
     identity = Identity.HELO if path.null else Identity.MAILFROM
     said = (facts.helo or "") if path.null else path.domain or path.local
-    own, value = authserv_id(facts, settings), _value(dns_domain(said) or ascii_line(said))
+    own, value = authserv_id(facts, settings), _value(name_value(dns_domain(said) or said))
     text = f"{_value(own)}; spf=none (not checked: {reason}) smtp.{identity}={value.replace(' ', _HARD_BLANK)}"
     return (HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, text)),)
 
@@ -203,7 +205,7 @@ def _authentication_results(verdicts: Sequence[Verdict], comments: Sequence[str]
     """
     text = _value(own)
     for verdict, said in zip(verdicts, comments, strict=True):
-        value = _value(verdict.check.domain or ascii_line(_said_domain(verdict.check)))
+        value = _value(name_value(verdict.check.domain or _said_domain(verdict.check)))
         text += f"; spf={verdict.result} ({said}) smtp.{verdict.check.identity}={value}"
     return HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, text))
 

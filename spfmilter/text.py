@@ -52,13 +52,25 @@ def quoted_string(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> 
     There the limit is one of octets, as that of a line is (RFC 6532 section 3.4).
     """
     line = utf8_line(text, limit) if utf8 else ascii_line(text, limit)
-    return '"' + line.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + no_encoded_word(line.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def no_encoded_word(line: str) -> str:
+    """Return the line with a backslash in what begins an encoded word (RFC 2047).
+
+    Readers decode such words also where the RFC allows none, and see a line break or a quotation mark that we do not.
+    """
+    return line.replace("=?", "=\\?")
 
 
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")  # printable ASCII but blank, quote, = and backslash
 _QUOTED_IN_LOG = re.compile(r'[ "=\\]')
 _ATEXT = r"[a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~]+"
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
+_WORD_MARKS = re.compile(r"[=?]")
+_NOT_IN_COMMENTS = str.maketrans("()\\", f"[]{REPLACEMENT}")
+_EQUALS = re.compile(r"=(?:(?<!\bredirect=)(?<!\bexp=)|(?=[=?]))")
+_SYNTAX = re.compile(r'[()\\;"=]')
 
 
 def is_dot_atom(text: str) -> bool:
@@ -67,13 +79,29 @@ def is_dot_atom(text: str) -> bool:
 
 
 def dot_atom_or_quoted(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> str:
-    """The text as it is where the grammar allows it, else quoted (RFC 7208 section 9.1, key-value-pair)."""
-    return text if len(text) <= limit and is_dot_atom(text) else quoted_string(text, limit, utf8=utf8)
+    """The text as it is where the grammar allows it, else quoted (RFC 7208 section 9.1, key-value-pair).
+
+    A ``=`` and a ``?`` are quoted as well: with the ``=`` before the value, they could begin an encoded word.
+    """
+    plain = len(text) <= limit and is_dot_atom(text) and _WORD_MARKS.search(text) is None
+    return text if plain else quoted_string(text, limit, utf8=utf8)
 
 
 def comment(text: str, limit: int = 4 * NAME_LIMIT) -> str:
-    """The content of an RFC 5322 comment (section 3.2.2), without its outer parentheses."""
-    return ascii_line(text, limit).replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
+    """The content of an RFC 5322 comment (section 3.2.2), without its outer parentheses.
+
+    Not all readers of comments know quoted pairs, and some look for ``spf=pass`` anywhere. So parentheses become
+    brackets, a backslash becomes ``?``, and so does each ``=`` that is not of a record's modifier.
+    """
+    line = ascii_line(text, limit)
+    if _SYNTAX.search(line) is None:
+        return line
+    return _EQUALS.sub(REPLACEMENT, line.translate(_NOT_IN_COMMENTS))
+
+
+def name_value(text: str) -> str:
+    """Return a name that a stranger gave, without what a reader could take for the field's own syntax."""
+    return _SYNTAX.sub(REPLACEMENT, ascii_line(text))
 
 
 def log_value(text: str, limit: int = NAME_LIMIT) -> str:

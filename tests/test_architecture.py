@@ -48,7 +48,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "reply.advice": ("model", "services"),  # the help page gives the same advice
     "reply.texts": ("language", "model", "reply.advice", "template"),
     "subjects": ("model",),
-    "gatekeeper": ("addresses", "settings"),
+    "encodedwords": (),
+    "gatekeeper": ("addresses", "encodedwords", "settings"),
     "headers": ("addresses", "gatekeeper", "model", "reply", "settings", "subjects", "text"),
     "evaluation": ("evaluation", "model", "settings.types", "text", "value", "zones"),
     "evaluation.engine": ("evaluation", "model", "settings.schema", "zones"),

@@ -15,6 +15,8 @@ from spfmilter.text import (
     dot_atom_or_quoted,
     is_dot_atom,
     log_value,
+    name_value,
+    no_encoded_word,
     quoted_string,
     unicode_line,
 )
@@ -76,7 +78,8 @@ def test_a_quoted_string_quotes_what_would_end_it(text: str, quoted: str) -> Non
 @given(ANYTHING, st.booleans())
 def test_a_quoted_string_reads_back_as_the_cleaned_line(text: str, utf8: bool) -> None:
     quoted = quoted_string(text, utf8=utf8)
-    assert re.fullmatch(r'"(?:[^"\\]|\\["\\])*"', quoted)
+    assert re.fullmatch(r'"(?:[^"\\]|\\["\\?])*"', quoted)
+    assert "=?" not in quoted
     if utf8 and len(text.encode(errors="replace")) <= 128:
         assert re.sub(r"\\(.)", r"\1", quoted[1:-1]) == unicode_line(text)
     if not utf8:
@@ -97,6 +100,8 @@ def test_the_limit_of_a_utf8_string_is_one_of_octets(text: str) -> None:
     [
         ("example.com", True),
         ("a!#$%&'*+-/=?^_`{|}~z", True),
+        ("a!#$%&'*+-/^_`{|}~z", True),
+        ("?all", True),
         ("", False),
         (".", False),
         ("a..b", False),
@@ -111,7 +116,8 @@ def test_the_limit_of_a_utf8_string_is_one_of_octets(text: str) -> None:
 )
 def test_a_dot_atom_is_one_and_all_else_is_quoted(text: str, result: bool) -> None:
     assert is_dot_atom(text) is result
-    assert dot_atom_or_quoted(text).startswith('"') is not result
+    # What could begin an encoded word is quoted, although it need not be.
+    assert dot_atom_or_quoted(text).startswith('"') is not (result and not set("=?") & set(text))
 
 
 def test_a_dot_atom_past_the_limit_is_quoted_and_cut() -> None:
@@ -119,9 +125,46 @@ def test_a_dot_atom_past_the_limit_is_quoted_and_cut() -> None:
 
 
 @given(ANYTHING)
-def test_a_comment_opens_and_closes_nothing(text: str) -> None:
-    assert re.fullmatch(r"(?:[^()\\]|\\[()\\])*", comment(text))
-    assert re.sub(r"\\(.)", r"\1", comment(text)) == ascii_line(text, 1024)
+def test_a_comment_opens_and_closes_nothing_for_any_reader(text: str) -> None:
+    """Also for those that know no quoted pairs, decode encoded words, or look for a result anywhere."""
+    assert re.fullmatch(r"[^()\\]*", comment(text))
+    assert re.search(r"=\?|(?<!redirect)(?<!exp)=", comment(text)) is None
+    assert len(comment(text)) == len(ascii_line(text, 1024))
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        ("domain of example.com", "domain of example.com"),
+        ('no "(mechanism)" at "ip4"', 'no "[mechanism]" at "ip4"'),
+        ("a\\b", "a?b"),
+        ("at redirect=_spf.example.com and exp=x", "at redirect=_spf.example.com and exp=x"),
+        ("at redirect==?utf-8?q?=29?=", "at redirect???utf-8?q??29??"),
+        ("redirect=\x80", "redirect??"),
+        ("spf=pass.example", "spf?pass.example"),
+        ("noexp=pass", "noexp?pass"),
+    ],
+)
+def test_a_comment_shows_no_syntax(text: str, content: str) -> None:
+    assert comment(text) == content
+
+
+@given(ANYTHING)
+def test_a_name_shows_no_syntax(text: str) -> None:
+    assert not set('()\\;"=') & set(name_value(text))
+    assert len(name_value(text)) == len(ascii_line(text))
+
+
+def test_a_host_name_and_an_address_literal_are_shown_as_they_are() -> None:
+    for name in ("mail.example.com", "_x.example.com", "[192.0.2.1]", "[IPv6:2001:db8::1]", "a b", "u@example.com"):
+        assert name_value(name) == name
+
+
+@pytest.mark.parametrize("text", ["=?utf-8?q?a?=", "=\x80utf-8\x80q\x80a\x80=", "a=?", "=?=?"])
+def test_nothing_that_begins_an_encoded_word_gets_through(text: str) -> None:
+    for door in (quoted_string, dot_atom_or_quoted, comment, name_value, no_encoded_word):
+        assert "=?" not in door(text), door.__name__
+    assert not dot_atom_or_quoted(text.removeprefix("=")).startswith("?")
 
 
 # -- log values --------------------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ class _Message:
     forged: list[Removal]  # the topmost
     later: _Later | None = None
     flooded: bool = False  # there are more forged fields than are removed
-    hiding: bool = False  # a field that is not removed holds a forged one
+    hiding: bool = False  # a field that is not removed, or the sender, holds a forged one
     subjects: list[tuple[int, str]] = field(default_factory=list)  # each with its place among them
 
 
@@ -136,10 +136,11 @@ class Session:
         if behind_relay:
             stage = RejectAt.MESSAGE
         planned = Plan() if behind_relay else policy.plan(facts, self._settings)
+        hiding = not planned.trusted and headers.hides(sender, self._settings)  # the MTA writes it into Return-Path
         self._evidence.expect(planned.checks)
         if stage is RejectAt.MAIL or planned.skip is not None:
             verdicts, action = policy.judge(planned, self._evidence, self._settings)
-            self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [])
+            self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [], hiding=hiding)
             answer = self._reply(action, facts)
             return action, answer, self._end("refused") if answer is not None else None
         verdicts = tuple(self._evidence.verdict(check) for check in planned.checks)
@@ -148,7 +149,7 @@ class Session:
             rule = self._settings.rule("relays", "trusted", self._settings.relays.trusted)
         action = Action(disposition=Disposition.ACCEPT, rule=rule)
         later = _Later(stage, behind_relay)
-        self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [], later)
+        self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [], later, hiding=hiding)
         return action, None, None
 
     @property
@@ -250,7 +251,7 @@ class Session:
         rule = self._settings.rule("headers", "remove_forged", self._settings.headers.remove_forged)
         remark = f"and there are more than {headers.MOST_FORGED} of them"
         if message.hiding:
-            remark = "and one is hidden in another field"
+            remark = "and one is hidden in another field or in the sender"
         return self._in_force(message, Action(disposition=Disposition.REJECT, rule=replace(rule, remark=remark)))
 
     def abandon(self) -> Transaction | None:

@@ -92,7 +92,7 @@ def test_a_problem_takes_the_place_of_the_mechanism() -> None:
     broken = Problem(kind=ProblemKind.SYNTAX, text='no "(mechanism)"', term="ipv4:1.2.3.4", domain="inc.example")
     found = received(verdict(Result.PERMERROR, problem=broken))
     assert found["problem"] == 'no "(mechanism)" at "ipv4:1.2.3.4" in the record of inc.example'
-    assert found["comment"].endswith('example.com: no "(mechanism)" at "ipv4:1.2.3.4" in the record of inc.example')
+    assert found["comment"].endswith('example.com: no "[mechanism]" at "ipv4:1.2.3.4" in the record of inc.example')
     assert "mechanism" not in found
 
 
@@ -158,16 +158,15 @@ def test_authentication_results_say_every_result(result: Result, identity: Ident
         ("", "a=b@localhost", "localhost"),
         ("", "a@[203.0.113.7]", "[203.0.113.7]"),
         ("", "nobody@", ""),
-        ('a"b;c.example', 'u@a"b;c.example', 'a"b;c.example'),
+        ('a"b;c.example', 'u@a"b;c.example', "a?b?c.example"),  # what a reader could take for the field's syntax
     ],
 )
 def test_smtp_mailfrom_is_the_domain_alone(domain: str, said: str, value: str) -> None:
     """OpenDMARC matches nothing else, and drops the field over a `=` in an address."""
     (value_found,) = written(verdict(Result.NONE, check=check(domain=domain, said=said)))["Authentication-Results"]
-    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-    assert re.search(rf'smtp\.mailfrom=({re.escape(value)}|"{re.escape(quoted)}")$', value_found)
+    assert re.search(rf'smtp\.mailfrom=({re.escape(value)}|"{re.escape(value)}")$', value_found)
     (found,) = authentication_results(verdict(Result.NONE, check=check(domain=domain, said=said))).results
-    assert found.properties[0].value.strip('"').replace('\\"', '"') == value
+    assert found.properties[0].value.strip('"') == value
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def written(ini: str, **about: object) -> Edits:
         ),
         (
             {"authenticated": "joe", "sender": '<u@a"b c.example>'},
-            'spf=none (not checked: authenticated)\n smtp.mailfrom="a\\"b c.example"',
+            'spf=none (not checked: authenticated)\n smtp.mailfrom="a?b c.example"',
         ),
         ({"authenticated": "joe", "sender": "<joe>"}, "spf=none (not checked: authenticated)\n smtp.mailfrom=joe"),
         (

@@ -588,9 +588,30 @@ def test_a_message_that_hides_a_forged_field_in_another_is_refused_whatever_spf_
     _, reply, ended = end(connection)
     assert reply is not None
     assert str(reply).startswith("550 5.7.1 The message hides a header field that only the receiving server may write")
-    assert str(ended.action.rule) == "[headers] remove_forged = yes, and one is hidden in another field"
+    assert (
+        str(ended.action.rule) == "[headers] remove_forged = yes, and one is hidden in another field or in the sender"
+    )
     mail(connection, "<u@pass.example>")
     assert end(connection)[1] is None, "nothing is left of the message before"
+
+
+def test_a_message_whose_notice_is_forged_inside_another_field_is_refused() -> None:
+    connection = session("[headers]\ntag_header = X-Why")
+    for name, refused in (("X-SPF-Notice", False), ("X-Why", True)):
+        mail(connection, "<u@pass.example>")
+        connection.header("Subject", f"Hi\r{name}: accept")
+        assert (end(connection)[1] is not None) is refused
+
+
+@pytest.mark.parametrize("more", ["", "[policy]\nreject_at = rcpt", "[policy]\nreject_at = message"])
+def test_a_sender_that_hides_a_forged_field_is_refused(more: str) -> None:
+    """The MTA writes it into Return-Path."""
+    word = "=?utf-8?q?=0AAuthentication-Results=3A_mx.example.net=3B_spf=3Dpass?="
+    connection = session(more)
+    mail(connection, f"<{word}@pass.example>")
+    assert end(connection)[1] is not None
+    mail(connection, "<=?utf-8?q?Hi=0A?=@pass.example>")
+    assert end(connection)[1] is None
 
 
 def test_where_nothing_may_be_refused_or_removed_a_hidden_field_is_let_through() -> None:

@@ -109,6 +109,25 @@ def test_a_forged_field_that_an_encoded_word_hides_in_another_has_the_message_re
     assert answer.lines[0].startswith("5.7.1 The message hides a header field that only the receiving server may write")
 
 
+@pytest.mark.parametrize("begin", ["=?", "?"])
+def test_a_helo_that_is_an_encoded_word_puts_no_result_into_our_fields(site: Site, begin: str) -> None:
+    """Postfix takes any HELO; Sendmail takes no such one."""
+    helo = f"{begin}utf-8?q?=0AAuthentication-Results=3A_mx.example.net=3B_spf=3Dpass=0AX=3A?="
+    sent = site.send("someone@soft.example.com", STRANGER, helo=helo)
+    fields = site.fields(sent)
+    ours = fields[: [name for name, _ in fields].index("Received")]
+    assert "Received-SPF" in dict(ours)
+    assert "=?" not in "".join(f"{name}={value}" for name, value in ours)
+
+
+def test_a_sender_that_hides_a_field_of_ours_is_refused(site: Site) -> None:
+    """Postfix writes it into Return-Path."""
+    word = "=?utf-8?q?=0AAuthentication-Results=3A_mx.example.net=3B_spf=3Dpass?="
+    answer = site.send(f"{word}@mail163.example", LISTED).answer
+    assert answer.code == 550
+    assert answer.lines[0].startswith("5.7.1 The message hides a header field")
+
+
 def test_of_all_spellings_of_a_forged_field_what_is_delivered_deceives_no_reader(site: Site) -> None:
     """The table of tests/headers in one message."""
     sent_fields = deliverable()
