@@ -91,6 +91,10 @@ def _reception(settings: Settings) -> list[str]:
         # A test refuses more often in a session than an honest client is refused.
         _define("confMAX_RCPTS_PER_MESSAGE", 0),
         _define("confBAD_RCPT_THROTTLE", 0),
+        # A busy machine is no reason to refuse a test's connection, or to leave its message in the queue.
+        _define("confREFUSE_LA", 100_000),
+        _define("confQUEUE_LA", 100_000),
+        _define("confDELAY_LA", 100_000),
         _define("confPRIVACY_FLAGS", ""),
         # The mechanism that needs no password: whoever says so is authenticated, as "anonymous".
         _define("confAUTH_MECHANISMS", "ANONYMOUS" if settings.auth else ""),

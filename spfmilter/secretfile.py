@@ -7,6 +7,7 @@ One secret a line: the first signs, all of them verify. Empty lines, and lines t
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets as chance
 import stat
@@ -24,8 +25,18 @@ _TO_READ = (
 _TO_MAKE = " for user {user}: the daemon makes it when it starts with [reply] help_url (docs/help-page.md)"
 
 
+# What may be over without a change of the settings: a full, read-only or broken disk, no descriptors, no memory.
+_PASSING = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+})  # fmt: skip
+
+
 class SecretError(Exception):
     """The secrets cannot be had; the message is one English sentence for the administrator."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing  # the system lacks something; nothing is wrong with the settings or the file
 
 
 def load_secrets(path: Path) -> tuple[bytes, ...]:
@@ -41,15 +52,15 @@ def load_secrets(path: Path) -> tuple[bytes, ...]:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise SecretError(
-            f"{path}: the file of secrets cannot be read: {error.strerror}{_hint(error, _TO_READ)}"
-        ) from None
+        message = f"{path}: the file of secrets cannot be read: {error.strerror}{_hint(error, _TO_READ)}"
+        raise SecretError(message, passing=error.errno in _PASSING) from None
     try:
         _make(path)
         return _read(path)
     except OSError as error:
         place = f"{path}: the file of secrets is not there, and cannot be made in {path.parent}"
-        raise SecretError(f"{place}: {error.strerror}{_hint(error, _TO_MAKE)}") from None
+        message = f"{place}: {error.strerror}{_hint(error, _TO_MAKE)}"
+        raise SecretError(message, passing=error.errno in _PASSING) from None
 
 
 def _hint(error: OSError, advice: str) -> str:
@@ -58,7 +69,8 @@ def _hint(error: OSError, advice: str) -> str:
 
 
 def _read(path: Path) -> tuple[bytes, ...]:
-    with path.open("rb") as file:
+    # Not to wait where it is a named pipe.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise SecretError(f"{path}: this is not a file")

@@ -24,7 +24,7 @@ from spfmilter.evaluation.pending import TIMEOUT, Pending, Then
 if TYPE_CHECKING:
     from spfmilter.evaluation.lookups import Resolver, Server
 
-_PATIENCE = 2.0  # seconds that a connection must have waited for an answer before its timeout is known to others
+_PATIENCE = 2.0  # seconds, the least that Resolver.patience comes to
 _TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
 _TICK = 0.05  # seconds between two looks at an answer that another connection reads, where no descriptor is left
 
@@ -158,7 +158,8 @@ class Channel:
                     return self._cache.stale(key) or Answer(Status.FAILED, failure=TIMEOUT)
                 self._want(key)
             elif over:
-                return self._out_of_time(key, pending, patient=self._clock() - since >= _PATIENCE)
+                patience = max(_PATIENCE, self._resolver.patience)
+                return self._out_of_time(key, pending, patient=self._clock() - since >= patience)
             elif pending.long is not None and not pending.fetching and self._clock() < deadline:
                 since = self._clock()  # what UDP has taken says nothing of TCP
                 self._over_tcp(pending, deadline)
@@ -176,7 +177,7 @@ class Channel:
         flight = pending.flight
         with flight.lock:
             if pending.long is None:  # else a server has answered, and those that wait for TCP hear no other
-                flight.blame(pending, self._clock())
+                pending.blame(self._clock())
             answer = flight.failed(pending)
             told, pending.told = pending.told, True
         if not told:
@@ -211,32 +212,39 @@ class Channel:
         Until when to sleep, the descriptors to watch, and the questions that will wake us.
         """
         until, watched, asleep, flights = deadline, dict[int, Flight | None](), list[Pending](), set[Flight]()
+        self._watch_waker(watched)
         for pending in self._wanted.values():
             flight = pending.flight
             if flight not in flights:
                 flights.add(flight)
                 until = min(until, flight.read_by(self, watched))
             pending.deadline = min(pending.deadline, deadline)
-            if pending.fetching or flight.reader is not self:
+            if pending.answer is not None:  # it came before we became the reader
+                until = 0.0
+            elif pending.fetching or pending.long is not None or flight.reader is not self:
                 asleep.append(pending)
-                until = min(until, self._sleep_on(pending, watched, may_fetch=pending is asked))
+                until = min(until, self._sleep_on(pending, may_fetch=pending is asked))
+        if self._waker < 0 and (asleep or flights != {self._flight}):
+            until = min(until, self._clock() + _TICK)
         if self._reading != flights:
             self._read_no_more(self._reading - flights)
             self._reading = flights
         return until, watched, asleep
 
-    def _sleep_on(self, pending: Pending, watched: dict[int, Flight | None], *, may_fetch: bool) -> float:
+    def _sleep_on(self, pending: Pending, *, may_fetch: bool) -> float:
         """Be woken when another connection has read the answer, or leaves the reading to us. When to look at last."""
-        if self._waker < 0:
-            with suppress(OSError):
-                self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        if self._waker < 0:
-            return self._clock() + _TICK
-        watched[self._waker] = None
         with pending.flight.lock:
             pending.waiters.add(self)
             is_free = may_fetch and pending.long is not None and not pending.fetching
             return 0.0 if is_free or pending.flight.reader is None or pending.answer is not None else float("inf")
+
+    def _watch_waker(self, watched: dict[int, Flight | None]) -> None:
+        """Watch a descriptor of our own, if there is one left: others wake us, also where we are the reader."""
+        if self._waker < 0:
+            with suppress(OSError):
+                self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        if self._waker >= 0:
+            watched[self._waker] = None
 
     def _watch(self, watched: dict[int, Flight | None]) -> None:
         if watched != self._polled:

@@ -34,6 +34,9 @@ _ANSWERS_PER_VERDICT = 5
 _ASIDE = 3.0
 # Seconds between HELO and MAIL FROM after which HELO's lookups are made anew: their answers may have ended meanwhile.
 _FRESH = 5.0
+# The part of the time limit that a lookup must have had before its timeout is an answer to other messages. HELO's check
+# and the client's zones have less: one session could otherwise make a slow domain a temperror in the next one.
+_PATIENT = 0.6
 
 
 class Engine:
@@ -68,8 +71,13 @@ class Engine:
         )
         self.private = Zones(settings.private_zones)
         self.resolver = Resolver(
-            settings.nameservers, cache=self.answers, clock=clock, observe=observe, private=self.private
+            settings.nameservers,
+            cache=self.answers,
+            clock=clock,
+            observe=observe,
+            private=self.private,
         )
+        self.resolver.patience = _PATIENT * settings.timeout.seconds
         self.evaluator = Evaluator(self.resolver, self.limits, receiver=receiver, clock=clock, private=self.private)
 
     def inquiry(self, since: Since | None = None) -> Inquiry:

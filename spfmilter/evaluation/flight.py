@@ -11,7 +11,11 @@ no two threads can wait for each other, and what a stranger's record makes us do
 
 **Who reads.** One of the connections that wait for a flight's answers is its ``reader``: it polls the sockets, and
 sends again what is due. All others sleep, each on its own descriptor. They are woken when their answer is there, or
-when one of them has to read on, because the reader leaves.
+when one of them has to read on, because the reader leaves. The reader is woken where another connection has sent
+something over these sockets.
+
+**What has lain unread** for long, since its connection was idle, is as old as its question: an answer by its TTL. A
+failure may be over by now, and the question is asked anew.
 """
 
 from __future__ import annotations
@@ -25,13 +29,12 @@ from typing import TYPE_CHECKING
 from spfmilter.evaluation import transport, wire
 from spfmilter.evaluation.answer import Answer, Status, Type
 from spfmilter.evaluation.cache import Key
-from spfmilter.evaluation.pending import FIRST_WAIT, TIMEOUT, Pending, Waiter
+from spfmilter.evaluation.pending import AVOID_FOR, FIRST_WAIT, TIMEOUT, Pending, Waiter
 
 if TYPE_CHECKING:
     from spfmilter.evaluation.lookups import Resolver, Server
 
 _ERROR_WAITS = 0.6  # seconds: waits longer than that are not begun for dead servers, once another has said "error"
-_AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked only after the others
 _MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
 _PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameservers live at all
 _PACKET = 4096  # bytes: more than the EDNS size that we offer
@@ -63,6 +66,7 @@ class Flight:
         self._by_endpoint: dict[tuple[str, int], socket.socket] = {}
         self._local = True  # no nameserver of these sockets is on another host
         self._left = False  # its connection has no more use for it
+        self._resumed = self._clock()  # when reading began again: what is there by then may be old
 
     # -- what connections call ---------------------------------------------------------------------------------------
 
@@ -84,6 +88,7 @@ class Flight:
                         self._remove(pending)
                         return None
                     self._send(pending)
+                    self._tell_reader()
                     return pending
         return found if found.flight.join(found) else None
 
@@ -92,11 +97,18 @@ class Flight:
         with self.lock:
             if self._pending.get(pending.key) is not pending:
                 return False
-            if self.reader is None:  # its answer may lie unread, or it may be out since long ago
-                self.read_all()
-                if pending.answer is None and pending.long is None and self._clock() - pending.started > _FRESH:
+            if self.reader is None:  # its answer may lie unread
+                self._resumed = self._clock()
+                for descriptor in list(self.sockets):
+                    self.read(descriptor)
+            now = self._clock()
+            if pending.answer is None and pending.long is None and now - pending.sent > _FRESH:
+                if self.reader is None:
                     self._ask_anew(pending)
-            if pending.answer is not None and self._clock() - pending.started > _FRESH:
+                else:  # its domain may have recovered meanwhile
+                    self._send(pending)
+                    self._tell_reader()
+            if pending.answer is not None and now - pending.started > _FRESH:
                 return False  # its TTL may have ended; if not, the cache has it
             pending.interest += 1
             return True
@@ -144,7 +156,7 @@ class Flight:
         """
         with self.lock:
             if self.reader is None:
-                self.reader = reader
+                self.reader, self._resumed = reader, self._clock()
             if self.reader is not reader:
                 return _NEVER
             for descriptor in self.sockets:
@@ -157,11 +169,6 @@ class Flight:
             if self.reader is reader:
                 for pending in [p for p in self._pending.values() if p.due <= now and p.long is None]:
                     self._resend(pending, now)
-
-    def read_all(self) -> None:
-        """Locked: the packets that are there, of all sockets."""
-        for descriptor in list(self.sockets):
-            self.read(descriptor)
 
     def read(self, descriptor: int) -> None:
         """Locked: the packets that are there, every one, or until no more are awaited."""
@@ -194,8 +201,8 @@ class Flight:
             for server in pending.servers:
                 # One that sent a truncated answer still has the whole answer for TCP.
                 if server.endpoint == endpoint and pending.long is not server:
-                    server.avoid_until = self._clock() + _AVOID_FOR
-                    self.next_server(pending, server, failure)
+                    server.avoid_until = self._clock() + AVOID_FOR
+                    self._no_answer(pending, server, failure)
                     break
 
     def _understand(self, pending: Pending, server: Server, data: bytes, *, edns: bool) -> None:
@@ -205,7 +212,7 @@ class Flight:
             pending.long = server
             self._wake(pending)  # one that waits fetches it
         except wire.MalformedError as error:
-            self.next_server(pending, server, f"malformed answer: {error}")
+            self._no_answer(pending, server, f"malformed answer: {error}")
         else:
             self.take(pending, server, answer, edns=edns)
 
@@ -226,7 +233,7 @@ class Flight:
             pending.servers = [server, *(other for other in pending.servers if other is not server)]
             self._send(pending)
         else:
-            self.next_server(pending, server, answer.failure)
+            self._no_answer(pending, server, answer.failure)
 
     def fetched(
         self, pending: Pending, server: Server, answer: Answer | wire.Dangling | None, failure: str, *,
@@ -242,6 +249,14 @@ class Flight:
         elif pending.answer is None:
             pending.failure = failure
         self._wake(pending)
+        self._tell_reader()
+
+    def _no_answer(self, pending: Pending, server: Server, failure: str) -> None:
+        """A server has said that it has none. Where that may have lain unread for long, it is no news: ask again."""
+        if pending.key is not None and pending.sent + _FRESH < self._resumed:
+            self._ask_anew(pending)
+        else:
+            self.next_server(pending, server, failure)
 
     def next_server(self, pending: Pending, server: Server, failure: str) -> None:
         """Locked: that one has no answer; the next is asked, unless others have been asked already."""
@@ -274,7 +289,7 @@ class Flight:
                 transport.send(sock, wire.packet(pending.asked, ident, edns=edns))
             except OSError as error:
                 if error.errno not in _OUR_LACK:
-                    server.avoid_until = self._clock() + _AVOID_FOR
+                    server.avoid_until = self._clock() + AVOID_FOR
                 pending.drop(server, error.strerror or "network error")
                 continue
             self._sent[descriptor, ident] = pending, server, edns
@@ -300,7 +315,7 @@ class Flight:
 
     def _resend(self, pending: Pending, now: float) -> None:
         """Nothing came: the other servers first, and less often each time."""
-        self.blame(pending, now)
+        pending.blame(now)
         if (pending.last_chance or pending.wait > _ERROR_WAITS) and pending.has_only_dead(now):
             self._finish(pending, self.failed(pending))
             return
@@ -317,18 +332,8 @@ class Flight:
     def _ask_anew(self, pending: Pending) -> None:
         """It is out since long ago, unread: answers to those packets may not be true any more."""
         self._forget_packets(pending)
-        pending.started, pending.wait, pending.heard, pending.failure = self._clock(), FIRST_WAIT, False, TIMEOUT
-        pending.servers = self._resolver.by_health()
+        pending.begin_anew(self._resolver.by_health(), self._clock())
         self._send(pending)
-
-    def blame(self, pending: Pending, now: float) -> None:
-        """Locked: the server that was asked last has not answered: ask others first, if it has said nothing to anybody.
-
-        Otherwise it lives, and it is the domain that is dead.
-        """
-        for server in pending.servers[:1]:
-            if server.last_heard < pending.sent <= now - FIRST_WAIT:
-                server.avoid_until = now + _AVOID_FOR
 
     def failed(self, pending: Pending) -> Answer:
         """No server has answered: whose fault that is, depends on whether any of them has said anything at all."""
@@ -356,6 +361,11 @@ class Flight:
         pending.came, pending.answer = now, answer
         self._remove(pending)  # not before it is in the cache: others look there first
         self._wake(pending)
+
+    def _tell_reader(self) -> None:
+        """There is a packet to wait for that the reader does not know, maybe on a new socket."""
+        if self.reader is not None:
+            self.reader.wake()
 
     def _wake(self, pending: Pending) -> None:
         for waiter in pending.waiters:

@@ -73,6 +73,9 @@ class Resolver:
     """The stub resolver of a process; safe for use by several threads at once.
 
     ``nameservers`` empty means those of resolv.conf, which is read again when it changes.
+
+    Attributes:
+        patience: seconds that a connection must have waited for an answer before its timeout is known to others.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Resolver:
         private: Zones | None = None,
     ) -> None:
         self.clock, self.observe = clock, observe
+        self.patience = 0.0
         self.private = private or Zones()  # where no alias may lead from outside
         self.cache = cache if cache is not None else AnswerCache(entries=0, clock=clock)
         self._resolv_conf = None if nameservers else resolv_conf

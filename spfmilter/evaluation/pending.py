@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spfmilter.evaluation.flight import Flight
     from spfmilter.evaluation.lookups import Server
 
+AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked only after the others
 FIRST_WAIT = 0.4  # seconds until a lost packet is sent again
 TIMEOUT = "timeout"
 _LONGEST_WAIT = 3.2
@@ -63,10 +64,26 @@ class Pending:
     came: float = 0.0
     answer: Answer | None = None
 
+    def begin_anew(self, servers: list[Server], now: float) -> None:
+        """Forget what has come of it so far, aliases included: it is asked once more."""
+        if self.key is not None:
+            self.asked = wire.question(self.key[1], self.key[0]) or self.asked
+        self.servers, self.started, self.wait, self.ttl, self.chain = servers, now, FIRST_WAIT, wire.MAX_TTL, 0
+        self.heard, self.last_chance, self.failure, self.plain = False, False, TIMEOUT, None
+
     def drop(self, server: Server, failure: str) -> None:
         """That server will not answer this."""
         self.failure = failure
         self.servers = [other for other in self.servers if other is not server]
+
+    def blame(self, now: float) -> None:
+        """The server that was asked last has not answered: ask others first, if it has said nothing to any connection.
+
+        Otherwise it lives, and it is the domain that is dead.
+        """
+        for server in self.servers[:1]:
+            if server.last_heard < self.sent <= now - FIRST_WAIT:
+                server.avoid_until = now + AVOID_FOR
 
     def rotate(self) -> None:
         """Ask another server next time, if there is one."""

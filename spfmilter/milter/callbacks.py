@@ -330,13 +330,13 @@ class Callbacks:
     def _failed(self, ctx: Any, where: str, *, decides: bool) -> int:
         """Our own error: one log line, and what ``on_error`` says, now or at the callback that decides."""
         try:
+            connection = ctx.getpriv()
+            if not decides and isinstance(connection, _Connection):
+                connection.broken = where != "close"  # first: the rest may fail, too, for want of memory
             log.fault(where, traceback.format_exc())
             self._metrics.fault()
             if decides:
                 return self._on_error(ctx)
-            connection = ctx.getpriv()
-            if isinstance(connection, _Connection):
-                connection.broken = where != "close"
         except BaseException:  # noqa: BLE001 - the boundary itself must hold, e.g. when memory has run out
             return int(milter.TEMPFAIL if decides else milter.CONTINUE)
         return int(milter.CONTINUE)

@@ -30,12 +30,12 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
     """Run the daemon until it is told to stop; the exit status.
 
     Raises:
-        StartError: the socket, or the secrets for the help page's links, cannot be had.
+        StartError: the socket, or descriptors and memory, cannot be had, or the help page's secrets are wrong.
     """
     log.capture_output()
     log.configure(settings.log)
     try:
-        open_signer(settings)  # made here where there are none yet, so that all workers have the same
+        _make_secrets(settings)
         listener = open_listener(settings.milter)
     except (ListenError, SecretError) as error:
         log.error("cannot start", reason=str(error))
@@ -44,13 +44,37 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
         test_resolvers(settings)
     folder = _metrics_folder(settings)
     try:
-        # The host's name is asked for once and here: where the DNS is dead, that may take longer than a worker may take
-        # to start.
-        return Supervisor(path, settings, listener, folder, socket.getfqdn()).run()
+        return _supervisor(path, settings, listener, folder).run()
     finally:
         remove_socket(settings.milter.socket, listener)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_secrets(settings: Settings) -> None:
+    """Make the secrets where there are none yet, so that all workers have the same.
+
+    Where the disk is full, the mail does not wait for links: the workers say that there are none.
+
+    Raises:
+        SecretError: the settings or the file are wrong.
+    """
+    try:
+        open_signer(settings)
+    except SecretError as error:
+        if not error.passing:
+            raise
+
+
+def _supervisor(path: Path, settings: Settings, listener: socket.socket, folder: Path | None) -> Supervisor:
+    # The host's name is asked for once and here: where the DNS is dead, that may take longer than a worker may take to
+    # start.
+    try:
+        return Supervisor(path, settings, listener, folder, socket.getfqdn())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        log.error("cannot start", reason=reason, mend="raise the limits of the process (ulimit -a)")
+        raise StartError(reason) from None
 
 
 def test_resolvers(settings: Settings) -> bool:

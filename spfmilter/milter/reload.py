@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,9 @@ def read(path: Path, old: Settings, *, counting: bool) -> Settings:
     Raises:
         RefusedError: the file, or the secrets for the help page's links, cannot be used.
     """
+    with suppress(OSError):  # which load() reports
+        if path.is_fifo():  # a read would wait until something is written to it
+            raise RefusedError(f"{path} is a named pipe: the settings must be in a file")
     try:
         fresh = load(path)
         open_signer(fresh)

@@ -12,6 +12,7 @@ import fcntl
 import mmap
 import os
 import select
+import signal
 import socket
 import stat
 from collections import deque
@@ -164,7 +165,11 @@ class Sink:
 
 
 def hold_standard_descriptors() -> None:
-    """Open those that are closed, so that no socket gets their numbers, which C libraries, too, write to."""
+    """Open those that are closed, so that no socket gets their numbers, which C libraries, too, write to.
+
+    They may be a terminal. With ``stty tostop`` it would stop a process in the background that writes to it.
+    """
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     number = os.open(os.devnull, os.O_RDWR)
     while number <= _STDERR:
         number = os.dup(number)
@@ -225,7 +230,8 @@ class _Shared:
     """A descriptor that would block: we ask first whether there is room, and write no more than there must be then.
 
     A lock keeps our other processes from taking that room in between. A process that cannot have it at once does not
-    wait for it, either.
+    wait for it, either. Of a terminal we learn only that there is some room, so it is made non-blocking for the moment
+    of the write. A program that reads from it in this moment may be told to try again.
     """
 
     torn_by = _torn_by
@@ -233,6 +239,7 @@ class _Shared:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._poll.register(_STDERR, select.POLLOUT)
+        self._terminal = os.isatty(_STDERR)
         self._lock: int | None = None
         with suppress(OSError):
             self._lock = os.memfd_create("spfmilter-log", os.MFD_CLOEXEC)
@@ -241,13 +248,18 @@ class _Shared:
         written = 0
         if self._lock is not None:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        blocking = False
         try:
+            if blocking := self._terminal and os.get_blocking(_STDERR):
+                os.set_blocking(_STDERR, False)
             while written < len(data) and self._poll.poll(0):
                 written += os.write(_STDERR, data[written : written + select.PIPE_BUF])
         except OSError:
             if not written:
                 raise
         finally:
+            if blocking:
+                os.set_blocking(_STDERR, True)
             if self._lock is not None:
                 fcntl.lockf(self._lock, fcntl.LOCK_UN)
         if not written:

@@ -6,6 +6,7 @@ locks, which the kernel takes from a process that dies. Does not know what the k
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -33,9 +34,13 @@ class Table:
     def __init__(self, entries: int = ENTRIES) -> None:
         self._buckets = max(1, entries // _WAYS)
         self._secret = secrets.token_bytes(32)
-        # Not mapped into memory: what does not fit is then an error of the write, and not the death of the process.
-        self._file = os.memfd_create("spfmilter-state", os.MFD_CLOEXEC)
-        os.ftruncate(self._file, self._buckets * _BUCKET)
+        self._file: int | None = None  # none where the system refuses one: mail is answered without it, too
+        try:
+            # Not mapped into memory: what does not fit is then an error of the write, and not the death of the process.
+            self._file = os.memfd_create("spfmilter-state", os.MFD_CLOEXEC)
+            os.ftruncate(self._file, self._buckets * _BUCKET)
+        except OSError as error:
+            log.error("deferrals cannot be remembered by this host", reason=error.strerror or str(error))
         # A record lock is the process's: it keeps other processes out, and this one the other threads.
         self._lock = threading.Lock()
 
@@ -49,17 +54,19 @@ class Table:
         """
         name = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST, key=self._secret).digest()
         start = int.from_bytes(name[:8]) % self._buckets * _BUCKET
+        if self._file is None:
+            raise OSError(errno.ENOMEM, "there is no table")
         with self._lock:
             # Never close a descriptor of this file here: that would give up the lock (fcntl(2)).
             fcntl.lockf(self._file, fcntl.LOCK_EX, _BUCKET, start)
             try:
-                return self._find_or_put(start, name, now, keep)
+                return self._find_or_put(self._file, start, name, now, keep)
             finally:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, _BUCKET, start)
 
-    def _find_or_put(self, start: int, name: bytes, now: float, keep: float) -> float:
+    def _find_or_put(self, file: int, start: int, name: bytes, now: float, keep: float) -> float:
         """In the bucket that begins at ``start``, which is locked."""
-        entries = list(_ENTRY.iter_unpack(os.pread(self._file, _BUCKET, start)))
+        entries = list(_ENTRY.iter_unpack(os.pread(file, _BUCKET, start)))
         place = next((number for number, entry in enumerate(entries) if entry[0] == name), None)
         latest = now + _AT_ONCE  # what is later is from before the clock was set back, and tells nothing
         if place is not None and now - keep < entries[place][1] <= latest:
@@ -68,12 +75,13 @@ class Table:
         if place is None:
             place = min(range(_WAYS), key=lambda number: entries[number][1] if entries[number][1] <= latest else 0.0)
         # One write within a page: a process that is killed has made it, or not.
-        os.pwrite(self._file, _ENTRY.pack(name, now), start + place * _ENTRY.size)
+        os.pwrite(file, _ENTRY.pack(name, now), start + place * _ENTRY.size)
         return now
 
     def close(self) -> None:
         """Let go of it; the other processes keep it."""
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
 
 
 class OnThisHost:

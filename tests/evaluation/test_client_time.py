@@ -3,6 +3,7 @@
 Most of it in memory: a DNS with a clock, which stands still unless somebody waits for an answer.
 """
 
+import select
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -217,9 +218,8 @@ def test_a_channel_out_of_time_reads_a_socket_that_nobody_has_read(server: Scrip
     server.load({"e.example": [{"A": "192.0.2.9"}]})
     channel = Channel(resolver)
     channel.start("e.example", Type.A)
-    end = time.monotonic() + 20
-    while not channel._poll.poll(1000):  # until the answer lies there, unread
-        assert time.monotonic() < end
+    assert channel._flight is not None
+    assert select.select(list(channel._flight.sockets), [], [], 20)[0], "the answer lies there, unread"
     assert channel.ask("e.example", Type.A, time.monotonic() - 1).status is Status.DATA
     channel.close()
 
@@ -269,3 +269,36 @@ def test_a_forwarders_name_and_a_dmarc_policy_have_little_time(server: ScriptedD
     assert asking.host_name(check().address, lambda _: True) is None
     assert time.monotonic() - start < 120
     asking.close()
+
+
+@pytest.mark.parametrize(
+    "hurried",
+    [
+        replace(check("slow.example", helo="slow.example"), identity=Identity.HELO),
+        check("trap.example", helo="slow.example"),
+    ],
+    ids=["as HELO", "in the client's zones"],
+)
+def test_a_lookup_whose_time_was_cut_short_tells_other_messages_nothing(
+    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch, hurried: Check
+) -> None:
+    """Else a forger names a slow domain as HELO in one session, and it is a temperror in the next one.
+
+    The time is the least after which a timeout was known to all.
+    """
+    monkeypatch.setattr("spfmilter.evaluation.channel._PATIENCE", 0.5)
+    server.load(
+        {
+            "slow.example": [{"TXT": "v=spf1 ip4:203.0.113.1 -all"}, {"DELAY": 2.2}],
+            "trap.example": [{"TXT": "v=spf1 include:%{h} -all"}],
+        }
+    )
+    engine = Engine(ini(f"[dns]\nnameservers = {server.address}\ntimeout = 4s").dns)
+    forger, other = engine.inquiry(), engine.inquiry()
+    try:
+        forger.evaluate(hurried, deadline=time.monotonic() + 4)
+        forger.done()
+        assert other.evaluate(check("slow.example")).result is Result.FAIL
+    finally:
+        forger.close()
+        other.close()

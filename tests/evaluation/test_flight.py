@@ -1,6 +1,7 @@
 """Equal questions of several connections are one question, whoever reads its answer, and whoever leaves meanwhile."""
 
 import os
+import select
 import socket
 import threading
 import time
@@ -8,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -243,6 +245,105 @@ def test_what_is_out_since_long_ago_is_asked_anew(server: ScriptedDNS) -> None:
     assert set(server.queries.values()) == {2}
 
 
+@pytest.mark.parametrize("wanted", ["e.example", "beside.example"], ids=["the question itself", "one beside it"])
+@pytest.mark.parametrize(
+    "failure", [{"RCODE": "SERVFAIL"}, {"RAW": lambda query: query[:2] + b"\x81\x80" + query[4:-11] + b"\0"}],
+    ids=["SERVFAIL", "malformed"],
+)  # fmt: skip
+def test_a_failure_that_has_lain_unread_is_no_news(
+    server: ScriptedDNS, wanted: str, failure: dict[str, object]
+) -> None:
+    """A client was idle after HELO, while the DNS of its domain has recovered: for the next one it is no failure."""
+    server.load({"e.example": [HOST, failure], "beside.example": [HOST, {"DROP_FIRST": 1}]})
+    server.reset_counts()
+    clock = Shifted()
+    resolver = Resolver([nameserver(server.address)], cache=AnswerCache(clock=clock), clock=clock)
+    with channels(resolver, 3) as (idle, other, third):
+        for name in ("e.example", "beside.example"):
+            idle.start(name, Type.A)
+            assert server.wait_until_asked(name, "A")
+        assert select.select(list(resolver.in_flight[Type.A, "e.example"].flight.sockets), [], [], 20)[0]
+        server.load({"e.example": [HOST], "beside.example": [HOST]})
+        clock.offset = 60
+        assert other.ask(wanted, Type.A, clock() + 20).records == FOUND.records
+        assert third.ask("e.example", Type.A, clock() + 20).records == FOUND.records
+
+
+def test_a_question_on_sockets_that_another_connection_reads_is_sent_again_in_time(server: ScriptedDNS) -> None:
+    """The reader waits for a silent domain, whose packets are far apart by now."""
+    server.load({"dead.example": ["TIMEOUT"], "e.example": [HOST, {"DROP_FIRST": 1}]})
+    server.reset_counts()
+    resolver = caching(nameserver(server.address))
+    with channels(resolver, 2) as (owner, other):
+        owner.start("dead.example", Type.A)
+        resolver.in_flight[Type.A, "dead.example"].due = soon(60)  # its next packet
+        reader = start_thread(lambda: other.ask("dead.example", Type.A, soon(12)))
+        until(lambda: readers(resolver) == [other])
+        start = time.monotonic()
+        assert owner.ask("e.example", Type.A, soon(20)).records == FOUND.records
+        assert time.monotonic() - start < 10
+        reader.join()
+
+
+def test_a_question_to_another_server_is_heard_though_another_connection_reads(
+    server: ScriptedDNS, second: ScriptedDNS
+) -> None:
+    """The answer comes to a socket that the reader has not seen yet."""
+    server.load({"dead.example": ["TIMEOUT"]})
+    second.load({"e.example": [HOST]})
+    resolver = caching(nameserver(server.address), nameserver(second.address))
+    with channels(resolver, 2) as (owner, other):
+        owner.start("dead.example", Type.A)
+        resolver.in_flight[Type.A, "dead.example"].due = soon(60)
+        reader = start_thread(lambda: other.ask("dead.example", Type.A, soon(12)))
+        until(lambda: readers(resolver) == [other])
+        resolver.by_health()[0].avoid_until = soon(60)
+        start = time.monotonic()
+        assert owner.ask("e.example", Type.A, soon(20)).records == FOUND.records
+        assert time.monotonic() - start < 10
+        reader.join()
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_an_answer_that_comes_just_before_one_reads_is_not_waited_for(
+    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another connection has joined and read it, after this one had looked for it, and before it became the reader."""
+    server.load({"e.example": [HOST, {"TTL": 0}]})
+    read_by = Flight.read_by
+    with channels(caching(nameserver(server.address)), 2) as (owner, other):
+
+        def late(flight: Flight, *what: Any) -> float:
+            other.start("e.example", Type.A)
+            return read_by(flight, *what)
+
+        monkeypatch.setattr(Flight, "read_by", late)
+        owner.start("e.example", Type.A)
+        pending = next(iter(owner._wanted.values()))
+        assert select.select(list(pending.flight.sockets), [], [], 20)[0], "the answer lies there"
+        start = time.monotonic()
+        assert owner.ask("e.example", Type.A, soon(15)).records == FOUND.records
+        assert time.monotonic() - start < 10
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_who_joins_a_question_that_was_sent_long_ago_sends_it_again(server: ScriptedDNS) -> None:
+    """Else those who join one after the other would keep a domain dead that has recovered."""
+    server.load({"e.example": [HOST, {"DROP_FIRST": 1}]})
+    server.reset_counts()
+    clock = Shifted()
+    resolver = Resolver([nameserver(server.address)], cache=AnswerCache(clock=clock), clock=clock)
+    with channels(resolver, 2) as (first, other):
+        answers: list[Answer] = []
+        thread = start_thread(lambda: answers.append(first.ask("e.example", Type.A, soon(60))))
+        until(lambda: readers(resolver) == [first])
+        assert server.wait_until_asked(*QUESTION)
+        clock.offset = 6
+        assert other.ask("e.example", Type.A, clock() + 20).records == FOUND.records
+        thread.join()
+    assert [answer.records for answer in answers] == [FOUND.records]
+
+
 @pytest.mark.usefixtures("unhurried")
 def test_without_a_descriptor_to_be_woken_on_it_looks_now_and_then(
     server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch
@@ -276,10 +377,11 @@ def test_many_connections_in_a_muddle_leave_nothing(server: ScriptedDNS) -> None
         for turn in range(60):
             number = (seed * 7 + turn * 5) % 12
             one.start(names[(number + seed) % 12], Type.A, lambda answer: answer.records)
+            start = time.monotonic()
             answer = one.ask(names[number], Type.A, soon(0.001 if turn % 5 == 4 else 30))
             if answer.status is Status.DATA and answer.records != (bytes((192, 0, 2, number)),):
                 wrong.append((number, answer))
-            if answer.status is not Status.DATA and turn % 5 != 4:
+            if (answer.status is not Status.DATA and turn % 5 != 4) or time.monotonic() - start > 20:
                 wrong.append((number, answer))
             if turn % 7 == seed % 7:
                 one.forget()

@@ -2,9 +2,10 @@
 
 import errno
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -261,6 +262,32 @@ def test_a_terminal_is_written_to_and_stays_as_it_is() -> None:
         outlet.write(b"line\n")
         assert os.read(master, 100) == b"line\r\n"
         assert os.get_blocking(terminal)
+    os.close(master)
+    os.close(terminal)
+
+
+@pytest.mark.parametrize("made", [reopened, not_reopened])
+def test_a_terminal_that_nobody_reads_is_not_waited_for(made: Callable[[], Outlet]) -> None:
+    """As with Ctrl-S, also where it is another user's and cannot be opened again; its other users find it blocking."""
+    master, terminal = os.openpty()
+    with standing_in(terminal):
+        outlet = made()
+        pid = os.fork()
+        if not pid:
+            signal.alarm(20)  # the end of a process that waits
+            try:
+                while True:
+                    outlet.write(b"x" * 150 + b"\n")
+            except BlockingIOError:
+                os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert os.get_blocking(terminal)
+        os.set_blocking(master, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.read(master, 1 << 16)
+        assert outlet.write(b"line\n") == 5
+        outlet.close()
     os.close(master)
     os.close(terminal)
 

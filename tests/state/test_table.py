@@ -98,6 +98,20 @@ def test_where_there_is_no_memory_each_time_is_the_first(table: Table, monkeypat
 # -- many at once ------------------------------------------------------------------------------------------------------
 
 
+def test_where_the_system_refuses_the_table_each_time_is_the_first(monkeypatch, caplog) -> None:
+    """At the start of the daemon: it serves all the same."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("os.memfd_create", refuse)
+    table = Table()
+    assert [OnThisHost(table, 100.0).since("a", now) for now in (1.0, 2.0)] == [1.0, 2.0]
+    table.close()
+    events = [record.getMessage() for record in caplog.records]
+    assert events == ["deferrals cannot be remembered by this host", *["a deferral cannot be remembered"] * 2]
+
+
 def test_threads_agree_on_the_first_time(table: Table) -> None:
     """Each brings a time of its own: for no key may two of them have been the first."""
     said: list[tuple[int, float]] = []

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from lab.daemon import COMMAND, SpfmilterDaemon
+from lab.milterclient import MilterClient
 from lab.processes import free_port, has_ipv6, until
 from tests.survival.site import (
+    CLIENT,
     FAIL,
     PASS,
     SOFT,
@@ -126,6 +128,32 @@ def test_a_runtime_folder_that_becomes_full(dns: NameServer, tmp_path: Path) -> 
         answers(address)
         assert counted(listen) == before + 40
         assert daemon.log().count("died") == 1
+
+
+def test_no_space_for_the_secrets_of_the_help_page(dns: NameServer, tmp_path: Path) -> None:
+    """At the first start: refusals have no link, until there is space and the settings are read again."""
+    address, runtime = inet_socket(), Runtime(tmp_path, "full")
+    text = ini(
+        address,
+        dns.address,
+        reply="help_url = https://mx.example.net/spf/{token}",
+        web=f"secret_file = {tmp_path}/secret",
+    )
+
+    def refusal() -> str:
+        with MilterClient(address) as mta:
+            mta.greet(CLIENT)
+            return str(mta.deliver(FAIL, ["<bob@example.net>"]).reply)
+
+    with SpfmilterDaemon(text, command=runtime.command, environment=runtime.environment) as daemon:
+        assert "https://" not in refusal()
+        assert daemon.log().count("no links to the help page") == 2
+        runtime.free(daemon)
+        done = len(daemon.notifications())
+        daemon.signal(signal.SIGHUP)
+        until(lambda: any("READY=1" in text for text in daemon.notifications()[done:]), 20, daemon.log)
+        wait_for_workers(daemon, 2)
+        assert "https://mx.example.net/spf/" in refusal()
 
 
 # All places for temporary files are full, up to the last inode; the folder of the INI file $1 stays what it is.

@@ -203,6 +203,16 @@ def test_workers_that_never_start_end_the_daemon(dns: NameServer) -> None:
     assert not group_members(daemon.process.pid)
 
 
+@pytest.mark.parametrize("limit", ["--fsize=20480", "--nofile=6"])
+def test_a_limit_below_what_the_supervisor_needs_is_said(dns: NameServer, limit: str) -> None:
+    """In one line, and not as a traceback."""
+    daemon = SpfmilterDaemon(ini(inet_socket(), dns.address), command=("prlimit", limit, "--", *COMMAND))
+    with pytest.raises(RuntimeError, match="ended with 73") as failure:
+        daemon.start()
+    assert re.search('error: cannot start reason="(File too large|Too many open files)" mend=', str(failure.value))
+    assert "unexpected output" not in str(failure.value)
+
+
 def test_a_worker_that_has_grown_is_replaced_without_loss(dns: NameServer) -> None:
     """Two thousand sessions with a HELO of 60 KB each make workers grow; their sessions go on in the old processes."""
     address = inet_socket()

@@ -6,6 +6,8 @@ import select
 import signal
 import socket
 import subprocess
+import sys
+import termios
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -187,6 +189,55 @@ def test_a_pipe_that_cannot_be_opened_again(dns: NameServer) -> None:
             assert whole(told)
             assert missing(told) >= MESSAGES - 8
             assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("opened", ["our own", "another user's"])
+def test_a_terminal_that_stands_still(dns: NameServer, opened: str) -> None:
+    """As with Ctrl-S; a daemon that has been started by su cannot open the terminal of root again."""
+    address = inet_socket()
+    text = ini(address, dns.address)
+    become = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+    command = (*become, *COMMAND) if opened == "another user's" else COMMAND
+    master, terminal = os.openpty()
+    os.fchmod(terminal, 0o600)
+    daemon = SpfmilterDaemon(text, output=terminal, command=command, environment=BUFFERED)
+    daemon.folder.chmod(0o755)
+    with daemon:
+        for _ in range(4):  # more than it has room for
+            with Load(address, PLAIN, connections=8, messages=MESSAGES // 8, per_session=5) as load:
+                assert load.finish().cuts == []
+        lives_on(daemon, address, text)
+        assert os.get_blocking(terminal), "it is shared with a shell"
+        read_until(reading(master), r" reloaded ")
+        assert daemon.stop() == 0
+    os.close(master)
+    os.close(terminal)
+
+
+# A shell with a job in the background of its terminal, which does not outlive it.
+_SHELL = """
+import os, signal, subprocess, sys
+terminal = os.open(sys.argv[1], os.O_RDWR)
+job = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *sys.argv[2:]], stderr=terminal, process_group=0)
+signal.signal(signal.SIGTERM, lambda *_: job.terminate())
+sys.exit(job.wait())
+"""
+
+
+def test_a_job_in_the_background_of_a_terminal_that_stops_those_that_write(dns: NameServer) -> None:
+    """As with "stty tostop"."""
+    address = inet_socket()
+    master, terminal = os.openpty()
+    modes = termios.tcgetattr(terminal)
+    modes[3] |= termios.TOSTOP
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
+    command = (sys.executable, "-c", _SHELL, os.ttyname(terminal), *COMMAND)
+    with SpfmilterDaemon(ini(address, dns.address), command=command) as daemon:
+        assert ask(address, FAIL) == "550"
+        read_until(reading(master), "message .*fail.example")
+        assert daemon.stop() == 0
+    os.close(master)
+    os.close(terminal)
 
 
 def test_a_file_system_that_is_full_and_then_is_not(dns: NameServer, tmp_path: Path) -> None:

@@ -143,6 +143,9 @@ def test_a_bad_file_keeps_the_old_settings_and_says_so(dns: NameServer) -> None:
         daemon.signal(signal.SIGHUP)
         daemon.wait_for_notification("reload refused: 1 problems", count=1)
         assert ask(address, FAIL) == "550"
+        os.mkfifo(daemon.ini_path)
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_for_notification("reload refused: .* is a named pipe", count=1)
         reload(daemon, ini(address, dns.address, policy="mode = monitor"))
         assert "refused" not in daemon.notifications()[-1]
         assert ask(address, FAIL) == "continue"

@@ -115,3 +115,9 @@ def test_a_folder_that_is_not_there_is_named(tmp_path) -> None:
 def test_a_folder_is_no_file(tmp_path) -> None:
     with pytest.raises(SecretError, match="cannot be read: Is a directory"):
         load_secrets(tmp_path)
+
+
+def test_a_named_pipe_is_not_waited_for(path) -> None:
+    os.mkfifo(path, 0o600)
+    with pytest.raises(SecretError, match="this is not a file"):
+        load_secrets(path)
