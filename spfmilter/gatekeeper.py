@@ -166,6 +166,7 @@ def _without_comments(value: str, *, whole: bool) -> Iterator[str]:
     yield _without_nested(value, _ESCAPES, whole=whole)
     if "(" not in value:
         return
+    yield value  # as a reader sees it that knows no comments
     yield _without_nested(value, _MARKS, whole=whole)
     yield _FLAT_COMMENT.sub("", value)
     yield _FLAT_COMMENT_WITH_ESCAPES.sub("", value)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from spfmilter.addresses import is_plain, parse_recipient
-from spfmilter.model import ANYBODY, Action, Addressee, Condition, Disposition, Result
+from spfmilter.model import ANYBODY, CONDITIONS, Action, Addressee, Condition, Disposition, Result
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode, RejectAt, Rows
 
@@ -68,18 +68,25 @@ def part_ways(one: Action, other: Action) -> bool:
 
 def could_part_ways(one: Addressee, other: Addressee, settings: Settings) -> bool:
     """Return whether two kinds of recipients would part ways at some result, for a message whose result is unknown."""
-    tables: list[Rows] = [*map(settings.table, settings.policy.check), *settings.domains.values()]
+    general = [settings.table(identity) for identity in settings.policy.check]
+    tables: list[tuple[Rows, ...]] = [*((table,) for table in general)]
+    tables += [(domain, table) for domain in settings.domains.values() for table in general]
+    cases = [*((result,) for result in Result), *((condition, result) for result, condition in CONDITIONS.items())]
     return one != other and any(
-        _refuses(one, key, table, settings) != _refuses(other, key, table, settings)
-        for table in tables
-        for key in (*Result, *Condition)
+        _refuses(one, keys, sections, settings) != _refuses(other, keys, sections, settings)
+        for sections in tables
+        for keys in cases
     )
 
 
-def _refuses(kind: Addressee, key: Result | Condition, table: Rows, settings: Settings) -> bool:
-    own = settings.recipients[kind.section].row(key) if kind.section else None
-    row = own or table.row(key)
-    return not kind.exempt and row is not None and row.refuses
+def _refuses(
+    kind: Addressee, keys: tuple[Result | Condition, ...], sections: tuple[Rows, ...], settings: Settings
+) -> bool:
+    """Return whether the first row that speaks refuses; in each section, a condition before its result."""
+    own = (settings.recipients[kind.section],) if kind.section else ()
+    rows = (rows.row(key) for rows in (*own, *sections) for key in keys)
+    speaks = next((row for row in rows if row is not None), None)
+    return not kind.exempt and speaks is not None and speaks.refuses
 
 
 def settle(actions: Sequence[Action], stage: RejectAt) -> Action:

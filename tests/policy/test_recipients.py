@@ -211,6 +211,23 @@ def test_two_kinds_of_recipients_could_part_ways(one: str, other: str, parted: b
 
 
 @pytest.mark.parametrize(
+    ("ini", "parted"),
+    [
+        # A section's own row for the result goes before the general row of a condition, which is a finer result.
+        ("[policy.mailfrom]\nfail = tag\nno_mail = reject\n[recipient:a@]\nfail = tag", True),
+        ("[policy.mailfrom]\nnone = tag\nunreachable = reject\n[recipient:a@]\nnone = accept", True),
+        ("[policy.mailfrom]\nfail = tag\n[domain:x.example]\nno_mail = reject\n[recipient:a@]\nfail = tag", True),
+        ("[policy.mailfrom]\nfail = tag\n[domain:x.example]\nfail = tag\n[recipient:a@]\nfail = tag", False),
+    ],
+)
+def test_a_row_of_a_condition_parts_recipients_as_it_would_speak(ini: str, parted: bool) -> None:
+    tables = settings(f"[policy]\nreject_at = message\n[exempt]\nrecipients =\n[policy.helo]\nfail = tag\n{ini}")
+    one, other = (addressee(f"<{name}@r.example>", tables) for name in ("a", "b"))
+    assert could_part_ways(one, other, tables) is parted
+    assert could_part_ways(other, one, tables) is parted
+
+
+@pytest.mark.parametrize(
     ("ini", "possible"),
     [
         ("[policy]\nreject_at = message", True),
