@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _ERROR_WAITS = 0.6  # seconds: waits longer than that are not begun for dead servers, once another has said "error"
 _MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
 _PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameservers live at all
+_SILENT_FOR = FIRST_WAIT + 0.1  # seconds of silence that say something of our servers: two packets and a probe are out
 _PACKET = 4096  # bytes: more than the EDNS size that we offer
 _FRESH = 5.0  # seconds: older questions that nobody reads are asked anew for whoever joins them
 _NEVER = float("inf")
@@ -337,8 +338,8 @@ class Flight:
 
     def failed(self, pending: Pending) -> Answer:
         """No server has answered: whose fault that is, depends on whether any of them has said anything at all."""
-        # A question that hardly had time tells nothing of our servers, however its sender's record came to it so late.
-        silent = pending.failure != TIMEOUT or self._clock() - pending.started >= FIRST_WAIT
+        # A question that hardly had time tells nothing of our servers: a record can delay its last one until the end.
+        silent = pending.failure != TIMEOUT or self._clock() - pending.started >= _SILENT_FOR
         ours = not pending.heard and silent and self._resolver.silent_since(pending.started)
         return Answer(Status.FAILED, failure=pending.failure, ours=ours)
 
