@@ -19,7 +19,7 @@ from spfmilter.evaluation import transport, wire
 from spfmilter.evaluation.answer import Answer, Status, Type
 from spfmilter.evaluation.cache import Key, MessageAnswers
 from spfmilter.evaluation.flight import Flight
-from spfmilter.evaluation.pending import TIMEOUT, Pending, Then
+from spfmilter.evaluation.pending import FIRST_WAIT, TIMEOUT, Pending, Then
 
 if TYPE_CHECKING:
     from spfmilter.evaluation.lookups import Resolver, Server
@@ -212,7 +212,9 @@ class Channel:
         Until when to sleep, the descriptors to watch, and the questions that will wake us.
         """
         until, watched, asleep, flights = deadline, dict[int, Flight | None](), list[Pending](), set[Flight]()
-        self._watch_waker(watched)
+        # Before its first question is sent again, a connection that reads its own sockets alone looks soon enough.
+        if any(pending.flight is not self._flight or pending.wait > FIRST_WAIT for pending in self._wanted.values()):
+            self._watch_waker(watched)
         for pending in self._wanted.values():
             flight = pending.flight
             if flight not in flights:
@@ -223,6 +225,7 @@ class Channel:
                 until = 0.0
             elif pending.fetching or pending.long is not None or flight.reader is not self:
                 asleep.append(pending)
+                self._watch_waker(watched)
                 until = min(until, self._sleep_on(pending, may_fetch=pending is asked))
         if self._waker < 0 and (asleep or flights != {self._flight}):
             until = min(until, self._clock() + _TICK)
