@@ -131,7 +131,7 @@ def may_hide(value: bytes) -> bool:
 
 
 def hides(value: str, settings: Settings) -> bool:
-    """Return whether a field, of whatever name, holds another one that only we may write.
+    """Return whether a field, of any name, holds another one that only we may write.
 
     Python's email package begins a new field at a bare CR, SpamAssassin at a line break in an encoded word.
     """
@@ -208,7 +208,7 @@ def _first_words(head: str) -> Iterator[str]:
 
 
 def _is_suspicious(word: str, ids: Collection[str]) -> bool:
-    """Return whether the word holds what nobody sees, or is one of our ids to a reader that decodes."""
+    """Return whether the word holds characters without a picture, or is one of our ids to a reader that decodes."""
     unseen = not _JOINERS.sub("", word).isprintable() or _UNSEEN.search(word) is not None
     return unseen or _is_one_of(word, ids)
 

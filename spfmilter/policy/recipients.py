@@ -1,7 +1,7 @@
 """Recipients: which rules are theirs, and what becomes of one message whose recipients are treated differently.
 
 Knows that there is one copy of the message: refused, it is lost for all; held or tagged, it is so for all. So at the
-end of the message, recipients of whom some would refuse it and some take it must not share one.
+end of the message, recipients who would refuse it and recipients who would take it must not share it.
 """
 
 from __future__ import annotations
