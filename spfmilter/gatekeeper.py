@@ -200,9 +200,9 @@ def _without_nested(value: str, marks: re.Pattern[str], *, whole: bool) -> str:
 
 
 def _first_words(head: str) -> Iterator[str]:
-    """Yield the first word, without quotes, and what it is to a reader that allows blanks around its dots."""
+    """Yield the first word, without quotes, as readers see it that allow blanks around its dots, or drop all blanks."""
     text = _BLANKS.sub(" ", head.translate(_NOT_QUOTES))
-    for reading in {text, _DOT.sub(".", text)}:
+    for reading in {text, _DOT.sub(".", text), text[:_LONGEST_WORD].replace(" ", "")}:
         found = _FIRST_WORD.match(reading)
         yield found[1][:_LONGEST_WORD] if found is not None else ""
 
