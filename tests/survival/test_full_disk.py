@@ -30,6 +30,7 @@ from tests.survival.site import (
 )
 from tests.survival.test_metrics import scrape, total
 
+SOURCES = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
 
 # A small file system in memory at $1, then the daemon: with $2 = full it has no space from the start.
@@ -159,16 +160,18 @@ def test_no_space_for_the_secrets_of_the_help_page(dns: NameServer, tmp_path: Pa
 # All places for temporary files are full, up to the last inode; the folder of the INI file $1 stays what it is.
 _NO_TEMPORARY_FILES = """
 set -e
-folder=$(dirname "$1")
-shift
+folder=$(dirname "$1") sources=$2
+shift 2
 mount -t tmpfs tmpfs /mnt
-mkdir /mnt/keep
-mount --bind "$folder" /mnt/keep
+mkdir /mnt/folder /mnt/sources
+mount --bind "$folder" /mnt/folder
+mount --bind "$sources" /mnt/sources
 mount -t tmpfs -o size=64k,nr_inodes=20 tmpfs /tmp
-mkdir -p "$folder"
-mount --bind /mnt/keep "$folder"
 mount -t tmpfs -o size=64k,nr_inodes=20 tmpfs /var/tmp
 mount -t tmpfs -o size=64k,nr_inodes=20 tmpfs /dev/shm
+mkdir -p "$folder" "$sources"  # both may be below /tmp
+mount --bind /mnt/folder "$folder"
+mount --bind /mnt/sources "$sources"
 for place in /tmp /var/tmp /dev/shm; do
     head -c 1m /dev/zero >"$place/filler" 2>/dev/null || :
     number=0
@@ -182,7 +185,7 @@ exec "$@"
 @pytest.mark.parametrize("family", ["inet", "inet6", "unix"])
 def test_no_place_for_temporary_files(dns: NameServer, family: str) -> None:
     """None is needed for the mail: a unix socket has a folder of its own anyway."""
-    command = ("unshare", "-m", "sh", "-c", _NO_TEMPORARY_FILES, "sh", "{ini}", *COMMAND)
+    command = ("unshare", "-m", "sh", "-c", _NO_TEMPORARY_FILES, "sh", "{ini}", str(SOURCES), *COMMAND)
     daemon = SpfmilterDaemon("", command=command)
     names = {
         "inet": inet_socket(),
