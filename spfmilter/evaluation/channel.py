@@ -215,11 +215,15 @@ class Channel:
             flight = pending.flight
             if flight not in flights:
                 flights.add(flight)
+                if flight.shared:  # others send over its sockets, too, and tell the reader from when it is that
+                    until = min(until, self._watch_waker(watched))
                 until = min(until, flight.read_by(self, watched))
             pending.deadline = min(pending.deadline, deadline)
             if pending.fetching or flight.reader is not self:
                 asleep.append(pending)
                 until = min(until, self._sleep_on(pending, watched, may_fetch=pending is asked))
+            elif pending.answer is not None or (pending is asked and pending.long is not None):
+                until = 0.0  # another connection has read it, and left just before this one began to read
         if self._reading != flights:
             self._read_no_more(self._reading - flights)
             self._reading = flights
@@ -227,16 +231,21 @@ class Channel:
 
     def _sleep_on(self, pending: Pending, watched: dict[int, Flight | None], *, may_fetch: bool) -> float:
         """Be woken when another connection has read the answer, or leaves the reading to us. When to look at last."""
+        until = self._watch_waker(watched)
+        with pending.flight.lock:
+            pending.waiters.add(self)
+            is_free = may_fetch and pending.long is not None and not pending.fetching
+            return 0.0 if is_free or pending.flight.reader is None or pending.answer is not None else until
+
+    def _watch_waker(self, watched: dict[int, Flight | None]) -> float:
+        """Let other connections wake this one. When to look at last, where no descriptor is left for that."""
         if self._waker < 0:
             with suppress(OSError):
                 self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         if self._waker < 0:
             return self._clock() + _TICK
         watched[self._waker] = None
-        with pending.flight.lock:
-            pending.waiters.add(self)
-            is_free = may_fetch and pending.long is not None and not pending.fetching
-            return 0.0 if is_free or pending.flight.reader is None or pending.answer is not None else float("inf")
+        return float("inf")
 
     def _watch(self, watched: dict[int, Flight | None]) -> None:
         if watched != self._polled:

@@ -51,12 +51,14 @@ class Flight:
     Attributes:
         lock: guards everything else here.
         reader: the connection that reads the answers at present.
+        shared: whether other connections have ever wanted an answer from here. The reader can then be woken.
         sockets: by descriptor.
     """
 
     def __init__(self, resolver: Resolver) -> None:
         self.lock = threading.Lock()
         self.reader: Waiter | None = None
+        self.shared = False
         self.sockets: dict[int, socket.socket] = {}
         self._resolver, self._clock = resolver, resolver.clock
         self._pending: dict[Key | None, Pending] = {}
@@ -85,6 +87,7 @@ class Flight:
                         self._remove(pending)
                         return None
                     self._send(pending)
+                    self._tell_reader()
                     return pending
         return found if found.flight.join(found) else None
 
@@ -100,6 +103,7 @@ class Flight:
             if pending.answer is not None and self._clock() - pending.started > _FRESH:
                 return False  # its TTL may have ended; if not, the cache has it
             pending.interest += 1
+            self.shared = True
             return True
 
     def disown(self, pending: Pending) -> None:
@@ -240,6 +244,7 @@ class Flight:
                 self.take(pending, server, answer, edns=edns)
             else:
                 self.next_server(pending, server, failure)
+            self._tell_reader()
         elif pending.answer is None:
             pending.failure = failure
         self._wake(pending)
@@ -361,6 +366,11 @@ class Flight:
     def _wake(self, pending: Pending) -> None:
         for waiter in pending.waiters:
             waiter.wake()
+
+    def _tell_reader(self) -> None:
+        """Another connection has sent something: there may be a new socket to read, or something due earlier."""
+        if self.reader is not None:
+            self.reader.wake()
 
     def _remove(self, pending: Pending) -> None:
         self._pending.pop(pending.key, None)
