@@ -360,6 +360,51 @@ def test_without_a_descriptor_to_be_woken_on_it_looks_now_and_then(
     assert server.queries[QUESTION] == 1
 
 
+def test_an_answer_that_comes_just_before_one_begins_to_read_is_seen(
+    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another connection has read it, and has left: no packet will come, and no one will wake this one."""
+    server.load({"e.example": [HOST]})
+    with channels(caching(nameserver(server.address)), 2) as (one, other):
+        one.start("e.example", Type.A)
+        share_out = one._share_out
+
+        def late(*arguments: object) -> object:
+            if server.queries[QUESTION]:
+                server.reset_counts()
+                assert other.ask("e.example", Type.A, soon()).records == FOUND.records
+            return share_out(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(one, "_share_out", late)
+        assert server.wait_until_asked(*QUESTION)
+        begun = time.monotonic()
+        assert one.ask("e.example", Type.A, soon(60)).records == FOUND.records
+        assert time.monotonic() - begun < 30
+
+
+def test_the_reader_learns_of_what_is_sent_while_it_sleeps(server: ScriptedDNS, second: ScriptedDNS) -> None:
+    """The one whose sockets it reads sends more, over a new socket, and the packet is lost."""
+    for each in (server, second):
+        each.load({"e.example": ["TIMEOUT"], "f.example": [HOST, {"DROP_FIRST": 1}]})
+        each.reset_counts()
+    resolver = caching(nameserver(server.address), nameserver(second.address))
+    with channels(resolver, 2) as (owner, reader):
+        owner.start("e.example", Type.A)
+        pending = resolver.in_flight[Type.A, "e.example"]
+        pending.due = time.monotonic() + 60
+        thread = start_thread(lambda: reader.ask("e.example", Type.A, soon(40)))
+        until(lambda: readers(resolver) == [reader])
+        resolver.by_health()[0].avoid_until = time.monotonic() + 60
+        begun = time.monotonic()
+        assert owner.ask("f.example", Type.A, soon(60)).records == FOUND.records
+        assert time.monotonic() - begun < 20
+        for each in (server, second):
+            each.load({"e.example": [HOST]})
+        pending.due = 0.0
+        reader.wake()
+        thread.join()
+
+
 def test_many_connections_in_a_muddle_leave_nothing(server: ScriptedDNS) -> None:
     """They start, ask, hurry, forget and close as they like; each answer is right, and in the end nothing is left."""
     names = [f"h{number}.example" for number in range(12)]
