@@ -19,9 +19,9 @@ import click
 from rich.console import Console, RenderableType
 
 from spfmilter import __version__
-from spfmilter import attach as attaching
 from spfmilter.addresses import parse_address, parse_reverse_path
-from spfmilter.explain import as_json, as_text
+from spfmilter.commands import attach as attaching
+from spfmilter.commands.explain import as_json, as_text
 from spfmilter.language import available
 from spfmilter.model import Client, Facts
 from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show
@@ -84,7 +84,7 @@ def run(path: Path, *, self_test: bool) -> None:
     """Run the daemon, in the foreground."""
     settings = _settings(path)
     # Imported here, so that the other commands do not need libmilter.
-    from spfmilter.milter.daemon import StartError, serve  # noqa: PLC0415
+    from spfmilter.daemon.start import StartError, serve  # noqa: PLC0415
 
     try:
         sys.exit(serve(path, settings, self_test=self_test))
@@ -172,9 +172,9 @@ def check(  # noqa: PLR0913 - one argument an option
         smtputf8=smtputf8 or language is not None or not mail_from.isascii(),
         hostname=hostname or socket.gethostname(),
     )
-    from spfmilter.rehearsal import rehearse  # noqa: PLC0415 - dnspython takes its time to load
+    from spfmilter.commands.simulation import simulate  # noqa: PLC0415 - dnspython takes its time to load
 
-    explained = rehearse(facts, settings, rcpt=rcpt, author=author, warn=lambda text: click.echo(text, err=True))
+    explained = simulate(facts, settings, rcpt=rcpt, author=author, warn=lambda text: click.echo(text, err=True))
     for verdict in explained.verdicts:
         if verdict.fault is not None:
             click.echo(verdict.fault, err=True)

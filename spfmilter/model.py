@@ -153,7 +153,7 @@ class Check:
     local: str  # local part of the sender, ``postmaster`` where the identity has none
     domain: str  # ASCII; empty where the identity names no domain that DNS could hold
     helo: str
-    said: str  # the identity as the client said it, for people and header fields; a stranger's text
+    as_sent: str  # the identity as the client sent it, for people and header fields; untrusted input
     null_sender: bool = False  # stands for an empty reverse-path (RFC 7208 section 2.4)
     record: str = ""  # the administrator's record, evaluated in place of the published one
 
@@ -276,13 +276,22 @@ class Consideration:
     why: str  # one English clause
 
 
+class OverrideType(StrEnum):
+    """Which kind of exception accepted a message; the values are the log's words, the first one is DMARC's, too."""
+
+    TRUSTED_FORWARDER = "trusted_forwarder"  # [exempt] forwarders, forwarder_spf
+    DMARC = "dmarc"  # [policy] yield_to_dmarc: a DMARC filter decides
+    DEFER_AT_MOST = "defer_at_most"  # deferred for as long as [policy] defer_at_most allows
+    OWN_RESOLVER = "own_resolver"  # none of our nameservers answers
+
+
 @value
-class Pardon:
-    """Why a message that the tables would not simply take is taken all the same."""
+class Override:
+    """The reason to accept a message that the policy table would tag, hold or refuse."""
 
     rule: Rule
-    kind: str  # forwarder, yielded, deferred, own-resolver
-    by: str = ""  # the host or domain that has excused it, where one has
+    type: OverrideType
+    by: str = ""  # the forwarder's host or domain, or the domain and its DMARC policy; empty: nothing to name
 
 
 @value
@@ -311,8 +320,8 @@ class Action:
     disposition: Disposition
     rule: Rule
     verdict: Verdict | None = None  # the one that decided; None: nothing was checked
-    withheld: Disposition | None = None  # monitor mode: what would have been done
-    pardon: Pardon | None = None
+    would: Disposition | None = None  # monitor mode: what would have been done
+    override: Override | None = None
 
     @property
     def condition(self) -> Condition | None:
@@ -322,7 +331,7 @@ class Action:
     @property
     def notice(self) -> bool:
         """Whether the message is to carry the notice in a header field (tagged, or would have been refused)."""
-        return self.withheld is not None or self.disposition in {Disposition.TAG, Disposition.QUARANTINE}
+        return self.would is not None or self.disposition in {Disposition.TAG, Disposition.QUARANTINE}
 
 
 @value
@@ -373,7 +382,7 @@ class Transaction:
     removed: int = 0  # forged header fields
     recipients: tuple[str, ...] = ()  # those whose own rules had a say, as the client named them
     refused: int = 0  # recipients that were refused while the message was taken
-    separate: int = 0  # recipients that were told to come in a message of their own
+    separated: int = 0  # recipients that were told to come in a message of their own
 
 
 @dataclass(slots=True)

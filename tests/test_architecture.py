@@ -15,176 +15,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.walls import DISTRIBUTIONS, MAY_IMPORT, NARROWER, OWNERS, PACKAGE, PURE
+
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "spfmilter"
 
-# Who may import what of spfmilter. A name stands for the module or package and all below it; a module follows the line
-# with the longest name that fits it.
-EVERYTHING = ("*",)
-MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
-    "": (),  # spfmilter/__init__.py
-    "value": (),
-    "model": ("value",),
-    "text": (),
-    "template": (),
-    "language": (),
-    "zones": (),
-    "services": (),
-    "addresses": ("model",),
-    "token": ("model",),
-    "secretfile": (),
-    "settings": ("language", "model", "settings", "template"),
-    "settings.consistency": ("settings", "zones"),
-    "settings.names": (
-        "addresses",
-        "evaluation.record",
-        "language",
-        "settings",
-        "template",
-    ),  # a pinned record is read where it is written, and a recipient as those of messages are
-    "policy": ("addresses", "model", "policy", "settings"),
-    "relays": ("addresses", "model", "relays", "settings.types"),
-    "reply": ("language", "model", "reply", "services", "settings", "template", "text"),
-    "reply.advice": ("model", "services"),  # the help page gives the same advice
-    "reply.texts": ("language", "model", "reply.advice", "template"),
-    "subjects": ("model",),
-    "encodedwords": (),
-    "gatekeeper": ("addresses", "encodedwords", "settings"),
-    "headers": ("addresses", "gatekeeper", "model", "reply", "settings", "subjects", "text"),
-    "evaluation": ("evaluation", "model", "settings.types", "text", "value", "zones"),
-    "evaluation.engine": ("evaluation", "model", "settings.schema", "zones"),
-    "evaluation.suggestion": ("evaluation", "model", "services"),
-    "refusal": ("evaluation", "model", "reply", "secretfile", "settings", "token"),
-    "milter.child": ("milter.link", "observe.log"),
-    "milter.daemon": ("evaluation", "milter", "observe", "refusal", "secretfile", "settings"),
-    "milter.exporter": ("milter.child", "observe", "settings.types"),
-    "milter.link": (),
-    "milter.listener": ("settings",),
-    "milter.notify": (),
-    # Messages are its workers' business; a reload is refused where the new settings' secrets cannot be had.
-    "milter.supervisor": ("milter", "observe", "refusal", "secretfile", "settings", "state"),
-    "milter.session": ("addresses", "headers", "model", "policy", "relays", "reply", "settings", "value"),
-    "milter.callbacks": (
-        "addresses",
-        "evaluation",
-        "headers",
-        "milter",
-        "model",
-        "observe",
-        "policy",
-        "refusal",
-        "reply",
-        "settings",
-        "state",
-        "token",
-    ),
-    "milter": (
-        "evaluation",
-        "milter",
-        "observe",
-        "refusal",
-        "secretfile",
-        "settings",
-        "state",
-        "token",
-    ),
-    "observe": ("model", "observe", "settings", "text"),
-    "state": ("observe.log", "settings.urls", "state"),
-    "attach": ("settings",),
-    "explain": ("model", "reply", "text"),
-    "rehearsal": (
-        "addresses",
-        "evaluation",
-        "explain",
-        "headers",
-        "model",
-        "policy",
-        "refusal",
-        "relays",
-        "reply",
-        "secretfile",
-        "settings",
-    ),
-    "web": ("addresses", "model", "text", "web"),
-    "web.languages": ("language",),
-    "web.story": ("model", "reply.advice", "services", "text", "web"),
-    "web.app": ("model", "settings", "text", "token", "web"),
-    "web.checker": ("evaluation", "model", "services", "settings"),
-    "web.connections": ("settings.types", "web.visitors"),
-    "web.server": ("milter.notify", "observe.log", "secretfile", "settings", "web"),
-    "web.shield": ("observe.log",),
-    "web.trouble": ("token", "web.wording"),
-    "cli": EVERYTHING,
-    "__main__": ("cli",),
-}
-
-# Who may import a library that is not Python's own, and what the package is called where it is declared.
-OWNERS: Mapping[str, tuple[str, ...]] = {
-    "spf": ("evaluation",),
-    "dns": ("evaluation",),
-    "milter": ("milter.callbacks", "milter.worker"),  # what runs in a worker
-    "pydantic": ("settings",),
-    "idna": ("addresses", "settings"),
-    "click": ("cli",),
-    "rich": ("cli", "explain"),
-    "prometheus_client": ("observe.metrics", "observe.counterfile"),
-    "publicsuffixlist": ("evaluation.organization",),
-    "redis": ("state.server",),
-    "sqlalchemy": ("observe",),
-    "starlette": ("web",),
-    "uvicorn": ("web.connections", "web.server"),
-    "jinja2": ("web.render",),
-    "babel": ("web.languages",),
-    "limits": ("web.visitors",),
-    "itsdangerous": ("token",),
-}
-DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prometheus_client": "prometheus-client"}
 # Not loaded by the daemon unless its INI file asks for what they do.
 ON_REQUEST = (
     "starlette", "uvicorn", "jinja2", "babel", "limits", "itsdangerous", "sqlalchemy", "prometheus_client",
     "publicsuffixlist", "redis",
 )  # fmt: skip
 
-# No I/O, no clock, no thread, no chance.
-PURE = (
-    "model",
-    "text",
-    "template",
-    "zones",
-    "services",
-    "addresses",
-    "token",
-    "settings",
-    "policy",
-    "relays",
-    "reply",
-    "gatekeeper",
-    "headers",
-    "subjects",
-    "milter.link",
-    "milter.session",
-    "web.form",
-    "web.mending",
-    "web.story",
-    "web.trouble",
-    "web.wording",
-)
-PURE_IN_EVALUATION = (
-    "evaluation.answer",
-    "evaluation.explanation",
-    "evaluation.macros",
-    "evaluation.private",
-    "evaluation.record",
-    "evaluation.trace",
-    "evaluation.wire",
-)
 IMPURE = frozenset({
     "asyncio", "concurrent", "datetime", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
     "select", "selectors", "shutil", "signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time",
 })  # fmt: skip
 EXCEPTIONS = {
-    ("settings", "pathlib"): "load reads the INI file, and parse, which it calls, does not",
-    ("evaluation.record", "socket"): "inet_pton, which is a pure function",
+    ("settings.reader", "pathlib"): "load reads the INI file, and parse, which it calls, does not",
+    ("spf.record", "socket"): "inet_pton, which is a pure function",
 }
 
 # The only file that speaks to libmilter about a message.
@@ -239,11 +86,34 @@ def foreign_imports(module: str) -> set[str]:
 
 @pytest.mark.parametrize("module", modules())
 def test_a_module_imports_only_what_lies_below_it(module: str) -> None:
-    fitting = [name for name in MAY_IMPORT if module == name or (name and module.startswith(name + "."))]
+    walls = {**MAY_IMPORT, **NARROWER}
+    fitting = [name for name in walls if module == name or (name and module.startswith(name + "."))]
     assert fitting, f"{module} has no line in MAY_IMPORT"
-    allowed = MAY_IMPORT[max(fitting, key=len)]
+    allowed = walls[max(fitting, key=len)]
     # The package itself (its version) may be known to everybody.
     assert {name for name in own_imports(module) if name and not is_within(name, allowed)} == set()
+
+
+def test_the_lines_of_the_walls_are_in_the_order_of_the_layers() -> None:
+    """So that a package that imports only what its line allows imports nothing that lies above it."""
+    order = list(MAY_IMPORT)
+    upwards = [
+        (name, other)
+        for name, allowed in MAY_IMPORT.items()
+        for other in allowed
+        if order.index(other.split(".")[0]) > order.index(name)
+    ]
+    assert upwards == []
+    assert [name for name in (*MAY_IMPORT, *NARROWER) if name not in modules()] == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and for type hints count: a circle cannot be read from one end to the other."""
+    left = {module: own_imports(module) - {module, ""} for module in modules()}
+    while free := [module for module, needs in left.items() if not needs & left.keys()]:
+        for module in free:
+            del left[module]
+    assert left == {}
 
 
 def test_nothing_imports_the_commands() -> None:
@@ -264,7 +134,7 @@ def test_each_imported_library_is_declared() -> None:
     assert {DISTRIBUTIONS.get(library, library) for library in imported} <= names
 
 
-@pytest.mark.parametrize("module", [m for m in modules() if is_within(m, PURE + PURE_IN_EVALUATION)])
+@pytest.mark.parametrize("module", [m for m in modules() if is_within(m, PURE)])
 def test_the_core_is_pure(module: str) -> None:
     tops = {name.split(".")[0] for name in imports(module)} & IMPURE
     assert {top for top in tops if (module, top) not in EXCEPTIONS} == set()
@@ -281,13 +151,13 @@ def test_every_exception_is_needed() -> None:
 
 
 def test_every_pure_module_exists() -> None:
-    assert [name for name in PURE + PURE_IN_EVALUATION if name not in modules()] == []
+    assert [name for name in PURE if name not in modules()] == []
 
 
 def test_pure_evaluation_uses_the_socket_module_for_its_one_function_only() -> None:
     used = {
         node.attr
-        for node in ast.walk(tree("evaluation.record"))
+        for node in ast.walk(tree("spf.record"))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "socket"
     }
     assert used == {"inet_pton", "AF_INET", "AF_INET6"}
@@ -334,15 +204,15 @@ def test_loading_a_module_does_not_enter_libmilter(module: str) -> None:
 
 def test_the_supervisor_makes_a_worker_in_the_child_only() -> None:
     """``work`` is what it gives to ``child.fork``; nothing else of the worker's module is used."""
-    assert functions_around("milter.supervisor", "Worker") == {"work"}
+    assert functions_around("daemon.supervisor", "Worker") == {"work"}
     used = [
         alias.name
-        for node in ast.walk(tree("milter.supervisor"))
-        if isinstance(node, ast.ImportFrom) and node.module == "spfmilter.milter.worker"
+        for node in ast.walk(tree("daemon.supervisor"))
+        if isinstance(node, ast.ImportFrom) and node.module == "spfmilter.daemon.worker"
         for alias in node.names
     ]
     assert used == ["Worker"]
-    assert "milter.callbacks" not in own_imports("milter.supervisor")
+    assert "milter.callbacks" not in own_imports("daemon.supervisor")
 
 
 @pytest.mark.parametrize("module", modules())
@@ -381,7 +251,7 @@ from pathlib import Path
 import spfmilter.cli
 from spfmilter.settings import load
 from spfmilter.observe import log
-import spfmilter.milter.daemon
+import spfmilter.daemon.start
 log.configure(load(Path(ini)).log)
 """
 
@@ -398,7 +268,7 @@ def test_the_commands_do_without_libmilter(tmp_path: Path) -> None:
 
 def test_the_daemon_does_need_libmilter(tmp_path: Path) -> None:
     """The test above can fail."""
-    assert {"milter", "spfmilter.milter.worker"} <= loaded_after(DAEMON, tmp_path)
+    assert {"milter", "spfmilter.daemon.worker"} <= loaded_after(DAEMON, tmp_path)
 
 
 def test_validating_settings_does_not_load_the_dns(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_the_tables_of_the_policy_are_the_defaults() -> None:
     for result in Result:
         found = re.search(rf"(?m)^\| `{result}` \|.*\| (\w+) \| (\w+) \|$", text)
         assert found is not None, result
-        assert found.groups() == (settings.mailfrom.row(result), settings.helo.row(result)), result
+        assert found.groups() == (settings.mailfrom.entry(result), settings.helo.entry(result)), result
 
 
 def test_the_policy_names_every_disposition_from_mild_to_severe() -> None:
@@ -237,14 +237,14 @@ def test_settings_that_are_named_exist(page: Path) -> None:
 
 
 def test_the_reply_in_the_readme_is_the_one_that_is_sent() -> None:
-    fail = verdict(Result.FAIL, check=check(local="alice", said="alice@example.com"))
+    fail = verdict(Result.FAIL, check=check(local="alice", as_sent="alice@example.com"))
     sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@example.com>"), Settings())
     assert f"```\n{sent}\n```" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("tag", available())
 def test_the_notices_in_the_comparison_are_those_that_are_sent(tag: str) -> None:
-    fail = verdict(Result.FAIL, check=check(local="alice", domain="mail163.example", said="alice@mail163.example"))
+    fail = verdict(Result.FAIL, check=check(local="alice", domain="mail163.example", as_sent="alice@mail163.example"))
     chosen = parse(f"[reply]\nlanguages = {tag}\n")
     link = Extras(link="https://mx.example.net/spf/MWcFlMs")
     sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@mail163.example>", smtputf8=True), chosen, link)

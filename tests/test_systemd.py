@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from spfmilter.cli import EX_CONFIG, EX_UNAVAILABLE, cli
-from spfmilter.milter import supervisor
+from spfmilter.daemon import supervisor
 from spfmilter.settings import DEFAULT_PATH, Settings
 
 ROOT = Path(__file__).parents[1]

@@ -43,7 +43,7 @@ def test_a_value_has_no_room_for_more() -> None:
 def test_mypy_lets_nobody_change_one(tmp_path: Path, line: str, said: str) -> None:
     tried = tmp_path / "tried.py"
     tried.write_text(
-        f"from spfmilter.evaluation.answer import Answer, Status\nfrom spfmilter.model import HeaderField\n{line}\n"
+        f"from spfmilter.dns.answer import Answer, Status\nfrom spfmilter.model import HeaderField\n{line}\n"
     )
     found, trouble, status = api.run(["--config-file", str(ROOT / "pyproject.toml"), str(tried)])
     assert (status, trouble) == (1, ""), found

@@ -47,9 +47,9 @@ def facts(
 def check(identity: Identity = Identity.MAILFROM, **other: Any) -> Check:
     """The check of `user@example.com`, or of the host `mail.example.com`."""
     address = ip_address(other.pop("address", CLIENT))
-    usual: dict[str, Any] = {"local": "user", "domain": "example.com", "said": "user@example.com"}
+    usual: dict[str, Any] = {"local": "user", "domain": "example.com", "as_sent": "user@example.com"}
     if identity is Identity.HELO:
-        usual = {"local": "postmaster", "domain": "mail.example.com", "said": "mail.example.com"}
+        usual = {"local": "postmaster", "domain": "mail.example.com", "as_sent": "mail.example.com"}
     return Check(identity=identity, address=address, helo="mail.example.com", **{**usual, **other})
 
 
@@ -61,10 +61,10 @@ def verdict(result: Result, identity: Identity = Identity.MAILFROM, **other: Any
     return Verdict(check=about, result=result, **other)
 
 
-def action(disposition: Disposition, decided: Verdict | None = None, withheld: Disposition | None = None) -> Action:
+def action(disposition: Disposition, decided: Verdict | None = None, would: Disposition | None = None) -> Action:
     """What was decided, by some rule."""
     rule = Rule(section="policy.mailfrom", key="fail", value=disposition)
-    return Action(disposition=disposition, rule=rule, verdict=decided, withheld=withheld)
+    return Action(disposition=disposition, rule=rule, verdict=decided, would=would)
 
 
 class Known(Nothing):

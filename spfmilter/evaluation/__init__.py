@@ -1,5 +1,4 @@
-"""The evaluation of SPF: the only owner of pyspf and dnspython.
+"""The evaluation of SPF: the only owner of pyspf.
 
-``evaluator`` turns a Check into a Verdict with pyspf's query class as its skeleton; ``record`` and ``macros`` are the
-grammar; ``lookups`` asks the DNS and ``wire`` is its packets; ``answer`` is what comes back.
+``engine`` is what a process and a connection hold; ``evaluator`` turns a Check into a Verdict.
 """

@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import spf
 
-from spfmilter.evaluation import wire
-from spfmilter.evaluation.answer import Answer, Lookups, Status, Type
+from spfmilter.dns import wire
+from spfmilter.dns.answer import Answer, Lookups, Status, Type
+from spfmilter.dns.private import NOT_ASKED
 from spfmilter.evaluation.influence import Influence, Share
-from spfmilter.evaluation.private import NOT_ASKED
-from spfmilter.evaluation.record import Limits, Record, RecordError
 from spfmilter.evaluation.trace import Tracer
 from spfmilter.model import Check, Problem, ProblemKind
+from spfmilter.spf.record import Limits, Record, RecordError
 from spfmilter.text import ascii_line
 from spfmilter.zones import Zones
 

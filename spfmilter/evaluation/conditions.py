@@ -6,10 +6,10 @@ settings is about them.
 
 from __future__ import annotations
 
-from spfmilter.evaluation.answer import Status, Type
-from spfmilter.evaluation.private import Guarded
-from spfmilter.evaluation.record import Record
+from spfmilter.dns.answer import Status, Type
+from spfmilter.dns.private import Guarded
 from spfmilter.model import Condition, Result
+from spfmilter.spf.record import Record
 
 
 def seen_in(top: tuple[Record, str] | None, term: str | None, result: Result, domain: str) -> Condition | None:

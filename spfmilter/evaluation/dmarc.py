@@ -5,9 +5,9 @@ Knows where the record is (RFC 7489 section 6.6.3) and its tags p and sp; evalua
 
 from __future__ import annotations
 
-from spfmilter.evaluation.answer import Status, Type
+from spfmilter.dns.answer import Status, Type
+from spfmilter.dns.private import Guarded
 from spfmilter.evaluation.organization import organizational
-from spfmilter.evaluation.private import Guarded
 from spfmilter.model import DmarcPolicy
 
 _POLICIES = frozenset({"none", "quarantine", "reject"})

@@ -14,15 +14,16 @@ from contextlib import contextmanager
 from ipaddress import IPv6Address
 from typing import Any
 
-from spfmilter.evaluation import explanation, hosts, macros, record
-from spfmilter.evaluation.answer import Lookups, Type
+from spfmilter.dns.answer import Lookups, Type
+from spfmilter.evaluation import explanation, hosts
 from spfmilter.evaluation.asking import Asking
 from spfmilter.evaluation.conditions import seen_in
 from spfmilter.evaluation.influence import Influence, Share, influence
-from spfmilter.evaluation.macros import MacroString
-from spfmilter.evaluation.record import Directive, Limits, Record, RecordError
 from spfmilter.evaluation.trace import Tracer
 from spfmilter.model import Check, IPAddress, Problem, ProblemKind, Result, Verdict
+from spfmilter.spf import macros, record
+from spfmilter.spf.macros import MacroString
+from spfmilter.spf.record import Directive, Limits, Record, RecordError
 from spfmilter.text import ascii_line
 from spfmilter.zones import Zones
 
@@ -338,7 +339,7 @@ class _Query(Asking):
         try:
             target = found.exp.expand_domain(self._letter)
             if self._trusted or explanation.is_of(target, (self._check.domain, self.d)):
-                return explanation.spoken(self._ask_client(target, Type.TXT).records, self._letter)
+                return explanation.expanded(self._ask_client(target, Type.TXT).records, self._letter)
         except RecordError:
             pass
         return None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from spfmilter.evaluation import macros
-from spfmilter.evaluation.answer import RecordData
+from spfmilter.dns.answer import RecordData
+from spfmilter.spf import macros
 
 _MAX_TEXT = 1024  # characters that are worth expanding
 _MAX_EXPANDED = 4 * _MAX_TEXT
@@ -27,7 +27,7 @@ def is_of(target: str, domains: Sequence[str]) -> bool:
     return owner is not None and owner in map(organizational, domains)
 
 
-def spoken(records: Sequence[RecordData], value_of: Callable[[str], str]) -> str | None:
+def expanded(records: Sequence[RecordData], value_of: Callable[[str], str]) -> str | None:
     """The explanation in the TXT records of its name; None where there are several, or one with a mistake in it."""
     if len(records) != 1 or not isinstance(records[0], bytes):
         return None

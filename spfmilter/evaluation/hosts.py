@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from spfmilter.evaluation.answer import Answer, Type
-from spfmilter.evaluation.channel import Channel
-from spfmilter.evaluation.record import MAX_HOSTS
+from spfmilter.dns.answer import Answer, Type
+from spfmilter.dns.channel import Channel
 from spfmilter.model import IPAddress
+from spfmilter.spf.record import MAX_HOSTS
 
 Ask = Callable[[str, Type], Answer]  # one lookup
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from spfmilter.evaluation.macros import Macro, MacroString
+from spfmilter.spf.macros import Macro, MacroString
 
 _CHOSEN = frozenset("lshpicv")  # macro letters whose values the client chooses; d and o name domains
 _REVERSE_ZONES = (".in-addr.arpa", ".ip6.arpa")

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from spfmilter.evaluation import record
-from spfmilter.evaluation.answer import Answer, Type
-from spfmilter.evaluation.channel import Channel
-from spfmilter.evaluation.macros import MAX_LOCAL, MacroString
-from spfmilter.evaluation.private import Guarded
-from spfmilter.evaluation.record import Directive, RecordError
+from spfmilter.dns.answer import Answer, Type
+from spfmilter.dns.channel import Channel
+from spfmilter.dns.private import Guarded
 from spfmilter.model import Check
+from spfmilter.spf import record
+from spfmilter.spf.macros import MAX_LOCAL, MacroString
+from spfmilter.spf.record import Directive, RecordError
 from spfmilter.zones import Zones
 
 # Addresses of mail servers that are sent for ahead: more are read for nothing where they turn out to be too many.

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from spfmilter.evaluation.engine import Inquiry
 from spfmilter.model import Check, Facts, Identity, IPAddress, Result, Verdict
-from spfmilter.services import Service, hinted
+from spfmilter.spf.services import Service, hinted
 
 # Seconds on top of what the evaluation took: the MTA waits at least so much longer than [dns] timeout.
 _TIME = 1.0
@@ -55,5 +55,5 @@ def _check_of(service: Service, address: IPAddress) -> Check:
         local="postmaster",
         domain=service.include,
         helo="unknown",
-        said=service.include,
+        as_sent=service.include,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from spfmilter.evaluation.answer import Answer, Status, Type
+from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.model import LookupStep, RecordStep, TermStep
 
 

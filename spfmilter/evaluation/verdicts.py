@@ -101,7 +101,7 @@ class VerdictCache:
         ttl = _ttl(verdict)
         if not self.entries or ttl <= 0 or verdict.fault is not None or "t" in verdict.letters:
             return
-        said = len(verdict.check.local) + len(verdict.check.helo) + len(verdict.check.said)
+        said = len(verdict.check.local) + len(verdict.check.helo) + len(verdict.check.as_sent)
         if len(verdict.explanation or "") > _MAX_EXPLANATION or said > _MAX_SAID:
             return
         matters = frozenset("l" if letter == "s" else letter for letter in verdict.letters) & {"l", "h"}
@@ -145,7 +145,15 @@ def _size(verdict: Verdict) -> int:
     """Return the bytes that a verdict takes, about; a pinned record is the settings', and shared."""
     check, problem = verdict.check, verdict.problem
     size = _OVERHEAD + _OVERHEAD_LETTERS * bool(verdict.letters)
-    texts = [check.local, check.domain, check.helo, check.said, verdict.term, verdict.term_domain, verdict.explanation]
+    texts = [
+        check.local,
+        check.domain,
+        check.helo,
+        check.as_sent,
+        verdict.term,
+        verdict.term_domain,
+        verdict.explanation,
+    ]
     if problem is not None:
         size += _OVERHEAD_PROBLEM
         texts += [problem.text, problem.domain, problem.term]

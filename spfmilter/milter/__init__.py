@@ -1,5 +1,1 @@
-"""The milter: the only owner of pymilter.
-
-``session`` is one connection without any I/O, ``callbacks`` translates between libmilter and it, ``worker`` runs
-libmilter, ``listener`` makes the socket, ``notify`` tells systemd. (The supervisor of several workers comes here.)
-"""
+"""What translates between libmilter and a session: the only owner of pymilter."""

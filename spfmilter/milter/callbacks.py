@@ -24,19 +24,19 @@ import milter
 from spfmilter import headers, policy
 from spfmilter.addresses import parse_address
 from spfmilter.evaluation.engine import Engine, Inquiry
+from spfmilter.helplink.signing import Refusals
 from spfmilter.milter.macros import macro, macros
-from spfmilter.milter.session import Session
 from spfmilter.model import Condition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
-from spfmilter.refusal import Refusals
 from spfmilter.reply import Reply, internal_error
+from spfmilter.session import Session
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 from spfmilter.state import Deferrals
 
 if TYPE_CHECKING:
-    from spfmilter.token import Signer
+    from spfmilter.helplink.token import Signer
 
 NAME = "spfmilter"
 _P = ParamSpec("_P")
@@ -119,7 +119,7 @@ class Callbacks:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
         self._deferrals, self._refusals = deferrals, Refusals(settings, signer)
         self._unused, self._silent, self._macros = _steps(settings)
-        self._seldom = log.Seldom()
+        self._rate_limited = log.RateLimitedLog()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
         self._running: dict[int, float] = {}  # the MAIL FROMs being judged: when each began
@@ -145,7 +145,7 @@ class Callbacks:
     def _lost(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """An event that pymilter could not hand to us."""
         if issubclass(kind, UnicodeDecodeError):
-            self._seldom.unreadable(str(error))
+            self._rate_limited.unreadable(str(error))
         else:
             log.fault("pymilter", "".join(traceback.format_exception(kind, error, trace)))
 
@@ -325,7 +325,7 @@ class Callbacks:
             if verdict.fault is not None:
                 self._metrics.fault()
         if ended.plan.skip is SkipReason.PRIVATE:
-            self._seldom.private_client(str(ended.facts.client.address))
+            self._rate_limited.private_client(str(ended.facts.client.address))
 
     def _failed(self, ctx: Any, where: str, *, decides: bool) -> int:
         """Our own error: one log line, and what ``on_error`` says, now or at the callback that decides."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spfmilter.milter.session import Macros
+from spfmilter.session import Macros
 
 
 def macro(ctx: Any, name: str, unreadable: str = "") -> str:

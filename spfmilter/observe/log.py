@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from spfmilter.model import Facts, Pardon, SkipReason, Transaction, Verdict
+from spfmilter.model import Facts, Override, SkipReason, Transaction, Verdict
 from spfmilter.observe.sink import Datagrams, Outlet, Sink, hold_standard_descriptors, standard_error
 from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
 from spfmilter.text import NAME_LIMIT, log_value, unicode_line
@@ -145,7 +145,7 @@ def configure(settings: LogSection) -> None:
         before.close()
         handler.sink.inherit(before.sink)
     if trouble:
-        warning("log target not usable, using stderr", target=settings.to, reason=trouble)
+        warning("log target unavailable, using stderr", target=settings.to, reason=trouble)
 
 
 def _handlers() -> list[_Handler]:
@@ -280,14 +280,14 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
         fields |= _deciding(action.verdict)
     if ended.plan.skip is not None:
         fields["skip"] = ended.plan.skip
-    if action.pardon is not None:
-        fields |= _pardon(action.pardon)
+    if action.override is not None:
+        fields |= _override(action.override)
     fields["action"] = action.disposition
-    if action.withheld is not None:
-        fields["would"] = action.withheld
+    if action.would is not None:
+        fields["would"] = action.would
     if ended.recipients:
         fields["rcpt"] = ",".join(ended.recipients)[:_PATH_LIMIT]
-    counted = {"refused": ended.refused, "separate": ended.separate}  # recipients
+    counted = {"refused": ended.refused, "separated": ended.separated}  # recipients
     fields |= {key: number for key, number in counted.items() if number}
     fields["rule"] = str(action.rule)
     if ended.ended != "message":
@@ -311,14 +311,11 @@ def _said(facts: Facts) -> dict[str, Value]:
     return fields
 
 
-def _pardon(pardon: Pardon) -> dict[str, Value]:
-    match pardon.kind:
-        case "forwarder":
-            return {"forwarder": pardon.by}
-        case "yielded":
-            return {"yielded": pardon.by}
-        case _:
-            return {}
+def _override(override: Override) -> dict[str, Value]:
+    fields: dict[str, Value] = {"override": override.type}
+    if override.by:
+        fields["override_by"] = override.by
+    return fields
 
 
 def _costs(verdicts: Iterable[Verdict]) -> dict[str, Value]:
@@ -342,13 +339,13 @@ def _deciding(verdict: Verdict) -> dict[str, Value]:
     if verdict.term_domain and verdict.term_domain != check.domain:
         fields["record"] = verdict.term_domain
     if problem is not None:
-        fields |= {"problem": problem.text, "kind": problem.kind}
+        fields |= {"problem": problem.text, "problem_kind": problem.kind}
         if problem.term:
-            fields["at"] = problem.term
+            fields["problem_term"] = problem.term
     return fields
 
 
-class Seldom:
+class RateLimitedLog:
     """Says each kind of warning at most once in ten minutes, and then how often it was held back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -360,7 +357,7 @@ class Seldom:
     def private_client(self, address: str) -> None:
         """A client with a private address reached us from outside our exempt networks: probably a NAT or a proxy."""
         self._warn(
-            "client address is private, SPF is skipped: if this is mail from outside, a NAT or proxy in front of the "
+            "private client address, SPF skipped: if this is mail from outside, a NAT or proxy in front of the "
             "MTA hides the real address",
             client=address,
             rule=f"[exempt] {SkipReason.PRIVATE}",
@@ -368,27 +365,27 @@ class Seldom:
 
     def unreadable(self, reason: str) -> None:
         """The MTA has passed on a name that is not UTF-8; pymilter cannot, so that the event is lost to us."""
-        self._warn("an event of the MTA cannot be read and is left out", reason=reason)
+        self._warn("non-UTF-8 value from the MTA, ignored", reason=reason)
 
     def state_away(self, server: str, reason: str) -> None:
         """The server of ``[state] url`` has not answered a question; ``server`` is without its password."""
-        self._warn("state server does not answer, this host's own memory stands in", server=server, reason=reason)
+        self._warn("state server not responding, using local memory", server=server, reason=reason)
 
     def state_wrong(self, server: str, key: str) -> None:
         """The server of ``[state] url`` held something else than a time that can be right, under our ``key``."""
-        self._warn("state server held no time that can be right, and has been told ours", server=server, key=key)
+        self._warn("state server value invalid, overwritten", server=server, key=key)
 
     def not_counted(self, reason: str) -> None:
         """A count for the metrics has been lost: there is no memory."""
-        self._warn("metrics: a count is lost", reason=reason)
+        self._warn("metrics update lost", reason=reason)
 
     def not_served(self, reason: str) -> None:
         """A request for the metrics could not be answered."""
-        self._warn("metrics: a request cannot be answered", reason=reason)
+        self._warn("metrics request failed", reason=reason)
 
     def not_remembered(self, reason: str) -> None:
         """This host has no memory left for a deferral, or no lock."""
-        self._warn("a deferral cannot be remembered", reason=reason)
+        self._warn("deferral not stored", reason=reason)
 
     def _warn(self, event: str, **fields: Value) -> None:
         with self._lock:
@@ -397,4 +394,4 @@ class Seldom:
                 self._held[event] = self._held.get(event, 0) + 1
                 return
             held, self._next[event] = self._held.pop(event, 0), now + _WARN_EVERY
-        warning(event, **fields, **({"also": held} if held else {}))
+        warning(event, **fields, **({"suppressed": held} if held else {}))

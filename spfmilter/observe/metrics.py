@@ -45,7 +45,7 @@ class Metrics:
         """How many lines of its log this process could not write, so far."""
 
     def worker_ended(self, cause: str) -> None:
-        """A worker ended that had not been told to."""
+        """A worker exited that had not been told to."""
 
     def workers(self, number: int) -> None:
         """How many workers serve."""
@@ -78,18 +78,20 @@ class _Prometheus(Metrics):
 
         from spfmilter.observe.counterfile import CounterFile  # noqa: PLC0415
 
-        self._seldom = log.Seldom()
+        self._rate_limited = log.RateLimitedLog()
         values.MmapedDict = CounterFile  # type: ignore[attr-defined]
         values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
         new: Any = {"registry": None, "namespace": "spfmilter"}
         labels = ("identity", "result", "action")
         self._messages = prometheus.Counter("messages", "MAIL FROM commands judged.", labels, **new)
-        self._withheld = prometheus.Counter("withheld", "Actions withheld by monitor mode.", ("action",), **new)
+        self._monitor_actions = prometheus.Counter(
+            "monitor_actions", "Actions that monitor mode did not take.", ("action",), **new
+        )
         self._refused = prometheus.Counter("recipients_refused", "Recipients refused at RCPT TO.", **new)
         self._separate = prometheus.Counter(
             "recipients_separated", "Recipients told to come in a message of their own.", **new
         )
-        self._excused = prometheus.Counter("excused", "Messages that an excuse had accepted.", ("kind",), **new)
+        self._overrides = prometheus.Counter("overrides", "Messages that an override accepted.", ("type",), **new)
         self._forged = prometheus.Counter("forged_fields", "Forged header fields removed.", **new)
         self._seconds = prometheus.Histogram(
             "evaluation_seconds", "Time of one evaluation.", ("identity",), buckets=_BUCKETS, **new
@@ -98,7 +100,7 @@ class _Prometheus(Metrics):
         self._cache = prometheus.Counter(
             "cache_lookups", "Looks into a cache, and what was thrown out.", ("cache", "outcome"), **new
         )
-        self._faults = prometheus.Counter("faults", "Internal errors.", **new)
+        self._internal_errors = prometheus.Counter("internal_errors", "Internal errors.", **new)
         self._lost = prometheus.Counter("log_lines_lost", "Lines of the log that could not be written.", **new)
         self._seen_lost = 0
         self._ended = prometheus.Counter("worker_restarts", "Workers that ended untold.", ("cause",), **new)
@@ -118,14 +120,14 @@ class _Prometheus(Metrics):
         result = deciding.result if deciding is not None else "skipped"
         identity = deciding.check.identity if deciding is not None else "none"
         self._messages.labels(identity, result, action.disposition).inc()
-        if action.withheld is not None:
-            self._withheld.labels(action.withheld).inc()
-        if action.pardon is not None:
-            self._excused.labels(action.pardon.kind).inc()
+        if action.would is not None:
+            self._monitor_actions.labels(action.would).inc()
+        if action.override is not None:
+            self._overrides.labels(action.override.type).inc()
         if ended.refused:
             self._refused.inc(ended.refused)
-        if ended.separate:
-            self._separate.inc(ended.separate)
+        if ended.separated:
+            self._separate.inc(ended.separated)
         if ended.removed:
             self._forged.inc(ended.removed)
         for verdict in ended.verdicts:
@@ -148,7 +150,7 @@ class _Prometheus(Metrics):
 
     @_harmless
     def fault(self) -> None:
-        self._faults.inc()
+        self._internal_errors.inc()
 
     @_harmless
     def log_lines_lost(self, total: int) -> None:
@@ -170,7 +172,7 @@ class _Prometheus(Metrics):
 
     def lost(self, error: Exception) -> None:
         """A count has been lost."""
-        self._seldom.not_counted(str(error))
+        self._rate_limited.not_counted(str(error))
 
 
 def open_metrics(folder: Path | None, slot: str) -> Metrics:
@@ -186,11 +188,11 @@ def open_metrics(folder: Path | None, slot: str) -> Metrics:
     except Exception as error:  # noqa: BLE001 - as above: mail is answered without figures, too
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         log.error(
-            "metrics are not counted by this process",
+            "metrics disabled in this process",
             process=slot,
             folder=str(folder),
             reason=reason,
-            mend="make space there, then reload",
+            fix="make space there, then reload",
         )
         return Metrics()
 
@@ -208,7 +210,7 @@ def forget(folder: Path | None, slot: str) -> None:
         for path in folder.glob(f"gauge_live*_{slot}.db"):
             path.unlink(missing_ok=True)
     except OSError as error:  # read-only, or not ours any more: until the slot is taken again, they are counted
-        log.warning("metrics of a dead worker cannot be removed", process=slot, reason=error.strerror or str(error))
+        log.warning("metrics of an exited worker cannot be removed", process=slot, reason=error.strerror or str(error))
 
 
 def application(folder: Path) -> Any:

@@ -57,11 +57,11 @@ class _Server:
     def __init__(self, application: Application) -> None:
         self._application = application
         self._open: dict[asyncio.Task[None], None] = {}  # in the order of their coming
-        self._seldom = log.Seldom()
+        self._rate_limited = log.RateLimitedLog()
 
     async def run(self, sock: socket.socket, end: socket.socket) -> None:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        loop.set_exception_handler(lambda _, context: self._seldom.not_served(str(context.get("message"))))
+        loop.set_exception_handler(lambda _, context: self._rate_limited.not_served(str(context.get("message"))))
         loop.add_reader(end, ended.set)
         server = await asyncio.start_server(self._connected, sock=sock, limit=_HEAD_LIMIT, backlog=_BACKLOG)
         await ended.wait()
@@ -98,7 +98,7 @@ class _Server:
         try:
             return respond(head, self._application)
         except Exception as error:  # noqa: BLE001 - a file that is broken, no memory: the next request may be luckier
-            self._seldom.not_served(f"{type(error).__name__}: {error}")
+            self._rate_limited.not_served(f"{type(error).__name__}: {error}")
             return _response(http.HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

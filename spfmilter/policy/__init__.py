@@ -1,15 +1,23 @@
 """The policy: which checks a message needs, and what is done with their verdicts. Pure functions of values.
 
-``plan`` says what is to be checked, or why nothing is; ``judge`` and ``treat`` look at verdicts; ``settle`` brings the
-recipients together. What only the DNS or the past can tell is asked of an ``Evidence``.
+``plan`` says what is to be checked, or why nothing is. ``decide_at_mail`` and ``decide_for`` look at verdicts,
+``combine_recipients`` brings the recipients together. An ``Evidence`` answers what only the DNS or the past can tell.
 """
 
-from spfmilter.policy.decide import decide, judge, on_error, treat, with_condition, withhold
+from spfmilter.policy.decide import apply_mode, decide, decide_at_mail, decide_for, on_error, with_condition
 from spfmilter.policy.evidence import NOTHING, Evidence, Nothing
-from spfmilter.policy.pardons import may_yield
-from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, greeting, plan, plan_behind
-from spfmilter.policy.recipients import addressee, could_part_ways, downgrade, part_ways, separates, settle, severest
-from spfmilter.policy.rows import asks_for
+from spfmilter.policy.overrides import may_yield
+from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, helo_checks, plan, plan_behind
+from spfmilter.policy.recipients import (
+    addressee,
+    combine_recipients,
+    could_part_ways,
+    downgrade,
+    part_ways,
+    separates,
+    severest,
+)
+from spfmilter.policy.rules import asks_for
 
 __all__ = [
     "EXEMPTIONS",
@@ -17,23 +25,23 @@ __all__ = [
     "Evidence",
     "Nothing",
     "addressee",
+    "apply_mode",
     "asks_for",
     "awaits_header",
+    "combine_recipients",
     "could_part_ways",
     "decide",
+    "decide_at_mail",
+    "decide_for",
     "downgrade",
     "exemption",
-    "greeting",
-    "judge",
+    "helo_checks",
     "may_yield",
     "on_error",
     "part_ways",
     "plan",
     "plan_behind",
     "separates",
-    "settle",
     "severest",
-    "treat",
     "with_condition",
-    "withhold",
 ]

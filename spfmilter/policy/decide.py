@@ -1,6 +1,6 @@
 """What is done with a message: the most severe of what its verdicts call for, unless it is pardoned.
 
-Knows how verdicts are brought together, and the modes; the rows are found in ``rows``, the pardons in ``pardons``.
+Knows how verdicts are brought together, and the modes; the rows are found in ``entries``, the pardons in ``overrides``.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
-from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Pardon, Plan, Rule, Verdict
+from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Override, Plan, Rule, Verdict
 from spfmilter.policy.evidence import NOTHING, Evidence
-from spfmilter.policy.pardons import pardon
-from spfmilter.policy.rows import Treatment, on_fault, treatments
+from spfmilter.policy.overrides import override
+from spfmilter.policy.rules import AppliedEntry, applied_entries, on_fault
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode
 
 
-def judge(planned: Plan, evidence: Evidence, settings: Settings) -> tuple[tuple[Verdict, ...], Action]:
+def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tuple[tuple[Verdict, ...], Action]:
     """Evaluate the planned checks until the message's fate is settled at MAIL FROM, and decide.
 
     RFC 7208 section 2.3: where HELO alone decides, MAIL FROM need not be looked up. Monitor mode looks at everything.
@@ -24,15 +24,15 @@ def judge(planned: Plan, evidence: Evidence, settings: Settings) -> tuple[tuple[
     if planned.skip is not None:
         return (), decide(planned, (), settings)
     verdicts: list[Verdict] = []
-    called_for: list[Treatment] = []
+    called_for: list[AppliedEntry] = []
     for place, check in enumerate(planned.checks, start=1):
         verdicts.append(evidence.verdict(check))
-        called_for += treatments(verdicts[-1], settings, evidence)
+        called_for += applied_entries(verdicts[-1], settings, evidence)
         if place < len(planned.checks) and called_for[_most_severe(called_for)].disposition is Disposition.REJECT:
-            action = withhold(_decided(called_for, settings, evidence), settings)
+            action = apply_mode(_decided(called_for, settings, evidence), settings)
             if action.disposition is Disposition.REJECT:  # neither pardoned nor withheld
                 return tuple(verdicts), action
-    return tuple(verdicts), withhold(_decided(called_for, settings, evidence), settings)
+    return tuple(verdicts), apply_mode(_decided(called_for, settings, evidence), settings)
 
 
 def decide(
@@ -44,7 +44,7 @@ def decide(
     author: str = "",
 ) -> Action:
     """What is done with the message; monitor mode takes it, and keeps what it has withheld."""
-    return withhold(treat(planned, verdicts, settings, evidence, addressee, author), settings)
+    return apply_mode(decide_for(planned, verdicts, settings, evidence, addressee, author), settings)
 
 
 def with_condition(verdicts: Sequence[Verdict], action: Action) -> tuple[Verdict, ...]:
@@ -55,14 +55,14 @@ def with_condition(verdicts: Sequence[Verdict], action: Action) -> tuple[Verdict
     return tuple(deciding if verdict.check is deciding.check else verdict for verdict in verdicts)
 
 
-def withhold(action: Action, settings: Settings) -> Action:
+def apply_mode(action: Action, settings: Settings) -> Action:
     """What is left of an action in this mode."""
     if settings.policy.mode is Mode.MONITOR and action.disposition is not Disposition.ACCEPT:
-        return replace(action, disposition=Disposition.ACCEPT, withheld=action.disposition)
+        return replace(action, disposition=Disposition.ACCEPT, would=action.disposition)
     return action
 
 
-def treat(
+def decide_for(
     planned: Plan,
     verdicts: Sequence[Verdict],
     settings: Settings,
@@ -86,39 +86,39 @@ def treat(
         evidence.note("exempt", "recipients", settings.exempt.recipients, "the recipient is among them", applied=True)
         rule = settings.rule("exempt", "recipients", settings.exempt.recipients)
         return Action(disposition=Disposition.ACCEPT, rule=rule)
-    called_for = [found for verdict in verdicts for found in treatments(verdict, settings, evidence, addressee)]
+    called_for = [found for verdict in verdicts for found in applied_entries(verdict, settings, evidence, addressee)]
     return _decided(called_for, settings, evidence, author)
 
 
-def _decided(called_for: Sequence[Treatment], settings: Settings, evidence: Evidence, author: str = "") -> Action:
+def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str = "") -> Action:
     """The most severe of what is called for that nothing pardons."""
     if not called_for:
         return Action(disposition=Disposition.ACCEPT, rule=settings.rule("policy", "check", settings.policy.check))
-    pardons: dict[int, Pardon] = {}  # by the place of what they pardon
+    overrides: dict[int, Override] = {}  # by the place of what they pardon
     while True:
-        place = _most_severe(called_for, pardons)
+        place = _most_severe(called_for, overrides)
         chosen = called_for[place]
-        if place in pardons:
-            found = pardons[place]
-            return Action(disposition=Disposition.ACCEPT, rule=found.rule, verdict=chosen.verdict, pardon=found)
-        excuse = pardon(chosen, settings, evidence, author)
+        if place in overrides:
+            found = overrides[place]
+            return Action(disposition=Disposition.ACCEPT, rule=found.rule, verdict=chosen.verdict, override=found)
+        excuse = override(chosen, settings, evidence, author)
         if excuse is None:
             return Action(disposition=chosen.disposition, rule=chosen.rule(settings), verdict=chosen.verdict)
-        pardons[place] = excuse
+        overrides[place] = excuse
 
 
-def _most_severe(called_for: Sequence[Treatment], pardons: Container[int] = ()) -> int:
+def _most_severe(called_for: Sequence[AppliedEntry], overrides: Container[int] = ()) -> int:
     """The place of the most severe.
 
     Of equally severe ones MAIL FROM's is named, since it is what people look for; but HELO's where both refuse, since
-    HELO's refusal does not wait for MAIL FROM to be looked up (see ``judge``). What is pardoned counts as accepted,
-    and is named before what was accepted anyway.
+    HELO's refusal does not wait for MAIL FROM to be looked up (see ``decide_at_mail``). A message that
+    an override accepts counts as accepted, and is named before what was accepted anyway.
     """
     best, most = 0, -1
-    for place, treatment in enumerate(called_for):
+    for place, applied in enumerate(called_for):
         # Twice, so that there is a place between two for what is pardoned.
-        rank = 2 * treatment.disposition.severity if place not in pardons else 1
-        if rank > most or (rank == most and not treatment.disposition.refuses):
+        rank = 2 * applied.disposition.severity if place not in overrides else 1
+        if rank > most or (rank == most and not applied.disposition.refuses):
             best, most = place, rank
     return best
 

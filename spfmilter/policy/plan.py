@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from spfmilter.addresses import dns_domain, is_named, is_private
 from spfmilter.model import Check, Client, Facts, Identity, IPAddress, Plan, Rule, SkipReason
-from spfmilter.policy.rows import domain_section
+from spfmilter.policy.rules import domain_section
 from spfmilter.settings import Settings
 
 
@@ -24,7 +24,7 @@ def plan(facts: Facts, settings: Settings) -> Plan:
     wanted = settings.policy.check
     if facts.reverse_path.null:
         # RFC 7208 section 2.4: the MAIL FROM identity is then postmaster@HELO. It is one evaluation, reported as
-        # HELO's; both tables look at it, see ``rows.treatments``.
+        # HELO's; both tables look at it, see ``rows.applied_entries``.
         return Plan(checks=(_helo_check(address, helo, dns_domain(helo), null_sender=True),))
     checks, host = [], dns_domain(helo)
     if Identity.HELO in wanted:
@@ -40,14 +40,14 @@ def plan(facts: Facts, settings: Settings) -> Plan:
                 local=path.local or "postmaster",  # section 4.3
                 domain=domain,
                 helo=host or "unknown",
-                said=str(path),
+                as_sent=str(path),
                 record=settings.domains[pinned].record if pinned is not None else "",
             )
         )
     return Plan(checks=tuple(checks))
 
 
-def greeting(facts: Facts, settings: Settings) -> tuple[Check, ...]:
+def helo_checks(facts: Facts, settings: Settings) -> tuple[Check, ...]:
     """What will be looked up whatever MAIL FROM says, known since HELO; empty where that is not sure, or nothing."""
     helo, address = facts.helo or "", facts.client.address
     domain = dns_domain(helo) if Identity.HELO in settings.policy.check else ""
@@ -91,7 +91,7 @@ def _helo_check(address: IPAddress, helo: str, domain: str, *, null_sender: bool
         local="postmaster",
         domain=domain,
         helo=domain or "unknown",
-        said=helo,
+        as_sent=helo,
         null_sender=null_sender,
     )
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from spfmilter.addresses import is_plain, parse_recipient
 from spfmilter.model import ANYBODY, CONDITIONS, Action, Addressee, Condition, Disposition, Result
 from spfmilter.settings import Settings
-from spfmilter.settings.schema import Mode, RejectAt, Rows
+from spfmilter.settings.schema import Mode, PolicyEntries, RejectAt
 
 
 def addressee(recipient: str, settings: Settings, understood: str = "") -> Addressee:
@@ -69,7 +69,7 @@ def part_ways(one: Action, other: Action) -> bool:
 def could_part_ways(one: Addressee, other: Addressee, settings: Settings) -> bool:
     """Return whether two kinds of recipients would part ways at some result, for a message whose result is unknown."""
     general = [settings.table(identity) for identity in settings.policy.check]
-    tables: list[tuple[Rows, ...]] = [*((table,) for table in general)]
+    tables: list[tuple[PolicyEntries, ...]] = [*((table,) for table in general)]
     tables += [(domain, table) for domain in settings.domains.values() for table in general]
     cases = [*((result,) for result in Result), *((condition, result) for result, condition in CONDITIONS.items())]
     return one != other and any(
@@ -80,16 +80,16 @@ def could_part_ways(one: Addressee, other: Addressee, settings: Settings) -> boo
 
 
 def _refuses(
-    kind: Addressee, keys: tuple[Result | Condition, ...], sections: tuple[Rows, ...], settings: Settings
+    kind: Addressee, keys: tuple[Result | Condition, ...], sections: tuple[PolicyEntries, ...], settings: Settings
 ) -> bool:
     """Return whether the first row that speaks refuses; in each section, a condition before its result."""
     own = (settings.recipients[kind.section],) if kind.section else ()
-    rows = (rows.row(key) for rows in (*own, *sections) for key in keys)
-    speaks = next((row for row in rows if row is not None), None)
+    entries = (entries.entry(key) for entries in (*own, *sections) for key in keys)
+    speaks = next((entry for entry in entries if entry is not None), None)
     return not kind.exempt and speaks is not None and speaks.refuses
 
 
-def settle(actions: Sequence[Action], stage: RejectAt) -> Action:
+def combine_recipients(actions: Sequence[Action], stage: RejectAt) -> Action:
     """What becomes of the message, given what its recipients (at least one) call for.
 
     Args:
@@ -118,4 +118,4 @@ def severest(*actions: Action) -> Action:
 
 
 def _severity(action: Action) -> int:
-    return (action.withheld or action.disposition).severity
+    return (action.would or action.disposition).severity

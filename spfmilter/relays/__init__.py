@@ -3,6 +3,6 @@
 ``received`` reads one field; ``trail`` walks from the relay that is connected to the client that it all began with.
 """
 
-from spfmilter.relays.trail import Origin, origin
+from spfmilter.relays.chain import OriginatingClient, originating_client
 
-__all__ = ["Origin", "origin"]
+__all__ = ["OriginatingClient", "originating_client"]

@@ -5,7 +5,7 @@
 """
 
 from spfmilter.reply.advice import Advice, Remedy, Situation, advice
-from spfmilter.reply.notice import NOTHING, Extras, notice, problem_text, sentences, spoken
+from spfmilter.reply.notice import NOTHING, Extras, notice, notice_language, problem_text, sentences
 from spfmilter.reply.reply import Reply, forged_fields, internal_error, reply_for, separate_message
 
 __all__ = [
@@ -19,9 +19,9 @@ __all__ = [
     "forged_fields",
     "internal_error",
     "notice",
+    "notice_language",
     "problem_text",
     "reply_for",
     "sentences",
     "separate_message",
-    "spoken",
 ]

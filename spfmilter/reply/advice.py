@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spfmilter.model import CONDITIONS, Condition, Identity, IPAddress, Problem, ProblemKind, Result, Verdict
-from spfmilter.services import Service
+from spfmilter.spf.services import Service
 
 
 class Situation(StrEnum):
@@ -38,7 +38,7 @@ class Remedy(StrEnum):
     ADD_BEFORE = "add-before"  # put it before ``Advice.term``, behind which it would never be reached; or change that
     PUBLISH = "publish"  # publish a record, with ``Advice.add`` in it
     NARROW = "narrow"  # let the record name servers in place of ``Advice.term``
-    MEND = "mend"  # correct what ``Advice.problem`` says
+    FIX = "fix"  # correct what ``Advice.problem`` says
     OTHER_SERVER = "other-server"  # send through a server that the record lists
     OWN_NAME = "own-name"  # let the server greet with its own host name
     OTHER_SENDER = "other-sender"  # send with an address in a domain that has a record
@@ -142,7 +142,7 @@ def _remedies(situation: Situation, identity: Identity) -> tuple[Remedy, ...]:
         case Situation.NO_DOMAIN:
             return _WITHOUT_DOMAIN[identity]
         case Situation.BROKEN:
-            return (Remedy.MEND,)
+            return (Remedy.FIX,)
         case Situation.SILENT | Situation.OUR_FAULT:
             return (Remedy.LATER,)
         case Situation.PINNED:

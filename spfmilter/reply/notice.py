@@ -14,8 +14,8 @@ from spfmilter.language import SOURCE, Language, first, language
 from spfmilter.model import Condition, Facts, Identity, Problem, Verdict
 from spfmilter.reply import texts
 from spfmilter.reply.advice import Advice, advice
-from spfmilter.services import Service
 from spfmilter.settings import Settings
+from spfmilter.spf.services import Service
 from spfmilter.text import ascii_line, utf8_line
 
 MAX_LINE = 480  # bytes: with code, status and CRLF inside the 512 of RFC 5321 section 4.5.3.1.5
@@ -36,7 +36,7 @@ class Extras:
 NOTHING = Extras()
 
 
-def spoken(facts: Facts, settings: Settings) -> Language:
+def notice_language(facts: Facts, settings: Settings) -> Language:
     """The first of the configured languages that can be shown to the client; English to whom there is none."""
     return first(settings.reply.languages, lambda found: facts.smtputf8 or texts.is_ascii(found))
 
@@ -50,17 +50,17 @@ def notice(
     condition: Condition | None = None,
 ) -> tuple[str, ...]:
     """The lines that explain a verdict: which identity, domain, address and term, what to change, and whom to ask."""
-    tongue, clean = spoken(facts, settings), utf8_line if facts.smtputf8 else ascii_line
+    language, clean = notice_language(facts, settings), utf8_line if facts.smtputf8 else ascii_line
     found = advice(verdict, extras.service, condition)
-    values = _values(found, verdict, facts, settings, tongue, clean)
+    values = _values(found, verdict, facts, settings, language, clean)
     own = settings.reply.lines(verdict.result)
-    templates = own or tuple(texts.template(text, tongue) for text in texts.texts_of(found))
+    templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found))
     filled = (clean(template.fill(values), MAX_LINE) for template in templates)
     lines = [line for line in filled if line.strip()]  # never none: the settings take no text without words
     if values["explanation"]:
-        lines.insert(1, clean(texts.template(texts.EXPLANATION, tongue).fill(values), MAX_LINE))
+        lines.insert(1, clean(texts.template(texts.EXPLANATION, language).fill(values), MAX_LINE))
     if extras.link:
-        lines.append(texts.template(texts.DETAILS, tongue).fill({"url": extras.link}))
+        lines.append(texts.template(texts.DETAILS, language).fill({"url": extras.link}))
     return tuple(lines)
 
 
@@ -68,7 +68,7 @@ def sentences(
     verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None = None
 ) -> tuple[str, ...]:
     """The same as whole sentences, which can follow each other in a line."""
-    stop = texts.template(texts.SENTENCE, spoken(facts, settings))
+    stop = texts.template(texts.SENTENCE, notice_language(facts, settings))
     lines = notice(verdict, facts, settings, condition=condition)
     return tuple(line if line.endswith((".", "!", "?", "。")) else stop.fill({"sentence": line}) for line in lines)
 
@@ -79,20 +79,20 @@ def problem_text(problem: Problem) -> str:
 
 
 def _values(
-    found: Advice, verdict: Verdict, facts: Facts, settings: Settings, tongue: Language, clean: _Clean
+    found: Advice, verdict: Verdict, facts: Facts, settings: Settings, language: Language, clean: _Clean
 ) -> Mapping[str, str]:
     check, problem, hostname = verdict.check, verdict.problem, ascii_line(facts.hostname)
     return {
         "address": str(found.address),
         "identity": "HELO" if found.identity is Identity.HELO else "MAIL FROM",
-        "said": clean(check.said, _LONG_NAME),
+        "said": clean(check.as_sent, _LONG_NAME),
         "sender": clean(str(facts.reverse_path), _LONG_NAME),
         "domain": ascii_line(found.domain),
         "helo": clean(facts.helo or "", _LONG_NAME),
         "result": found.result,
         "term": ascii_line(found.term or "default", _LONG_NAME),
         "record_domain": ascii_line(found.record_domain),
-        "problem": clean(texts.clause(problem, tongue), _PROBLEM) if problem is not None else "",
+        "problem": clean(texts.clause(problem, language), _PROBLEM) if problem is not None else "",
         "add": found.add,
         "contact": settings.reply.contact.fill({"hostname": hostname}),
         "hostname": hostname,

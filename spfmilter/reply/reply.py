@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from spfmilter.model import Action, Disposition, Facts, Result
 from spfmilter.reply import texts
-from spfmilter.reply.notice import MAX_LINE, NOTHING, Extras, notice, spoken
+from spfmilter.reply.notice import MAX_LINE, NOTHING, Extras, notice, notice_language
 from spfmilter.settings import Settings
 
 _MAX_LINES = 32  # what libmilter takes
@@ -74,7 +74,7 @@ def forged_fields(facts: Facts, settings: Settings, *, hidden: bool = False) -> 
 
     They are too many, or ``hidden`` in another field.
     """
-    line = texts.template(texts.HIDDEN if hidden else texts.FORGED, spoken(facts, settings)).fill({})
+    line = texts.template(texts.HIDDEN if hidden else texts.FORGED, notice_language(facts, settings)).fill({})
     return Reply(code=550, status="5.7.1", lines=(line,), utf8=facts.smtputf8)
 
 
@@ -84,7 +84,7 @@ def separate_message(facts: Facts, settings: Settings) -> Reply:
     The code is that for too many recipients (RFC 5321 section 4.5.3.1.10, RFC 3463 section 3.6): the client delivers to
     those who were taken, and sends to the others again.
     """
-    line = texts.template(texts.SEPARATE, spoken(facts, settings)).fill({})
+    line = texts.template(texts.SEPARATE, notice_language(facts, settings)).fill({})
     return Reply(code=452, status="4.5.3", lines=(line,), utf8=facts.smtputf8)
 
 

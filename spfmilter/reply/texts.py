@@ -301,7 +301,7 @@ def _remedy(remedy: Remedy, advice: Advice) -> str:
         case Remedy.NARROW:
             # Another term than all lets this server in: the evaluation of the client has not come across it.
             return _NARROW if advice.term is not None and is_all(advice.term) else _NARROW_SOMEWHERE
-        case Remedy.MEND:
+        case Remedy.FIX:
             return _mending(advice.problem)
         case _:
             return _OTHERS.get(remedy, "")

@@ -6,15 +6,12 @@ Knows which key depends on which; every finding has the line of the setting that
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from spfmilter.settings.effective import Settings
 from spfmilter.settings.ini import Problem
 from spfmilter.settings.schema import ExemptSection, RejectAt
-from spfmilter.settings.types import nameserver
+from spfmilter.settings.values import nameserver
 from spfmilter.zones import Zones
-
-if TYPE_CHECKING:
-    from spfmilter.settings import Settings
 
 
 def contradictions(settings: Settings) -> Iterator[Problem]:

@@ -118,7 +118,7 @@ def spf_record(text: str) -> str:
     record = " ".join(text.split())
     if record:
         # Here, since pyspf takes its time to load, and few files hold a record.
-        from spfmilter.evaluation.record import RecordError, parse  # noqa: PLC0415
+        from spfmilter.spf.record import RecordError, parse  # noqa: PLC0415
 
         try:
             parse(record)

@@ -14,8 +14,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.settings import names, types, urls
-from spfmilter.settings.types import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
+from spfmilter.settings import names, urls
+from spfmilter.settings import values as types
+from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
 
 
@@ -91,7 +92,7 @@ PRIVATE_ZONES = tuple(
 )
 
 
-Treatment = Annotated[Disposition, types.reader(types.one_of(Disposition))]
+AppliedEntry = Annotated[Disposition, types.reader(types.one_of(Disposition))]
 # A row that may be left empty: another, more general one then speaks.
 Row = Annotated[Disposition | None, types.reader(types.or_empty(types.one_of(Disposition)))]
 ReplyText = Annotated[tuple[Template, ...], types.reader(names.template_lines)]
@@ -132,35 +133,35 @@ class PolicySection(SectionModel):
     own_addresses: Annotated[tuple[IPv4Address | IPv6Address, ...], types.list_reader(types.address)] = ()
 
 
-class Rows(SectionModel):
+class PolicyEntries(SectionModel):
     """What a section says for each result, and for each condition, which is a finer result."""
 
-    def row(self, key: Result | Condition) -> Disposition | None:
+    def entry(self, key: Result | Condition) -> Disposition | None:
         """What stands there; None where that is left to another section, or to the plain result."""
         value: Disposition | None = getattr(self, "pass_" if key is Result.PASS else key)
         return value
 
 
-class ResultTable(Rows):
+class ResultTable(PolicyEntries):
     """A row of the policy for each result; a condition without one is treated as its result."""
 
-    none: Treatment = Disposition.ACCEPT
+    none: AppliedEntry = Disposition.ACCEPT
     unreachable: Row = None
-    neutral: Treatment = Disposition.ACCEPT
-    pass_: Treatment = Field(default=Disposition.ACCEPT, alias="pass")
+    neutral: AppliedEntry = Disposition.ACCEPT
+    pass_: AppliedEntry = Field(default=Disposition.ACCEPT, alias="pass")
     wide_open: Row = None
-    softfail: Treatment = Disposition.ACCEPT
-    fail: Treatment = Disposition.REJECT
+    softfail: AppliedEntry = Disposition.ACCEPT
+    fail: AppliedEntry = Disposition.REJECT
     no_mail: Row = None
-    temperror: Treatment = Disposition.ACCEPT
-    permerror: Treatment = Disposition.ACCEPT
+    temperror: AppliedEntry = Disposition.ACCEPT
+    permerror: AppliedEntry = Disposition.ACCEPT
 
 
 class MailFromTable(ResultTable):
     """``[policy.mailfrom]``."""
 
-    softfail: Treatment = Disposition.TAG
-    permerror: Treatment = Disposition.TAG
+    softfail: AppliedEntry = Disposition.TAG
+    permerror: AppliedEntry = Disposition.TAG
 
 
 class HeloTable(ResultTable):
@@ -189,7 +190,7 @@ class RelaysSection(SectionModel):
     refuse: YesNo = False
 
 
-class Overrides(Rows):
+class Overrides(PolicyEntries):
     """Rows of which each may be missing: the more general section then speaks."""
 
     none: Row = None

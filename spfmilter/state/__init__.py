@@ -6,10 +6,9 @@ names one, a server that the MX hosts share. Does not know what a sender is, nor
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from spfmilter.observe import log
 from spfmilter.settings.urls import StateUrl
+from spfmilter.state.deferrals import Deferrals
 from spfmilter.state.table import OnThisHost, Table
 
 __all__ = ["Deferrals", "Table", "open_deferrals"]
@@ -17,17 +16,6 @@ __all__ = ["Deferrals", "Table", "open_deferrals"]
 # Beyond the longest deferral: senders' servers come again hours apart, and one that is accepted at last, after the
 # bound, must not be taken for a new one when it has more to send.
 _AFTERWARDS = 86400.0  # seconds
-
-
-class Deferrals(Protocol):
-    """Since when something has been deferred."""
-
-    def since(self, key: str, now: float) -> float:
-        """The Unix time in seconds at which ``key`` was first deferred: ``now``, if that is not known.
-
-        Never raises, and never waits longer than a quarter of a second. Where nothing can be remembered, each time is
-        the first. May be called by any thread.
-        """
 
 
 def open_deferrals(url: StateUrl | None, table: Table, *, bound: float) -> Deferrals:
@@ -45,6 +33,6 @@ def open_deferrals(url: StateUrl | None, table: Table, *, bound: float) -> Defer
     try:
         from spfmilter.state.server import OnAServer  # noqa: PLC0415 - only where asked for
     except ModuleNotFoundError as error:  # mail is not to wait for a package that an upgrade has lost
-        log.error("state server cannot be used, this host's own memory stands in", server=str(url), reason=str(error))
+        log.error("state server unavailable, using local memory", server=str(url), reason=str(error))
         return host
     return OnAServer(url, host, keep)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import redis
 from redis._parsers import _RESP2Parser
@@ -21,10 +21,8 @@ from redis.retry import Retry
 
 from spfmilter.observe import log
 from spfmilter.settings.urls import StateUrl
+from spfmilter.state.deferrals import Deferrals
 from spfmilter.state.metered import MOST, Metered
-
-if TYPE_CHECKING:
-    from spfmilter.state import Deferrals
 
 PREFIX = "spfmilter:defer:"  # of our keys there: a contract between the hosts, whatever their version
 PATIENCE = 0.25  # seconds that a question may take, whatever it waits for
@@ -55,7 +53,7 @@ class OnAServer:
         self._lock = threading.Lock()
         self._away = False
         self._next = -math.inf  # on our clock: when the server may be asked again
-        self._seldom = log.Seldom(clock)
+        self._rate_limited = log.RateLimitedLog(clock)
 
     def since(self, key: str, now: float) -> float:
         """See ``Deferrals``."""
@@ -89,7 +87,7 @@ class OnAServer:
             there = first if known is None else self._believed(known, now)
             if there is None:
                 self._server.set(name, repr(first), ex=self._keep)
-                self._seldom.state_wrong(str(self._url), key)
+                self._rate_limited.state_wrong(str(self._url), key)
         except BaseException:
             # What the server has sent too much must not be taken for the answer to another question.
             self._server.connection_pool.disconnect(inuse_connections=False)
@@ -130,14 +128,14 @@ class OnAServer:
     def _failed(self, reason: str) -> None:
         with self._lock:
             self._away, self._next = True, self._clock() + REST
-        self._seldom.state_away(str(self._url), reason)
+        self._rate_limited.state_away(str(self._url), reason)
 
     def _answered(self) -> None:
         with self._lock:
             was_away, self._away = self._away, False
             self._next = -math.inf
         if was_away:
-            log.info("state server answers again", server=str(self._url))
+            log.info("state server responding again", server=str(self._url))
 
 
 class _Bounded:

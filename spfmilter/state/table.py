@@ -40,7 +40,7 @@ class Table:
             self._file = os.memfd_create("spfmilter-state", os.MFD_CLOEXEC)
             os.ftruncate(self._file, self._buckets * _BUCKET)
         except OSError as error:
-            log.error("deferrals cannot be remembered by this host", reason=error.strerror or str(error))
+            log.error("deferral memory unavailable", reason=error.strerror or str(error))
         # A record lock is the process's: it keeps other processes out, and this one the other threads.
         self._lock = threading.Lock()
 
@@ -89,12 +89,12 @@ class OnThisHost:
 
     def __init__(self, table: Table, keep: float) -> None:
         self._table, self._keep = table, keep
-        self._seldom = log.Seldom()
+        self._rate_limited = log.RateLimitedLog()
 
     def since(self, key: str, now: float) -> float:
         """See ``Deferrals``."""
         try:
             return self._table.since(key, now, self._keep)
         except OSError as error:
-            self._seldom.not_remembered(error.strerror or str(error))
+            self._rate_limited.not_remembered(error.strerror or str(error))
             return now

@@ -27,18 +27,18 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from spfmilter.helplink.token import Case, Signer, TokenError
 from spfmilter.model import Check, Identity
 from spfmilter.settings import Settings
 from spfmilter.text import is_dot_atom
-from spfmilter.token import Case, Signer, TokenError
 from spfmilter.web import form, languages
+from spfmilter.web.case import CaseView, Then, build_view
 from spfmilter.web.checker import BusyError, Checker
+from spfmilter.web.errors import ErrorPage
 from spfmilter.web.languages import Language
+from spfmilter.web.ratelimit import RateLimit, network_of
 from spfmilter.web.render import render
-from spfmilter.web.shield import Shield
-from spfmilter.web.story import Story, Then, tell
-from spfmilter.web.trouble import Trouble
-from spfmilter.web.visitors import Visitors, network_of
+from spfmilter.web.security import SecurityHeaders
 
 _STATIC = Path(__file__).parent / "static"
 _FILES = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
@@ -47,8 +47,8 @@ _SOON = 5  # seconds after which a busy server is asked again
 
 
 class _Stop(Exception):  # noqa: N818 - it ends a request early, with a page that says why
-    def __init__(self, trouble: Trouble, *, retry_after: int | None = None) -> None:
-        self.trouble, self.retry_after = trouble, retry_after
+    def __init__(self, page: ErrorPage, *, retry_after: int | None = None) -> None:
+        self.page, self.retry_after = page, retry_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class _Pages:
     def __init__(self, settings: Settings, signer: Signer, checker: Checker, hostname: str) -> None:
         self._web, self._longest_ttl = settings.web, settings.dns.cache_max_ttl.seconds
         self._signer, self._checker = signer, checker
-        self._visitors = Visitors(settings.web.rate)
+        self._rate_limit = RateLimit(settings.web.rate)
         self._hostname = hostname
         self._contact = Contact.of(settings.web.contact or settings.reply.contact.fill({"hostname": hostname}))
         self._limit = settings.dns.lookup_limit
@@ -85,9 +85,9 @@ class _Pages:
                 request.path_params["token"], max_age=self._web.token_lifetime.seconds, now=time.time()
             )
         except TokenError as error:
-            raise _Stop(Trouble(error.kind)) from None
-        story = await self._story(request, _check_of(case), Then(result=case.result, time=case.time))
-        return self._page(request, "case.html", story=story)
+            raise _Stop(ErrorPage(error.kind)) from None
+        view = await self._view(request, _check_of(case), Then(result=case.result, time=case.time))
+        return self._page(request, "case.html", view=view)
 
     async def by_hand(self, request: Request) -> Response:
         """The form, and what came of it."""
@@ -95,22 +95,22 @@ class _Pages:
         if entered.check is None:
             status = HTTPStatus.BAD_REQUEST if entered.complaints else HTTPStatus.OK
             return self._page(request, "form.html", status=status, form=entered)
-        story = await self._story(request, entered.check)
-        return self._page(request, "case.html", form=entered, story=story)
+        view = await self._view(request, entered.check)
+        return self._page(request, "case.html", form=entered, view=view)
 
-    async def _story(self, request: Request, check: Check, then: Then | None = None) -> Story:
+    async def _view(self, request: Request, check: Check, then: Then | None = None) -> CaseView:
         """What a check gives now, for a visitor whose turn it is."""
         host = request.client.host if request.client else ""
-        wait = self._visitors.wait(host)
+        wait = self._rate_limit.wait(host)
         if wait is not None:
-            raise _Stop(Trouble.TOO_MANY, retry_after=wait)
+            raise _Stop(ErrorPage.TOO_MANY, retry_after=wait)
         try:
             outcome = await self._checker.evaluate(check, network_of(host))
         except BusyError:
-            raise _Stop(Trouble.BUSY, retry_after=_SOON) from None
+            raise _Stop(ErrorPage.BUSY, retry_after=_SOON) from None
         if outcome.verdict.fault is not None:
             raise RuntimeError(outcome.verdict.fault)
-        return tell(outcome.verdict, outcome.service, then=then, longest_ttl=self._longest_ttl)
+        return build_view(outcome.verdict, outcome.service, then=then, longest_ttl=self._longest_ttl)
 
     async def file(self, request: Request) -> Response:
         """The style sheet or the icon."""
@@ -128,26 +128,26 @@ class _Pages:
     async def stopped(self, request: Request, error: Exception) -> Response:
         """A page that says why there is no other."""
         assert isinstance(error, _Stop)  # noqa: S101 - it is registered for this
-        return self._trouble(request, error.trouble, retry_after=error.retry_after)
+        return self._error_page(request, error.page, retry_after=error.retry_after)
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """What Starlette itself refuses: an unknown address, or a method other than GET."""
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for this
         wrong_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
-        response = self._trouble(request, Trouble.METHOD if wrong_method else Trouble.MISSING)
+        response = self._error_page(request, ErrorPage.METHOD if wrong_method else ErrorPage.MISSING)
         response.headers.update(error.headers or {})
         return response
 
     async def failed(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - it is in the log
         """An error of ours."""
-        return self._trouble(request, Trouble.FAULT)
+        return self._error_page(request, ErrorPage.FAULT)
 
-    def _trouble(self, request: Request, trouble: Trouble, *, retry_after: int | None = None) -> Response:
+    def _error_page(self, request: Request, page: ErrorPage, *, retry_after: int | None = None) -> Response:
         response = self._page(
             request,
-            "trouble.html",
-            status=trouble.status,
-            trouble=trouble,
+            "error.html",
+            status=page.status,
+            page=page,
             seconds=retry_after,
         )
         if retry_after is not None:
@@ -182,7 +182,7 @@ def _check_of(case: Case) -> Check:
         local="postmaster",
         domain=case.domain,
         helo=helo,
-        said=case.domain,
+        as_sent=case.domain,
     )
 
 
@@ -227,4 +227,4 @@ def build(
         exception_handlers={_Stop: pages.stopped, HTTPException: pages.refused, Exception: pages.failed},
     )
     app.router.redirect_slashes = False
-    return Shield(app)
+    return SecurityHeaders(app)

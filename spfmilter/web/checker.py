@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.suggestion import service_of
 from spfmilter.model import Check, Client, Facts, ReversePath, Verdict
-from spfmilter.services import Service
 from spfmilter.settings.schema import DnsSection
-from spfmilter.settings.types import Duration, Nameserver
+from spfmilter.settings.values import Duration, Nameserver
+from spfmilter.spf.services import Service
 
 _THREADS = 8
 _PLACES = 4 * _THREADS  # evaluated or waiting

@@ -16,8 +16,8 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from spfmilter.settings.types import Network
-from spfmilter.web.visitors import network_of
+from spfmilter.settings.values import Network
+from spfmilter.web.ratelimit import network_of
 
 MOST = 1024  # connections at once; each takes a descriptor and some kilobytes
 MOST_HEADERS = 16 * 1024  # bytes of a request before its body; a link has 300 at most, a proxy adds some hundred

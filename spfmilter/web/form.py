@@ -60,7 +60,7 @@ def _domain(sender: str) -> str:
 def _check(address: IPAddress, sender: str, helo: str) -> Check:
     name = dns_domain(helo)
     if not sender:
-        return Check(identity=Identity.HELO, address=address, local="postmaster", domain=name, helo=name, said=helo)
+        return Check(identity=Identity.HELO, address=address, local="postmaster", domain=name, helo=name, as_sent=helo)
     local = parse_reverse_path(sender).local if "@" in sender else ""
     return Check(
         identity=Identity.MAILFROM,
@@ -68,5 +68,5 @@ def _check(address: IPAddress, sender: str, helo: str) -> Check:
         local=local or "postmaster",  # RFC 7208 section 4.3
         domain=_domain(sender),
         helo=name or "unknown",
-        said=sender,
+        as_sent=sender,
     )

@@ -16,11 +16,11 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from spfmilter.milter.notify import notify
+from spfmilter.daemon.notify import notify
+from spfmilter.helplink.secretfile import SecretError, load_secrets
 from spfmilter.observe import log
-from spfmilter.secretfile import SecretError, load_secrets
 from spfmilter.settings import Settings
-from spfmilter.settings.types import nameserver
+from spfmilter.settings.values import nameserver
 from spfmilter.web import connections
 from spfmilter.web.app import build
 

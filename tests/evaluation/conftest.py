@@ -1,27 +1,5 @@
-"""Two scripted servers on loopback, and a resolver that asks the first of them."""
+"""The scripted servers, for this folder."""
 
-from collections.abc import Iterator
+from tests.scripted import resolver, second, server
 
-import pytest
-
-from lab.dnsserver import ScriptedDNS
-from spfmilter.evaluation.lookups import Resolver
-from spfmilter.settings.types import nameserver
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ScriptedDNS]:
-    with ScriptedDNS() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def second() -> Iterator[ScriptedDNS]:
-    with ScriptedDNS() as running:
-        yield running
-
-
-@pytest.fixture
-def resolver(server: ScriptedDNS) -> Resolver:
-    server.reset_counts()
-    return Resolver([nameserver(server.address)])
+__all__ = ["resolver", "second", "server"]

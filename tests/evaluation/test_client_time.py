@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from lab.dnsserver import ScriptedDNS
-from spfmilter.evaluation.answer import Answer, Status, Type
-from spfmilter.evaluation.channel import Channel
+from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.dns.channel import Channel
+from spfmilter.dns.resolver import Resolver
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.influence import Share
-from spfmilter.evaluation.lookups import Resolver
-from spfmilter.evaluation.record import Limits
 from spfmilter.model import Check, Identity, ProblemKind, Result, Verdict
-from tests.evaluation.test_cache import Clock
+from spfmilter.spf.record import Limits
+from tests.dns.test_cache import Clock
 from tests.evaluation.world import CLIENT, World, check
 from tests.values import settings as ini
 
@@ -286,7 +286,7 @@ def test_a_lookup_whose_time_was_cut_short_tells_other_messages_nothing(
 
     The time is the least after which a timeout was known to all.
     """
-    monkeypatch.setattr("spfmilter.evaluation.channel._PATIENCE", 0.5)
+    monkeypatch.setattr("spfmilter.dns.channel._PATIENCE", 0.5)
     server.load(
         {
             "slow.example": [{"TXT": "v=spf1 ip4:203.0.113.1 -all"}, {"DELAY": 2.2}],

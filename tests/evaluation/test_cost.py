@@ -11,13 +11,14 @@ import pytest
 import spf
 
 from spfmilter.addresses import dns_domain
-from spfmilter.evaluation import macros, record, wire
-from spfmilter.evaluation.answer import Type
+from spfmilter.dns import wire
+from spfmilter.dns.answer import Type
+from spfmilter.dns.wire import MalformedError
 from spfmilter.evaluation.evaluator import Evaluator
-from spfmilter.evaluation.macros import MacroError
-from spfmilter.evaluation.record import RecordError
-from spfmilter.evaluation.wire import MalformedError
 from spfmilter.model import ProblemKind
+from spfmilter.spf import macros, record
+from spfmilter.spf.macros import MacroError
+from spfmilter.spf.record import RecordError
 from tests.cost import ALLOWED, cpu
 from tests.evaluation.world import CLIENT, Stock, World, check
 

@@ -17,14 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spfmilter.addresses import client_of, dns_domain, parse_address, parse_reverse_path
-from spfmilter.evaluation import macros, record, wire
-from spfmilter.evaluation.answer import Answer, Status, Type
+from spfmilter.dns import wire
+from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.dns.resolver import Resolver
+from spfmilter.dns.wire import Dangling, MalformedError, TruncatedError
 from spfmilter.evaluation.evaluator import Evaluator
-from spfmilter.evaluation.lookups import Resolver
-from spfmilter.evaluation.macros import MacroError
-from spfmilter.evaluation.record import RecordError
-from spfmilter.evaluation.wire import Dangling, MalformedError, TruncatedError
 from spfmilter.model import Client, Problem, ProblemKind, Result, Verdict
+from spfmilter.spf import macros, record
+from spfmilter.spf.macros import MacroError
+from spfmilter.spf.record import RecordError
 from tests.evaluation.world import CLIENT, Stock, World, check, ours
 
 BROAD = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])

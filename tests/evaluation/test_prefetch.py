@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from lab.dnsserver import ScriptedDNS
 from lab.rfcsuite import Case, Scenario
-from spfmilter.evaluation.answer import Answer, Type
+from spfmilter.dns.answer import Answer, Type
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.model import Check, Problem, ProblemKind, Result, Verdict
-from spfmilter.settings.types import Duration
+from spfmilter.settings.values import Duration
 from tests.cost import ALLOWED, cpu
 from tests.evaluation.test_cost import FAMILIES
 from tests.evaluation.test_rfc_suites import check_of, suite

@@ -8,11 +8,11 @@ import pytest
 from lab.dnsserver import ScriptedDNS
 from lab.rfcsuite import Case, Scenario, load
 from spfmilter.addresses import dns_domain, parse_address, parse_reverse_path
+from spfmilter.dns.resolver import Resolver
 from spfmilter.evaluation.evaluator import Evaluator
-from spfmilter.evaluation.lookups import Resolver
-from spfmilter.evaluation.record import Limits
 from spfmilter.model import Check, Identity
-from spfmilter.settings.types import nameserver
+from spfmilter.settings.values import nameserver
+from spfmilter.spf.record import Limits
 
 
 def suite(name: str) -> list[object]:
@@ -42,7 +42,7 @@ def check_of(case: Case) -> Check:
         local=path.local or "postmaster",
         domain=helo if path.null else dns_domain(path.domain),
         helo=helo or "unknown",
-        said=case.mailfrom or case.helo,
+        as_sent=case.mailfrom or case.helo,
     )
 
 

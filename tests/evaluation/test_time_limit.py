@@ -5,11 +5,11 @@ import time
 import pytest
 
 from lab.dnsserver import ScriptedDNS
-from spfmilter.evaluation.answer import Answer, Type
+from spfmilter.dns.answer import Answer, Type
+from spfmilter.dns.resolver import Resolver
 from spfmilter.evaluation.evaluator import Evaluator
-from spfmilter.evaluation.lookups import Resolver
-from spfmilter.evaluation.record import Limits
 from spfmilter.model import ProblemKind, Result
+from spfmilter.spf.record import Limits
 from tests.evaluation.world import check
 
 

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.dnsserver import ScriptedDNS
+from spfmilter.dns.resolver import Resolver
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.evaluation.evaluator import Evaluator
-from spfmilter.evaluation.lookups import Resolver
 from spfmilter.evaluation.verdicts import VerdictCache
 from spfmilter.model import Check, Identity, Problem, ProblemKind, Result, Verdict
-from spfmilter.settings.types import nameserver
-from tests.evaluation.test_cache import Clock
+from spfmilter.settings.values import nameserver
+from tests.dns.test_cache import Clock
 from tests.evaluation.test_prefetch import BROAD, CLIENTS, outcome, worlds
 from tests.evaluation.world import CLIENT6, World, check, ours
 from tests.values import settings as ini
@@ -29,7 +29,7 @@ OTHERS: Mapping[str, Check] = {
     "local part": check(local="other"),
     "HELO": check(helo="other.example"),
     "both": check(local="other", helo="other.example"),
-    "said": replace(check(), said="<User@E.example>"),
+    "said": replace(check(), as_sent="<User@E.example>"),
     "null sender": replace(check(), null_sender=True),
     "address": check(client="192.0.2.2"),
     "address family": check(client=CLIENT6),

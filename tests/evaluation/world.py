@@ -12,11 +12,11 @@ from unittest import mock
 
 import spf
 
-from spfmilter.evaluation import wire
-from spfmilter.evaluation.answer import Answer, RecordData, Status, Type
+from spfmilter.dns import wire
+from spfmilter.dns.answer import Answer, RecordData, Status, Type
 from spfmilter.evaluation.evaluator import Evaluator
-from spfmilter.evaluation.record import Limits
 from spfmilter.model import Check, Identity, Verdict
+from spfmilter.spf.record import Limits
 
 Zone = Mapping[str, Sequence[Any]]
 CLIENT = "192.0.2.1"
@@ -88,7 +88,7 @@ def check(
         local=local,
         domain=domain,
         helo=helo,
-        said=f"{local}@{domain}",
+        as_sent=f"{local}@{domain}",
     )
 
 

@@ -10,8 +10,8 @@ from spfmilter.addresses import (
     parse_reverse_path,
     patterns_of,
 )
-from spfmilter.evaluation import wire
-from spfmilter.evaluation.answer import Type
+from spfmilter.dns import wire
+from spfmilter.dns.answer import Type
 
 
 def one_input(data: bytes) -> None:

@@ -2,8 +2,9 @@
 
 import re
 
-from spfmilter import headers, subjects
+from spfmilter import headers
 from spfmilter.addresses import parse_reverse_path
+from spfmilter.headers import subjects
 from spfmilter.model import Client, Facts, Identity, Problem, ProblemKind, Result
 from spfmilter.text import comment, dot_atom_or_quoted, log_value, quoted_string
 from tests.values import check, settings, verdict
@@ -27,7 +28,7 @@ def one_input(data: bytes) -> None:
     )
     trouble = Problem(kind=ProblemKind.SYNTAX, text=problem) if choice & 0x40 else None
     verdicts = [
-        verdict(result, check=check(identity, said=said, domain=said[:20]), term=term, problem=trouble)
+        verdict(result, check=check(identity, as_sent=said, domain=said[:20]), term=term, problem=trouble)
         for identity, said in ((Identity.HELO, helo), (Identity.MAILFROM, sender))
     ]
     for field in headers.result_fields(verdicts, facts, SETTINGS):

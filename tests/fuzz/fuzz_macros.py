@@ -1,7 +1,7 @@
 """Any text is a macro-string or breaks its grammar; an expansion stays within its bounds."""
 
-from spfmilter.evaluation import macros
-from spfmilter.evaluation.macros import MacroError, MacroString
+from spfmilter.spf import macros
+from spfmilter.spf.macros import MacroError, MacroString
 
 
 def one_input(data: bytes) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-from spfmilter.evaluation import record
-from spfmilter.evaluation.answer import Answer, Type
+from spfmilter.dns.answer import Answer, Type
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.prefetch import Prefetch
-from spfmilter.evaluation.record import RecordError
 from spfmilter.model import Problem, Result, Verdict
+from spfmilter.spf import record
+from spfmilter.spf.record import RecordError
 from tests.evaluation.world import CLIENT, CLIENT6, World, check
 
 

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from spfmilter.evaluation.lookups import _nameservers
+from spfmilter.dns.resolver import _nameservers
 
 
 def one_input(data: bytes) -> None:

@@ -2,8 +2,8 @@
 
 from ipaddress import ip_address
 
+from spfmilter.helplink.token import Case, Signer, TokenError, _case
 from spfmilter.model import Identity, Result
-from spfmilter.token import Case, Signer, TokenError, _case
 
 SIGNER = Signer([b"first secret of the fuzzer", b"an older one"])
 NOW = 1_800_000_000.0

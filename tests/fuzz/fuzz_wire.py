@@ -2,9 +2,9 @@
 
 import struct
 
-from spfmilter.evaluation import wire
-from spfmilter.evaluation.answer import Answer, Status, Type
-from spfmilter.evaluation.wire import Dangling, MalformedError, TruncatedError
+from spfmilter.dns import wire
+from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.dns.wire import Dangling, MalformedError, TruncatedError
 
 QUESTIONS = [wire.question("e.example", rdtype) for rdtype in Type]
 

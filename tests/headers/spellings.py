@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spfmilter.gatekeeper import hides, is_forged, may_hide, watched
+from spfmilter.headers.forged import hides, is_forged, may_hide, watched
 from spfmilter.settings import Settings
 from tests.values import settings
 

@@ -10,10 +10,10 @@ from itertools import product
 import pytest
 
 from spfmilter.addresses import author_domain, dns_domain, is_plain, parse_recipient, parse_reverse_path
-from spfmilter.gatekeeper import _hides
 from spfmilter.headers import claims
+from spfmilter.headers.forged import _hides
+from spfmilter.headers.subjects import tagged
 from spfmilter.relays import received
-from spfmilter.subjects import tagged
 from tests.cost import ALLOWED, cpu
 
 KB = 1024

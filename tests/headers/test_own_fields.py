@@ -58,11 +58,11 @@ def transaction(place: str, name: str) -> tuple[Facts, Verdict]:
         about = facts(helo=name)
     elif place == "helo of a bounce":
         about, result = facts("<>", helo=name), Result.NONE
-        checked = check(Identity.HELO, domain=dns_domain(name), said=name)
+        checked = check(Identity.HELO, domain=dns_domain(name), as_sent=name)
     elif place == "domain":
-        about, checked = facts(f"<u@{name}>"), check(domain=dns_domain(name), said=f"u@{name}")
+        about, checked = facts(f"<u@{name}>"), check(domain=dns_domain(name), as_sent=f"u@{name}")
     elif place == "local part":
-        about, checked = facts(f"<{name}@evil.example>"), check(local=name, said=f"{name}@evil.example")
+        about, checked = facts(f"<{name}@evil.example>"), check(local=name, as_sent=f"{name}@evil.example")
     elif place == "term":
         more["term"] = f"?exists:{name}"
     elif place == "problem":

@@ -13,7 +13,7 @@ from lab import nsd, opendmarc, readers
 from lab.milterclient import MilterClient
 from lab.nsd import Nsd
 from lab.opendmarc import OpenDmarc
-from spfmilter.gatekeeper import claims
+from spfmilter.headers.forged import claims
 from tests.headers.python_reader import decoded, exact, generous, taken
 from tests.headers.spellings import OWN, Spelling, content, spellings
 

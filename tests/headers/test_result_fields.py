@@ -163,9 +163,9 @@ def test_authentication_results_say_every_result(result: Result, identity: Ident
 )
 def test_smtp_mailfrom_is_the_domain_alone(domain: str, said: str, value: str) -> None:
     """OpenDMARC matches nothing else, and drops the field over a `=` in an address."""
-    (value_found,) = written(verdict(Result.NONE, check=check(domain=domain, said=said)))["Authentication-Results"]
+    (value_found,) = written(verdict(Result.NONE, check=check(domain=domain, as_sent=said)))["Authentication-Results"]
     assert re.search(rf'smtp\.mailfrom=({re.escape(value)}|"{re.escape(value)}")$', value_found)
-    (found,) = authentication_results(verdict(Result.NONE, check=check(domain=domain, said=said))).results
+    (found,) = authentication_results(verdict(Result.NONE, check=check(domain=domain, as_sent=said))).results
     assert found.properties[0].value.strip('"') == value
 
 
@@ -207,14 +207,14 @@ def test_nothing_is_recorded_where_nothing_was_checked() -> None:
 
 
 def test_a_helo_without_a_domain_is_recorded_only_where_there_is_nothing_else() -> None:
-    nobody = verdict(Result.NONE, check=check(HELO, domain="", said="[203.0.113.7]"), problem=NOBODY)
+    nobody = verdict(Result.NONE, check=check(HELO, domain="", as_sent="[203.0.113.7]"), problem=NOBODY)
     assert len(written(nobody, verdict(Result.PASS))["Received-SPF"]) == 1
     assert [r.properties[0].value for r in authentication_results(nobody).results] == ["[203.0.113.7]"]
 
 
 def test_a_sender_without_a_domain_is_recorded_above_its_host() -> None:
     """The sender's field is the first: OpenDMARC reads no other."""
-    nobody = verdict(Result.NONE, check=check(domain="", said="user@localhost"), problem=NOBODY)
+    nobody = verdict(Result.NONE, check=check(domain="", as_sent="user@localhost"), problem=NOBODY)
     assert [parse(value)["identity"] for value in written(verdict(Result.PASS, HELO), nobody)["Received-SPF"]] == [
         "mailfrom",
         "helo",
@@ -222,7 +222,7 @@ def test_a_sender_without_a_domain_is_recorded_above_its_host() -> None:
 
 
 @pytest.mark.parametrize(
-    ("disposition", "withheld", "notice"),
+    ("disposition", "would", "notice"),
     [
         (Disposition.ACCEPT, None, None),
         (Disposition.TAG, None, "tag; 203.0.113.7 is probably not"),
@@ -232,10 +232,10 @@ def test_a_sender_without_a_domain_is_recorded_above_its_host() -> None:
     ],
 )
 def test_the_notice_comes_with_tag_quarantine_and_what_monitor_mode_withheld(
-    disposition: Disposition, withheld: Disposition | None, notice: str | None
+    disposition: Disposition, would: Disposition | None, notice: str | None
 ) -> None:
     found = verdict(Result.SOFTFAIL)
-    change = edits(action(disposition, found, withheld), [found], facts(), settings())
+    change = edits(action(disposition, found, would), [found], facts(), settings())
     assert [f.name for f in change.insert[:2]] == ["Authentication-Results", "Received-SPF"]
     notices = [f.value.replace("\n", "") for f in change.insert if f.name == "X-SPF-Notice"]
     assert [n[: len(notice)] for n in notices if notice] == ([notice] if notice else [])
@@ -304,7 +304,7 @@ def test_nothing_hostile_breaks_a_field(
     )
     trouble = Problem(kind=ProblemKind.SYNTAX, text=problem, term=term, domain=owner) if troubled else None
     found = Verdict(
-        check=check(identity, local=local, domain=domain, said=f"{local}@{domain}"),
+        check=check(identity, local=local, domain=domain, as_sent=f"{local}@{domain}"),
         result=result,
         term=term,
         term_domain=owner,

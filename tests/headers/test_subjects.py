@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfmilter.subjects import missing, tagged
+from spfmilter.headers.subjects import missing, tagged
 
 NI_HAO = "=?utf-8?b?5L2g5aW9?="
 

@@ -8,10 +8,10 @@ import pytest
 
 from spfmilter.evaluation.engine import Engine
 from spfmilter.milter.callbacks import Callbacks
-from spfmilter.milter.session import Session
 from spfmilter.model import Edits, HeaderField
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply
+from spfmilter.session import Session
 from tests.observe.test_log import transaction
 from tests.values import settings
 

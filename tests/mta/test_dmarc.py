@@ -36,7 +36,7 @@ def test_a_fail_is_left_to_dmarc_where_the_authors_domain_has_a_policy(site: Sit
     assert str(answer) == "550 5.7.1 rejected by DMARC policy for mail163.example"
     line = site.logged(**{"from": "<forger@mail163.example>"})
     assert (line["spf_mailfrom"], line["action"]) == ("fail", "accept")
-    assert line["yielded"] == "mail163.example p=reject"
+    assert line["override_by"] == "mail163.example p=reject"
     assert str(dmarc.assessment(line["queue_id"])) == "spf=fail dmarc=fail reject"
 
 
@@ -74,6 +74,6 @@ def test_where_dmarc_would_not_act_spf_does(site: Site, authors: list[str]) -> N
 
 def test_the_policy_of_the_organizational_domain_holds_below_it(site: Site, dmarc: OpenDmarc) -> None:
     sent = site.send("below@mail163.example", content=written_by("news.example.com"))
-    assert site.logged(queue_id=sent.queue_id)["yielded"] == "example.com p=quarantine"
+    assert site.logged(queue_id=sent.queue_id)["override_by"] == "example.com p=quarantine"
     assert str(dmarc.assessment(sent.queue_id)) == "spf=fail dmarc=fail quarantine"
     assert site.postfix.queue_name(sent.queue_id) == "hold"

@@ -59,7 +59,7 @@ def test_a_known_forwarder_is_pardoned_by_its_confirmed_name_or_by_its_own_spf(
     assert "spf=fail" in target.field(sent, "Authentication-Results")[0]
     assert not target.field(sent, "X-SPF-Notice")
     logged = target.logged(queue_id=sent.queue_id)
-    assert (logged["action"], logged["spf_mailfrom"], logged["forwarder"]) == ("accept", "fail", forwarder)
+    assert (logged["action"], logged["spf_mailfrom"], logged["override_by"]) == ("accept", "fail", forwarder)
     assert logged["rule"] == f"[exempt] {line} (line 9)"
 
 

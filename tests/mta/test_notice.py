@@ -7,8 +7,8 @@ import pytest
 from lab.nsd import Nsd
 from lab.postfix import Postfix
 from lab.smtp import SmtpDialogue
+from spfmilter.helplink.token import Signer
 from spfmilter.model import Result
-from spfmilter.token import Signer
 from tests.mta.site import MESSAGE, Site
 
 SECRET = "a secret of twenty characters or more"

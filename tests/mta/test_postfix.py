@@ -171,7 +171,7 @@ def test_a_record_in_error_is_delivered_with_what_is_wrong_with_it(site: Site) -
     [notice] = site.field(sent, "X-SPF-Notice")
     assert 'ipv4:192.0.2.0/24" in the record of wrong.example.com (SPF permerror)' in notice
     assert site.field(sent, "Received-SPF")[0].startswith("permerror (")
-    assert site.logged(queue_id=sent.queue_id)["at"] == "ipv4:192.0.2.0/24"
+    assert site.logged(queue_id=sent.queue_id)["problem_term"] == "ipv4:192.0.2.0/24"
 
 
 def test_a_domain_whose_name_servers_do_not_help_is_accepted_and_recorded(site: Site) -> None:

@@ -228,7 +228,7 @@ def test_a_recipient_who_would_take_what_others_refuse_needs_a_message_of_its_ow
     assert not at_message.field(sent, "X-SPF-Notice")
     assert at_message.field(sent, "Subject") == ["Greetings"]
     line = at_message.logged(queue_id=sent.queue_id)
-    assert (line["action"], line["separate"]) == ("accept", 1)
+    assert (line["action"], line["separated"]) == ("accept", 1)
 
 
 @pytest.mark.parametrize(

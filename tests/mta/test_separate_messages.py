@@ -58,7 +58,7 @@ def test_the_exempt_recipient_gets_its_copy_and_the_other_is_refused(
     refused = sender.wait_for_log(rf"to=<{other}>, [^\n]* status=bounced ([^\n]*)\n", timeout=60)
     assert "550" in refused[1]
     assert "5.7.23" in refused[1]
-    line = receiver.logged(**{"from": f"<forger@{FORGED}>", "separate": 1})
+    line = receiver.logged(**{"from": f"<forger@{FORGED}>", "separated": 1})
     assert line["action"] == ("accept" if later == other else "reject")
 
 
@@ -66,4 +66,4 @@ def test_mail_that_all_of_them_take_comes_in_one_message(receiver: Site | Sendma
     send(sender, f"honest@{ALLOWED}", "postmaster@example.net", "ann@example.net")
     copies = receiver.mta.delivered(count=2)
     assert {copy.recipient for copy in copies} == {"postmaster@example.net", "ann@example.net"}
-    assert "separate" not in receiver.logged(**{"from": f"<honest@{ALLOWED}>"})
+    assert "separated" not in receiver.logged(**{"from": f"<honest@{ALLOWED}>"})

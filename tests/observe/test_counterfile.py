@@ -125,7 +125,7 @@ def test_a_count_that_fails_is_not_raised(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(CounterFile, "write_value", fail)
     counting.session(1)
     counting.dns_query("found")
-    assert said == ["metrics: a count is lost"]
+    assert said == ["metrics update lost"]
 
 
 def test_removing_the_files_of_a_dead_worker_raises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,4 +138,4 @@ def test_removing_the_files_of_a_dead_worker_raises_nothing(tmp_path: Path, monk
     monkeypatch.setattr(Path, "unlink", fail)
     monkeypatch.setattr(metrics.log, "warning", lambda event, **_: said.append(event))
     forget(tmp_path, "worker0")
-    assert said == ["metrics of a dead worker cannot be removed"]
+    assert said == ["metrics of an exited worker cannot be removed"]

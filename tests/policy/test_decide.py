@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from spfmilter.model import Action, Disposition, Identity, Plan, Result, SkipReason, Verdict
-from spfmilter.policy import decide, exemption, judge, on_error, plan
+from spfmilter.policy import decide, decide_at_mail, exemption, on_error, plan
 from tests.values import Known, check, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
@@ -63,7 +63,7 @@ def test_monitor_mode_takes_everything_and_keeps_what_it_withheld(
     ini = f"[policy]\nmode = monitor\n[policy.{identity}]\n{result} = {disposition}"
     action = decided(verdict(result, identity), ini=ini)
     assert action.disposition is ACCEPT
-    assert action.withheld == (None if disposition is ACCEPT else disposition)
+    assert action.would == (None if disposition is ACCEPT else disposition)
     assert str(action.rule) == f"[policy.{identity}] {result} = {disposition} (line 4)"
 
 
@@ -144,7 +144,7 @@ FAULT = verdict(Result.TEMPERROR, fault="Traceback ...")
 
 
 @pytest.mark.parametrize(
-    ("ini", "disposition", "withheld", "rule"),
+    ("ini", "disposition", "would", "rule"),
     [
         ("", DEFER, None, "[milter] on_error = tempfail"),
         ("[milter]\non_error = tempfail", DEFER, None, "[milter] on_error = tempfail (line 2)"),
@@ -154,10 +154,10 @@ FAULT = verdict(Result.TEMPERROR, fault="Traceback ...")
     ],
 )
 def test_a_fault_follows_on_error_and_no_table(
-    ini: str, disposition: Disposition, withheld: Disposition | None, rule: str
+    ini: str, disposition: Disposition, would: Disposition | None, rule: str
 ) -> None:
     action = decided(FAULT, ini=ini)
-    assert (action.disposition, action.withheld, str(action.rule)) == (disposition, withheld, rule)
+    assert (action.disposition, action.would, str(action.rule)) == (disposition, would, rule)
 
 
 def test_a_refusal_by_the_other_identity_outweighs_a_fault() -> None:
@@ -186,7 +186,7 @@ def test_a_message_that_could_not_be_handled_at_all_follows_on_error_but_monitor
 def judged(results: dict[Identity, Result], ini: str) -> tuple[list[Identity], Action]:
     """The identities that were looked up, in order, and the action."""
     chosen, evidence = settings(ini), Known(lambda wanted: results[wanted.identity])
-    verdicts, action = judge(plan(facts(), chosen), evidence, chosen)
+    verdicts, action = decide_at_mail(plan(facts(), chosen), evidence, chosen)
     asked = [check.identity for check in evidence.asked]
     assert [found.check.identity for found in verdicts] == asked
     return asked, action
@@ -214,11 +214,11 @@ def test_only_a_rejection_by_helo_spares_the_lookup_of_mail_from(
 def test_nothing_is_evaluated_for_an_exempt_message() -> None:
     evidence = Known(lambda _: Result.FAIL)
     planned = plan(facts(address="127.0.0.1"), settings())
-    verdicts, action = judge(planned, evidence, settings())
+    verdicts, action = decide_at_mail(planned, evidence, settings())
     assert (verdicts, action.disposition, evidence.asked) == ((), ACCEPT, [])
 
 
 def test_an_identity_without_a_domain_is_the_result_none_and_follows_its_row() -> None:
-    nobody = check(HELO, domain="", said="[203.0.113.7]")
+    nobody = check(HELO, domain="", as_sent="[203.0.113.7]")
     found = verdict(Result.NONE, check=nobody)
     assert decided(found, ini="[policy.helo]\nnone = defer").disposition is DEFER

@@ -88,7 +88,7 @@ def test_the_mail_from_identity_is_the_senders_domain_where_it_has_one(sender: s
 )
 def test_the_helo_identity_is_the_host_name_where_the_dns_can_hold_it(helo: str | None, domain: str, said: str) -> None:
     (check,) = plan(facts(helo=helo), settings("[policy]\ncheck = helo")).checks
-    assert (check.local, check.domain, check.said) == ("postmaster", domain, said)
+    assert (check.local, check.domain, check.as_sent) == ("postmaster", domain, said)
 
 
 def test_a_helo_that_is_no_domain_is_unknown_to_macros() -> None:

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Rule
-from spfmilter.policy import addressee, could_part_ways, downgrade, part_ways, separates, settle
+from spfmilter.policy import addressee, combine_recipients, could_part_ways, downgrade, part_ways, separates
 from spfmilter.settings.schema import RejectAt
 from tests.values import settings
 
@@ -147,18 +147,18 @@ def test_what_becomes_of_a_message_for_several(
 ) -> None:
     for order in (called_for, called_for[::-1]):
         actions = [act(disposition) for disposition in order]
-        assert settle(actions, RejectAt.RCPT).disposition is rcpt
-        assert settle(actions, RejectAt.MESSAGE).disposition is message
+        assert combine_recipients(actions, RejectAt.RCPT).disposition is rcpt
+        assert combine_recipients(actions, RejectAt.MESSAGE).disposition is message
 
 
 def test_nobodys_mail_is_lost_because_of_another() -> None:
     for one, other in product(Disposition, Disposition):
-        together = settle([act(one), act(other)], RejectAt.MESSAGE).disposition
+        together = combine_recipients([act(one), act(other)], RejectAt.MESSAGE).disposition
         assert together.refuses == (one.refuses and other.refuses), (one, other)
 
 
 def test_a_refusal_that_is_not_said_says_why() -> None:
-    rule = settle([act(REJECT), act(ACCEPT)], RejectAt.MESSAGE).rule
+    rule = combine_recipients([act(REJECT), act(ACCEPT)], RejectAt.MESSAGE).rule
     assert str(rule) == "[s] k = reject, but other recipients take it"
     assert downgrade(act(QUARANTINE), "x") == act(QUARANTINE)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from spfmilter.milter.session import Macros, Session
 from spfmilter.model import CONDITIONS, Check, Condition, DmarcPolicy, Problem, ProblemKind, Result, Verdict
 from spfmilter.reply import Reply
+from spfmilter.session import Macros, Session
 from spfmilter.settings import Settings, SettingsError
 from tests.values import Known, settings
 
@@ -62,8 +62,8 @@ def sections() -> dict[str, str]:
     """The INI text of each section."""
     names = columns("sections")
     return {
-        name: f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in zip(names, row, strict=True) if v != "-")
-        for name, *row in part("sections")
+        name: f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in zip(names, entry, strict=True) if v != "-")
+        for name, *entry in part("sections")
     }
 
 
@@ -72,8 +72,8 @@ def words() -> dict[Key, str]:
     names = columns("words")
     return {
         (identity, which, result): word
-        for identity, which, *row in part("words")
-        for result, word in zip(names, row, strict=True)
+        for identity, which, *entry in part("words")
+        for result, word in zip(names, entry, strict=True)
     }
 
 
@@ -154,8 +154,8 @@ def conversation(excuse: str, identity: str, result: str, by: Settings) -> list[
     if reply is not None:
         return ["ok", "ok", said(reply)]
     assert ended is not None
-    withheld = ended.action.withheld
-    return ["ok", "ok", f"would:{withheld}" if withheld is not None else ended.action.disposition.value]
+    would = ended.action.would
+    return ["ok", "ok", f"would:{would}" if would is not None else ended.action.disposition.value]
 
 
 def which_apply(stage: str) -> list[str]:
@@ -213,8 +213,8 @@ def test_of_two_identities_the_more_severe_word_is_done_and_named(mode: str, sta
         f"[policy]\nreject_at = {stage}\nmode = {mode}\n" + SECTIONS["policy.helo"] + SECTIONS["policy.mailfrom"]
     )
     different = []
-    for (helo, *row), mailfrom in product(part("both"), WORD_ORDER):
-        should = row[WORD_ORDER.index(mailfrom)]
+    for (helo, *entry), mailfrom in product(part("both"), WORD_ORDER):
+        should = entry[WORD_ORDER.index(mailfrom)]
         session = Session(by, "mx.test", TwoResults(helo, mailfrom))
         session.connect("h.example", ("203.0.113.7", 25))
         session.hello("h.example")
@@ -225,7 +225,7 @@ def test_of_two_identities_the_more_severe_word_is_done_and_named(mode: str, sta
             _, reply, ended = session.end_of_message("Q")
         assert ended is not None
         action = ended.action
-        found = f"{action.withheld or action.disposition}/{action.rule.section.removeprefix('policy.')}"
+        found = f"{action.would or action.disposition}/{action.rule.section.removeprefix('policy.')}"
         refused = mode == "enforce" and should.split("/")[0] in {"defer", "reject"}
         if found != should or (reply is not None) != refused:
             different.append((helo, mailfrom, found, should))

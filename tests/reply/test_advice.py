@@ -5,7 +5,7 @@ import pytest
 from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.reply import Remedy, Situation, advice
 from spfmilter.reply.advice import is_all
-from spfmilter.services import SERVICES
+from spfmilter.spf.services import SERVICES
 from tests.values import check, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
@@ -39,7 +39,7 @@ TABLE = {
         (None, None, WITHOUT_DOMAIN, "no-domain", "other-sender", "own-name"),
     ],
     Result.PASS: [("+all", "own", None, "allowed", "", ""), ("mx", ELSEWHERE, None, "allowed", "", "")],
-    Result.PERMERROR: [(None, None, BROKEN, "broken", "mend", "mend")],
+    Result.PERMERROR: [(None, None, BROKEN, "broken", "fix", "fix")],
     Result.TEMPERROR: [
         (None, None, SILENT, "silent", "later", "later"),
         (None, None, OURS, "our-fault", "later", "later"),

@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 
 from spfmilter.language import LOCALE, SOURCE, available, first, language
 from spfmilter.model import Result
-from spfmilter.reply import notice, sentences, spoken
+from spfmilter.reply import notice, notice_language, sentences
 from spfmilter.reply.texts import FORGED, HIDDEN, SEPARATE, all_texts, is_ascii, template
 from tests.reply.notices.rendering import FOLDER, rendered
 from tests.values import facts, settings, verdict
@@ -90,7 +90,7 @@ def test_simplified_and_traditional_chinese_each_have_their_own_words() -> None:
     ],
 )
 def test_the_language_is_the_first_that_can_be_shown(tags: str, tag: str, *, smtputf8: bool) -> None:
-    assert spoken(facts(smtputf8=smtputf8), settings(f"[reply]\nlanguages = {tags}\n")).tag == tag
+    assert notice_language(facts(smtputf8=smtputf8), settings(f"[reply]\nlanguages = {tags}\n")).tag == tag
 
 
 def test_an_administrators_own_text_is_said_in_every_language_with_our_words_around_it() -> None:

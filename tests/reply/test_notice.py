@@ -12,7 +12,7 @@ from spfmilter.language import available
 from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, ProblemKind, Result, ReversePath, Verdict
 from spfmilter.reply import NOTHING, Extras, notice, problem_text, reply_for, sentences
 from spfmilter.reply.texts import all_texts
-from spfmilter.services import SERVICES
+from spfmilter.spf.services import SERVICES
 from tests.values import action, check, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
@@ -289,7 +289,7 @@ LINE = re.compile(r"[45][0-9][0-9][ -][45]\.[0-9]{1,3}\.[0-9]{1,3} .+")
 @pytest.mark.parametrize("line_of", [lambda n: "x" * n, lambda n: "x." * (n // 2), lambda n: "é" * n])
 def test_notices_keep_within_a_line_whatever_they_name(line_of: Callable[[int], str]) -> None:
     worst = Problem(kind=ProblemKind.SYNTAX, text=line_of(512), term=line_of(512), domain=line_of(253))
-    about = check(domain=line_of(253), said=line_of(512), address="2001:db8:1111:2222:3333:4444:5555:6666")
+    about = check(domain=line_of(253), as_sent=line_of(512), address="2001:db8:1111:2222:3333:4444:5555:6666")
     for result, identity in product(Result, Identity):
         for problem in (worst, None):
             found = verdict(
@@ -332,7 +332,7 @@ def test_no_hostile_text_makes_an_invalid_reply_or_an_exception(
         hostname=hostname,
     )
     found = Verdict(
-        check=check(identity, domain=domain, local=local, said=f"{local}@{domain}"),
+        check=check(identity, domain=domain, local=local, as_sent=f"{local}@{domain}"),
         result=result,
         term=None if "term" in none else term,
         term_domain=None if "term_domain" in none else owner,

@@ -7,7 +7,7 @@ import pytest
 
 from spfmilter.settings import Settings, load, parse, show
 from spfmilter.settings.schema import LATER, NAMED_SECTIONS, SECTIONS, key_of
-from spfmilter.settings.types import to_ini
+from spfmilter.settings.values import to_ini
 from spfmilter.template import PLACEHOLDERS
 
 SHIPPED = Path(__file__).parents[2] / "conf" / "spfmilter.ini"

@@ -9,7 +9,7 @@ import pytest
 from lab.daemon import SpfmilterDaemon
 from lab.processes import free_port, until
 
-UNUSABLE = "state server cannot be used, this host's own memory stands in"
+UNUSABLE = "state server unavailable, using local memory"
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from spfmilter.state.table import OnThisHost, Table
 DAY = 86400.0
 NOW = 1_764_000_000.25
 FIRST = NOW - 3600
-AWAY = "state server does not answer, this host's own memory stands in"
-OVERWRITTEN = "state server held no time that can be right, and has been told ours"
+AWAY = "state server not responding, using local memory"
+OVERWRITTEN = "state server value invalid, overwritten"
 MOST = 8 << 20  # bytes: an answer of megabytes is seen, the library's own objects are not
 
 needs_redis = pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "available")

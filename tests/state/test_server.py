@@ -25,8 +25,8 @@ if problem := unavailable():
     pytest.skip(problem, allow_module_level=True)
 
 DAY = 86400.0
-AWAY = "state server does not answer, this host's own memory stands in"
-BACK = "state server answers again"
+AWAY = "state server not responding, using local memory"
+BACK = "state server responding again"
 
 
 @dataclass
@@ -255,7 +255,7 @@ def test_without_the_library_the_hosts_memory_stands_in(monkeypatch, caplog) -> 
     table = Table()
     deferrals = open_deferrals(state_url("redis://:geheim@192.0.2.9/0"), table, bound=60.0)
     assert isinstance(deferrals, OnThisHost)
-    assert said(caplog) == ["state server cannot be used, this host's own memory stands in"]
+    assert said(caplog) == ["state server unavailable, using local memory"]
     assert "redis" in reason(caplog)
     table.close()
 

@@ -92,7 +92,7 @@ def test_where_there_is_no_memory_each_time_is_the_first(table: Table, monkeypat
     monkeypatch.setattr(os, "pwrite", full)
     host = OnThisHost(table, DAY)
     assert [host.since("a", now) for now in (1000.0, 1001.0)] == [1000.0, 1001.0]
-    assert [record.getMessage() for record in caplog.records] == ["a deferral cannot be remembered"]
+    assert [record.getMessage() for record in caplog.records] == ["deferral not stored"]
 
 
 # -- many at once ------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_where_the_system_refuses_the_table_each_time_is_the_first(monkeypatch, 
     assert [OnThisHost(table, 100.0).since("a", now) for now in (1.0, 2.0)] == [1.0, 2.0]
     table.close()
     events = [record.getMessage() for record in caplog.records]
-    assert events == ["deferrals cannot be remembered by this host", *["a deferral cannot be remembered"] * 2]
+    assert events == ["deferral memory unavailable", *["deferral not stored"] * 2]
 
 
 def test_threads_agree_on_the_first_time(table: Table) -> None:

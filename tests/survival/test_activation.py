@@ -134,7 +134,7 @@ def test_hanging_workers_starve_the_watchdog(dns: NameServer, tmp_path: Path) ->
             os.kill(pid, signal.SIGSTOP)
             until(lambda pid=pid: frozen(pid), 5, "it stands still")
         before = fed()
-        daemon.wait_for_log("worker does not answer and is killed")
+        daemon.wait_for_log("worker not responding, killed")
         hungry = fed() - before
         until(lambda: fed() > before + hungry + 2, 10, "fed again")
         assert ask(address, PASS) == "continue"

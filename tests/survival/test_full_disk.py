@@ -116,7 +116,7 @@ def test_a_runtime_folder_that_becomes_full(dns: NameServer, tmp_path: Path) -> 
         assert answers(address) == ["550", "continue"], "these are the first that they count"
         assert counted(listen) == 40
         os.kill(workers(daemon)[0], signal.SIGKILL)
-        daemon.wait_for_log("worker died")
+        daemon.wait_for_log("worker exited unexpectedly")
         wait_for_workers(daemon, 2)
         answers(address)
         assert counted(listen) == 80
@@ -148,7 +148,7 @@ def test_no_space_for_the_secrets_of_the_help_page(dns: NameServer, tmp_path: Pa
 
     with SpfmilterDaemon(text, command=runtime.command, environment=runtime.environment) as daemon:
         assert "https://" not in refusal()
-        assert daemon.log().count("no links to the help page") == 2
+        assert daemon.log().count("help page links disabled") == 2
         runtime.free(daemon)
         done = len(daemon.notifications())
         daemon.signal(signal.SIGHUP)
@@ -197,9 +197,9 @@ def test_no_place_for_temporary_files(dns: NameServer, family: str) -> None:
     daemon.rewrite(ini(names[family], dns.address, metrics=f"listen = 127.0.0.1:{free_port()}"))
     with daemon:
         assert answers(names[family]) == ["550", "continue"]
-        assert "metrics are not served, there is no folder for them" in daemon.log()
+        assert "metrics disabled, no folder for them" in daemon.log()
         os.kill(workers(daemon)[0], signal.SIGKILL)
-        daemon.wait_for_log("worker died")
+        daemon.wait_for_log("worker exited unexpectedly")
         wait_for_workers(daemon, 2)
         assert ask(names[family], FAIL) == "550"
         left = {path.name for path in daemon.folder.iterdir()} - {"socket"}

@@ -99,7 +99,7 @@ def test_killed_workers_take_only_their_own_sessions_along(dns: NameServer, numb
     assert 0 < len(tally.cuts) <= open_then
     assert not tally.refused
     assert tally.offered == tally.judged + sum(cut.waiting for cut in tally.cuts)
-    named = {int(pid) for pid in re.findall(r'worker died pid=(\d+) how="killed by SIGKILL"', log)}
+    named = {int(pid) for pid in re.findall(r'worker exited unexpectedly pid=(\d+) how="killed by SIGKILL"', log)}
     assert named == {kill.pid for kill in kills}
 
 
@@ -108,7 +108,7 @@ def test_restarts_are_immediate_first_and_then_backed_off(dns: NameServer) -> No
     with SpfmilterDaemon(ini(address, dns.address)) as daemon:
         for number in range(1, 8):
             kill_one(daemon)
-            until(lambda n=number: daemon.log().count("worker died") == n, 10, "the death is noted")
+            until(lambda n=number: daemon.log().count("worker exited unexpectedly") == n, 10, "the death is noted")
             assert ask(address) == "continue", "the next connection is served, if later"
         pauses = [float(pause) for pause in re.findall(r"restart_in=([\d.]+)", daemon.log())]
     assert pauses == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
@@ -163,9 +163,9 @@ def test_a_worker_that_hangs_is_replaced(dns: NameServer, command: tuple[str, ..
         os.kill(hung, signal.SIGSTOP)
         until(lambda: frozen(hung), 5, "the worker stands still")
         begun, at, ports = time.monotonic(), time.time(), peers(hung)
-        daemon.wait_for_log(rf"worker does not answer and is killed pid={hung}", timeout=silence + 10)
+        daemon.wait_for_log(rf"worker not responding, killed pid={hung}", timeout=silence + 10)
         seconds = time.monotonic() - begun
-        daemon.wait_for_log(rf'worker died pid={hung} how="killed by SIGKILL"')
+        daemon.wait_for_log(rf'worker exited unexpectedly pid={hung} how="killed by SIGKILL"')
         tally = load.stop()
         assert hung not in wait_for_workers(daemon, 2)
     print(f"\nkilled after {seconds:.1f} s: {tally}")
@@ -197,7 +197,7 @@ def test_workers_that_never_start_end_the_daemon(dns: NameServer) -> None:
     with pytest.raises(RuntimeError, match="ended with 70") as failure:
         daemon.start()
     log = str(failure.value)
-    assert "cannot serve: the workers end as soon as they start" in log
+    assert "cannot serve: workers exit as soon as they start" in log
     assert log.count('how="exit status 70"') >= 5
     assert [float(pause) for pause in re.findall(r"restart_in=([\d.]+)", log)][:4] == [0.0, 0.1, 0.2, 0.4]
     assert not group_members(daemon.process.pid)
@@ -208,7 +208,7 @@ def test_a_limit_below_what_the_supervisor_needs_is_said(dns: NameServer) -> Non
     daemon = SpfmilterDaemon(ini(inet_socket(), dns.address), command=("prlimit", "--nofile=6", "--", *COMMAND))
     with pytest.raises(RuntimeError, match="ended with 73") as failure:
         daemon.start()
-    assert 'error: cannot start reason="Too many open files" mend=' in str(failure.value)
+    assert 'error: cannot start reason="Too many open files" fix=' in str(failure.value)
     assert "unexpected output" not in str(failure.value)
 
 
@@ -239,7 +239,7 @@ def test_a_worker_that_has_grown_is_replaced_without_loss(dns: NameServer) -> No
         until(lambda: not set(old) & set(children(daemon)), 20, "their end after the last session")
         log = daemon.log()
     print(f"\nworkers of {[round(size) for size in grown]} MB replaced, 2000 of 2000 sessions went on")
-    assert log.count("worker is to be replaced, it has grown") >= 2
+    assert log.count("worker memory limit exceeded, replacing worker") >= 2
     assert "cut" not in log
     assert "died" not in log
 

@@ -108,7 +108,9 @@ def test_sums_over_all_workers(dns: NameServer, listen: str) -> None:
         assert len(samples["spfmilter_build_info"]) == 1
         parts = [path.name for path in folder(daemon).glob("counter_worker*.db")]
         assert len(parts) == 3
-        assert "spfmilter_faults_total" not in samples or total(samples, "spfmilter_faults_total") == 0
+        assert (
+            "spfmilter_internal_errors_total" not in samples or total(samples, "spfmilter_internal_errors_total") == 0
+        )
 
 
 def verdicts(listen: str, outcome: str) -> float:
@@ -146,7 +148,7 @@ def test_counters_go_on_and_gauges_drop(dns: NameServer, listen: str) -> None:
         assert judged() == 30
         for pid in workers(daemon):
             os.kill(pid, signal.SIGKILL)
-        daemon.wait_for_log("(?s)worker died.*worker died")
+        daemon.wait_for_log("(?s)worker exited unexpectedly.*worker exited unexpectedly")
         until(lambda: open_now() == 0, 10, "the sessions of dead workers are not counted")
         assert judged() == 30
         wait_for_workers(daemon, 2)
@@ -232,10 +234,10 @@ def test_a_killed_exporter_is_restarted(dns: NameServer, listen: str) -> None:
         ask(address)
         (exporter,) = set(children(daemon)) - set(workers(daemon))
         os.kill(exporter, signal.SIGKILL)
-        daemon.wait_for_log(rf'metrics exporter died pid={exporter} how="killed by SIGKILL"')
+        daemon.wait_for_log(rf'metrics exporter exited pid={exporter} how="killed by SIGKILL"')
         daemon.wait_for_log("(?s)metrics served.*metrics served")
         assert total(scrape(listen), "spfmilter_messages_total") == 1
-        assert "worker died" not in daemon.log()
+        assert "worker exited unexpectedly" not in daemon.log()
 
 
 def test_the_exporter_moves_and_ends_by_reload(dns: NameServer, listen: str) -> None:
@@ -293,7 +295,7 @@ def exported(dns: NameServer) -> dict[str, set[str]]:
             mta.deliver(PASS, ["<bob@example.net>"], forged, macros={"j": "mx.example.net"})
             mta.deliver(PASS, ["<bob@example.net>"])
         os.kill(workers(daemon)[0], signal.SIGKILL)
-        daemon.wait_for_log("worker died")
+        daemon.wait_for_log("worker exited unexpectedly")
         daemon.rewrite(with_metrics(address, dns.address, listen, policy="mode = monitor"))
         daemon.signal(signal.SIGHUP)
         daemon.wait_for_notification("READY=1", count=2)

@@ -119,8 +119,11 @@ def test_workers_die_every_half_second(dns: NameServer, messages: int) -> None:
             thread.join()
         answers = check(senders, server)
         wait_for_workers(daemon, 2)
-        until(lambda: daemon.log().count("worker died") == len(pids), 10, "all deaths are noted")
-        named = [int(pid) for pid in re.findall(r'worker died pid=(\d+) how="killed by SIGKILL"', daemon.log())]
+        until(lambda: daemon.log().count("worker exited unexpectedly") == len(pids), 10, "all deaths are noted")
+        named = [
+            int(pid)
+            for pid in re.findall(r'worker exited unexpectedly pid=(\d+) how="killed by SIGKILL"', daemon.log())
+        ]
     print(f"\n{len(pids)} workers killed, {messages} messages of {SENDERS} senders, all delivered once: {answers}")
     assert sorted(named) == sorted(pids)
     assert len(pids) >= 3

@@ -46,9 +46,9 @@ def test_a_dead_name_server(kind: str) -> None:
             why = "timeout" if kind == "silent" else '"Connection refused"'
             assert f"self-test: nameserver does not answer nameserver={dead} reason={why}" in daemon.log()
             assert "no nameserver answers; every check will be a temperror" in daemon.log()
-            assert "mend=" in daemon.log()
+            assert "fix=" in daemon.log()
             assert ask(address) == "continue"
-            assert "kind=own-resolver" in daemon.log()
+            assert "problem_kind=own-resolver" in daemon.log()
 
 
 def test_one_dead_and_one_good() -> None:

@@ -11,8 +11,8 @@ from lab.daemon import COMMAND, SpfmilterDaemon
 from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
 from lab.processes import free_port
+from spfmilter.helplink.token import Case, Signer
 from spfmilter.model import Identity, Result
-from spfmilter.token import Case, Signer
 
 CLIENT = "203.0.113.7"
 SECRET = "the-secret-of-the-tests-and-of-nobody-else"

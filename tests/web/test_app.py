@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from spfmilter.helplink.token import Case, Signer
 from spfmilter.model import Check, Identity, Problem, ProblemKind, Result, Verdict
-from spfmilter.token import Case, Signer
 from spfmilter.web.checker import BusyError, Outcome
-from spfmilter.web.shield import HEADERS
+from spfmilter.web.security import HEADERS
 from tests.web.pages import InMemory, Page, client
 from tests.web.site import CLIENT, ZONE, token
 

@@ -8,8 +8,8 @@ from spfmilter.model import Result
 from spfmilter.settings import parse
 from spfmilter.web import checker as module
 from spfmilter.web import wording
+from spfmilter.web.case import build_view
 from spfmilter.web.checker import BusyError, Checker
-from spfmilter.web.story import tell
 from tests.evaluation.world import check
 
 ZONE = {
@@ -115,9 +115,9 @@ def test_the_page_shows_nothing_of_a_private_zone() -> None:
         checks.close()
         assert verdict.result is Result.FAIL
         assert [count for (name, _), count in dns.queries.items() if name == "secret.corp"] == []
-        story = tell(verdict)
-    assert story.record is not None
-    lookups = [lookup for term in story.record.terms for lookup in term.lookups]
+        case = build_view(verdict)
+    assert case.record is not None
+    lookups = [lookup for term in case.record.terms for lookup in term.lookups]
     assert [(lookup.answers, wording.OUTCOMES[lookup.outcome]) for lookup in lookups] == [
         ((), wording.OUTCOMES["no such name"])
     ] * 2, "as a name that is nowhere"

@@ -31,7 +31,7 @@ def endpoint(site: Site) -> tuple[str, int]:
 
 
 @contextmanager
-def visitors(site: Site, number: int, address: Callable[[int], str]) -> Iterator[list[socket.socket]]:
+def rate_limit(site: Site, number: int, address: Callable[[int], str]) -> Iterator[list[socket.socket]]:
     """So many connections, which have said nothing yet."""
     with ExitStack() as stack:
         found = []
@@ -67,7 +67,7 @@ def wait_for_end(sock: socket.socket) -> bytes:
 
 
 def test_300_mute_connections_keep_the_page_from_nobody(tmp_path: Path) -> None:
-    with serving(tmp_path, DIRECT) as site, visitors(site, 300, of_one_network):
+    with serving(tmp_path, DIRECT) as site, rate_limit(site, 300, of_one_network):
         assert status(site, OTHER) == 200, "another network has its own share"
         assert status(site, OTHER, urlsplit(site.link()).path) == 200
         assert status(site, MUTE.format(251)) == 0, "this one's is used up"
@@ -77,7 +77,7 @@ def test_300_mute_connections_keep_the_page_from_nobody(tmp_path: Path) -> None:
 def test_beyond_the_share_a_connection_ends_at_once(tmp_path: Path) -> None:
     with (
         serving(tmp_path, DIRECT) as site,
-        visitors(site, connections._SHARE + 40, of_one_network) as silent,
+        rate_limit(site, connections._SHARE + 40, of_one_network) as silent,
         selectors.DefaultSelector() as ended,
     ):
         for sock in silent:
@@ -90,7 +90,7 @@ def test_mute_connections_of_many_networks_make_room_for_one_that_speaks(tmp_pat
     """Each network is within its share, and all of them fill the page."""
     with (
         serving(tmp_path, DIRECT) as site,
-        visitors(site, connections.MOST + 20, lambda place: f"127.1.{place // 40}.1") as silent,
+        rate_limit(site, connections.MOST + 20, lambda place: f"127.1.{place // 40}.1") as silent,
     ):
         assert status(site, OTHER) == 200
         assert wait_for_end(silent[0]) == b"", "the first of them has made room"
@@ -98,7 +98,7 @@ def test_mute_connections_of_many_networks_make_room_for_one_that_speaks(tmp_pat
 
 
 def test_a_proxy_has_no_share(tmp_path: Path) -> None:
-    with serving(tmp_path, PROXIED) as site, visitors(site, 300, of_one_network) as silent:
+    with serving(tmp_path, PROXIED) as site, rate_limit(site, 300, of_one_network) as silent:
         assert status(site, MUTE.format(251)) == 200
         for sock in silent:
             sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
@@ -124,7 +124,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_a_request_has_an_end_however_slowly_it_comes(site: Site) -> None:
     """All of them at a time: each is ended although a little more of it comes again and again."""
     began = time.monotonic()
-    with visitors(site, len(SLOW), of_one_network) as slow, selectors.DefaultSelector() as selector:
+    with rate_limit(site, len(SLOW), of_one_network) as slow, selectors.DefaultSelector() as selector:
         for sock, (start, more) in zip(slow, SLOW.values(), strict=True):
             sock.sendall(start)
             selector.register(sock, selectors.EVENT_READ, more)
@@ -148,7 +148,7 @@ def test_a_request_has_an_end_however_slowly_it_comes(site: Site) -> None:
 
 def test_headers_without_end_are_refused_and_cost_no_memory(site: Site) -> None:
     piece = b"X-A: " + b"b" * 8000 + b"\r\n"
-    with visitors(site, 1, of_one_network) as (sock,), suppress(ConnectionResetError, BrokenPipeError):
+    with rate_limit(site, 1, of_one_network) as (sock,), suppress(ConnectionResetError, BrokenPipeError):
         sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n")
         for _ in range(10_000):
             sock.sendall(piece)

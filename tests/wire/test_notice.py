@@ -14,9 +14,9 @@ from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
 from lab.milterwire import Reply
 from lab.processes import free_port
+from spfmilter.helplink.secretfile import load_secrets
+from spfmilter.helplink.token import Signer
 from spfmilter.model import Identity, Result
-from spfmilter.secretfile import load_secrets
-from spfmilter.token import Signer
 from tests.wire.running import CLIENT, ZONE, Running, ini, running
 
 J = {"j": "mx.example.net"}
@@ -222,4 +222,4 @@ def test_a_reload_whose_secret_cannot_be_had_changes_nothing(names: ScriptedDNS,
     with SpfmilterDaemon(good) as daemon:
         daemon.rewrite(good.replace(str(tmp_path), f"{tmp_path}/nowhere"))
         daemon.signal(signal.SIGHUP)
-        daemon.wait_for_log(r"reload refused, the old settings stay.*nowhere")
+        daemon.wait_for_log(r"configuration rejected, old settings stay in force.*nowhere")

@@ -184,7 +184,7 @@ def test_recipients_who_would_part_ways_are_not_taken_into_one_message(at_end: R
     assert (outcome.reply.code, alone.reply.code) == (("550", "") if refused else ("", "550"))
     assert (codes(passing), passing.reply.kind) == (["", ""], "continue")
     line = at_end.line(queue_id)
-    assert " separate=2 " in line
+    assert " separated=2 " in line
     assert (" action=reject " in line) is refused
 
 
@@ -204,7 +204,7 @@ def test_a_fail_is_left_to_a_strict_dmarc_policy(at_end: Running) -> None:
     assert (inserted(kept, "X-SPF-Notice"), kept.changed) == ([], ())
     assert [lost.reply.code, two.reply.code] == ["550", "550"]
     line = at_end.line(queue_id)
-    assert ' yielded="strict.example p=reject" action=accept ' in line
+    assert ' override=dmarc override_by="strict.example p=reject" action=accept ' in line
     assert 'rule="[policy] yield_to_dmarc = yes (line ' in line
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.reply import NOTHING, Extras
-from spfmilter.services import SERVICES
+from spfmilter.spf.services import SERVICES
 from tests.values import check, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
@@ -103,7 +103,7 @@ def cases() -> Iterator[Case]:
 def nameless(identity: Identity) -> Verdict:
     """Of an identity that names no domain."""
     said = "alice@localhost" if identity is MAILFROM else "[203.0.113.7]"
-    return verdict(Result.NONE, check=check(identity, domain="", said=said), problem=NOBODY)
+    return verdict(Result.NONE, check=check(identity, domain="", as_sent=said), problem=NOBODY)
 
 
 def troubles(identity: Identity, owner: str) -> Iterator[Case]:

@@ -1,0 +1,87 @@
+"""The process that serves /metrics, apart from the supervisor, which must not wait for a slow reader.
+
+Knows its start, its restart and its end; the metrics are ``observe.metrics``'s.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from spfmilter.daemon import child as children
+from spfmilter.daemon.child import Child
+from spfmilter.observe import log
+from spfmilter.observe.metrics import application
+from spfmilter.settings.values import nameserver
+
+_RESTART_AFTER = 2.0  # seconds; twice as long each time
+_LONGEST_PAUSE = 300.0
+
+
+class ExporterProcess:
+    """Keeps one exporter running at the address that the settings name, or none."""
+
+    def __init__(self, folder: Path | None, close: Callable[[], None]) -> None:
+        self._folder = folder
+        self._close = close  # what the exporter does first: let go of all that is the supervisor's
+        self._child: Child | None = None
+        self._listen = ""
+        self._not_before, self._pause = 0.0, _RESTART_AFTER
+
+    def keep(self, listen: str, now: float) -> None:
+        """Start, stop or move the exporter, as the settings want it now."""
+        if self._child is not None and listen != self._listen:
+            self.stop()
+        if self._child is None and listen and self._folder is not None and now >= self._not_before:
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE) if listen == self._listen else _RESTART_AFTER
+            self._listen, self._not_before = listen, now + self._pause
+            try:
+                self._child = children.fork(_work(self._folder, listen), -1, 0, now, self._close)
+            except OSError as error:
+                log.error("metrics exporter cannot be started", reason=error.strerror or str(error))
+
+    def ended(self, pid: int, status: int) -> None:
+        """A child has ended that is no worker."""
+        if self._child is not None and self._child.pid == pid:
+            log.error("metrics exporter exited", pid=pid, how=children.ending(status))
+            self._child.link.close()
+            self._child = None
+
+    def stop(self) -> None:
+        """End it; it has nothing to finish."""
+        if self._child is not None:
+            child, self._child = self._child, None
+            child.signal(signal.SIGKILL)
+            child.link.close()
+
+    def let_go(self) -> None:
+        """In another child: close what is the supervisor's."""
+        if self._child is not None:
+            self._child.link.close()
+
+
+def _work(folder: Path, listen: str) -> Callable[[socket.socket], int]:
+    address = nameserver(listen)
+
+    def work(link: socket.socket) -> int:
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        children.let_signals_in()
+        # Loaded here: the supervisor and its workers do without.
+        from spfmilter.observe import scrape  # noqa: PLC0415
+
+        try:
+            sock = scrape.listen(address.address, address.port)
+            log.info("metrics served", listen=listen)
+            scrape.serve(application(folder), sock, link)  # the supervisor says nothing: this ends when it does
+        except OSError as error:
+            log.error("metrics cannot be served", listen=listen, reason=error.strerror or str(error))
+            time.sleep(_RESTART_AFTER)
+            return 1
+        return 0
+
+    return work

@@ -1,0 +1,167 @@
+"""The listening socket: made by us with the right options and rights, since libmilter's own has neither.
+
+Knows addresses, modes, groups, stale sockets of dead daemons, and systemd's socket activation. A unix socket appears
+under its final name only when its mode and group are right, and a live one is never taken away from its owner.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import socket
+import time
+from pathlib import Path
+
+from spfmilter.settings.schema import MilterSection
+from spfmilter.settings.values import SocketAddress
+
+_BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
+_PATIENCE = 3.0  # seconds that workers of a killed daemon may take to let go of its socket
+_PASSED = 3  # the first descriptor that systemd passes (sd_listen_fds(3))
+
+
+class ListenError(Exception):
+    """The socket cannot be had; the message says why and what to do."""
+
+
+class _BusyError(ListenError):
+    """Somebody else listens there; he may be about to let go of it."""
+
+
+def open_listener(settings: MilterSection) -> socket.socket:
+    """A listening, non-blocking socket at the configured address.
+
+    Raises:
+        ListenError: somebody else listens there, or the system does not allow it.
+    """
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return _listen(settings)
+        except _BusyError:
+            if time.monotonic() > give_up:
+                raise
+        time.sleep(0.05)
+
+
+def _listen(settings: MilterSection) -> socket.socket:
+    address = settings.socket
+    try:
+        match address.family:
+            case "systemd":
+                return _from_systemd()
+            case "unix":
+                return _unix(Path(address.path), settings.socket_mode.bits, settings.socket_group)
+            case _:
+                return _inet(address)
+    except OSError as error:
+        kind = _BusyError if error.errno == errno.EADDRINUSE else ListenError
+        raise kind(f"cannot listen on {address}: {error.strerror or error}{_hint(error, address)}") from None
+
+
+def _from_systemd() -> socket.socket:
+    """The socket that systemd has opened for us and keeps open across our restarts (systemd.socket(5))."""
+    number = os.environ.get("LISTEN_FDS", "")
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or number != "1":
+        raise ListenError(
+            "[milter] socket = systemd, but systemd has passed "
+            + (f"{number} sockets: one is needed" if number.isdigit() else "none: start spfmilter.socket")
+        )
+    sock = socket.socket(fileno=_PASSED)
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ListenError("the socket that systemd has passed is no listening stream socket")
+    sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    os.set_inheritable(_PASSED, False)  # noqa: FBT003 - the standard library's signature
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _hint(error: OSError, address: SocketAddress) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"; create {Path(address.path).parent}, or let systemd do it (RuntimeDirectory=)"
+    if isinstance(error, PermissionError) and address.family == "unix":
+        return f"; the daemon's user needs to write in {Path(address.path).parent}"
+    return ""
+
+
+def _inet(address: SocketAddress) -> socket.socket:
+    family = socket.AF_INET if address.family == "inet" else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Inherited by every connection: libmilter writes a reply in two pieces, and with Nagle's algorithm the second
+        # waits 40 ms for the MTA's delayed acknowledgement of the first.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address.host, address.port))
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _unix(path: Path, mode: int, group: str) -> socket.socket:
+    if _is_live(path):
+        raise _BusyError(f"cannot listen on unix:{path}: another process serves this socket; stop it first")
+    gid = _group_id(group)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        old_mask = os.umask(0o177)  # nobody connects before mode and group are right
+        try:
+            sock.bind(str(temporary))
+        finally:
+            os.umask(old_mask)
+        if gid is not None:
+            os.chown(temporary, -1, gid)
+        temporary.chmod(mode)
+        sock.listen(_BACKLOG)
+        temporary.rename(path)
+    except OSError:
+        sock.close()
+        temporary.unlink(missing_ok=True)
+        raise
+    return sock
+
+
+def _is_live(path: Path) -> bool:
+    """Whether somebody accepts connections there; what is no socket is not ours to remove."""
+    try:
+        if not path.is_socket():
+            if path.exists():
+                raise ListenError(f"cannot listen on unix:{path}: there is a file of this name that is no socket")
+            return False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+            probe.connect(str(path))
+    except BlockingIOError:
+        return True  # its queue is full: alive, and busy
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def _group_id(name: str) -> int | None:
+    if not name:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ListenError(f"[milter] socket_group: there is no group {name!r}") from None
+
+
+def remove_socket(address: SocketAddress, sock: socket.socket) -> None:
+    """Close our socket when we stop; a unix socket's name goes, too, unless another daemon has taken the place."""
+    sock.close()
+    if address.family != "unix":
+        return
+    path = Path(address.path)
+    try:
+        if not _is_live(path):
+            path.unlink(missing_ok=True)
+    except (OSError, ListenError):
+        return

@@ -1,0 +1,113 @@
+"""The daemon's start: log, socket, self-test, supervisor, in this order; and what is cleaned up after it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+from pathlib import Path
+
+from spfmilter.daemon import folders
+from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
+from spfmilter.daemon.supervisor import Supervisor
+from spfmilter.dns.answer import Status, Type
+from spfmilter.dns.resolver import Resolver
+from spfmilter.helplink.secretfile import SecretError
+from spfmilter.helplink.signing import open_signer
+from spfmilter.observe import log
+from spfmilter.settings import Settings
+
+# Asked by the self-test: an address record that every resolver with a way to the world finds, and most have at hand.
+_KNOWN_NAME = "a.root-servers.net"
+_SELF_TEST_TIME = 5.0  # seconds
+
+
+class StartError(Exception):
+    """The daemon cannot start; the log says why."""
+
+
+def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
+    """Run the daemon until it is told to stop; the exit status.
+
+    Raises:
+        StartError: the socket, or descriptors and memory, cannot be had, or the help page's secrets are wrong.
+    """
+    log.capture_output()
+    log.configure(settings.log)
+    try:
+        _make_secrets(settings)
+        listener = open_listener(settings.milter)
+    except (ListenError, SecretError) as error:
+        log.error("cannot start", reason=str(error))
+        raise StartError(str(error)) from None
+    if self_test:
+        test_resolvers(settings)
+    folder = _metrics_folder(settings)
+    try:
+        return _supervisor(path, settings, listener, folder).run()
+    finally:
+        remove_socket(settings.milter.socket, listener)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_secrets(settings: Settings) -> None:
+    """Make the secrets where there are none yet, so that all workers have the same.
+
+    Where the disk is full, the mail does not wait for links: the workers say that there are none.
+
+    Raises:
+        SecretError: the settings or the file are wrong.
+    """
+    try:
+        open_signer(settings)
+    except SecretError as error:
+        if not error.passing:
+            raise
+
+
+def _supervisor(path: Path, settings: Settings, listener: socket.socket, folder: Path | None) -> Supervisor:
+    # The host's name is asked for once and here: where the DNS is dead, that may take longer than a worker may take to
+    # start.
+    try:
+        return Supervisor(path, settings, listener, folder, socket.getfqdn())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        log.error("cannot start", reason=reason, fix="raise the limits of the process (ulimit -a)")
+        raise StartError(reason) from None
+
+
+def test_resolvers(settings: Settings) -> bool:
+    """Ask each nameserver for a name that exists, and say what is wrong with those that do not answer.
+
+    Returns:
+        Whether one of them answered. The daemon starts all the same: what cannot be looked up is a temperror.
+    """
+    servers = Resolver(settings.dns.nameservers).nameservers()
+    working = 0
+    for server in servers:
+        answer = Resolver([server]).ask(_KNOWN_NAME, Type.A, time.monotonic() + _SELF_TEST_TIME)
+        if answer.status is Status.FAILED:
+            log.error("self-test: nameserver does not answer", nameserver=str(server), reason=answer.failure)
+        else:
+            working += 1
+            log.info("self-test: nameserver answers", nameserver=str(server), outcome=answer.status.value)
+    if not working:
+        log.error(
+            "self-test: no nameserver answers; every check will be a temperror until one does",
+            nameservers=", ".join(map(str, servers)),
+            fix="[dns] nameservers, or /etc/resolv.conf",
+        )
+    return bool(working)
+
+
+def _metrics_folder(settings: Settings) -> Path | None:
+    """Where the processes keep their counts: in the service's own runtime folder, else in a temporary one."""
+    if not settings.metrics.listen:
+        return None
+    try:
+        return folders.make("spfmilter-metrics-")
+    except OSError as error:  # mail does not wait for it
+        reason = error.strerror or str(error)
+        log.error("metrics disabled, no folder for them", reason=reason, fix="make space, and restart")
+        return None

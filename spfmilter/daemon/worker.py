@@ -1,0 +1,365 @@
+"""A worker process: libmilter in a side thread over the supervisor's socket, the main thread for signals and beats.
+
+Knows libmilter's life: how our socket is put under it, how it is drained, why it is not stopped (its own stop takes up
+to five seconds and resets open sessions). Serves the settings with which it began, and ends when the supervisor says so
+or is gone.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import syslog
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import milter
+
+from spfmilter.daemon import connections, folders
+from spfmilter.daemon.child import let_signals_in
+from spfmilter.daemon.connections import Unserved
+from spfmilter.daemon.link import Word
+from spfmilter.dns.answer import Answer
+from spfmilter.evaluation.engine import Engine
+from spfmilter.helplink.secretfile import SecretError
+from spfmilter.helplink.signing import open_signer
+from spfmilter.milter.callbacks import Callbacks
+from spfmilter.observe import log
+from spfmilter.observe.metrics import Metrics
+from spfmilter.settings import Settings
+from spfmilter.state import Deferrals
+
+if TYPE_CHECKING:
+    from spfmilter.helplink.token import Signer
+
+_MTA_PATIENCE = 7210  # seconds without a word from the MTA: libmilter's default, an SMTP session's longest pause
+_BEAT = 1.0  # seconds between heartbeats
+_STUCK_AFTER = 30.0  # seconds beyond the time limit after which a callback is taken to hang
+_PATIENT_DRAIN = 3600.0  # seconds that sessions may go on after a reload: longer than any SMTP session at work
+_FIRST_PAUSE = 0.05  # seconds between the first looks at whether sessions are open; then doubled up to a beat
+# What libmilter starts in a process that is idle: its main thread, one for signals, one that waits for the MTAs, and
+# two that serve them.
+_THREADS = 5
+_FIX_THREADS = "raise TasksMax= and LimitNPROC= of the service, or ulimit -u"
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+# Seconds after which a thread that waits for Python's lock asks for it (docs/decisions/0025-one-question.md). It wakes
+# up for that: with Python's own 5 ms, a thousand threads that wait leave no processor time to the one that works.
+_SWITCH_INTERVAL = 0.1
+
+
+class Worker:
+    """The main thread's view of a worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        link: socket.socket,
+        metrics: Metrics,
+        hostname: str,
+        *,
+        deferrals: Deferrals,
+    ) -> None:
+        self._settings, self._listener, self._link = settings, listener, link
+        receiver = settings.headers.own_id or hostname
+        self._metrics = metrics
+        own_addresses = settings.policy.own_addresses
+        self._engine = Engine(settings.dns, receiver=receiver, own_addresses=own_addresses, observe=self._observe)
+        signer = _signer(settings)
+        self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals, signer=signer)
+        self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
+        self._ended: list[str] = []  # why libmilter returned, if it has
+        self._signals: list[int] = []
+        self._alone = False  # the supervisor is gone
+        self._replace = False  # the supervisor has been asked for a replacement
+        self._unserved = Unserved(listener.getsockname(), settings.dns.timeout.seconds + _STUCK_AFTER)
+        self._lost = False  # sessions that no thread serves have been found
+        self._unsaid = b""  # words that the supervisor has not taken yet
+        # All that is needed to watch and to end is opened now: when descriptors have run out, it is too late.
+        self._wakeup, self._wake = socket.socketpair()
+        self._dead_end = _dead_end()
+        self._memory = Memory()
+        self._poll = select.poll()
+        for end in (self._wakeup, self._link):
+            self._poll.register(end, select.POLLIN)
+
+    def _observe(self, answer: Answer) -> None:
+        self._metrics.dns_query("own resolver" if answer.ours else answer.status.value)
+
+    def serve(self) -> int:
+        """Serve until told to stop; the exit status."""
+        for end in (self._wakeup, self._wake):
+            end.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGUSR2, _wake_up)
+        for number in (signal.SIGHUP, signal.SIGINT):  # the supervisor's; libmilter would stop on them
+            signal.signal(number, signal.SIG_IGN)
+        let_signals_in()
+        # What has been loaded is there for good: the collector need not walk through it again and again, and pages that
+        # it does not touch stay shared with the supervisor.
+        gc.freeze()
+        _silence_syslog()
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        self._callbacks.register()
+        try:
+            descriptor = self._start_libmilter()
+        except _CannotServeError as error:
+            log.error("worker cannot serve", reason=str(error), fix=error.fix)
+            return os.EX_OSERR
+        self._tell(Word.READY)
+        self._wait()
+        self._drain(descriptor)
+        return 1 if self._ended else 0
+
+    def _start_libmilter(self) -> int:
+        """Let libmilter serve our socket; the descriptor that it knows.
+
+        Raises:
+            _CannotServeError: the system lacks what it needs.
+        """
+        # libmilter would notice only later that it lacks a thread, when we are taken to be serving already.
+        if not connections.can_start_threads(_THREADS):
+            raise _CannotServeError("the system refuses the threads that a worker needs", _FIX_THREADS)
+        descriptor = _hand_over(self._listener)
+        try:
+            self._libmilter.start()
+        except (RuntimeError, MemoryError) as error:
+            raise _CannotServeError(str(error) or "out of memory", _FIX_THREADS) from None
+        return descriptor
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.append(number)
+
+    def _run_libmilter(self) -> None:
+        try:
+            milter.main()
+            self._ended.append("libmilter returned")
+        except milter.error as error:
+            self._ended.append(str(error))
+        self._wake.send(b"\0")
+
+    def _wait(self) -> None:
+        """Beat until a signal comes, libmilter ends, or the supervisor is gone."""
+        while not (self._signals or self._ended or self._alone):
+            self._hear(_BEAT)
+            self._beat()
+        if self._ended:
+            log.error("libmilter returned", reason=self._ended[0])
+            self._tell(Word.REPLACE)
+
+    def _hear(self, seconds: float) -> None:
+        """Wait for a signal, libmilter's end or the supervisor's, so many seconds at most."""
+        log.flush()
+        self._metrics.log_lines_lost(log.lost())
+        ready = dict(self._poll.poll(seconds * 1000))
+        if self._wakeup.fileno() in ready:
+            self._wakeup.recv(4096)
+        if self._link.fileno() in ready and self._is_alone():
+            log.warning("supervisor exited, worker terminating")
+            self._poll.unregister(self._link)
+            self._alone = True
+
+    def _is_alone(self) -> bool:
+        try:
+            return not self._link.recv(64)
+        except ConnectionResetError:  # it was killed before it had read all that we said
+            return True
+
+    def _beat(self) -> None:
+        """Say that we are alive, unless a callback hangs; ask to be replaced when we have grown too large."""
+        limit = self._settings.dns.timeout.seconds + _STUCK_AFTER
+        if self._callbacks.longest_running() > limit:
+            return
+        self._tell(Word.BEAT)
+        for name, counters in self._engine.counters().items():
+            self._metrics.cache(name, counters)
+        if not self._replace and (size := self._memory.resident()) > self._settings.milter.memory_limit.bytes:
+            self._replace = True
+            limit_of = self._settings.milter.memory_limit
+            log.warning("worker memory limit exceeded, replacing worker", memory=size, memory_limit=str(limit_of))
+            self._tell(Word.REPLACE)
+        self._find_unserved()
+
+    def _find_unserved(self) -> None:
+        """Ask to be replaced when there are sessions that no thread serves: only the end of this process frees them."""
+        now = time.monotonic()
+        if not self._unserved.is_due(now):
+            return
+        if (number := self._unserved.look(now, self._callbacks.longest_running())) and not self._lost:
+            self._lost = self._replace = True
+            log.error(
+                "threads refused by the system, sessions not served, replacing worker",
+                pid=os.getpid(),
+                sessions=number,
+                threads=_threads(),
+                fix=_FIX_THREADS,
+            )
+            self._tell(Word.REPLACE)
+
+    def _tell(self, word: Word) -> None:
+        """Say a word, without waiting for a supervisor that stands still: it is said again with the next one."""
+        self._unsaid = self._unsaid.replace(Word.BEAT.value, b"") + word.value
+        try:
+            self._unsaid = self._unsaid[self._link.send(self._unsaid, socket.MSG_DONTWAIT) :]
+        except OSError:  # that, or it is gone, which the next poll sees
+            return
+
+    def _drain(self, descriptor: int) -> None:
+        """Take no new session, and let the open ones finish.
+
+        A socket that nobody can reach takes the place of the listening one: libmilter goes on to wait for connections
+        on it, which never come, and serves those that it has.
+        """
+        name = self._listener.getsockname()
+        os.dup2(self._dead_end.fileno(), descriptor, inheritable=False)
+        self._listener.close()
+        # A poll(2) that has begun holds on to the old socket, for up to five seconds, in which nobody serves its queue
+        # and nobody else can listen there. A signal makes libmilter begin another one.
+        if self._libmilter.is_alive() and self._libmilter.ident is not None:
+            signal.pthread_kill(self._libmilter.ident, signal.SIGUSR2)
+        self._tell(Word.DRAINING)
+        if left := self._let_finish(name):
+            log.warning("sessions disconnected after drain_timeout", sessions=left)
+        if self._unserved.number:
+            log.warning("sessions without a thread disconnected", sessions=self._unserved.number)
+
+    def _let_finish(self, name: object) -> int:
+        """Wait until no connection to ``name`` is open; the number of those that still are when the time is over.
+
+        Not the callbacks' sessions are counted but the sockets: a connection is there before its first word, and stays
+        between two SMTP sessions of the MTA. Those that no thread serves would stay for ever, and are not waited for.
+        """
+        hurried, deadline = False, time.monotonic() + _PATIENT_DRAIN
+        pause, idle = _FIRST_PAUSE, 0
+        while True:
+            left = self._left(name)
+            idle = 0 if left else idle + 1
+            # Twice, since libmilter may have been about to accept when the listening socket was taken away.
+            if idle >= 2 or time.monotonic() >= deadline:
+                return left
+            if not hurried and (self._alone or self._ended or signal.SIGTERM in self._signals):
+                hurried = True
+                deadline = min(deadline, time.monotonic() + self._settings.milter.drain_timeout.seconds)
+            self._hear(pause if left else _FIRST_PAUSE)
+            self._tell(Word.BEAT)
+            pause = min(2 * pause, _BEAT)
+
+    def _left(self, name: object) -> int:
+        """How many connections a thread serves, or may serve yet."""
+        left, now = connections.count(name), time.monotonic()
+        if left and (self._unserved.is_due(now) or left <= self._unserved.number):
+            self._unserved.look(now, self._callbacks.longest_running())
+        return max(0, left - self._unserved.number)
+
+
+class Memory:
+    """The resident memory of this process."""
+
+    def __init__(self) -> None:
+        self._file = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+    def resident(self) -> int:
+        """In bytes (proc(5))."""
+        return int(os.pread(self._file, 256, 0).split()[1]) * _PAGE
+
+
+def _threads() -> int:
+    """How many threads this process has, with those of libmilter (proc(5))."""
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - the number is enough
+    except OSError:
+        return 0
+
+
+def _signer(settings: Settings) -> Signer | None:
+    """Who signs links to the help page; none where its secrets have gone since the start: mail is not to suffer."""
+    try:
+        return open_signer(settings)
+    except SecretError as error:
+        log.error("help page links disabled", reason=str(error))
+        return None
+
+
+def _silence_syslog() -> None:
+    """Let libmilter say nothing to syslog(3), which waits for a syslog daemon that stands still, and all mail with it.
+
+    A client whose address the MTA calls "unknown" is enough for a line. Our own lines do not go through syslog(3).
+    """
+    syslog.setlogmask(syslog.LOG_MASK(syslog.LOG_EMERG))
+
+
+def _wake_up(_number: int, _frame: FrameType | None) -> None:
+    """A system call has been interrupted: that is all."""
+
+
+def _dead_end() -> socket.socket:
+    """A listening socket that nobody can reach: it is bound to an abstract name that the kernel chooses."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock.bind("")
+    sock.listen(1)
+    return sock
+
+
+class _CannotServeError(Exception):
+    """The system lacks what libmilter needs; the message says what, and ``fix`` what to do."""
+
+    def __init__(self, reason: str, fix: str) -> None:
+        super().__init__(reason)
+        self.fix = fix
+
+
+def _hand_over(listener: socket.socket) -> int:
+    """Put our socket in the place of the one that libmilter opens; the descriptor that libmilter knows.
+
+    libmilter takes no descriptor, so it opens a socket of the same family somewhere harmless, which is then replaced
+    (dup2). Its address family must be that of ours.
+
+    Raises:
+        _CannotServeError: libmilter cannot open a socket.
+    """
+    milter.settimeout(_MTA_PATIENCE)
+    try:
+        match listener.family:
+            case socket.AF_INET:
+                descriptor = _open("inet:0@127.0.0.1")
+            case socket.AF_INET6:
+                descriptor = _open("inet6:0@::1")
+            case _:
+                descriptor = _open_unix(listener.getsockname())
+    except milter.error as error:
+        raise _CannotServeError(f"libmilter cannot open a socket: {error}", "free descriptors or memory") from None
+    os.dup2(listener.fileno(), descriptor, inheritable=False)
+    return descriptor
+
+
+def _open(name: str) -> int:
+    """Have libmilter open a socket; nothing of this name can be there."""
+    milter.setconn(name)
+    before = connections.sockets()
+    milter.opensocket(False)  # noqa: FBT003 - pymilter's signature
+    (descriptor,) = connections.sockets() - before
+    return descriptor
+
+
+def _open_unix(ours: object) -> int:
+    """Have libmilter open a unix socket in a folder of its own, beside ours if that is possible, for a moment."""
+    beside = [Path(ours).parent] if isinstance(ours, str) and ours.startswith("/") else []
+    reasons = []
+    for place in folders.places(*beside):
+        try:
+            with folders.temporary(".spf-", place) as folder:
+                return _open(f"unix:{folder}/socket")
+        except (OSError, milter.error) as error:
+            reasons.append(f"{place}: {getattr(error, 'strerror', None) or error}")
+    raise _CannotServeError(
+        f"no folder for libmilter's socket: {'; '.join(reasons)}", "let the daemon write in one of these folders"
+    )

@@ -1,0 +1,155 @@
+"""What the DNS said, kept for as long as it may be; shared by all sessions of a process.
+
+Knows lifetimes (RFC 2308, RFC 8767), bounds and the order of eviction; asks nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from spfmilter.dns.answer import Answer, RecordData, Status, Type
+from spfmilter.model import Counters
+
+Key = tuple[Type, str]  # the name in lower case, without a final dot
+_FAILURE_TTL = 5.0  # seconds: long enough for the other sessions of a burst, short enough for the next attempt
+_OWN_FAILURE_TTL = 1.0  # when it is our own resolver that does not answer
+_STEP = 20  # seconds in which a message may use an answer again after its TTL: those of an evaluation belong together
+_STALE_TTL = 30  # seconds that a stale answer lives on (RFC 8767 section 4)
+# Bytes beside the data, measured with sys.getsizeof: of an entry (keys, objects, links), and of each record in it.
+_OVERHEAD, _OVERHEAD_BYTES, _OVERHEAD_NAME, _OVERHEAD_MX = 600, 56, 72, 168
+
+
+@dataclass(slots=True)
+class _Entry:
+    answer: Answer
+    expires: float
+    ends: float  # until when it may stand in for a fresh one; not before ``expires``
+    size: int
+
+
+@dataclass(slots=True)
+class AnswerCache:
+    """Answers by question; safe for use by several threads at once.
+
+    Attributes:
+        entries: how many answers are kept at most; 0 keeps none.
+        size: how many bytes they may take, as far as that can be counted.
+        max_ttl: seconds that an answer is kept at most, whatever its own TTL.
+        serve_stale: seconds beyond its end that an answer may stand in for one that cannot be had.
+    """
+
+    entries: int = 50_000
+    size: int = 64 << 20
+    max_ttl: float = 3600.0
+    serve_stale: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    counters: Counters = field(default_factory=Counters)
+    _kept: OrderedDict[Key, _Entry] = field(default_factory=OrderedDict)
+    _bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, key: Key, *, counted: bool = True) -> Answer | None:
+        """The answer, its TTL being what is left of it; None where there is none that still holds.
+
+        ``counted``: not so for whoever looks again and again for what another is about to bring.
+        """
+        with self._lock:
+            entry = self._kept.get(key)
+            left = entry.expires - self.clock() if entry is not None else 0.0
+            if entry is None or left <= 0:
+                self.counters.misses += counted
+                return None
+            self._kept.move_to_end(key)
+            self.counters.hits += counted
+            answer = entry.answer
+        return answer.lasting(int(left))
+
+    def stale(self, key: Key) -> Answer | None:
+        """An answer that has ended, but may still be used because no fresh one can be had.
+
+        It holds again for a while, so that the DNS is not asked in vain by each message, but never beyond its end.
+        """
+        with self._lock:
+            entry, now = self._kept.get(key), self.clock()
+            if entry is None or entry.answer.status is Status.FAILED or entry.ends <= now:
+                return None
+            if entry.expires <= now:
+                entry.expires = min(now + _STALE_TTL, entry.ends)
+                self.counters.stale += 1
+            self._kept.move_to_end(key)
+            return entry.answer.lasting(int(entry.expires - now))
+
+    def put(self, key: Key, answer: Answer) -> None:
+        """Keep an answer; a failure takes the place of nothing that still holds or may stand in for it."""
+        ttl, failed = min(float(answer.ttl), self.max_ttl), answer.status is Status.FAILED
+        if failed:
+            ttl = _OWN_FAILURE_TTL if answer.ours else _FAILURE_TTL
+        size = _OVERHEAD + len(key[1]) + sum(map(_length, answer.records))
+        if answer.status is Status.NOT_ASKED or ttl <= 0 or self.entries <= 0 or size > self.size:
+            return
+        with self._lock:
+            now, old = self.clock(), self._kept.get(key)
+            if old is not None:
+                if failed and old.ends > now and old.answer.status is not Status.FAILED:
+                    return
+                del self._kept[key]
+                self._bytes -= old.size
+            expires = now + ttl
+            self._kept[key] = _Entry(answer, expires, expires if failed else expires + self.serve_stale, size)
+            self._bytes += size
+            while len(self._kept) > self.entries or self._bytes > self.size:
+                _, gone = self._kept.popitem(last=False)
+                self._bytes -= gone.size
+                self.counters.evictions += 1
+
+    def __contains__(self, key: Key) -> bool:
+        """Whether there is an answer, maybe one that has ended."""
+        return key in self._kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def _length(record: RecordData) -> int:
+    if isinstance(record, bytes):
+        return _OVERHEAD_BYTES + len(record)
+    return _OVERHEAD_NAME + len(record) if isinstance(record, str) else _OVERHEAD_MX + len(record[1])
+
+
+class MessageAnswers:
+    """The answers of one message, as old as they are: also those that may not be kept beyond it (TTL 0).
+
+    Its client may idle between two evaluations; a verdict that is built of them is kept as long as they are true.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._answers: dict[Key, tuple[Answer, float]] = {}  # with the time at which each came
+
+    def get(self, key: Key) -> Answer | None:
+        """The answer, for as many seconds as it has left; None where there is none that may be used."""
+        found = self._answers.get(key)
+        if found is None:
+            return None
+        answer, came = found
+        age = int(self._clock() - came)
+        if age > _STEP and age >= answer.ttl:
+            del self._answers[key]
+            return None
+        return answer.lasting(max(0, answer.ttl - age))
+
+    def put(self, key: Key, answer: Answer, came: float | None = None) -> None:
+        """It has come at that time, or now."""
+        self._answers[key] = answer, self._clock() if came is None else came
+
+    def clear(self) -> None:
+        """Another message."""
+        self._answers.clear()
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._answers)

@@ -1,0 +1,305 @@
+"""Asks the DNS for one connection: questions go out early, and their answers are read when they are needed.
+
+Knows what one message wants to know, and what to do as soon as an answer is there (``then``), so that a connection that
+waits for one answer gets on with the others, too. All in the calling thread: libmilter calls on its own threads, and
+handing work to another costs more than it brings. The packets are ``Flight``'s; a question that another connection has
+in flight is not asked again. Every trouble comes back as an Answer.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from spfmilter.dns import transport, wire
+from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.dns.cache import Key, MessageAnswers
+from spfmilter.dns.flight import Flight
+from spfmilter.dns.pending import FIRST_WAIT, TIMEOUT, Pending, Then
+
+if TYPE_CHECKING:
+    from spfmilter.dns.resolver import Resolver, Server
+
+_PATIENCE = 2.0  # seconds, the least that Resolver.patience comes to
+_TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
+_TICK = 0.05  # seconds between two looks at an answer that another connection reads, where no descriptor is left
+
+
+class Channel:
+    """The lookups of one connection, for one message at a time: ``forget`` after each, ``close`` in the end.
+
+    Its methods are called by one thread at a time; other connections' threads call ``wake`` only.
+    """
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._cache, self._clock = resolver.cache, resolver.clock
+        self._answers = MessageAnswers(self._clock)
+        self._wanted: dict[Key, Pending] = {}  # this message's questions that are in flight
+        self._then: dict[Key, list[Then]] = {}
+        self._flight: Flight | None = None  # of this connection's own sockets
+        self._reading: set[Flight] = set()  # whose reader this is, or for which it waits
+        self._poll = select.poll()
+        self._polled: dict[int, Flight | None] = {}  # by descriptor; None: our own, on which others wake us
+        self._waker = -1
+
+    # -- what others call --------------------------------------------------------------------------------------------
+
+    def start(self, name: str, rdtype: Type, then: Then | None = None) -> None:
+        """Send a question, unless its answer is known or on its way; ``then`` is called with the answer."""
+        key = (rdtype, name.lower().removesuffix("."))
+        answer = self._known(key)
+        if answer is None and key not in self._wanted:
+            self._want(key)
+            answer = self._known(key)
+        if then is not None and answer is not None:
+            then(answer)
+        elif then is not None:
+            self._then.setdefault(key, []).append(then)
+
+    def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
+        """The answer to a question, by ``deadline`` (on the resolver's clock) at the latest.
+
+        A deadline is its caller's own: one that ends is no answer to a caller that has time left. Where it is over when
+        this is called, an answer that has arrived is used, and the question is not sent.
+        """
+        key = (rdtype, name.lower().removesuffix("."))
+        answer = self._known(key)
+        if answer is not None:
+            return answer
+        try:
+            return self._wait_for(key, deadline)
+        finally:
+            self._read_no_more(self._reading)
+
+    def forget(self) -> None:
+        """Forget the message: its answers, and its questions. Those that no other connection wants are given up."""
+        if not (self._answers or self._wanted):
+            return
+        for pending in self._wanted.values():
+            pending.flight.disown(pending)
+        for table in (self._answers, self._wanted, self._then):
+            table.clear()
+        if self._flight is not None and self._flight.is_over():
+            self._flight = None
+
+    def close(self) -> None:
+        """Forget the message and close the sockets. The channel can be used again."""
+        self.forget()
+        if self._flight is not None:
+            self._flight.close()
+            self._flight = None
+        self._watch({})
+        if self._waker >= 0:
+            os.close(self._waker)
+            self._waker = -1
+
+    def wake(self) -> None:
+        """Called by other connections' threads, while this one is among those that wait: look again."""
+        if self._waker >= 0:
+            os.eventfd_write(self._waker, 1)
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    def _known(self, key: Key, *, counted: bool = True) -> Answer | None:
+        pending = self._wanted.get(key)
+        if pending is not None:
+            if pending.answer is None:
+                return None
+            self._take_in(key, pending, pending.answer)
+        answer = self._answers.get(key)
+        if answer is None and pending is None:
+            answer = self._cache.get(key, counted=counted)
+            if answer is not None:
+                self._answers.put(key, answer)
+        return answer
+
+    def _want(self, key: Key) -> None:
+        """Put a question on its way, or want the answer to that of another connection."""
+        asked = wire.question(key[1], key[0])
+        if asked is None:
+            self._answers.put(key, Answer(Status.NOT_ASKED))
+            return
+        if self._flight is None:
+            self._flight = Flight(self._resolver)
+        while (pending := self._flight.ask(key, asked)) is None:
+            answer = self._cache.get(key, counted=False)
+            if answer is not None:
+                self._answers.put(key, answer)
+                return
+        self._wanted[key] = pending
+
+    def _take_in(self, key: Key, pending: Pending, answer: Answer) -> None:
+        """The question is answered: do what waits for it. The answer is as old as it is, whoever has read it."""
+        del self._wanted[key]
+        pending.flight.disown(pending)
+        self._answers.put(key, answer, pending.came)
+        thens = self._then.pop(key, None)
+        if thens is not None:
+            self._read_no_more(self._reading)  # what a record makes us do takes its time; others may wait for packets
+            for then in thens:
+                then(answer)
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def _wait_for(self, key: Key, deadline: float) -> Answer:
+        # Not since when it is out: a stranger's slow names may have taken the time of those that come after them.
+        since = self._clock()
+        over = False
+        answer = None
+        while answer is None:
+            pending = self._wanted.get(key)
+            if pending is None:
+                if since >= deadline:
+                    return self._cache.stale(key) or Answer(Status.FAILED, failure=TIMEOUT)
+                self._want(key)
+            elif over:
+                patience = max(_PATIENCE, self._resolver.patience)
+                return self._out_of_time(key, pending, patient=self._clock() - since >= patience)
+            elif pending.long is not None and not pending.fetching and self._clock() < deadline:
+                since = self._clock()  # what UDP has taken says nothing of TCP
+                self._over_tcp(pending, deadline)
+            else:
+                over = self._clock() >= deadline
+                self._pump(pending, deadline)
+            answer = self._known(key, counted=False)
+        return answer
+
+    def _out_of_time(self, key: Key, pending: Pending, *, patient: bool) -> Answer:
+        """A failure for this caller, whose deadline may be no other's; the question stays in flight.
+
+        Only if it was waited for long enough that this says something of the domain, others learn of it.
+        """
+        flight = pending.flight
+        with flight.lock:
+            if pending.long is None:  # else a server has answered, and those that wait for TCP hear no other
+                pending.blame(self._clock())
+            answer = flight.failed(pending)
+            told, pending.told = pending.told, True
+        if not told:
+            self._resolver.observe(answer)
+        stale = self._cache.stale(key)
+        if stale is None and patient:
+            self._cache.put(key, answer)
+        return stale or answer
+
+    def _pump(self, asked: Pending, deadline: float) -> None:
+        """Wait for a packet, the next time to act, or what another connection reads; then take in what is there."""
+        until, watched, asleep = self._share_out(asked, deadline)
+        self._watch(watched)
+        try:
+            ready = self._poll.poll(max(0.0, (until - self._clock()) * 1000))
+            self._read(ready)
+            now = self._clock()
+            if until <= now < deadline:
+                for flight in self._reading:
+                    flight.act(self, now)
+        finally:
+            for pending in asleep:
+                with pending.flight.lock:
+                    pending.waiters.discard(self)
+        for key, pending in list(self._wanted.items()):
+            if pending.answer is not None and self._wanted.get(key) is pending:
+                self._take_in(key, pending, pending.answer)
+
+    def _share_out(self, asked: Pending, deadline: float) -> tuple[float, dict[int, Flight | None], list[Pending]]:
+        """Read for the flights that have no reader, and sleep on the answers that others read.
+
+        Until when to sleep, the descriptors to watch, and the questions that will wake us.
+        """
+        until, watched, asleep, flights = deadline, dict[int, Flight | None](), list[Pending](), set[Flight]()
+        # Before its first question is sent again, a connection that reads its own sockets alone looks soon enough.
+        if any(pending.flight is not self._flight or pending.wait > FIRST_WAIT for pending in self._wanted.values()):
+            self._watch_waker(watched)
+        for pending in self._wanted.values():
+            flight = pending.flight
+            if flight not in flights:
+                flights.add(flight)
+                until = min(until, flight.read_by(self, watched))
+            pending.deadline = min(pending.deadline, deadline)
+            if pending.answer is not None:  # it came before we became the reader
+                until = 0.0
+            elif pending.fetching or pending.long is not None or flight.reader is not self:
+                asleep.append(pending)
+                self._watch_waker(watched)
+                until = min(until, self._sleep_on(pending, may_fetch=pending is asked))
+        if self._waker < 0 and (asleep or flights != {self._flight}):
+            until = min(until, self._clock() + _TICK)
+        if self._reading != flights:
+            self._read_no_more(self._reading - flights)
+            self._reading = flights
+        return until, watched, asleep
+
+    def _sleep_on(self, pending: Pending, *, may_fetch: bool) -> float:
+        """Be woken when another connection has read the answer, or leaves the reading to us. When to look at last."""
+        with pending.flight.lock:
+            pending.waiters.add(self)
+            is_free = may_fetch and pending.long is not None and not pending.fetching
+            return 0.0 if is_free or pending.flight.reader is None or pending.answer is not None else float("inf")
+
+    def _watch_waker(self, watched: dict[int, Flight | None]) -> None:
+        """Watch a descriptor of our own, if there is one left: others wake us, also where we are the reader."""
+        if self._waker < 0:
+            with suppress(OSError):
+                self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        if self._waker >= 0:
+            watched[self._waker] = None
+
+    def _watch(self, watched: dict[int, Flight | None]) -> None:
+        if watched != self._polled:
+            for descriptor in self._polled.keys() - watched.keys():
+                self._poll.unregister(descriptor)
+            for descriptor in watched:
+                self._poll.register(descriptor, select.POLLIN)
+            self._polled = watched
+
+    def _read(self, ready: list[tuple[int, int]]) -> None:
+        for descriptor, _ in ready:
+            flight = self._polled[descriptor]
+            if flight is None:
+                with suppress(BlockingIOError):
+                    os.eventfd_read(descriptor)
+            else:
+                with flight.lock:
+                    flight.read(descriptor)
+
+    def _read_no_more(self, flights: set[Flight]) -> None:
+        for flight in list(flights):
+            self._reading.discard(flight)
+            flight.read_no_more(self)
+
+    # -- TCP ---------------------------------------------------------------------------------------------------------
+
+    def _over_tcp(self, pending: Pending, deadline: float) -> None:
+        """Ask again over TCP (RFC 7766); only when the answer is really needed, since it holds up all the others."""
+        self._read_no_more(self._reading)
+        flight = pending.flight
+        with flight.lock:
+            server = pending.long
+            if server is None or pending.fetching or pending.answer is not None:
+                return  # another connection was quicker
+            pending.fetching = True
+            limit = min(deadline, self._clock() + _TCP_WAIT) if len(pending.servers) > 1 else deadline
+            edns = pending.plain is not server and server.knows_edns(self._clock())
+        failure, answer = "no answer over TCP", None
+        try:
+            answer = self._exchange(pending, server, limit, edns=edns)
+        except (OSError, wire.MalformedError, wire.TruncatedError) as error:
+            failure = f"no answer over TCP ({error!s:.80})"
+        finally:
+            with flight.lock:
+                pending.fetching = False
+                flight.fetched(pending, server, answer, failure, edns=edns, over=self._clock() >= deadline)
+
+    def _exchange(self, pending: Pending, server: Server, limit: float, *, edns: bool) -> Answer | wire.Dangling:
+        ident, asked = secrets.randbits(16), pending.asked
+        request = wire.packet(asked, ident, edns=edns)
+        with server.socket(socket.SOCK_STREAM) as sock:
+            data = transport.exchange(sock, server.endpoint, request, limit, self._clock)
+        if wire.identifier(data) != ident or not wire.is_reply_to(asked, data):
+            raise wire.MalformedError("an answer to another question")
+        return wire.parse(asked, data, self._resolver.private.enters)

@@ -1,0 +1,396 @@
+"""Questions in flight: packets out and in over the sockets of one connection, for all that want the answers.
+
+Knows resending, several nameservers and their health, refusals by ICMP, and whose fault silence is. A question belongs
+to the flight that has sent it, and there is one in the process for each name and type. Its answer stays in the
+``Pending``: it needs no cache, and it reaches everyone who wanted it.
+
+**Locks.** ``lock`` guards all of a flight. It is held for sending, reading and giving out, and never while something is
+waited for (poll, TCP). A thread holds the lock of one flight at most; below it, it takes only the cache's lock, which
+takes no other. What is to be done with an answer (``Then``) is done by each connection's own thread, without a lock. So
+no two threads can wait for each other, and what a stranger's record makes us do holds up no other session.
+
+**Who reads.** One of the connections that wait for a flight's answers is its ``reader``: it polls the sockets, and
+sends again what is due. All others sleep, each on its own descriptor. They are woken when their answer is there, or
+when one of them has to read on, because the reader leaves. The reader is woken where another connection has sent
+something over these sockets.
+
+**What has lain unread** for long, since its connection was idle, is as old as its question: an answer by its TTL. A
+failure may be over by now, and the question is asked anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from spfmilter.dns import transport, wire
+from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.dns.cache import Key
+from spfmilter.dns.pending import AVOID_FOR, FIRST_WAIT, TIMEOUT, Pending, Waiter
+
+if TYPE_CHECKING:
+    from spfmilter.dns.resolver import Resolver, Server
+
+_ERROR_WAITS = 0.6  # seconds: waits longer than that are not begun for dead servers, once another has said "error"
+_MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
+_PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameservers live at all
+_SILENT_FOR = FIRST_WAIT + 0.1  # seconds of silence that say something of our servers: two packets and a probe are out
+_PACKET = 4096  # bytes: more than the EDNS size that we offer
+_FRESH = 5.0  # seconds: older questions that nobody reads are asked anew for whoever joins them
+_NEVER = float("inf")
+_NO_EDNS = frozenset({"FORMERR", "NOTIMP", "BADVERS"})
+# What we have run out of says nothing of a server: descriptors, memory, ports.
+_OUR_LACK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL})
+
+
+class Flight:
+    """The sockets of one connection, and the questions that were sent over them.
+
+    Methods whose docstring begins with "Locked" are called with ``lock`` held.
+
+    Attributes:
+        lock: guards everything else here.
+        reader: the connection that reads the answers at present.
+        sockets: by descriptor.
+    """
+
+    def __init__(self, resolver: Resolver) -> None:
+        self.lock = threading.Lock()
+        self.reader: Waiter | None = None
+        self.sockets: dict[int, socket.socket] = {}
+        self._resolver, self._clock = resolver, resolver.clock
+        self._pending: dict[Key | None, Pending] = {}
+        self._sent: dict[tuple[int, int], tuple[Pending, Server, bool]] = {}  # by descriptor and id; with EDNS
+        self._by_endpoint: dict[tuple[str, int], socket.socket] = {}
+        self._local = True  # no nameserver of these sockets is on another host
+        self._left = False  # its connection has no more use for it
+        self._resumed = self._clock()  # when reading began again: what is there by then may be old
+
+    # -- what connections call ---------------------------------------------------------------------------------------
+
+    def ask(self, key: Key, asked: wire.Question) -> Pending | None:
+        """The question, now in flight: sent here, or by another connection before; it may be answered at once.
+
+        None where another connection has got its answer just now: it is in the cache, or to be asked for anew.
+        """
+        in_flight = self._resolver.in_flight
+        found = in_flight.get(key)
+        if found is None:
+            pending = Pending(key, asked, self._resolver.by_health(), self._clock(), self)
+            with self.lock:  # those that find it from now on find it sent
+                found = in_flight.setdefault(key, pending)
+                if found is pending:
+                    self._pending[key] = pending
+                    cache = self._resolver.cache
+                    if key in cache and cache.get(key, counted=False) is not None:  # it has come just now
+                        self._remove(pending)
+                        return None
+                    self._send(pending)
+                    self._tell_reader()
+                    return pending
+        return found if found.flight.join(found) else None
+
+    def join(self, pending: Pending) -> bool:
+        """Want the answer, too; False where it is too late for that."""
+        with self.lock:
+            if self._pending.get(pending.key) is not pending:
+                return False
+            if self.reader is None:  # its answer may lie unread
+                self._resumed = self._clock()
+                for descriptor in list(self.sockets):
+                    self.read(descriptor)
+            now = self._clock()
+            if pending.answer is None and pending.long is None and now - pending.sent > _FRESH:
+                if self.reader is None:
+                    self._ask_anew(pending)
+                else:  # its domain may have recovered meanwhile
+                    self._send(pending)
+                    self._tell_reader()
+            if pending.answer is not None and now - pending.started > _FRESH:
+                return False  # its TTL may have ended; if not, the cache has it
+            pending.interest += 1
+            return True
+
+    def disown(self, pending: Pending) -> None:
+        """Want its answer no more. A late one, of a question that no one wants, is a stray."""
+        with self.lock:
+            pending.interest -= 1
+            if not pending.interest and self._pending.get(pending.key) is pending:
+                self._remove(pending)
+            self._close_unused()
+
+    def is_over(self) -> bool:
+        """Whether a next message needs other sockets; these are then closed, as soon as no connection reads them.
+
+        Each message gets new ports where an answer can be forged on its way (RFC 5452 section 9.2): not on loopback.
+        """
+        if self._pending or not self._local:
+            self.close()
+        return self._left
+
+    def close(self) -> None:
+        """The connection is over. Others may still wait for answers, and read them here."""
+        with self.lock:
+            self._left = True
+            self._close_unused()
+
+    def read_no_more(self, reader: Waiter) -> None:
+        """Leave the reading to another connection, if there is one that waits."""
+        with self.lock:
+            if self.reader is reader:
+                self.reader = None
+            if self.reader is None:
+                for pending in self._pending.values():
+                    for waiter in pending.waiters:
+                        waiter.wake()
+                        return
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def read_by(self, reader: Waiter, watched: dict[int, Flight | None]) -> float:
+        """Be read by that connection, unless another one reads: it then watches the sockets.
+
+        Until when it may sleep: something has to be done then even if no packet comes.
+        """
+        with self.lock:
+            if self.reader is None:
+                self.reader, self._resumed = reader, self._clock()
+            if self.reader is not reader:
+                return _NEVER
+            for descriptor in self.sockets:
+                watched[descriptor] = self
+            return min([p.due for p in self._pending.values() if p.long is None], default=_NEVER)
+
+    def act(self, reader: Waiter, now: float) -> None:
+        """Send again what is due, if that is the reader's to do."""
+        with self.lock:
+            if self.reader is reader:
+                for pending in [p for p in self._pending.values() if p.due <= now and p.long is None]:
+                    self._resend(pending, now)
+
+    def read(self, descriptor: int) -> None:
+        """Locked: the packets that are there, every one, or until no more are awaited."""
+        sock = self.sockets.get(descriptor)
+        while sock is not None:
+            try:
+                data = sock.recv(_PACKET)
+            except BlockingIOError:
+                return
+            except OSError as error:  # ICMP: nobody listens there
+                self.refused(sock, error.strerror or "network error")
+                return
+            ident = wire.identifier(data)
+            found = self._sent.get((descriptor, ident)) if ident is not None else None
+            if found is None or not wire.is_reply_to(found[0].asked, data):
+                continue  # not an answer to us: stray, late or forged; the real one may still come
+            pending, server, edns = found
+            pending.heard = True
+            server.last_heard = self._clock()
+            if self._pending.get(pending.key) is pending:
+                del self._sent[descriptor, ident or 0]
+                self._understand(pending, server, data, edns=edns)
+            if not self._sent:
+                return  # without asking the kernel once more
+
+    def refused(self, sock: socket.socket, failure: str) -> None:
+        """Locked: the host there says that nobody listens."""
+        endpoint = next(endpoint for endpoint, known in self._by_endpoint.items() if known is sock)
+        for pending in list(self._pending.values()):
+            for server in pending.servers:
+                # One that sent a truncated answer still has the whole answer for TCP.
+                if server.endpoint == endpoint and pending.long is not server:
+                    server.avoid_until = self._clock() + AVOID_FOR
+                    self._no_answer(pending, server, failure)
+                    break
+
+    def _understand(self, pending: Pending, server: Server, data: bytes, *, edns: bool) -> None:
+        try:
+            answer = wire.parse(pending.asked, data, self._resolver.private.enters)
+        except wire.TruncatedError:
+            pending.long = server
+            self._wake(pending)  # one that waits fetches it
+        except wire.MalformedError as error:
+            self._no_answer(pending, server, f"malformed answer: {error}")
+        else:
+            self.take(pending, server, answer, edns=edns)
+
+    def take(self, pending: Pending, server: Server, answer: Answer | wire.Dangling, *, edns: bool) -> None:
+        """Locked: what a server has answered; ``edns``: to a question with EDNS, whatever is known of it by now."""
+        if isinstance(answer, wire.Dangling):
+            pending.ttl, pending.chain = min(pending.ttl, answer.ttl), pending.chain + 1
+            pending.asked = wire.from_labels(answer.target, pending.asked.type)
+            if pending.chain >= _MAX_CHAIN:
+                self._finish(pending, Answer(Status.NO_DATA, ttl=pending.ttl))  # a chain without end holds nothing
+            else:
+                self._send(pending)
+        elif answer.status is not Status.FAILED:
+            server.answered(edns=edns, refused_edns=pending.plain is server, now=self._clock())
+            self._finish(pending, answer)
+        elif answer.failure in _NO_EDNS and edns:
+            pending.plain = server  # RFC 6891 section 7: ask again without
+            pending.servers = [server, *(other for other in pending.servers if other is not server)]
+            self._send(pending)
+        else:
+            self._no_answer(pending, server, answer.failure)
+
+    def fetched(
+        self, pending: Pending, server: Server, answer: Answer | wire.Dangling | None, failure: str, *,
+        edns: bool, over: bool,
+    ) -> None:  # fmt: skip
+        """Locked: what came over TCP. Where a connection's time was ``over``, another one fetches it."""
+        if pending.answer is None and (answer is not None or not over):
+            pending.long = None
+            if answer is not None:
+                self.take(pending, server, answer, edns=edns)
+            else:
+                self.next_server(pending, server, failure)
+        elif pending.answer is None:
+            pending.failure = failure
+        self._wake(pending)
+        self._tell_reader()
+
+    def _no_answer(self, pending: Pending, server: Server, failure: str) -> None:
+        """A server has said that it has none. Where that may have lain unread for long, it is no news: ask again."""
+        if pending.key is not None and pending.sent + _FRESH < self._resumed:
+            self._ask_anew(pending)
+        else:
+            self.next_server(pending, server, failure)
+
+    def next_server(self, pending: Pending, server: Server, failure: str) -> None:
+        """Locked: that one has no answer; the next is asked, unless others have been asked already."""
+        was_next = bool(pending.servers) and pending.servers[0] is server
+        pending.drop(server, failure)
+        if pending.has_only_dead(self._clock()) and not pending.last_chance:
+            # A stranger's dead domain may have made them look dead: each is asked once before the error is believed.
+            pending.last_chance = was_next = True
+            for _ in pending.servers[1:]:
+                self._send(pending)
+                pending.rotate()
+        if was_next or not pending.servers:
+            self._send(pending)
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def _send(self, pending: Pending) -> None:
+        """One packet to the next server that can be reached, from a port and with an id that nobody can guess.
+
+        RFC 5452 section 9.2; the port is the kernel's choice for this connection's own socket.
+        """
+        while pending.servers and pending.answer is None:
+            server = pending.servers[0]
+            try:
+                sock = self._socket(server)
+                descriptor = sock.fileno()
+                while (descriptor, ident := secrets.randbits(16)) in self._sent:
+                    pass
+                edns = pending.plain is not server and server.knows_edns(self._clock())
+                transport.send(sock, wire.packet(pending.asked, ident, edns=edns))
+            except OSError as error:
+                if error.errno not in _OUR_LACK:
+                    server.avoid_until = self._clock() + AVOID_FOR
+                pending.drop(server, error.strerror or "network error")
+                continue
+            self._sent[descriptor, ident] = pending, server, edns
+            pending.sent = self._clock()
+            pending.due = pending.sent + pending.wait
+            return
+        if pending.answer is None:
+            self._finish(pending, self.failed(pending))
+
+    def _socket(self, server: Server) -> socket.socket:
+        sock = self._by_endpoint.get(server.endpoint)
+        if sock is None:
+            sock = server.socket(socket.SOCK_DGRAM)
+            try:
+                sock.settimeout(0)
+                sock.connect(server.endpoint)
+            except OSError:
+                sock.close()
+                raise
+            self._by_endpoint[server.endpoint] = self.sockets[sock.fileno()] = sock
+            self._local = self._local and server.is_local
+        return sock
+
+    def _resend(self, pending: Pending, now: float) -> None:
+        """Nothing came: the other servers first, and less often each time."""
+        pending.blame(now)
+        if (pending.last_chance or pending.wait > _ERROR_WAITS) and pending.has_only_dead(now):
+            self._finish(pending, self.failed(pending))
+            return
+        pending.rotate()
+        pending.wait_longer()
+        self._send(pending)
+        # A short time limit has to leave time for the probe and its answer.
+        patience = min(_PROBE_AFTER, (pending.deadline - pending.started) / 3)
+        if now - pending.started > patience and self._resolver.wants_probe(pending.started):
+            probe = Pending(None, wire.from_labels((), Type.A), self._resolver.by_health(), now, self)
+            self._pending[None] = probe
+            self._send(probe)
+
+    def _ask_anew(self, pending: Pending) -> None:
+        """It is out since long ago, unread: answers to those packets may not be true any more."""
+        self._forget_packets(pending)
+        pending.begin_anew(self._resolver.by_health(), self._clock())
+        self._send(pending)
+
+    def failed(self, pending: Pending) -> Answer:
+        """No server has answered: whose fault that is, depends on whether any of them has said anything at all."""
+        # A question that hardly had time tells nothing of our servers: a record can delay its last one until the end.
+        silent = pending.failure != TIMEOUT or self._clock() - pending.started >= _SILENT_FOR
+        ours = not pending.heard and silent and self._resolver.silent_since(pending.started)
+        return Answer(Status.FAILED, failure=pending.failure, ours=ours)
+
+    # -- the end of a question ---------------------------------------------------------------------------------------
+
+    def _finish(self, pending: Pending, answer: Answer) -> None:
+        """The question is answered: remember it, and tell those that wait."""
+        now, cache = self._clock(), self._resolver.cache
+        if pending.key is not None:
+            self._resolver.observe(answer)
+            stale = None
+            if answer.status is Status.FAILED:
+                stale = cache.stale(pending.key)
+            else:
+                # It may have lain unread while the client was idle: it is at most as old as the question.
+                answer = answer.lasting(max(0, min(pending.ttl, answer.ttl) - int(now - pending.started)))
+            if stale is None:
+                cache.put(pending.key, answer)
+            answer = stale or answer
+        pending.came, pending.answer = now, answer
+        self._remove(pending)  # not before it is in the cache: others look there first
+        self._wake(pending)
+
+    def _tell_reader(self) -> None:
+        """There is a packet to wait for that the reader does not know, maybe on a new socket."""
+        if self.reader is not None:
+            self.reader.wake()
+
+    def _wake(self, pending: Pending) -> None:
+        for waiter in pending.waiters:
+            waiter.wake()
+
+    def _remove(self, pending: Pending) -> None:
+        self._pending.pop(pending.key, None)
+        if pending.key is not None:
+            self._resolver.in_flight.pop(pending.key, None)
+            if not pending.answer:
+                self._forget_packets(pending)
+
+    def _forget_packets(self, pending: Pending) -> None:
+        self._sent = {where: sent for where, sent in self._sent.items() if sent[0] is not pending}
+
+    def _close_unused(self) -> None:
+        """No question is wanted any more: those to the servers' health end with them, and the sockets, if they may."""
+        if self._pending:
+            if self._pending.keys() != {None}:
+                return
+            self._pending.clear()
+        self._sent.clear()
+        if self._left:
+            for sock in self.sockets.values():
+                sock.close()
+            self.sockets.clear()
+            self._by_endpoint.clear()

@@ -1,0 +1,105 @@
+"""A question that is not answered yet: who was asked, who may still answer, and who waits for it.
+
+Knows what to make of servers that have failed; sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from spfmilter.dns import wire
+from spfmilter.dns.answer import Answer
+from spfmilter.dns.cache import Key
+
+if TYPE_CHECKING:
+    from spfmilter.dns.flight import Flight
+    from spfmilter.dns.resolver import Server
+
+AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked only after the others
+FIRST_WAIT = 0.4  # seconds until a lost packet is sent again
+TIMEOUT = "timeout"
+_LONGEST_WAIT = 3.2
+_SLOWER_FROM = 0.8  # seconds: a wait that is followed by one four times as long, where only the domain is silent
+
+Then = Callable[[Answer], None]
+
+
+class Waiter(Protocol):
+    """A connection that waits for an answer; see ``channel.Channel``."""
+
+    def wake(self) -> None:
+        """Look again: the answer is there, or a reader is needed."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A question on its way, for every connection of the process that wants its answer.
+
+    Guarded by the lock of its flight, but for ``answer``, which is written once, and after ``came``.
+    """
+
+    key: Key | None  # None: a probe, whose answer nobody needs
+    asked: wire.Question
+    servers: list[Server]  # those that may still answer, the next to ask first
+    started: float
+    flight: Flight  # over whose sockets it was sent
+    due: float = 0.0  # when to act again
+    sent: float = 0.0  # when the first of ``servers`` was asked
+    wait: float = FIRST_WAIT
+    deadline: float = float("inf")  # the earliest of those that have waited for it
+    ttl: int = wire.MAX_TTL
+    chain: int = 0
+    long: Server | None = None  # the answer did not fit: to be had from here over TCP
+    fetching: bool = False  # a connection is fetching it over TCP
+    plain: Server | None = None  # this one has refused the question with EDNS, and is asked it without
+    last_chance: bool = False  # a server has said "error", and those that seem dead have been asked once, too
+    failure: str = TIMEOUT
+    heard: bool = False  # some server has said something about it
+    told: bool = False  # that it has timed out was counted
+    interest: int = 1  # connections that want the answer, now or later
+    waiters: set[Waiter] = field(default_factory=set)  # those that sleep until it is there
+    came: float = 0.0
+    answer: Answer | None = None
+
+    def begin_anew(self, servers: list[Server], now: float) -> None:
+        """Forget what has come of it so far, aliases included: it is asked once more."""
+        if self.key is not None:
+            self.asked = wire.question(self.key[1], self.key[0]) or self.asked
+        self.servers, self.started, self.wait, self.ttl, self.chain = servers, now, FIRST_WAIT, wire.MAX_TTL, 0
+        self.heard, self.last_chance, self.failure, self.plain = False, False, TIMEOUT, None
+
+    def drop(self, server: Server, failure: str) -> None:
+        """That server will not answer this."""
+        self.failure = failure
+        self.servers = [other for other in self.servers if other is not server]
+
+    def blame(self, now: float) -> None:
+        """The server that was asked last has not answered: ask others first, if it has said nothing to any connection.
+
+        Otherwise it lives, and it is the domain that is dead.
+        """
+        for server in self.servers[:1]:
+            if server.last_heard < self.sent <= now - FIRST_WAIT:
+                server.avoid_until = now + AVOID_FOR
+
+    def rotate(self) -> None:
+        """Ask another server next time, if there is one."""
+        self.servers = [*self.servers[1:], *self.servers[:1]]
+
+    def wait_longer(self) -> None:
+        """Wait twice as long for the next packet's answer; four times where it is the domain that is silent.
+
+        That is so where our servers have spoken since the question went out: hardly by chance are three packets lost.
+        """
+        if self.wait >= _SLOWER_FROM and any(server.last_heard > self.started for server in self.servers):
+            self.wait *= 4
+        else:
+            self.wait = min(2 * self.wait, _LONGEST_WAIT)
+
+    def has_only_dead(self, now: float) -> bool:
+        """Whether a server has said that it has no answer, and all others have let questions time out lately."""
+        has_error = self.heard and self.failure != TIMEOUT
+        return has_error and all(server.avoid_until > now for server in self.servers)

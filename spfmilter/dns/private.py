@@ -1,0 +1,38 @@
+"""Names that are not asked for strangers: zones of our own network, and names that no public DNS has (RFC 6761).
+
+A sender's record, HELO name or mail server may be any name. Our resolver may know more names than the public DNS does,
+and what it says is seen from outside: in the text of an explanation, on the help page, or in whether a message passes.
+What the administrator himself or the client's own address leads to goes past this.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.zones import Zones
+
+if TYPE_CHECKING:
+    from spfmilter.dns.channel import Channel
+    from spfmilter.dns.pending import Then
+
+_TTL = 3600  # seconds: it holds as long as the settings do, and other answers bound a verdict as well
+NOT_ASKED = Answer(Status.PRIVATE, ttl=_TTL)
+
+
+class Guarded:
+    """A channel for names that a stranger has chosen: private ones do not exist, and no packet asks for them."""
+
+    def __init__(self, channel: Channel, private: Zones) -> None:
+        self._channel, self._private = channel, private
+
+    def start(self, name: str, rdtype: Type, then: Then | None = None) -> None:
+        """See ``Channel.start``."""
+        if not self._private.holds(name):
+            self._channel.start(name, rdtype, then)
+        elif then is not None:
+            then(NOT_ASKED)
+
+    def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
+        """See ``Channel.ask``."""
+        return NOT_ASKED if self._private.holds(name) else self._channel.ask(name, rdtype, deadline)

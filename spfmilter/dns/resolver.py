@@ -1,0 +1,167 @@
+"""The resolver of a process: which nameservers there are and how they do, and the cache that all connections share.
+
+Knows resolv.conf, the servers' health, and who is asking for what; the packets go through a ``Channel``, one for each
+connection. The search list and the host's own domain are never applied: a sender's domain that does not exist must not
+be answered for ``domain.corp.local`` (RFC 7208 section 4.3 speaks of the domain itself).
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+from spfmilter.dns.answer import Answer, Type
+from spfmilter.dns.cache import AnswerCache, Key
+from spfmilter.dns.channel import Channel
+from spfmilter.dns.pending import Pending
+from spfmilter.settings.values import Nameserver
+from spfmilter.zones import Zones
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+_RECHECK_AFTER = 5.0  # seconds between looks at resolv.conf
+_PLAIN_FOR = 3600.0  # seconds without EDNS for a server that seems not to know it
+_PROBE_EVERY = 1.0  # seconds between two questions whether the nameservers live
+
+
+@dataclass(slots=True, eq=False)
+class Server:
+    """A nameserver and what is remembered of its health."""
+
+    address: Nameserver
+    avoid_until: float = 0.0
+    last_heard: float = float("-inf")  # when it said something, to anybody
+    plain_until: float = 0.0  # asked without EDNS, which it did not understand
+    speaks_edns: bool = False  # it has answered a question with EDNS
+    is_local: bool = field(init=False)  # on this host, so that no packet from elsewhere can pass for its answer
+
+    def __post_init__(self) -> None:
+        self.is_local = ip_address(self.address.address).is_loopback
+
+    def socket(self, kind: socket.SocketKind) -> socket.socket:
+        """A new socket of the server's address family."""
+        family = socket.AF_INET6 if ":" in self.address.address else socket.AF_INET
+        return socket.socket(family, kind)
+
+    def knows_edns(self, now: float) -> bool:
+        """Whether to ask with EDNS (RFC 6891)."""
+        return now >= self.plain_until
+
+    def answered(self, *, edns: bool, refused_edns: bool, now: float) -> None:
+        """Note an answer that is no error: the server works, and maybe only without EDNS.
+
+        Domains differ, and some nameservers pass on what a domain's own servers say. One domain's refusal of EDNS
+        counts only if the same question without EDNS is answered, and only while no other has been answered with it.
+        """
+        self.avoid_until = 0.0
+        if edns:
+            self.speaks_edns = True
+        elif refused_edns and not self.speaks_edns:
+            self.plain_until = now + _PLAIN_FOR
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Where it is."""
+        return self.address.address, self.address.port
+
+
+class Resolver:
+    """The stub resolver of a process; safe for use by several threads at once.
+
+    ``nameservers`` empty means those of resolv.conf, which is read again when it changes.
+
+    Attributes:
+        patience: seconds that a connection must have waited for an answer before its timeout is known to others.
+    """
+
+    def __init__(
+        self,
+        nameservers: Sequence[Nameserver] = (),
+        *,
+        cache: AnswerCache | None = None,
+        resolv_conf: Path = RESOLV_CONF,
+        clock: Callable[[], float] = time.monotonic,
+        observe: Callable[[Answer], None] = lambda _: None,
+        private: Zones | None = None,
+    ) -> None:
+        self.clock, self.observe = clock, observe
+        self.patience = 0.0
+        self.private = private or Zones()  # where no alias may lead from outside
+        self.cache = cache if cache is not None else AnswerCache(entries=0, clock=clock)
+        self._resolv_conf = None if nameservers else resolv_conf
+        self._stamp: tuple[int, int] | None = None
+        self._next_look = 0.0
+        self._servers = [Server(address) for address in nameservers]
+        self._last_probe = float("-inf")
+        self.in_flight: dict[Key, Pending] = {}  # each question that some connection has asked, and none has read yet
+
+    def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
+        """The answer to one question, by ``deadline`` (on the resolver's clock) at the latest."""
+        channel = Channel(self)
+        try:
+            return channel.ask(name, rdtype, deadline)
+        finally:
+            channel.close()
+
+    def nameservers(self) -> tuple[Nameserver, ...]:
+        """The servers in use, for people."""
+        return tuple(server.address for server in self.by_health())
+
+    # -- for channels ------------------------------------------------------------------------------------------------
+
+    def by_health(self) -> list[Server]:
+        """The servers, those that let a question time out lately at the end."""
+        now = self.clock()
+        if self._resolv_conf is not None and now >= self._next_look:
+            self._next_look = now + _RECHECK_AFTER
+            self._read_resolv_conf(self._resolv_conf)
+        if len(self._servers) == 1:
+            return self._servers.copy()
+        return sorted(self._servers, key=lambda server: server.avoid_until > now)
+
+    def silent_since(self, when: float) -> bool:
+        """Whether no nameserver has said anything, to anybody, since then."""
+        return all(server.last_heard < when for server in self._servers)
+
+    def wants_probe(self, since: float) -> bool:
+        """Whether to ask them now if they live: they have been silent since, and nobody else has just asked that."""
+        now = self.clock()
+        asked = since <= self._last_probe and now < self._last_probe + _PROBE_EVERY
+        if asked or not self.silent_since(since):
+            return False
+        self._last_probe = now
+        return True
+
+    def _read_resolv_conf(self, path: Path) -> None:
+        try:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+            if stamp == self._stamp:
+                return
+            found = _nameservers(path.read_text("utf-8", "replace"))
+        except OSError:
+            found, stamp = [], (0, 0)
+        self._stamp = stamp
+        # Without a usable file the servers of before stay; at first that of resolv.conf(5): the local host.
+        if found or not self._servers:
+            known = {server.address: server for server in self._servers}  # and how those that stay are doing
+            addresses = map(Nameserver, found or ["127.0.0.1"])
+            self._servers = [known.get(address) or Server(address) for address in addresses]
+
+
+def _nameservers(text: str) -> list[str]:
+    """The servers in a resolv.conf(5), as glibc takes them: what is no such line, or names no address, is passed over.
+
+    Not by dnspython's reader, which gives up the file for one odd word in a search list that is not used here.
+    """
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 1 and words[0] == "nameserver":
+            with suppress(ValueError):
+                found.append(str(ip_address(words[1])))
+    return found

@@ -1,0 +1,1 @@
+"""The signed link from a notice to the help page: the token, its secret, and who signs it."""

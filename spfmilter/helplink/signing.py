@@ -1,0 +1,64 @@
+"""What a refusal's notice holds beyond the verdict: the service to which the client belongs, and the help page's link.
+
+Knows when these are wanted, and the time of day. Taken messages never come here: both cost lookups or a signature.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spfmilter.evaluation.engine import Inquiry
+from spfmilter.evaluation.suggestion import service_of
+from spfmilter.model import Facts, Result, Verdict
+from spfmilter.reply import Extras
+from spfmilter.settings import Settings
+
+if TYPE_CHECKING:
+    from spfmilter.helplink.token import Signer
+
+
+class Refusals:
+    """Finds out the extras of refusals, for all connections of a process."""
+
+    def __init__(self, settings: Settings, signer: Signer | None) -> None:
+        self._settings, self._signer = settings, signer
+
+    def extras(self, inquiry: Inquiry, verdict: Verdict, facts: Facts) -> Extras:
+        """What is to be said about one refused message."""
+        suggest = self._settings.reply.suggest_services
+        return Extras(
+            service=service_of(verdict, facts, inquiry) if suggest else None,
+            link=self._link(verdict),
+        )
+
+    def _link(self, verdict: Verdict) -> str:
+        url, check = self._settings.reply.help_url, verdict.check
+        if url is None or self._signer is None or not check.domain or check.record or verdict.result is Result.PASS:
+            return ""  # the page shows what the DNS holds: nothing, or not what has decided
+        from spfmilter.helplink.token import Case  # noqa: PLC0415 - as in open_signer
+
+        case = Case(
+            address=check.address,
+            identity=check.identity,
+            domain=check.domain,
+            result=verdict.result,
+            time=int(time.time()),
+        )
+        return url.fill({"token": self._signer.sign(case)})
+
+
+def open_signer(settings: Settings) -> Signer | None:
+    """Who signs the links to the help page, with the secrets of ``[web] secret_file``; None where there is no page.
+
+    Raises:
+        SecretError: the secrets cannot be had.
+    """
+    if settings.reply.help_url is None:
+        return None
+    # Imported here: only who has a help page needs itsdangerous.
+    from spfmilter.helplink.secretfile import load_secrets  # noqa: PLC0415
+    from spfmilter.helplink.token import Signer  # noqa: PLC0415
+
+    return Signer(load_secrets(Path(settings.web.secret_file)))

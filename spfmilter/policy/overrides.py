@@ -1,0 +1,158 @@
+"""Reasons to accept a message that the policy would tag, hold or refuse. Consulted only then.
+
+Knows the overrides and their order. The cheapest come first. Before them comes our own resolver's failure: while it
+lasts, no further DNS question can help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+
+from spfmilter.addresses import is_named
+from spfmilter.model import (
+    Check,
+    Disposition,
+    DmarcPolicy,
+    Identity,
+    IPAddress,
+    Override,
+    OverrideType,
+    ProblemKind,
+    Result,
+    Verdict,
+)
+from spfmilter.policy.evidence import Evidence
+from spfmilter.policy.rules import AppliedEntry
+from spfmilter.settings import Settings
+from spfmilter.settings.schema import Mode
+
+# Neighbours of an address that are one sender: a sender's server often tries again from another address beside it.
+_NEIGHBOURS = {4: 24, 6: 64}
+_STRICT = frozenset({"quarantine", "reject"})
+
+
+def override(applied: AppliedEntry, settings: Settings, evidence: Evidence, author: str = "") -> Override | None:
+    """Why the message is taken all the same, or None."""
+    if applied.disposition is Disposition.ACCEPT or applied.verdict.fault is not None:
+        return None
+    found = _own_resolver(applied, settings, evidence)
+    if found is None and applied.verdict.result is not Result.PASS:
+        # A domain that says "yes, mine" is not forwarded: what is done to it was meant for it.
+        found = _forwarder(applied.verdict, settings, evidence)
+    if found is None:
+        found = _dmarc(applied, settings, evidence, author)
+    if found is None:
+        found = _deferred_enough(applied, settings, evidence)
+    return found
+
+
+def _own_resolver(applied: AppliedEntry, settings: Settings, evidence: Evidence) -> Override | None:
+    """No nameserver of ours answers anything: that is nobody's fault but ours, and no reason to refuse mail."""
+    problem = applied.verdict.problem
+    if problem is None or problem.kind is not ProblemKind.OWN_RESOLVER or not applied.disposition.refuses:
+        return None
+    remark = "but it is our own resolver that does not answer"
+    evidence.note(applied.section, applied.key, applied.disposition, remark, applied=False)
+    return Override(rule=applied.rule(settings, remark), type=OverrideType.OWN_RESOLVER)
+
+
+# -- forwarders --------------------------------------------------------------------------------------------------------
+
+
+def _forwarder(verdict: Verdict, settings: Settings, evidence: Evidence) -> Override | None:
+    """Whether the client is a host that forwards mail to us, by its confirmed name or by a domain's own SPF."""
+    names, domains = settings.exempt.forwarders, settings.exempt.forwarder_spf
+    address = verdict.check.address
+    if names:
+        host = evidence.host_name(address, lambda name: is_named(name, names))
+        why = f"the client is {host}" if host is not None else "no confirmed name of the client is among them"
+        evidence.note("exempt", "forwarders", names, why, applied=host is not None)
+        if host is not None:
+            return Override(
+                rule=settings.rule("exempt", "forwarders", names), type=OverrideType.TRUSTED_FORWARDER, by=host
+            )
+    if domains:
+        checks = [forwarder_check(domain, address, settings) for domain in domains]
+        evidence.expect(checks)
+        passed = next((check.domain for check in checks if evidence.verdict(check).result is Result.PASS), None)
+        why = f"the client may send for {passed}" if passed is not None else "the client may send for none of them"
+        evidence.note("exempt", "forwarder_spf", domains, why, applied=passed is not None)
+        if passed is not None:
+            return Override(
+                rule=settings.rule("exempt", "forwarder_spf", domains), type=OverrideType.TRUSTED_FORWARDER, by=passed
+            )
+    return None
+
+
+def forwarder_check(domain: str, address: IPAddress, settings: Settings) -> Check:
+    """Whether an address may send for a domain; like a MAIL FROM of its postmaster, who greets with the domain."""
+    pinned = settings.domains.get(domain)
+    return Check(
+        identity=Identity.MAILFROM,
+        address=address,
+        local="postmaster",
+        domain=domain,
+        helo=domain,
+        as_sent=f"postmaster@{domain}",
+        record=pinned.record if pinned is not None else "",
+    )
+
+
+# -- DMARC -------------------------------------------------------------------------------------------------------------
+
+
+def may_yield(verdicts: Iterable[Verdict], settings: Settings) -> bool:
+    """Whether the domain of the From field can matter for these verdicts."""
+    return settings.policy.yield_to_dmarc and any(_is_dmarcs(verdict) for verdict in verdicts)
+
+
+def _is_dmarcs(verdict: Verdict) -> bool:
+    """A fail of the identity that DMARC looks at: MAIL FROM, or HELO for a bounce (RFC 7489 section 3.1.2)."""
+    check = verdict.check
+    return verdict.result is Result.FAIL and (check.identity is Identity.MAILFROM or check.null_sender)
+
+
+def _dmarc(applied: AppliedEntry, settings: Settings, evidence: Evidence, author: str) -> Override | None:
+    if not (settings.policy.yield_to_dmarc and _is_dmarcs(applied.verdict)):
+        return None
+    policy = evidence.dmarc(author) if author else None
+    strict = policy is not None and policy.policy in _STRICT
+    evidence.note("policy", "yield_to_dmarc", True, _said_of(author, policy), applied=strict)  # noqa: FBT003 - a value
+    if policy is None or not strict:
+        return None
+    rule = settings.rule("policy", "yield_to_dmarc", value=True)
+    return Override(rule=rule, type=OverrideType.DMARC, by=f"{policy.domain} p={policy.policy}")
+
+
+def _said_of(author: str, policy: DmarcPolicy | None) -> str:
+    if not author:
+        return "no From field with one plain address in ASCII is known"
+    return f"{policy.domain} publishes p={policy.policy}" if policy is not None else f"{author} publishes no policy"
+
+
+# -- time --------------------------------------------------------------------------------------------------------------
+
+
+def _deferred_enough(applied: AppliedEntry, settings: Settings, evidence: Evidence) -> Override | None:
+    """Whether a domain whose DNS fails has been deferred for as long as it may be.
+
+    Monitor mode does not ask: nobody comes again for having been told to, so that no time would be told.
+    """
+    verdict, bound = applied.verdict, settings.policy.defer_at_most
+    if applied.disposition is not Disposition.DEFER or verdict.result is not Result.TEMPERROR:
+        return None
+    if not bound.seconds or settings.policy.mode is Mode.MONITOR:
+        return None
+    enough = evidence.deferred_for(deferral_key(verdict.check)) >= bound.seconds
+    why = "it has been deferred for longer" if enough else "it has not been deferred for so long yet"
+    evidence.note("policy", "defer_at_most", bound, why, applied=enough)
+    if not enough:
+        return None
+    return Override(rule=settings.rule("policy", "defer_at_most", bound), type=OverrideType.DEFER_AT_MOST)
+
+
+def deferral_key(check: Check) -> str:
+    """What counts as the same message tried again: the domain, and the client's neighbourhood."""
+    prefix = _NEIGHBOURS[check.address.version]
+    return f"{check.domain.lower()} {ip_network((check.address, prefix), strict=False)}"

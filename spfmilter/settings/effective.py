@@ -1,0 +1,61 @@
+"""The settings in force: what the INI file says, with the defaults of what it does not say.
+
+Knows one attribute a section, and which line of the file a value comes from. Reads no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from spfmilter.model import Identity, Rule
+from spfmilter.settings import schema
+from spfmilter.settings.values import to_ini
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the INI file says, defaults filled in; one attribute a section."""
+
+    milter: schema.MilterSection = field(default_factory=schema.MilterSection)
+    policy: schema.PolicySection = field(default_factory=schema.PolicySection)
+    mailfrom: schema.MailFromTable = field(default_factory=schema.MailFromTable)
+    helo: schema.HeloTable = field(default_factory=schema.HeloTable)
+    exempt: schema.ExemptSection = field(default_factory=schema.ExemptSection)
+    relays: schema.RelaysSection = field(default_factory=schema.RelaysSection)
+    reply: schema.ReplySection = field(default_factory=schema.ReplySection)
+    headers: schema.HeadersSection = field(default_factory=schema.HeadersSection)
+    dns: schema.DnsSection = field(default_factory=schema.DnsSection)
+    log: schema.LogSection = field(default_factory=schema.LogSection)
+    state: schema.StateSection = field(default_factory=schema.StateSection)
+    journal: schema.JournalSection = field(default_factory=schema.JournalSection)
+    metrics: schema.MetricsSection = field(default_factory=schema.MetricsSection)
+    web: schema.WebSection = field(default_factory=schema.WebSection)
+    domains: Mapping[str, schema.DomainSection] = field(default_factory=dict)  # by the name of [domain:NAME]
+    recipients: Mapping[str, schema.RecipientSection] = field(default_factory=dict)  # by the pattern
+    # (section, key) -> line in the file, key "" for the section itself; two files that say the same are equal settings
+    lines: Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False, repr=False)
+
+    def table(self, identity: Identity) -> schema.ResultTable:
+        """The policy table of an identity."""
+        return self.helo if identity is Identity.HELO else self.mailfrom
+
+    def rule(self, section: str, key: str, value: object) -> Rule:
+        """The line of the file that says so, for the log and for people."""
+        return Rule(section=section, key=key, value=to_ini(value), line=self.lines.get((section, key)))
+
+
+def show(settings: Settings) -> str:
+    """The effective settings as an INI text, defaults included; parsed again it gives the same settings."""
+    blocks = [_shown(section, getattr(settings, attribute)) for section, (attribute, _) in schema.SECTIONS.items()]
+    for kind, (_, _, attribute) in schema.NAMED_SECTIONS.items():
+        blocks += [_shown(f"{kind}:{name}", value) for name, value in getattr(settings, attribute).items()]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _shown(section: str, value: schema.SectionModel) -> str:
+    lines = [f"[{section}]"]
+    for name in type(value).model_fields:
+        text = to_ini(getattr(value, name)).replace("\n", "\n    ")
+        lines.append(f"{schema.key_of(type(value), name)} = {text}".rstrip())
+    return "\n".join(lines)

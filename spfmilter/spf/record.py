@@ -1,0 +1,259 @@
+"""An SPF record's text, read whole before anything of it is evaluated (RFC 7208 sections 4.6 and 12).
+
+Knows the grammar and the bounds on what a stranger may publish; knows no client and no DNS. Everything is linear in the
+length of the text.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import spf
+
+from spfmilter.dns.answer import RecordData
+from spfmilter.model import Problem, ProblemKind, Result
+from spfmilter.spf import macros
+from spfmilter.spf.macros import MacroString
+from spfmilter.text import ascii_line
+
+# RFC 7208 section 3.4 advises 450 characters; flattened records of large senders reach some thousands. Beyond these
+# bounds a record only costs its readers time.
+MAX_RECORD = 16 * 1024  # characters
+MAX_TERM = 1024
+MAX_HOSTS = 10  # address lookups for one mx, ptr or %{p} (RFC 7208 section 4.6.4)
+_MAX_REMEMBERED = 1024  # characters of a record of which many are kept parsed
+MAX_TERMS = 1000
+# The same for all records of one evaluation: a record of 1000 terms costs its reader 5 ms, and may include ten others.
+MAX_ALL_RECORDS = 2 * MAX_RECORD
+MAX_ALL_TERMS = 2 * MAX_TERMS
+
+_QUALIFIERS = {"+": Result.PASS, "-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
+_MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.IGNORECASE | re.ASCII)
+_DIRECTIVE = re.compile(r"([-+?~]?)([a-z][a-z0-9]*)(.*)", re.IGNORECASE | re.ASCII)
+_PREFIXES = re.compile(r"(.*?)(?:/([0-9]+))?(?://([0-9]+))?")
+VERSION = re.compile(rb"v=spf1(?: |\Z)", re.IGNORECASE)  # pyspf's own also takes "v=spf1" and a line end
+MECHANISMS = frozenset(spf.ALL_MECHANISMS)
+LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})  # with redirect=: RFC 7208 section 4.6.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of one evaluation (RFC 7208 section 4.6.4)."""
+
+    time: float = 20.0  # seconds
+    lookups: int = 10
+    void_lookups: int = 2
+    client_time: float = 3.0  # seconds of ``time`` at most for zones of the client's choice
+
+
+class RecordError(spf.PermError):  # type: ignore[misc]  # pyspf has no type hints
+    """A permerror, with what is wrong as a Problem."""
+
+    def __init__(self, kind: ProblemKind, text: str, *, term: str | None = None, domain: str | None = None) -> None:
+        super().__init__(text, term)
+        self.kind, self.text, self.term, self.domain = kind, text, term, domain
+
+    def problem(self) -> Problem:
+        """What is wrong, as a value; a stranger's term has passed the door."""
+        term = ascii_line(self.term, 120) if self.term is not None else None
+        domain = ascii_line(self.domain) if self.domain is not None else None
+        return Problem(kind=self.kind, text=ascii_line(self.text), term=term, domain=domain)
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """A qualifier and a mechanism."""
+
+    text: str
+    result: Result  # of a match
+    mechanism: str  # lower case
+    target: MacroString | None = None  # the domain-spec; None: the current domain
+    network: int = 0  # ip4, ip6: the address
+    prefix4: int = 32
+    prefix6: int = 128
+
+    def lists(self, address: int, bits: int) -> bool:
+        """Whether this is an ip4 or ip6 that holds the address, of 32 or 128 bits (section 5.6)."""
+        return self.mechanism == ("ip4" if bits == 32 else "ip6") and self.covers(self.network, address, bits)
+
+    def covers(self, network: int, address: int, bits: int) -> bool:
+        """Whether the address is in the network, by the prefix length that the directive gives for its family."""
+        prefix = self.prefix4 if bits == 32 else self.prefix6
+        return (network ^ address) >> (bits - prefix) == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record without syntax errors."""
+
+    text: str
+    directives: tuple[Directive, ...]
+    redirect: MacroString | None = None
+    redirect_text: str = ""
+    exp: MacroString | None = None
+    terms: int = 0  # how many, modifiers with them
+
+
+def only_one(texts: Iterable[RecordData], domain: str) -> str | None:
+    """The SPF record among the TXT records of a domain, or None (section 4.5).
+
+    Raises:
+        RecordError: there are several, or the one is not ASCII.
+    """
+    found = [text for text in texts if isinstance(text, bytes) and VERSION.match(text)]
+    if len(found) > 1:
+        raise RecordError(ProblemKind.SEVERAL_RECORDS, f"{domain} has more than one SPF record", domain=domain)
+    if not found:
+        return None
+    try:
+        return found[0].decode("ascii")
+    except UnicodeDecodeError:
+        message = f"the record of {domain} holds characters that are not ASCII"
+        raise RecordError(ProblemKind.NOT_ASCII, message, domain=domain) from None
+
+
+def parse(text: str) -> Record:
+    """Read a record that begins with ``v=spf1``.
+
+    Raises:
+        RecordError: for the first thing that breaks the grammar or a bound.
+    """
+    # Read twice for each message, ahead and in earnest, and again for the next sender with the same provider. Of long
+    # ones only a few are kept, lest a stranger fill the memory.
+    return _parse_known(text) if len(text) <= _MAX_REMEMBERED else _parse_long(text)
+
+
+def _parse(text: str) -> Record:
+    if len(text) > MAX_RECORD:
+        raise RecordError(ProblemKind.TOO_LONG, f"the record has {len(text)} characters, more than {MAX_RECORD}")
+    terms = [term for term in text.split(" ")[1:] if term]
+    if len(terms) > MAX_TERMS:
+        raise RecordError(ProblemKind.TOO_LONG, f"the record has {len(terms)} terms, more than {MAX_TERMS}")
+    directives = []
+    modifiers: dict[str, tuple[str, MacroString]] = {}
+    for term in terms:
+        if len(term) > MAX_TERM:
+            raise RecordError(
+                ProblemKind.TOO_LONG, f"a term has {len(term)} characters, more than {MAX_TERM}", term=term
+            )
+        if not term.isprintable():
+            raise RecordError(ProblemKind.SYNTAX, "a control character in the record", term=term)
+        found = _MODIFIER.fullmatch(term)
+        if found is None:
+            directives.append(_directive(term))
+        else:
+            _modifier(term, found[1].lower(), found[2], modifiers)
+    redirect_text, redirect = modifiers.get("redirect", ("", None))
+    _, exp = modifiers.get("exp", ("", None))
+    return Record(text, tuple(directives), redirect, redirect_text, exp, len(terms))
+
+
+_parse_known = functools.lru_cache(maxsize=128)(_parse)
+_parse_long = functools.lru_cache(maxsize=8)(_parse)
+
+
+def _modifier(term: str, name: str, value: str, modifiers: dict[str, tuple[str, MacroString]]) -> None:
+    """A ``name=value`` (RFC 7208 section 6): names have no case; an unknown one is checked and ignored."""
+    try:
+        if name not in {"redirect", "exp"}:
+            macros.parse(value)
+            return
+        if name in modifiers:
+            raise RecordError(ProblemKind.DUPLICATE_MODIFIER, f"{name}= appears more than once", term=term)
+        modifiers[name] = (term, macros.parse_domain_spec(value))
+    except macros.MacroError as error:
+        raise _of_macro(error, term) from None
+
+
+def _of_macro(error: macros.MacroError, term: str) -> RecordError:
+    kind = ProblemKind.BAD_MACRO if "macro" in str(error) else ProblemKind.BAD_DOMAIN
+    return RecordError(kind, str(error), term=term)
+
+
+def _directive(term: str) -> Directive:
+    found = _DIRECTIVE.fullmatch(term)
+    if found is None:
+        raise RecordError(ProblemKind.SYNTAX, "neither a mechanism nor a modifier", term=term)
+    qualifier, name, rest = found.groups()
+    mechanism, result = name.lower(), _QUALIFIERS.get(qualifier, Result.PASS)
+    if mechanism not in MECHANISMS or (rest and rest[0] not in ":/"):
+        hint = spf.COMMON_MISTAKES.get(mechanism)
+        text = f"unknown mechanism (did you mean {hint}?)" if hint else "unknown mechanism"
+        raise RecordError(ProblemKind.UNKNOWN_MECHANISM, text, term=term)
+    match mechanism:
+        case "all":
+            if rest:
+                raise RecordError(ProblemKind.SYNTAX, "all takes no argument", term=term)
+            return Directive(term, result, mechanism)
+        case "ip4" | "ip6":
+            return _network(term, result, mechanism, rest)
+        case "a" | "mx":
+            return _host(term, result, mechanism, rest)
+        case _:
+            return _named(term, result, mechanism, rest)
+
+
+def _prefix(term: str, digits: str | None, bits: int) -> int:
+    if digits is None:
+        return bits
+    if digits[0] == "0" and digits != "0":
+        raise RecordError(ProblemKind.BAD_PREFIX, "a prefix length that begins with 0", term=term)
+    if len(digits) > 3 or int(digits) > bits:
+        raise RecordError(ProblemKind.BAD_PREFIX, f"a prefix length of more than {bits}", term=term)
+    return int(digits)
+
+
+def _split_prefixes(rest: str) -> tuple[str, str | None, str | None]:
+    """The domain or address with its colon, and the digits of ``/n`` and ``//n`` (section 5.6, dual-cidr-length)."""
+    found = _PREFIXES.fullmatch(rest)
+    head, digits4, digits6 = found.groups() if found else (rest, None, None)
+    return head, digits4, digits6
+
+
+def _network(term: str, result: Result, mechanism: str, rest: str) -> Directive:
+    """``ip4:`` and ``ip6:`` (section 5.6)."""
+    head, digits, dual = _split_prefixes(rest)
+    if dual is not None or "/" in head:
+        raise RecordError(ProblemKind.BAD_PREFIX, "not a prefix length", term=term)
+    family, bits = (socket.AF_INET, 32) if mechanism == "ip4" else (socket.AF_INET6, 128)
+    try:
+        packed = socket.inet_pton(family, head[1:])
+    except (OSError, ValueError):
+        kind = "IPv4" if bits == 32 else "IPv6"
+        raise RecordError(ProblemKind.BAD_ADDRESS, f"not an {kind} address", term=term) from None
+    prefix = _prefix(term, digits, bits)
+    network = int.from_bytes(packed, "big")
+    return Directive(
+        term, result, mechanism, None, network, prefix if bits == 32 else 32, prefix if bits == 128 else 128
+    )
+
+
+def _host(term: str, result: Result, mechanism: str, rest: str) -> Directive:
+    """``a`` and ``mx`` (sections 5.3 and 5.4)."""
+    head, digits4, digits6 = _split_prefixes(rest)
+    if head.startswith("/"):
+        raise RecordError(ProblemKind.BAD_PREFIX, "not a prefix length", term=term)
+    target = _domain_spec(term, head[1:]) if head else None
+    return Directive(term, result, mechanism, target, 0, _prefix(term, digits4, 32), _prefix(term, digits6, 128))
+
+
+def _named(term: str, result: Result, mechanism: str, rest: str) -> Directive:
+    """``include``, ``exists`` and ``ptr`` (sections 5.2, 5.7 and 5.5)."""
+    if rest.startswith("/"):
+        raise RecordError(ProblemKind.BAD_PREFIX, f"{mechanism} takes no prefix length", term=term)
+    if not rest and mechanism != "ptr":
+        raise RecordError(ProblemKind.BAD_DOMAIN, f"{mechanism} needs a domain", term=term)
+    return Directive(term, result, mechanism, _domain_spec(term, rest[1:]) if rest else None)
+
+
+def _domain_spec(term: str, text: str) -> MacroString:
+    try:
+        return macros.parse_domain_spec(text)
+    except macros.MacroError as error:
+        if spf.RE_IP4.match(text):
+            raise RecordError(ProblemKind.BAD_DOMAIN, f"an address: write ip4:{text}", term=term) from None
+        raise _of_macro(error, term) from None

@@ -1,0 +1,217 @@
+"""A case as the page shows it: what was then, what is now, the tree of terms, the record to publish.
+
+Knows which values go where; every text of a stranger passes the door here, so that a template only has to show it.
+Decides nothing, and knows no HTML.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spfmilter.model import Identity, LookupStep, RecordStep, Result, TermStep, Verdict
+from spfmilter.reply.advice import Advice, Situation, advice
+from spfmilter.spf.services import Service
+from spfmilter.text import unicode_line
+from spfmilter.web import wording
+from spfmilter.web.fixes import SuggestedRecord, suggest_record
+
+_SHOWN_RECORD = 1500  # characters
+_SHOWN_TERM = 300
+_SHOWN_EXPLANATION = 400
+_SHOWN_TERMS = 20  # of one record: one of 16 KB may have a thousand
+_SHOWN_ANSWERS = 12
+_QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
+_TERM = re.compile(r"[-+?~]?([A-Za-z0-9]+)[:=]?(.*)", re.DOTALL)
+
+
+class Step(StrEnum):
+    """How far the evaluation of a term went."""
+
+    PASSED_OVER = "passed-over"
+    MATCHED = "matched"
+    LED_ON = "led-on"  # to another record, which had the last word
+    BROKE_OFF = "broke-off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """A question to the DNS and its answer, in short."""
+
+    question: str
+    answers: tuple[str, ...]
+    more: int  # answers that are not shown
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """A term of a record, with what it means and what it led to."""
+
+    text: str
+    meaning: str  # a key of the catalogue; empty where there is none
+    value: str  # for the meaning
+    step: Step
+    result: Result | None  # of a match
+    decided: bool  # this one made the result
+    lookups: tuple[Lookup, ...]
+    record: Record | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A record, with the terms that were looked at."""
+
+    domain: str
+    text: str | None
+    unread: str  # why there is no text, in the trace's words, where the DNS failed; else empty
+    terms: tuple[Term, ...]
+    hidden: int  # terms that are not shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Then:
+    """What the token says of the time when the message came."""
+
+    result: Result
+    time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseView:
+    """All that the page tells of a case."""
+
+    identity: Identity
+    address: str
+    domain: str
+    helo: str
+    then: Then | None  # None: checked by hand
+    now: Result
+    title: str  # keys of the catalogue, which take address and domain
+    lead: str
+    term: str | None  # the one that decided
+    record_domain: str  # whose record is to be changed
+    problem: str | None  # a key of the catalogue
+    problem_term: str | None
+    explanation: str | None
+    record: Record | None
+    mending: SuggestedRecord | None
+    added: str  # the term for the address, where no whole record can be offered
+    service: str | None  # whose servers ``added`` stands for
+    wait: int  # minutes after which a change is seen
+    lookups: int
+    partial: bool  # the record asks for what a link does not hold: the part before the @, or the greeting
+
+    @property
+    def fixed(self) -> bool:
+        """Whether what was refused would be taken now."""
+        return self.then is not None and self.then.result is not Result.PASS and self.now is Result.PASS
+
+
+def build_view(
+    verdict: Verdict, service: Service | None = None, *, then: Then | None = None, longest_ttl: float = 3600.0
+) -> CaseView:
+    """The story of a verdict of this moment, and of what was ``then``.
+
+    Args:
+        verdict: with its trace.
+        service: the well-known mail service that the client belongs to, where that is known.
+        then: what the token says; None for a check by hand.
+        longest_ttl: seconds for which the receiving server remembers an answer at most.
+    """
+    check, problem = verdict.check, verdict.problem
+    # Where the record cannot be read just now, the story is still that of the refusal.
+    told = then.result if then is not None and verdict.result is Result.TEMPERROR else verdict.result
+    advised = advice(verdict, service)
+    mending = suggest_record(verdict, advised.add)
+    fixed = then is not None and then.result is not Result.PASS and verdict.result is Result.PASS
+    return CaseView(
+        identity=check.identity,
+        address=str(check.address),
+        domain=unicode_line(check.domain),
+        helo=unicode_line(check.helo),
+        then=then,
+        now=verdict.result,
+        title=wording.TITLE_MENDED if fixed else wording.TITLES[check.identity][told],
+        lead=wording.MENDED if fixed else _lead(advised, told),
+        term=unicode_line(verdict.term, _SHOWN_TERM) if verdict.term is not None else None,
+        record_domain=unicode_line(mending.domain if mending is not None else advised.record_domain),
+        problem=wording.PROBLEMS[problem.kind] if problem is not None else None,
+        problem_term=unicode_line(problem.term, _SHOWN_TERM) if problem is not None and problem.term else None,
+        explanation=unicode_line(" ".join(verdict.explanation.split()), _SHOWN_EXPLANATION)
+        if verdict.explanation
+        else None,
+        record=_record(verdict.trace, verdict, last=True) if verdict.trace is not None else None,
+        mending=mending,
+        added=advised.add,
+        service=advised.service.name if advised.service is not None else None,
+        wait=max(1, math.ceil(min(verdict.ttl or 0, longest_ttl) / 60)),
+        lookups=verdict.lookups,
+        partial=then is not None and check.identity is Identity.MAILFROM and bool(verdict.letters & {"l", "s", "h"}),
+    )
+
+
+def _lead(advised: Advice, told: Result) -> str:
+    if advised.situation is Situation.DENIED and advised.result is told and advised.identity is Identity.MAILFROM:
+        return wording.RULED_OUT
+    return wording.STORIES[advised.identity][told]
+
+
+def _record(step: RecordStep, verdict: Verdict, *, last: bool) -> Record:
+    """A record of the trace; ``last``: what matches in it is what decided."""
+    shown = step.terms[:_SHOWN_TERMS]
+    if len(step.terms) > _SHOWN_TERMS:
+        shown = (*shown[:-1], step.terms[-1])  # the last one is the one that decided
+    unread = step.text is None and step.lookups and verdict.result is Result.TEMPERROR
+    return Record(
+        domain=unicode_line(step.domain),
+        text=unicode_line(step.text, _SHOWN_RECORD) if step.text is not None else None,
+        unread=unicode_line(step.lookups[-1].outcome) if unread else "",
+        terms=tuple(_term(term, step.domain, verdict, last=last) for term in shown),
+        hidden=len(step.terms) - len(shown),
+    )
+
+
+def _term(term: TermStep, domain: str, verdict: Verdict, *, last: bool) -> Term:
+    if term.matched:
+        step = Step.MATCHED
+    elif term.matched is not None:
+        step = Step.PASSED_OVER
+    else:
+        step = Step.LED_ON if term.record is not None and (term.redirects or not verdict.problem) else Step.BROKE_OFF
+    meaning, value = _meaning(term, domain)
+    return Term(
+        text=unicode_line(term.text, _SHOWN_TERM),
+        meaning=meaning,
+        value=unicode_line(value),
+        step=step,
+        result=_QUALIFIERS.get(term.text[:1], Result.PASS) if term.matched else None,
+        decided=last and term.matched is True,
+        lookups=tuple(_lookups(term.lookups)),
+        record=_record(term.record, verdict, last=last and term.redirects) if term.record is not None else None,
+    )
+
+
+def _meaning(term: TermStep, domain: str) -> tuple[str, str]:
+    """What a term means, as a key of the catalogue and its value."""
+    found = _TERM.fullmatch(term.text)
+    if found is None:
+        return "", ""
+    value = term.target or found[2]
+    if value.startswith("/") or not value:  # a, mx/24: the domain itself
+        value = domain + value
+    return wording.TERMS.get(found[1].lower(), ""), value
+
+
+def _lookups(steps: tuple[LookupStep, ...]) -> Iterator[Lookup]:
+    for step in steps:
+        answers = () if step.type == "TXT" else step.answers  # the record is shown by itself
+        yield Lookup(
+            question=unicode_line(f"{step.type} {step.name}"),
+            answers=tuple(unicode_line(answer) for answer in answers[:_SHOWN_ANSWERS]),
+            more=max(0, len(answers) - _SHOWN_ANSWERS),
+            outcome=unicode_line(step.outcome),
+        )

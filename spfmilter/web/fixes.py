@@ -1,0 +1,64 @@
+"""The record that would let the client pass: the published one with one term more, or a first one.
+
+Knows where the term has to stand; a verdict with its trace in, a value out. What it returns has passed the door, so
+that a person can copy it. Does not know how it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from spfmilter.model import Result, Verdict
+from spfmilter.text import unicode_line
+
+_LONGEST = 4096  # characters of a record that somebody would copy
+_WORD = re.compile(r"[^ ]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedRecord:
+    """A record to publish: what stands there already, before and after what is new."""
+
+    domain: str  # in whose DNS
+    before: str
+    added: str
+    after: str
+    first: bool = False  # the domain has no record yet
+
+    @property
+    def record(self) -> str:
+        """The whole record."""
+        return self.before + self.added + self.after
+
+
+def suggest_record(verdict: Verdict, added: str) -> SuggestedRecord | None:
+    """The record with which the same client would pass, or None where there is none to offer.
+
+    A record in error is nothing to build on, and one that holds what a person should not copy is not repeated.
+
+    Args:
+        verdict: with its trace.
+        added: the term that allows the client.
+    """
+    if verdict.result is Result.NONE and verdict.check.domain:
+        return SuggestedRecord(domain=verdict.check.domain, before="v=spf1 ", added=added, after=" -all", first=True)
+    if verdict.result not in {Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL} or verdict.trace is None:
+        return None
+    record = verdict.trace  # the domain's own, which is read before that to which it redirects
+    text = record.text
+    if text is None or not text.isascii() or unicode_line(text, _LONGEST) != text:
+        return None
+    last = record.terms[-1] if record.terms else None
+    place = _place(text, last.text if last is not None and last.redirects else verdict.term)
+    if place is None:  # the default decided: a new term goes to the end
+        return SuggestedRecord(domain=record.domain, before=text.rstrip(" ") + " ", added=added, after="")
+    return SuggestedRecord(domain=record.domain, before=text[:place], added=added, after=" " + text[place:])
+
+
+def _place(text: str, term: str | None) -> int | None:
+    """Where a term begins: the first of several that are equal."""
+    for word in _WORD.finditer(text):
+        if word[0] == term:
+            return word.start()
+    return None

@@ -1,0 +1,64 @@
+"""``spfmilter check`` shows the notice as each client reads it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spfmilter.helplink.secretfile import load_secrets
+from spfmilter.helplink.token import Signer
+from spfmilter.model import Result
+from tests.commands.conftest import MESSAGE
+
+FAIL = [*MESSAGE, "alice@example.com"]
+
+
+def reply(done) -> list[str]:
+    assert done.returncode == 0
+    return json.loads(done.stdout)["reply"]
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ([], "203.0.113.7 is not in the trusted sender list of example.com"),
+        (["--smtputf8"], "203.0.113.7 不在 example.com 信任的寄件伺服器清單中"),
+        (["--language", "zh-Hans"], "203.0.113.7 不在 example.com 的可信发信服务器之列"),
+        (["--language", "ZH-HANT"], "203.0.113.7 不在 example.com 信任的寄件伺服器清單中"),
+        (["--language", "en", "--smtputf8"], "203.0.113.7 is not in the trusted sender list of example.com"),
+    ],
+)
+def test_in_each_language(run, write, options, first) -> None:
+    path = write("[reply]\nlanguages = zh-Hant, en\n")
+    assert reply(run("check", "--json", "-c", path, *options, *FAIL))[0].startswith(f"550-5.7.23 {first}")
+
+
+def test_a_language_without_texts_is_wrong_usage(run, write) -> None:
+    done = run("check", "-c", write(), "--language", "tlh", *FAIL)
+    assert done.returncode == 64
+    assert "zh-hant" in done.stderr, "click says them in small letters"
+    assert "[en|zh-Hans|zh-Hant]" in run("check", "--help").stdout, "but the help as the INI file has them"
+
+
+def test_the_link_is_signed_with_the_daemons_secret(run, write, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    path = write(f"[reply]\nhelp_url = https://mx.example.net/{{token}}\n[web]\nsecret_file = {secret}\n")
+    secrets = load_secrets(secret)
+    done = run("check", "--json", "-c", path, *FAIL)
+    token = reply(done)[-1].removeprefix("550 5.7.23 Details: https://mx.example.net/")
+    assert Signer(secrets).read(token, max_age=60, now=0).result is Result.FAIL
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("content", [None, "short\n"])
+def test_without_its_secret_the_link_is_shown_unsigned_and_no_secret_is_made(run, write, tmp_path, content) -> None:
+    """A secret that root makes here could not be read by the daemon."""
+    secret = tmp_path / "secret"
+    if content is not None:
+        secret.write_text(content)
+        secret.chmod(0o600)
+    path = write(f"[reply]\nhelp_url = https://mx.example.net/{{token}}\n[web]\nsecret_file = {secret}\n")
+    done = run("check", "--json", "-c", path, *FAIL)
+    assert reply(done)[-1] == "550 5.7.23 Details: https://mx.example.net/{token}"
+    assert str(secret) in done.stderr
+    assert secret.exists() is (content is not None)

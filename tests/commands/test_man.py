@@ -1,0 +1,84 @@
+"""The manual pages name every command, option and key, and are sound roff."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from spfmilter import __version__
+from spfmilter.cli import cli
+from spfmilter.settings.schema import LATER, SECTIONS, key_of
+from spfmilter.settings.values import to_ini
+from spfmilter.template import PLACEHOLDERS
+
+MAN = Path(__file__).parents[2] / "man"
+PAGES = ["spfmilter.1", "spfmilter.ini.5"]
+
+
+def source(page: str) -> str:
+    return (MAN / page).read_text(encoding="utf-8").replace("\\-", "-")
+
+
+def commands(group: click.Group, *names: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *names, name)
+        else:
+            yield " ".join([*names, name]), command
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(cli)), ids=[name for name, _ in commands(cli)])
+def test_every_command_and_option_stands_in_the_page(name, command) -> None:
+    synopsis, _, text = source("spfmilter.1").partition(".SH DESCRIPTION")
+    assert f"\n.B {name}\n" in synopsis
+    assert f".TP\n.B {name}\n" in text
+    usage = synopsis.partition(f"\n.B {name}\n")[2].partition(".YS")[0]
+    for parameter in command.params:
+        longest = max(parameter.opts, key=len)
+        assert re.search(rf"^\.\w+ .*{longest}\b", text, re.MULTILINE), "described"
+        assert any(re.search(rf"(?:^|\s){option}(?:\s|$)", usage) for option in parameter.opts), "in the synopsis"
+
+
+def test_the_page_names_no_option_that_there_is_not() -> None:
+    known = {option for _, command in commands(cli) for parameter in command.params for option in parameter.opts}
+    assert set(re.findall(r"--[a-z][a-z0-9-]+", source("spfmilter.1"))) <= known | {"--help", "--version"}
+
+
+def test_every_key_stands_in_its_page_with_its_default_and_whether_it_is_there_yet() -> None:
+    listed = []
+    section = ""
+    for line in source("spfmilter.ini.5").splitlines():
+        if header := re.fullmatch(r"\.SS \[(.*)\]", line):
+            section = header[1]
+        elif entry := re.fullmatch(r"\.B (\w+) =(?: (.+?))??( \*)?", line):
+            listed.append((section, entry[1], entry[2] or "", bool(entry[3])))
+    assert listed == [
+        (section, key_of(model, name), to_ini(info.default), LATER in info.metadata)
+        for section, (_, model) in SECTIONS.items()
+        for name, info in model.model_fields.items()
+    ]
+
+
+def test_every_placeholder_stands_there() -> None:
+    assert re.findall(r"^\.BR \{(\w+)\}", source("spfmilter.ini.5"), re.MULTILINE) == list(PLACEHOLDERS)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_heading_names_the_version(page) -> None:
+    assert f'"spfmilter {__version__}"' in source(page).splitlines()[0]
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+@pytest.mark.parametrize("page", PAGES)
+def test_groff_has_no_complaint(page) -> None:
+    done = subprocess.run(  # noqa: S603 - no shell, own file
+        ["groff", "-man", "-ww", "-z", "-Tutf8", str(MAN / page)],  # noqa: S607 - wherever it is installed
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,212 @@
+"""What excuses a message, and that it is asked for only where it matters."""
+
+from ipaddress import ip_address
+from itertools import product
+
+import pytest
+
+from spfmilter.model import Action, Check, Disposition, DmarcPolicy, Identity, Problem, ProblemKind, Result, Verdict
+from spfmilter.policy import decide, plan
+from spfmilter.policy.overrides import deferral_key, forwarder_check, may_yield
+from tests.values import Known, check, facts, settings, verdict
+
+ACCEPT, TAG, QUARANTINE, DEFER, REJECT = Disposition
+FORWARDERS = "[exempt]\nforwarders = mx.fwd.example, .lists.example\nforwarder_spf = spf.example, b.example\n"
+STRICT = {"example.com": DmarcPolicy(domain="example.com", policy="quarantine")}
+
+
+def world(*passing: str, **other: object) -> Known:
+    """An Evidence in which the client may send for these domains only."""
+    return Known(lambda asked: Result.PASS if asked.domain in passing else Result.FAIL, **other)  # type: ignore[arg-type]
+
+
+def treated(found: Verdict, ini: str, evidence: Known, author: str = "") -> Action:
+    chosen = settings(ini)
+    return decide(plan(facts(), chosen), [found], chosen, evidence, author=author)
+
+
+# -- nothing is asked in vain ------------------------------------------------------------------------------------------
+
+EVERYTHING = f"{FORWARDERS}[policy]\nreject_at = message\nyield_to_dmarc = yes\n[policy.mailfrom]\ntemperror = defer\n"
+
+
+@pytest.mark.parametrize("result", Result)
+def test_a_message_that_is_accepted_anyway_is_asked_nothing(result: Result) -> None:
+    evidence = world(dmarc=STRICT)
+    accepting = EVERYTHING.replace("temperror = defer", f"{result} = accept")
+    action = treated(verdict(result), accepting, evidence, "example.com")
+    assert (action.disposition, evidence.questions, evidence.asked) == (ACCEPT, [], [])
+
+
+def test_with_the_shipped_settings_nothing_is_asked_of_a_refused_one_either() -> None:
+    evidence = world(dmarc=STRICT)
+    assert treated(verdict(Result.FAIL), "", evidence, "example.com").disposition is REJECT
+    assert (evidence.questions, evidence.asked) == ([], [])
+
+
+# -- forwarders --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("mx.fwd.example", True),
+        ("a.lists.example", True),
+        ("a.b.lists.example", True),
+        ("lists.example", False),
+        ("sub.mx.fwd.example", False),
+        ("evillists.example", False),
+        ("lists.example.evil.test", False),
+    ],
+)
+def test_a_forwarder_by_name_has_a_dot_for_a_boundary(name: str, *, known: bool) -> None:
+    action = treated(verdict(Result.FAIL), FORWARDERS, world(names=(name,)))
+    assert action.disposition is (ACCEPT if known else REJECT)
+    if known:
+        assert action.override is not None
+        assert (action.override.type, action.override.by) == ("trusted_forwarder", name)
+        assert str(action.rule) == "[exempt] forwarders = mx.fwd.example, .lists.example (line 2)"
+        assert action.verdict is not None
+        assert action.verdict.result is Result.FAIL, "the header fields keep it"
+        assert not action.notice
+
+
+def test_a_forwarder_by_spf_passes_for_one_of_the_domains() -> None:
+    evidence = world("b.example")
+    action = treated(verdict(Result.FAIL), FORWARDERS, evidence)
+    assert action.override is not None
+    assert (action.disposition, action.override.by) == (ACCEPT, "b.example")
+    assert str(action.rule) == "[exempt] forwarder_spf = spf.example, b.example (line 3)"
+    assert [(asked.domain, asked.sender, str(asked.address)) for asked in evidence.asked] == [
+        ("spf.example", "postmaster@spf.example", "203.0.113.7"),
+        ("b.example", "postmaster@b.example", "203.0.113.7"),
+    ]
+
+
+def test_a_name_is_asked_for_before_any_record() -> None:
+    evidence = world("spf.example", names=("mx.fwd.example",))
+    treated(verdict(Result.FAIL), FORWARDERS, evidence)
+    assert evidence.asked == []
+
+
+def test_a_forwarders_record_can_be_pinned_as_well() -> None:
+    chosen = settings("[domain:spf.example]\nrecord = v=spf1 ip4:203.0.113.7 -all\n")
+    assert forwarder_check("spf.example", ip_address("203.0.113.7"), chosen).record.startswith("v=spf1 ip4")
+
+
+@pytest.mark.parametrize(("result", "disposition"), list(product(Result, [TAG, QUARANTINE, DEFER, REJECT])))
+def test_a_forwarder_excuses_everything_but_a_pass(result: Result, disposition: Disposition) -> None:
+    ini = f"{FORWARDERS}[policy.mailfrom]\n{result} = {disposition}"
+    action = treated(verdict(result), ini, world(names=("mx.fwd.example",)))
+    assert action.disposition is (disposition if result is Result.PASS else ACCEPT)
+
+
+def test_a_refused_pass_is_not_covered_by_the_excuse_of_the_other_identity() -> None:
+    chosen = settings(f"{FORWARDERS}[policy.mailfrom]\npass = quarantine")
+    both = [verdict(Result.FAIL, Identity.HELO), verdict(Result.PASS)]
+    action = decide(plan(facts(), chosen), both, chosen, world(names=("mx.fwd.example",)))
+    assert (action.disposition, action.rule.key, action.override) == (QUARANTINE, "pass", None)
+
+
+# -- DMARC -------------------------------------------------------------------------------------------------------------
+
+YIELD = "[policy]\nreject_at = message\nyield_to_dmarc = yes\n"
+
+
+@pytest.mark.parametrize(
+    ("policy", "author", "disposition"),
+    [
+        ("reject", "example.com", ACCEPT),
+        ("quarantine", "example.com", ACCEPT),
+        ("none", "example.com", REJECT),
+        ("reject", "other.example", REJECT),
+        ("reject", "", REJECT),
+    ],
+)
+def test_a_fail_is_left_to_a_strict_dmarc_policy(policy: str, author: str, disposition: Disposition) -> None:
+    evidence = world(dmarc={"example.com": DmarcPolicy(domain="example.com", policy=policy)})
+    action = treated(verdict(Result.FAIL), YIELD, evidence, author)
+    assert action.disposition is disposition
+    if disposition is ACCEPT:
+        assert action.override is not None
+        assert (action.override.type, action.override.by) == ("dmarc", f"example.com p={policy}")
+        assert str(action.rule) == "[policy] yield_to_dmarc = yes (line 3)"
+
+
+BOUNCE = check(Identity.HELO, null_sender=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "yields"),
+    [
+        (verdict(Result.FAIL), True),
+        (verdict(Result.FAIL, check=BOUNCE), True),
+        (verdict(Result.FAIL, Identity.HELO), False),  # DMARC does not look at it
+        (verdict(Result.SOFTFAIL), False),
+        (verdict(Result.PERMERROR), False),
+    ],
+)
+def test_only_a_fail_that_dmarc_judges_too_is_left_to_it(found: Verdict, *, yields: bool) -> None:
+    chosen = settings(YIELD)
+    assert may_yield([found], chosen) is yields
+    assert not may_yield([found], settings())
+    action = decide(plan(facts(), chosen), [found], chosen, world(dmarc=STRICT), author="example.com")
+    assert (action.override is not None) is yields
+
+
+# -- temperror ---------------------------------------------------------------------------------------------------------
+
+BOUND = "[policy]\ndefer_at_most = 4h\n[policy.mailfrom]\ntemperror = defer\npermerror = defer\n"
+
+
+def temperror(kind: ProblemKind = ProblemKind.DNS_FAILURE) -> Verdict:
+    return verdict(Result.TEMPERROR, problem=Problem(kind=kind, text="no answer"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "disposition"), [(0.0, DEFER), (4 * 3600 - 1, DEFER), (4 * 3600, ACCEPT), (90000, ACCEPT)]
+)
+def test_a_temperror_is_deferred_for_so_long_only(seconds: float, disposition: Disposition) -> None:
+    action = treated(temperror(), BOUND, world(deferred_for=seconds))
+    entry, bound = "[policy.mailfrom] temperror = defer (line 4)", "[policy] defer_at_most = 4h (line 2)"
+    assert (action.disposition, str(action.rule)) == (disposition, bound if disposition is ACCEPT else entry)
+
+
+@pytest.mark.parametrize(
+    ("ini", "found"),
+    [
+        (BOUND.replace("4h", "0s"), temperror()),
+        (BOUND.replace("[policy]", "[policy]\nmode = monitor"), temperror()),
+        (BOUND.replace("temperror = defer", "temperror = reject"), temperror()),
+        (BOUND, verdict(Result.PERMERROR)),
+        (BOUND, verdict(Result.TEMPERROR, fault="Traceback")),
+    ],
+)
+def test_what_has_no_bound_is_not_remembered(ini: str, found: Verdict) -> None:
+    evidence = world(deferred_for=1e9)
+    assert treated(found, ini, evidence).disposition in {DEFER, REJECT, ACCEPT}
+    assert evidence.questions == []
+
+
+@pytest.mark.parametrize("word", [DEFER, REJECT])
+def test_nothing_is_refused_because_our_own_resolver_fails(word: Disposition) -> None:
+    evidence = world()
+    ini = f"{FORWARDERS}[policy.mailfrom]\ntemperror = {word}"
+    action = treated(temperror(ProblemKind.OWN_RESOLVER), ini, evidence)
+    assert action.disposition is ACCEPT
+    assert str(action.rule) == (
+        f"[policy.mailfrom] temperror = {word} (line 5), but it is our own resolver that does not answer"
+    )
+    assert (evidence.questions, evidence.asked) == ([], []), "it would not answer these either"
+
+
+def test_neighbours_are_one_sender_and_domains_are_not() -> None:
+    def key(address: str, domain: str = "Example.com") -> str:
+        asked: Check = check(address=address, domain=domain)
+        return deferral_key(asked)
+
+    assert key("203.0.113.7") == key("203.0.113.250") == "example.com 203.0.113.0/24"
+    assert key("203.0.113.7") != key("203.0.112.7")
+    assert key("203.0.113.7") != key("203.0.113.7", "other.example")
+    assert key("2001:db8:1:2::7") == key("2001:db8:1:2:ffff::1") == "example.com 2001:db8:1:2::/64"
+    assert key("2001:db8:1:2::7") != key("2001:db8:1:3::7")

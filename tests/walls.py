@@ -1,0 +1,171 @@
+"""The walls between the packages: ``test_architecture`` holds them, and ``docs/architecture.md`` shows them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "spfmilter"
+
+# From the ground up: a line may name only lines above it, and for a package also itself. A name stands for the module
+# or package and all below it; a module follows the line with the longest name that fits it.
+MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
+    "": (),  # spfmilter/__init__.py: the version, which every module may know
+    "value": (),
+    "text": (),
+    "template": (),
+    "language": (),
+    "zones": (),
+    "model": ("value",),
+    "addresses": ("model",),
+    "spf": ("model", "spf", "text"),
+    "settings": ("addresses", "language", "model", "settings", "spf.record", "template", "zones"),
+    "policy": ("addresses", "model", "policy", "settings"),
+    "relays": ("addresses", "model", "relays", "settings.values"),
+    "reply": ("language", "model", "reply", "settings", "spf.services", "template", "text"),
+    "headers": ("addresses", "headers", "model", "reply", "settings", "text"),
+    "session": ("addresses", "headers", "model", "policy", "relays", "reply", "settings", "value"),
+    "dns": ("dns", "model", "settings.values", "value", "zones"),
+    "evaluation": ("dns", "evaluation", "model", "settings.schema", "spf", "text", "zones"),
+    "observe": ("model", "observe", "settings", "text"),
+    "state": ("observe.log", "settings.urls", "state"),
+    "helplink": ("evaluation", "helplink", "model", "reply", "settings"),
+    "milter": (
+        "addresses",
+        "evaluation.engine",
+        "headers",
+        "helplink",
+        "milter",
+        "model",
+        "observe",
+        "policy",
+        "reply",
+        "session",
+        "settings",
+        "state",
+    ),
+    "daemon": ("daemon", "dns", "evaluation.engine", "helplink", "milter", "observe", "settings", "state"),
+    "web": (
+        "addresses",
+        "daemon.notify",
+        "evaluation",
+        "helplink",
+        "language",
+        "model",
+        "observe.log",
+        "reply.advice",
+        "settings",
+        "spf.services",
+        "text",
+        "web",
+    ),
+    "commands": (
+        "addresses",
+        "commands",
+        "daemon.start",
+        "evaluation",
+        "headers",
+        "helplink",
+        "language",
+        "model",
+        "policy",
+        "relays",
+        "reply",
+        "session",
+        "settings",
+        "text",
+        "web.server",
+    ),
+    "cli": ("addresses", "commands", "daemon.start", "language", "model", "settings", "web.server"),
+    "__main__": ("cli",),
+}
+
+# Narrower than the package around them.
+NARROWER: Mapping[str, tuple[str, ...]] = {
+    "reply.advice": ("model", "spf.services"),  # the help page gives the same advice
+    "reply.texts": ("language", "model", "reply.advice", "template"),
+    "daemon.child": ("daemon.link", "observe.log"),
+    "daemon.exporter": ("daemon.child", "observe", "settings.values"),
+    "daemon.link": (),
+    "daemon.listener": ("settings",),
+    "daemon.notify": (),
+    # Its workers know of messages. It reads the help page's secrets only to refuse a reload that could not read them.
+    "daemon.supervisor": ("daemon", "observe", "settings", "state"),
+    "web.form": ("addresses", "model", "text", "web"),
+    "web.fixes": ("model", "text"),
+    "web.case": ("model", "reply.advice", "spf.services", "text", "web"),
+    "web.errors": ("helplink.token", "web.wording"),
+    "web.security": ("observe.log",),
+    "commands.attach": ("settings",),
+    "commands.explain": ("model", "reply", "text"),
+}
+
+# Who may import a library that is not Python's own.
+OWNERS: Mapping[str, tuple[str, ...]] = {
+    "spf": ("evaluation", "spf.record"),
+    "dns": ("dns", "evaluation"),
+    "milter": ("milter.callbacks", "daemon.worker"),  # what runs in a worker
+    "pydantic": ("settings",),
+    "idna": ("addresses", "settings"),
+    "click": ("cli",),
+    "rich": ("cli", "commands"),
+    "prometheus_client": ("observe.metrics", "observe.counterfile"),
+    "publicsuffixlist": ("evaluation.organization",),
+    "redis": ("state.server",),
+    "sqlalchemy": ("observe",),
+    "starlette": ("web",),
+    "uvicorn": ("web.connections", "web.server"),
+    "jinja2": ("web.render",),
+    "babel": ("web.languages",),
+    "limits": ("web.ratelimit",),
+    "itsdangerous": ("helplink.token",),
+}
+# What the library is called where it is declared.
+DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prometheus_client": "prometheus-client"}
+
+# No I/O, no clock, no thread, no chance.
+PURE = (
+    "model",
+    "text",
+    "template",
+    "zones",
+    "addresses",
+    "spf",
+    "settings",
+    "policy",
+    "relays",
+    "reply",
+    "headers",
+    "session",
+    "dns.answer",
+    "dns.private",
+    "dns.wire",
+    "evaluation.explanation",
+    "evaluation.trace",
+    "helplink.token",
+    "daemon.link",
+    "web.form",
+    "web.fixes",
+    "web.case",
+    "web.errors",
+    "web.wording",
+)
+
+
+def layers() -> str:
+    """Return the layers as a Markdown table, from the top: each package, what it is, and which others it may import."""
+    lines = ["| package | what it is | imports |", "| --- | --- | --- |"]
+    for name, allowed in reversed(MAY_IMPORT.items()):
+        if name:
+            others = ", ".join(f"`{other}`" for other in allowed if other != name)
+            lines.append(f"| `{name}` | {_first_sentence(name)} | {others} |")
+    return "\n".join(lines) + "\n"
+
+
+def _first_sentence(name: str) -> str:
+    path = PACKAGE / name
+    text = ast.get_docstring(
+        ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
+    )
+    return (text or "").splitlines()[0].replace("|", "\\|")

@@ -1,0 +1,137 @@
+from dataclasses import replace
+
+import pytest
+
+from spfmilter.model import Identity, ProblemKind, Result
+from spfmilter.spf.services import SERVICES
+from spfmilter.web import wording
+from spfmilter.web.case import CaseView, Record, Step, Then, build_view
+from tests.evaluation.world import check, ours
+
+THEN = Then(result=Result.FAIL, time=1_800_000_000)
+MAILFROM = wording.STORIES[Identity.MAILFROM]
+
+
+def case(text: str, then: Then | None = THEN, **other: list) -> CaseView:
+    return build_view(ours({"e.example": [{"TXT": text}], **other}, trace=True), then=then)
+
+
+def steps(record: Record | None) -> list[tuple[str, str, bool]]:
+    """Each term with its step and whether it decided, those of records inside as well."""
+    found = []
+    for term in record.terms if record else ():
+        found += [(term.text, term.step.value, term.decided), *steps(term.record)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "then", "lead"),
+    [
+        ("v=spf1 -all", Result.FAIL, MAILFROM[Result.FAIL]),
+        ("v=spf1 ~all", Result.FAIL, MAILFROM[Result.SOFTFAIL]),
+        ("v=spf1 ?all", Result.FAIL, MAILFROM[Result.NEUTRAL]),
+        ("v=spf1 -ip4:192.0.2.1 +all", Result.FAIL, wording.RULED_OUT),
+        ("v=spf1 nonsense", Result.FAIL, MAILFROM[Result.PERMERROR]),
+        ("v=spf1 include:temp.example -all", Result.FAIL, MAILFROM[Result.FAIL]),
+        ("v=spf1 include:temp.example -all", Result.PERMERROR, MAILFROM[Result.PERMERROR]),
+        ("v=spf1 +all", Result.FAIL, wording.MENDED),
+        ("v=spf1 +all", Result.TEMPERROR, wording.MENDED),
+        ("v=spf1 +all", Result.PASS, MAILFROM[Result.PASS]),
+    ],
+)
+def test_the_story_is_that_of_now_or_where_now_is_unknown_that_of_then(text, then, lead) -> None:
+    told = case(text, Then(result=then, time=0), **{"temp.example": [{"RCODE": "SERVFAIL"}]})
+    assert told.lead == lead
+    assert told.fixed is (lead == wording.MENDED)
+
+
+def test_every_result_and_problem_has_its_words() -> None:
+    for table in (*wording.TITLES.values(), *wording.STORIES.values(), wording.RESULTS):
+        assert set(table) == set(Result)
+    assert set(wording.PROBLEMS) == set(ProblemKind)
+    assert set(wording.TITLES) == set(wording.STORIES) == set(wording.WHAT_SPF_IS) == set(Identity)
+
+
+def test_one_term_is_marked_as_the_one_that_decided() -> None:
+    other = {"b.example": [{"TXT": "v=spf1 ip4:203.0.113.1 ?all"}]}
+    assert steps(case("v=spf1 include:b.example -all", **other).record) == [
+        ("include:b.example", Step.PASSED_OVER, False),
+        ("ip4:203.0.113.1", Step.PASSED_OVER, False),
+        ("?all", Step.MATCHED, False),
+        ("-all", Step.MATCHED, True),
+    ]
+
+
+def test_behind_a_redirect_it_is_the_one_of_the_last_record() -> None:
+    other = {"b.example": [{"TXT": "v=spf1 -all"}]}
+    assert steps(case("v=spf1 a redirect=b.example", **other).record) == [
+        ("a", Step.PASSED_OVER, False),
+        ("redirect=b.example", Step.LED_ON, False),
+        ("-all", Step.MATCHED, True),
+    ]
+
+
+def test_where_it_broke_off_no_term_decided() -> None:
+    other = {"b.example": [{"TXT": "v=spf1 include:nothing.example -all"}]}
+    assert steps(case("v=spf1 include:b.example -all", **other).record) == [
+        ("include:b.example", Step.BROKE_OFF, False),
+        ("include:nothing.example", Step.BROKE_OFF, False),
+    ]
+
+
+def test_a_long_record_is_shown_in_part_with_the_term_that_decided() -> None:
+    record = case("v=spf1 " + "ip4:203.0.113.1 " * 100 + "-all").record
+    assert record is not None
+    assert (len(record.terms), record.hidden) == (20, 81)
+    assert record.terms[-1].decided
+
+
+@pytest.mark.parametrize(
+    ("term", "meaning", "value"),
+    [
+        ("mx", "mx", "e.example"),
+        ("a/24", "a", "e.example/24"),
+        ("-a:b.example", "a", "b.example"),
+        ("exists:%{i}.b.example", "exists", "192.0.2.1.b.example"),
+        ("~ALL", "all", "e.example"),
+        ("IP4:192.0.2.9", "ip4", "192.0.2.9"),
+    ],
+)
+def test_a_term_says_what_it_means(term, meaning, value) -> None:
+    record = case(f"v=spf1 {term} -all").record
+    assert record is not None
+    assert (record.terms[0].meaning, record.terms[0].value) == (wording.TERMS[meaning], value)
+
+
+def test_a_service_is_offered_in_place_of_the_address() -> None:
+    google = SERVICES[0]
+    told = build_view(ours({"e.example": [{"TXT": "v=spf1 -all"}]}, trace=True), google)
+    assert told.mending is not None
+    assert (told.mending.record, told.service) == (f"v=spf1 {google.term} -all", google.name)
+
+
+@pytest.mark.parametrize(("text", "partial"), [("v=spf1 exists:%{l}.x.example -all", True), ("v=spf1 a -all", False)])
+def test_a_link_cannot_tell_of_records_that_look_at_more_than_it_holds(text, partial) -> None:
+    assert case(text).partial is partial
+    assert not case(text, then=None).partial
+    greeted = replace(check(), identity=Identity.HELO, local="postmaster")
+    told = build_view(ours({"e.example": [{"TXT": text}]}, greeted, trace=True), then=THEN)
+    assert not told.partial, "the name in HELO is in the link, and the local part is always postmaster"
+
+
+def test_minutes_are_those_of_the_record_and_never_more_than_are_remembered_here() -> None:
+    verdict = ours({"e.example": [{"TXT": "v=spf1 -all"}, {"TTL": 1000}]}, trace=True)
+    assert build_view(verdict).wait == 17
+    assert build_view(verdict, longest_ttl=300).wait == 5
+    assert build_view(ours({"e.example": [{"TXT": "v=spf1 -all"}, {"TTL": 0}]}, trace=True)).wait == 1
+
+
+def test_strangers_texts_pass_the_door() -> None:
+    zone = {
+        "e.example": [{"TXT": "v=spf1 include:\u202eb.example -all"}],
+        "why.example": [{"TXT": "a\r\nb"}],
+    }
+    told = build_view(ours(zone, check(), trace=True))
+    shown = repr((told.record, told.problem_term, told.explanation))
+    assert "\u202e" not in shown
+    assert "\\u202e" not in shown
