@@ -103,7 +103,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
 
 # Who may import a library that is not Python's own.
 OWNERS: Mapping[str, tuple[str, ...]] = {
-    "spf": ("evaluation", "spf.record"),
+    "spf": ("evaluation",),
     "dns": ("dns", "evaluation"),
     "milter": ("milter.callbacks", "daemon.worker"),  # what runs in a worker
     "pydantic": ("settings",),

@@ -72,8 +72,8 @@ class Evaluator:
         try:
             until = start + self._limits.time if deadline is None else deadline
             query = _Query(check, self, lookups or self._lookups, until, share, trace=trace)
-            result = Result(query.check(check.record or None)[0])
-            return query.verdict(result, start)
+            result, problem = query.outcome()
+            return query.verdict(result, problem, start)
         except Exception:  # noqa: BLE001 - the boundary: a bug of ours or pyspf's must not reach the MTA as anything else
             return Verdict(
                 check=check,
@@ -115,11 +115,22 @@ class _Query(Asking):
         self.i = self.c if four else ".".join(f"{self._address:032X}")
         self._address_type = Type.A if four else Type.AAAA
 
-    def verdict(self, result: Result, start: float) -> Verdict:
-        """What the finished query has found; fetches the explanation of a fail."""
-        problem = self._trouble if result is Result.TEMPERROR else None
-        if result is Result.PERMERROR:
-            problem = self.perm_error.problem()  # every permerror of ours is a RecordError
+    def outcome(self) -> tuple[Result, Problem | None]:
+        """Evaluate the check; the result, and for a temperror or permerror what is wrong.
+
+        Raises:
+            spf.PermError: pyspf has found a permerror itself, which is a bug: all of those are found here.
+        """
+        try:
+            result = Result(self.check(self._check.record or None)[0])
+        except RecordError as error:  # pyspf catches its own errors only
+            return Result.PERMERROR, error.problem()
+        if self.perm_error is not None:
+            raise self.perm_error
+        return result, self._trouble
+
+    def verdict(self, result: Result, problem: Problem | None, start: float) -> Verdict:
+        """Return what the finished query has found; fetches the explanation of a fail."""
         term, domain = (self._matched[0], ascii_line(self._matched[1])) if self._matched else (None, None)
         return Verdict(
             check=self._check,
@@ -350,7 +361,8 @@ class _Query(Asking):
         """The SPF record of a domain, or None (section 4.5); more than one is a permerror."""
         if "." not in domain:
             return None  # section 4.3: not a multi-label domain name
-        return record.only_one(self._ask(domain, Type.TXT, chosen).records, domain)
+        texts = [text for text in self._ask(domain, Type.TXT, chosen).records if isinstance(text, bytes)]
+        return record.only_one(texts, domain)
 
     def dns(self, name: str, qtype: str, cnames: Any = None, ignore_void: bool = False) -> list[Any]:  # noqa: ARG002, FBT001, FBT002 - its
         """The hook of pyspf, for whatever of pyspf still asks by itself."""

@@ -12,6 +12,7 @@ import idna
 from spfmilter.addresses import local_part
 from spfmilter.language import available
 from spfmilter.settings.ini import quoted
+from spfmilter.spf.record import RecordError, parse
 from spfmilter.template import Template, TemplateError
 
 MAX_PREFIX = 40  # bytes of [headers] tag_subject: an encoded word has 75 characters at most (RFC 2047 section 2)
@@ -117,9 +118,6 @@ def spf_record(text: str) -> str:
         raise ValueError(f"{quoted(text)} is not an SPF record: write one that begins with v=spf1")
     record = " ".join(text.split())
     if record:
-        # Here, since pyspf takes its time to load, and few files hold a record.
-        from spfmilter.spf.record import RecordError, parse  # noqa: PLC0415
-
         try:
             parse(record)
         except RecordError as error:

@@ -1,7 +1,7 @@
-"""An SPF record's text, read whole before anything of it is evaluated (RFC 7208 sections 4.6 and 12).
+"""Read the text of an SPF record as a whole, before any of its terms is evaluated (RFC 7208 sections 4.6 and 12).
 
-Knows the grammar and the bounds on what a stranger may publish; knows no client and no DNS. Everything is linear in the
-length of the text.
+Knows the grammar, and how large a record may be. Knows no client, no DNS and no pyspf. Every function here takes time
+that is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import spf
-
-from spfmilter.dns.answer import RecordData
 from spfmilter.model import Problem, ProblemKind, Result
 from spfmilter.spf import macros
 from spfmilter.spf.macros import MacroString
@@ -36,8 +33,10 @@ _MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.IGNORECASE | re.ASCII)
 _DIRECTIVE = re.compile(r"([-+?~]?)([a-z][a-z0-9]*)(.*)", re.IGNORECASE | re.ASCII)
 _PREFIXES = re.compile(r"(.*?)(?:/([0-9]+))?(?://([0-9]+))?")
 VERSION = re.compile(rb"v=spf1(?: |\Z)", re.IGNORECASE)  # pyspf's own also takes "v=spf1" and a line end
-MECHANISMS = frozenset(spf.ALL_MECHANISMS)
 LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})  # with redirect=: RFC 7208 section 4.6.4
+MECHANISMS = LOOKUP_MECHANISMS | {"all", "ip4", "ip6"}
+# Names that administrators write for a mechanism, and the mechanism that they mean.
+MISTAKEN_NAMES = {"prt": "ptr", "ip": "ip4", "ipv4": "ip4", "ipv6": "ip6", "all.": "all"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +49,25 @@ class Limits:
     client_time: float = 3.0  # seconds of ``time`` at most for zones of the client's choice
 
 
-class RecordError(spf.PermError):  # type: ignore[misc]  # pyspf has no type hints
-    """A permerror, with what is wrong as a Problem."""
+class RecordError(Exception):
+    """An SPF record breaks the grammar or a limit: the result of its evaluation is permerror.
+
+    Attributes:
+        kind: which rule it breaks.
+        text: what is wrong, in words.
+        term: the term at fault, as published; None if no single term is.
+        domain: the domain whose record is at fault; None until the evaluation fills it in.
+    """
 
     def __init__(self, kind: ProblemKind, text: str, *, term: str | None = None, domain: str | None = None) -> None:
-        super().__init__(text, term)
-        self.kind, self.text, self.term, self.domain = kind, text, term, domain
+        super().__init__(text)
+        self.kind = kind
+        self.text = text
+        self.term = term
+        self.domain = domain
 
     def problem(self) -> Problem:
-        """What is wrong, as a value; a stranger's term has passed the door."""
+        """Return what is wrong as a value, whose texts have passed the sanitizer."""
         term = ascii_line(self.term, 120) if self.term is not None else None
         domain = ascii_line(self.domain) if self.domain is not None else None
         return Problem(kind=self.kind, text=ascii_line(self.text), term=term, domain=domain)
@@ -98,13 +107,13 @@ class Record:
     terms: int = 0  # how many, modifiers with them
 
 
-def only_one(texts: Iterable[RecordData], domain: str) -> str | None:
-    """The SPF record among the TXT records of a domain, or None (section 4.5).
+def only_one(texts: Iterable[bytes], domain: str) -> str | None:
+    """Return the SPF record among the TXT records of a domain, or None if there is none (section 4.5).
 
     Raises:
-        RecordError: there are several, or the one is not ASCII.
+        RecordError: there are several SPF records, or the only one is not ASCII.
     """
-    found = [text for text in texts if isinstance(text, bytes) and VERSION.match(text)]
+    found = [text for text in texts if VERSION.match(text)]
     if len(found) > 1:
         raise RecordError(ProblemKind.SEVERAL_RECORDS, f"{domain} has more than one SPF record", domain=domain)
     if not found:
@@ -181,7 +190,7 @@ def _directive(term: str) -> Directive:
     qualifier, name, rest = found.groups()
     mechanism, result = name.lower(), _QUALIFIERS.get(qualifier, Result.PASS)
     if mechanism not in MECHANISMS or (rest and rest[0] not in ":/"):
-        hint = spf.COMMON_MISTAKES.get(mechanism)
+        hint = MISTAKEN_NAMES.get(mechanism)
         text = f"unknown mechanism (did you mean {hint}?)" if hint else "unknown mechanism"
         raise RecordError(ProblemKind.UNKNOWN_MECHANISM, text, term=term)
     match mechanism:
@@ -220,16 +229,23 @@ def _network(term: str, result: Result, mechanism: str, rest: str) -> Directive:
     if dual is not None or "/" in head:
         raise RecordError(ProblemKind.BAD_PREFIX, "not a prefix length", term=term)
     family, bits = (socket.AF_INET, 32) if mechanism == "ip4" else (socket.AF_INET6, 128)
-    try:
-        packed = socket.inet_pton(family, head[1:])
-    except (OSError, ValueError):
+    packed = _packed(family, head[1:])
+    if packed is None:
         kind = "IPv4" if bits == 32 else "IPv6"
-        raise RecordError(ProblemKind.BAD_ADDRESS, f"not an {kind} address", term=term) from None
+        raise RecordError(ProblemKind.BAD_ADDRESS, f"not an {kind} address", term=term)
     prefix = _prefix(term, digits, bits)
     network = int.from_bytes(packed, "big")
     return Directive(
         term, result, mechanism, None, network, prefix if bits == 32 else 32, prefix if bits == 128 else 128
     )
+
+
+def _packed(family: int, text: str) -> bytes | None:
+    """Return the bytes of an address, or None if the text is no address of that family."""
+    try:
+        return socket.inet_pton(family, text)
+    except (OSError, ValueError):
+        return None
 
 
 def _host(term: str, result: Result, mechanism: str, rest: str) -> Directive:
@@ -254,6 +270,6 @@ def _domain_spec(term: str, text: str) -> MacroString:
     try:
         return macros.parse_domain_spec(text)
     except macros.MacroError as error:
-        if spf.RE_IP4.match(text):
+        if _packed(socket.AF_INET, text) is not None:
             raise RecordError(ProblemKind.BAD_DOMAIN, f"an address: write ip4:{text}", term=term) from None
         raise _of_macro(error, term) from None
