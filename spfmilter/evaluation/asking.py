@@ -1,6 +1,7 @@
-"""The lookups of one evaluation: how long each may take, what all of them may bring, and which are void.
+"""The lookups of one evaluation: which may be made, how long each may take, and what a failure means.
 
-Knows the bounds of RFC 7208 section 4.6.4 on lookups, and who is to blame where one fails; knows no mechanism.
+Knows whose fault a failed lookup is, and which lookups are void (RFC 7208 section 4.6.4). The budget counts them. Knows
+no mechanism.
 """
 
 from __future__ import annotations
@@ -12,96 +13,96 @@ import spf
 from spfmilter.dns import wire
 from spfmilter.dns.answer import Answer, Lookups, Status, Type
 from spfmilter.dns.private import NOT_ASKED
-from spfmilter.evaluation.influence import Influence, Share
+from spfmilter.evaluation.budget import Budget
+from spfmilter.evaluation.influence import Influence
 from spfmilter.evaluation.trace import Tracer
-from spfmilter.model import Check, Problem, ProblemKind
-from spfmilter.spf.record import Limits, Record, RecordError
+from spfmilter.model import Problem, ProblemKind
 from spfmilter.text import ascii_line
 from spfmilter.zones import Zones
 
-_MAX_RECORDS = 1000  # DNS records for one evaluation: ten mx of ten hosts with some addresses each are a few hundred
-
 
 class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
-    """pyspf's query, as far as it asks the DNS for one check."""
+    """pyspf's query, as far as it asks the DNS for one check.
 
-    _check: Check
-    _private: Zones  # where no record of a stranger's may lead
-    _trusted = False  # the record that is being read is our administrator's, and so are its names
+    Attributes:
+        _lookups: answers the questions.
+        _budget: counts them.
+        _clock: gives the time, in the budget's seconds.
+        _private: the zones that a published record may not lead to.
+        _tracer: collects the steps, if they are wanted.
+        _trusted: the record being evaluated is the administrator's own, and so are the names in it.
+        _influence: how far the client has chosen the record being evaluated.
+        _term: the term being evaluated.
+        _ttl: seconds that the shortest-lived answer so far may be kept.
+        _trouble: why a lookup has failed, once one has.
+    """
+
+    _lookups: Lookups
+    _budget: Budget
+    _clock: Callable[[], float]
+    _private: Zones
     _tracer: Tracer | None = None
-    _term: str | None = None  # the one being evaluated
-    _top_term: str | None = None  # the one of the top level's record that led there
-    _top: tuple[Record, str] | None = None  # the record that exp= is taken from (section 6.2)
-    _void_counted = True  # whether this term's void lookup is counted already; before any term nothing counts
-    _influence = Influence.NONE  # of the client, on which record is being evaluated
-    _ttl: int | None = None  # seconds that the shortest-lived answer holds
-    _trouble: Problem | None = None  # why the DNS could not be asked
-    _records = _aside = 0  # read so far, in the record's zones and in the client's
-
-    def _begin(
-        self, lookups: Lookups, limits: Limits, clock: Callable[[], float], deadline: float, share: Share | None
-    ) -> None:
-        """Set who answers, and until when."""
-        self._lookups_of, self._limits, self._clock, self._deadline = lookups, limits, clock, deadline
-        self._share = share or Share(limits.client_time)
-        now = clock()
-        self._client_until = now + (deadline - now) / 2  # the record's own zones have the other half for themselves
+    _trusted = False
+    _influence = Influence.NONE
+    _term: str | None = None
+    _ttl: int | None = None
+    _trouble: Problem | None = None
 
     def _ask_client(self, name: str, rdtype: Type) -> Answer:
-        """A lookup in the client's reverse DNS, or of an explanation: whose failure is never an error."""
+        """Look up something in the client's reverse DNS, or an explanation: a failure is never an error."""
         return self._ask(name, rdtype, Influence.ZONE)
 
     def _ask(self, name: str, rdtype: Type, chosen: Influence = Influence.NONE, *, of_family: bool = False) -> Answer:
-        """One lookup, in the time that is left for its kind; a void one of the record's making counts for its term.
+        """Look up a name, in the time that is left for this kind of lookup.
 
-        What a zone of the client's choice does not tell in its share of the time is as if it were not there.
+        A lookup in a zone of the client's choice that fails, or is out of time, counts as one that finds nothing.
 
         Args:
-            name: whom to ask for.
-            rdtype: what to ask for.
+            name: the name.
+            rdtype: the type of its records.
             chosen: how far the client chooses the name.
             of_family: the type follows the client's address family, so that a name without it is not void.
+
+        Raises:
+            spf.TempError: the lookup failed.
+            RecordError: a limit on void lookups or records is exceeded.
         """
-        chosen, start = max(chosen, self._influence), self._clock()
-        aside = chosen is Influence.ZONE
-        until = min(self._client_until, start + self._share.left) if aside else self._deadline
+        budget, start = self._budget, self._clock()
+        chosen = max(chosen, self._influence)
+        of_client = chosen is Influence.ZONE
+        until = budget.deadline_of_client(start) if of_client else budget.deadline
         # Only the client's own address is asked for as PTR. The administrator chose to check it, private or not.
         hidden = rdtype is not Type.PTR and not self._trusted and self._private.holds(name)
-        answer = NOT_ASKED if hidden else self._lookups_of.ask(name, rdtype, until)
+        answer = NOT_ASKED if hidden else self._lookups.ask(name, rdtype, until)
         spent = self._clock() - start
-        if aside:
-            self._share.left -= spent
+        if of_client:
+            budget.spend_of_client(spent)
         if self._tracer:
             self._tracer.lookup(name, rdtype, answer, spent)
-        if answer.status is Status.FAILED and not aside:
-            raise self._temperror(name, rdtype, answer, late=start >= self._deadline)
+        if answer.status is Status.FAILED and not of_client:
+            raise self._temperror(name, rdtype, answer, late=start >= budget.deadline)
         if answer.status is not Status.NOT_ASKED:
             self._ttl = answer.ttl if self._ttl is None else min(self._ttl, answer.ttl)
-        if aside:  # too much of it counts as nothing
-            self._aside += len(answer.records)
-            return answer if self._aside <= _MAX_RECORDS else Answer(Status.NOT_ASKED)
-        self._records += len(answer.records)
-        if self._records > _MAX_RECORDS or (answer.cut and rdtype is not Type.MX):
-            read = f"{_MAX_RECORDS}, and {wire.MAX_RECORDS} in one answer"
-            raise self._too_much(ProblemKind.TOO_LONG, f"the lookups bring more DNS records than are read ({read})")
+        if of_client:
+            return answer if budget.counts_client_records(len(answer.records)) else Answer(Status.NOT_ASKED)
+        # Of an MX answer, ten hosts are enough to know that there are too many.
+        is_cut = answer.cut and rdtype is not Type.MX
+        budget.count_records(len(answer.records), cut_after=wire.MAX_RECORDS if is_cut else 0)
         if answer.void and chosen is Influence.NONE and not (of_family and answer.status is Status.NO_DATA):
-            self._count_void(name)
+            budget.count_void(name)
         return answer
 
-    def _count_void(self, name: str) -> None:
-        """Count a void lookup, once for its term (section 4.6.4)."""
-        if self._void_counted:
-            return
-        self._void_counted = True
-        self.void_lookups += 1
-        if self.void_lookups > self._limits.void_lookups:
-            limit = f"more than {self._limits.void_lookups} terms whose lookup finds nothing"
-            raise self._too_much(ProblemKind.VOID_LOOKUP_LIMIT, f"{limit} (the last: {name})")
-
     def _temperror(self, name: str, rdtype: Type, answer: Answer, *, late: bool) -> Exception:
-        """The end of an evaluation for want of an answer; ``late``: no time was left to ask for it."""
+        """Note why a lookup failed, and return the exception that ends the evaluation.
+
+        Args:
+            name: the name that was looked up.
+            rdtype: the type of its records.
+            answer: what came instead of them.
+            late: no time was left to ask.
+        """
         if late:
-            kind, text = ProblemKind.TIME_LIMIT, f"the lookups took longer than {self._limits.time:g} s"
+            kind, text = ProblemKind.TIME_LIMIT, self._budget.time_limit()
         else:
             kind = ProblemKind.OWN_RESOLVER if answer.ours else ProblemKind.DNS_FAILURE
             text = f"DNS lookup of {name} ({rdtype.name}) failed: {answer.failure}"
@@ -109,7 +110,3 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         self._trouble = Problem(kind=kind, text=ascii_line(text), domain=ascii_line(name), term=term)
         error: Exception = spf.TempError(text)
         return error
-
-    def _too_much(self, kind: ProblemKind, text: str) -> RecordError:
-        """What all records of an evaluation come to is the fault of the first one, which leads to the others."""
-        return RecordError(kind, text, term=self._top_term, domain=self._top[1] if self._top else self._check.domain)

@@ -17,13 +17,14 @@ from typing import Any
 from spfmilter.dns.answer import Lookups, Type
 from spfmilter.evaluation import explanation, hosts
 from spfmilter.evaluation.asking import Asking
+from spfmilter.evaluation.budget import Budget, Limits, Share
 from spfmilter.evaluation.conditions import seen_in
-from spfmilter.evaluation.influence import Influence, Share, influence
+from spfmilter.evaluation.influence import Influence, influence
 from spfmilter.evaluation.trace import Tracer
 from spfmilter.model import Check, IPAddress, Problem, ProblemKind, Result, Verdict
 from spfmilter.spf import macros, record
 from spfmilter.spf.macros import MacroString
-from spfmilter.spf.record import Directive, Limits, Record, RecordError
+from spfmilter.spf.record import Directive, Record, RecordError
 from spfmilter.text import ascii_line
 from spfmilter.zones import Zones
 
@@ -42,7 +43,19 @@ class Evaluator:
         clock: Callable[[], float] = time.monotonic,
         private: Zones | None = None,
     ) -> None:
-        self._lookups, self._limits, self._receiver, self._clock = lookups, limits or Limits(), receiver, clock
+        """Evaluate with these.
+
+        Args:
+            lookups: answers the questions to the DNS.
+            limits: what one evaluation may cost.
+            receiver: our own name, for ``%{r}``.
+            clock: gives the time, in seconds.
+            private: the zones that a published record may not lead to.
+        """
+        self._lookups = lookups
+        self._limits = limits or Limits()
+        self._receiver = receiver
+        self._clock = clock
         self._private = private or Zones()
 
     def evaluate(
@@ -68,10 +81,11 @@ class Evaluator:
         start = self._clock()
         if not check.domain:
             return Verdict(check=check, result=Result.NONE, problem=_NO_DOMAIN)
-        query = None
+        budget = Budget(self._limits, check.domain, start, deadline=deadline, share=share)
         try:
-            until = start + self._limits.time if deadline is None else deadline
-            query = _Query(check, self, lookups or self._lookups, until, share, trace=trace)
+            query = _Query(
+                check, lookups or self._lookups, budget, self._clock, self._private, self._receiver, trace=trace
+            )
             result, problem = query.outcome()
             return query.verdict(result, problem, start)
         except Exception:  # noqa: BLE001 - the boundary: a bug of ours or pyspf's must not reach the MTA as anything else
@@ -79,7 +93,7 @@ class Evaluator:
                 check=check,
                 result=Result.TEMPERROR,
                 problem=Problem(kind=ProblemKind.INTERNAL, text="internal error of the receiving server"),
-                lookups=query.lookups if query is not None else 0,
+                lookups=budget.lookups,
                 elapsed=self._clock() - start,
                 fault=traceback.format_exc(),
             )
@@ -88,22 +102,27 @@ class Evaluator:
 class _Query(Asking):
     """pyspf's query for one check; names of attributes and overridden methods are pyspf's."""
 
-    def __init__(
-        self, check: Check, evaluator: Evaluator, lookups: Lookups, deadline: float, share: Share | None, *, trace: bool
-    ) -> None:
-        super().__init__(i="", s=check.sender, h=check.helo or "unknown", receiver=evaluator._receiver)  # noqa: SLF001
+    def __init__(  # noqa: PLR0913 - made in one place
+        self, check: Check, lookups: Lookups, budget: Budget, clock: Callable[[], float], private: Zones, receiver: str,
+        *, trace: bool,
+    ) -> None:  # fmt: skip
+        super().__init__(i="", s=check.sender, h=check.helo or "unknown", receiver=receiver)
         self._set_client(check.address)
         # pyspf splits at the first @, which lets "a@b"@victim.example through; the check has been split at the last.
         self.l, self.o, self.d = check.local, check.domain, check.domain
-        self._begin(lookups, evaluator._limits, evaluator._clock, deadline, share)  # noqa: SLF001
-        self._check, self._private = check, evaluator._private  # noqa: SLF001
-        self._trusted = bool(check.record)  # the record that is being read is our administrator's, and so are its names
-        self._local_fits = check.local.isascii() and len(check.local) <= macros.MAX_LOCAL
+        self._check = check
+        self._lookups = lookups
+        self._budget = budget
+        self._clock = clock
+        self._private = private
         self._tracer = Tracer() if trace else None
+        self._trusted = bool(check.record)
+        self._local_fits = check.local.isascii() and len(check.local) <= macros.MAX_LOCAL
+        self._top: tuple[Record, str] | None = None  # the record that exp= is taken from (section 6.2), and its domain
+        self._top_trusted = False
         self._matched: tuple[str, str] | None = None  # at the top level: the term and its record's domain
         self._client_names: dict[str, str] = {}  # %{p}, by the domain whose record asks for it
-        self._characters = self._terms = 0  # read so far, of SPF records
-        self._letters: set[str] = set()  # what the evaluation has depended on
+        self._letters: set[str] = set()  # the macro letters that the result depends on
 
     def _set_client(self, address: IPAddress) -> None:
         """The client's address, and what the macros i, c and v show of it (pyspf's set_ip takes text)."""
@@ -139,8 +158,8 @@ class _Query(Asking):
             term_domain=domain,
             problem=problem,
             explanation=self._explanation() if result is Result.FAIL else None,  # before what it adds to is read
-            lookups=self.lookups,
-            void_lookups=self.void_lookups,
+            lookups=self._budget.lookups,
+            void_lookups=self._budget.void_lookups,
             letters=frozenset(self._letters),
             elapsed=self._clock() - start,
             ttl=self._ttl,
@@ -176,29 +195,27 @@ class _Query(Asking):
         found = self._read(spf_text)
         if not recursion:
             self._top, self._top_trusted = (found, self.d), self._trusted
+            self._budget.top_domain = self.d
         for directive in found.directives:
-            self._top_term = self._top_term if recursion else directive.text
+            if not recursion:
+                self._budget.top_term = directive.text
             if self._holds(directive, recursion):
                 if not recursion:
                     self._matched = (directive.text, self.d)
                 return self._leave(directive.result)
         if found.redirect is not None:
             # Section 6.1: a redirect counts, and is looked up, only when nothing matched.
-            self._top_term = self._top_term if recursion else found.redirect_text
+            if not recursion:
+                self._budget.top_term = found.redirect_text
             with self._evaluating(found.redirect_text):
                 return self._redirect(found.redirect, recursion)
         return self._leave(Result.NEUTRAL)
 
     def _read(self, spf_text: str) -> Record:
-        """A record, if those of this evaluation are not too much to read by now."""
-        self._characters += len(spf_text)
-        found = record.parse(spf_text) if self._characters <= record.MAX_ALL_RECORDS else None
-        self._terms += found.terms if found else 0
-        if found is None or self._terms > record.MAX_ALL_TERMS:
-            text = (
-                f"the records have more than {record.MAX_ALL_RECORDS} characters or {record.MAX_ALL_TERMS} terms in all"
-            )
-            raise self._too_much(ProblemKind.TOO_LONG, text)
+        """Parse a record, if the records of this evaluation are not too long already."""
+        self._budget.count_characters(len(spf_text))
+        found = record.parse(spf_text)
+        self._budget.count_terms(found.terms)
         return found
 
     def _leave(self, result: Result) -> tuple[str, int, str]:
@@ -217,26 +234,20 @@ class _Query(Asking):
 
     @contextmanager
     def _evaluating(self, text: str) -> Iterator[None]:
-        """A term that looks up is the one being evaluated: it is counted, its void lookups once (section 4.6.4)."""
-        outer = self._term, self._void_counted
-        self._term, self._void_counted = text, False
+        """Evaluate a term that needs lookups: count it, and its void lookups once (section 4.6.4)."""
+        budget = self._budget
+        outer = self._term, budget.void_counted
+        self._term, budget.void_counted = text, False
         if self._tracer:
             self._tracer.open_term(text)
         try:
-            self.check_lookups()
+            budget.count_term()
             yield
         except RecordError as error:
             error.term = error.term or text
             raise
         finally:
-            self._term, self._void_counted = outer
-
-    def check_lookups(self) -> None:
-        """Count a term that looks up."""
-        self.lookups += 1
-        if self.lookups > self._limits.lookups:
-            text = f"more than {self._limits.lookups} terms that need a DNS lookup"
-            raise self._too_much(ProblemKind.LOOKUP_LIMIT, text)
+            self._term, budget.void_counted = outer
 
     # -- mechanisms (section 5) --------------------------------------------------------------------------------------
 
@@ -346,7 +357,7 @@ class _Query(Asking):
         (found, self.d), self._trusted = self._top, self._top_trusted
         if found.exp is None:
             return None
-        self._client_until = self._deadline  # nothing else is to be looked up
+        self._budget.client_deadline = self._budget.deadline  # nothing else is to be looked up
         try:
             target = found.exp.expand_domain(self._letter)
             if self._trusted or explanation.is_of(target, (self._check.domain, self.d)):

@@ -1,4 +1,4 @@
-"""How far the client of a message chooses what is looked up for it, and how long its choice may keep us waiting.
+"""How far the client of a message chooses the names that are looked up for it.
 
 The client chooses its address and address family, its reverse DNS, HELO and the local part. None of them may turn the
 fail that a record calls for into a milder result (docs/decisions/0023 and 0024). Asks nobody.
@@ -7,7 +7,6 @@ fail that a record calls for into a milder result (docs/decisions/0023 and 0024)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 
 from spfmilter.spf.macros import Macro, MacroString
@@ -22,13 +21,6 @@ class Influence(IntEnum):
     NONE = 0  # the record alone gives the name
     NAME = 1  # the client chooses the name, inside a zone that the record gives
     ZONE = 2  # the client chooses the zone as well, and so the servers that answer, or do not
-
-
-@dataclass(slots=True)
-class Share:
-    """The seconds that are left for lookups in zones of the client's choice; one share for a whole message."""
-
-    left: float
 
 
 def influence(spec: MacroString, name: str, domain: str, value_of: Callable[[str], str]) -> Influence:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from spfmilter.dns.answer import Answer, Type
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
+from spfmilter.evaluation.budget import MAX_ALL_TERMS, MAX_CHARACTERS
 from spfmilter.model import Check
 from spfmilter.spf import record
 from spfmilter.spf.macros import MAX_LOCAL, MacroString
@@ -56,14 +57,14 @@ class Prefetch:
     def _terms_of(self, domain: str, text: str) -> None:
         """A record is there: send what its terms need, up to the one that decides."""
         self._characters += len(text)
-        if self._characters > record.MAX_ALL_RECORDS:
+        if self._characters > MAX_CHARACTERS:
             return
         try:
             found = record.parse(text)
         except RecordError:
             return
         self._terms += found.terms
-        if self._terms > record.MAX_ALL_TERMS:
+        if self._terms > MAX_ALL_TERMS:
             return
         for directive in found.directives:
             if directive.mechanism == "all" or directive.lists(self._address, self._bits):

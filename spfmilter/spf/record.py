@@ -24,9 +24,6 @@ MAX_TERM = 1024
 MAX_HOSTS = 10  # address lookups for one mx, ptr or %{p} (RFC 7208 section 4.6.4)
 _MAX_REMEMBERED = 1024  # characters of a record of which many are kept parsed
 MAX_TERMS = 1000
-# The same for all records of one evaluation: a record of 1000 terms costs its reader 5 ms, and may include ten others.
-MAX_ALL_RECORDS = 2 * MAX_RECORD
-MAX_ALL_TERMS = 2 * MAX_TERMS
 
 _QUALIFIERS = {"+": Result.PASS, "-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
 _MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.IGNORECASE | re.ASCII)
@@ -37,16 +34,6 @@ LOOKUP_MECHANISMS = frozenset({"include", "a", "mx", "ptr", "exists"})  # with r
 MECHANISMS = LOOKUP_MECHANISMS | {"all", "ip4", "ip6"}
 # Names that administrators write for a mechanism, and the mechanism that they mean.
 MISTAKEN_NAMES = {"prt": "ptr", "ip": "ip4", "ipv4": "ip4", "ipv6": "ip6", "all.": "all"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The bounds of one evaluation (RFC 7208 section 4.6.4)."""
-
-    time: float = 20.0  # seconds
-    lookups: int = 10
-    void_lookups: int = 2
-    client_time: float = 3.0  # seconds of ``time`` at most for zones of the client's choice
 
 
 class RecordError(Exception):

@@ -19,11 +19,11 @@ from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.resolver import Resolver
+from spfmilter.evaluation.budget import Limits
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.model import Identity, ProblemKind, Result
 from spfmilter.settings.values import Duration, Nameserver, nameserver
-from spfmilter.spf.record import Limits
 from tests.dns.test_resolver import closed_port, unused_port
 from tests.evaluation.world import check
 from tests.values import settings as ini

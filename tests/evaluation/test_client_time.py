@@ -14,11 +14,10 @@ from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.resolver import Resolver
+from spfmilter.evaluation.budget import Limits, Share
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.evaluation.evaluator import Evaluator
-from spfmilter.evaluation.influence import Share
 from spfmilter.model import Check, Identity, ProblemKind, Result, Verdict
-from spfmilter.spf.record import Limits
 from tests.dns.test_cache import Clock
 from tests.evaluation.world import CLIENT, World, check
 from tests.values import settings as ini

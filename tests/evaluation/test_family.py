@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spfmilter.evaluation.budget import Limits
 from spfmilter.model import Check, ProblemKind, Result
-from spfmilter.spf.record import Limits
 from tests.evaluation.world import CLIENT, CLIENT6, World, check, ours
 
 Zone = dict[str, list[Any]]

@@ -7,9 +7,9 @@ import pytest
 from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Answer, Type
 from spfmilter.dns.resolver import Resolver
+from spfmilter.evaluation.budget import Limits
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.model import ProblemKind, Result
-from spfmilter.spf.record import Limits
 from tests.evaluation.world import check
 
 

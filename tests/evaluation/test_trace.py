@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from spfmilter.evaluation.budget import Limits
 from spfmilter.model import ProblemKind, RecordStep, Result, TermStep, Verdict
-from spfmilter.spf.record import Limits
 from tests.evaluation.world import CLIENT, World, check, ours
 
 Zone = dict[str, list[Any]]

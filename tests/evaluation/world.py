@@ -14,9 +14,9 @@ import spf
 
 from spfmilter.dns import wire
 from spfmilter.dns.answer import Answer, RecordData, Status, Type
+from spfmilter.evaluation.budget import Limits
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.model import Check, Identity, Verdict
-from spfmilter.spf.record import Limits
 
 Zone = Mapping[str, Sequence[Any]]
 CLIENT = "192.0.2.1"
