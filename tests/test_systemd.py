@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from spfmilter.cli import EX_CONFIG, EX_UNAVAILABLE, cli
+from spfmilter.cli import cli
+from spfmilter.commands.console import EX_CONFIG, EX_UNAVAILABLE
 from spfmilter.daemon import supervisor
 from spfmilter.settings import DEFAULT_PATH, Settings
 

@@ -77,7 +77,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "text",
         "web.server",
     ),
-    "cli": ("addresses", "commands", "daemon.start", "language", "model", "settings", "web.server"),
+    "cli": ("commands", "language", "settings"),
     "__main__": ("cli",),
 }
 
@@ -97,7 +97,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "web.case": ("model", "reply.advice", "spf.services", "text", "web"),
     "web.errors": ("helplink.token", "web.wording"),
     "web.security": ("observe.log",),
-    "commands.attach": ("settings",),
+    "commands.mta": ("settings",),
     "commands.explain": ("model", "reply", "text"),
 }
 
@@ -108,8 +108,8 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "milter": ("milter.callbacks", "daemon.worker"),  # what runs in a worker
     "pydantic": ("settings",),
     "idna": ("addresses", "settings"),
-    "click": ("cli",),
-    "rich": ("cli", "commands"),
+    "click": ("cli", "commands"),
+    "rich": ("commands",),
     "prometheus_client": ("observe.metrics", "observe.counterfile"),
     "publicsuffixlist": ("evaluation.organization",),
     "redis": ("state.server",),
