@@ -1,15 +1,17 @@
-"""The folder into which a private MTA delivers, a file each.
+"""What private MTAs have in common: commands that tell of them, and the folder into which they deliver, a file each.
 
 It knows files and header fields. It does not know which MTA writes them.
 """
 
-from collections.abc import Callable
+import subprocess
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from lab.processes import until
+from lab.server import Server
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,23 +32,45 @@ class Delivered:
         return str(self.message["Return-Path"]).strip("<>")
 
 
-class Inbox:
-    """One such folder, and which of its messages have been looked at."""
+class MailServer(Server):
+    """An MTA that delivers into one folder, and which of its messages have been looked at."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, name: str, missing: str = "") -> None:
+        """Make the folder of the server; its subclass lays out the rest."""
+        super().__init__(name, missing)
         self._read: set[str] = set()
 
-    def fresh(self, timeout: float, count: int, log: Callable[[], str]) -> list[Delivered]:
-        """The messages that arrived since the last call, oldest first; waits until there are `count`."""
+    @property
+    @abstractmethod
+    def inbox(self) -> Path:
+        """The folder of delivered messages, a file each."""
+
+    def delivered(self, timeout: float = 10.0, count: int = 1) -> list[Delivered]:
+        """Return the messages that arrived since the last call, oldest first; waits until there are `count`."""
 
         def found() -> list[Path]:
-            paths = [path for path in self.folder.glob("*") if path.name not in self._read]
+            paths = [path for path in self.inbox.glob("*") if path.name not in self._read]
             return paths if len(paths) >= count else []
 
-        paths = until(found, timeout, lambda: f"{count} message(s) delivered; the log:\n{log()}")
+        paths = self.wait_for(found, timeout, f"{count} message(s) delivered; the log")
         self._read.update(path.name for path in paths)
         return [_message(path) for path in sorted(paths, key=lambda path: path.stat().st_ctime_ns)]
+
+    def run(self, command: Sequence[str | Path]) -> str:
+        """Return what one of the MTA's commands prints; RuntimeError with its complaint and the log if it fails."""
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=30,
+            check=False,
+        )
+        if done.returncode != 0:
+            said = done.stdout + done.stderr + self.log()
+            raise RuntimeError(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{said}")
+        return done.stdout
 
 
 def _message(path: Path) -> Delivered:

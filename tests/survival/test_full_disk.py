@@ -203,5 +203,5 @@ def test_no_place_for_temporary_files(dns: NameServer, family: str) -> None:
         wait_for_workers(daemon, 2)
         assert ask(names[family], FAIL) == "550"
         left = {path.name for path in daemon.folder.iterdir()} - {"socket"}
-        assert left == {"spfmilter.ini", "stderr", "notify"}
+        assert left == {"spfmilter.ini", "log", "notify"}
         assert daemon.log().count("error:") == 2, "no folder for the metrics, and the death that was ours"
