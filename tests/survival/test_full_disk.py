@@ -6,7 +6,6 @@ A file system of its own for each test, in a mount namespace that only the daemo
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,6 @@ from tests.survival.site import (
     children,
     inet_socket,
     ini,
-    name_server,
     wait_for_workers,
     workers,
 )
@@ -40,12 +38,6 @@ mount -t tmpfs -o size=1m tmpfs "$1"
 shift 2
 exec "$@"
 """
-
-
-@pytest.fixture(scope="module")
-def dns() -> Iterator[NameServer]:
-    with name_server() as running:
-        yield running
 
 
 class Runtime:
