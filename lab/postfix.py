@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.inbox import MailServer
+from lab.mailserver import MailServer
 from lab.postfix_config import MAIL_OWNER, MAILBOX_OWNER, Settings, main_cf, master_cf
 from lab.processes import free_port
 from lab.server import installed

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.datagrams import Datagrams
-from lab.inbox import MailServer
+from lab.mailserver import MailServer
 from lab.processes import free_port, has_ipv6
 from lab.sendmail_config import MAILBOX_OWNER, ROOT, Settings, sendmail_mc
 
