@@ -21,7 +21,7 @@ from lab import guard
 from lab.processes import Found, end_group, group_members, until
 
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
-_TAIL = 50  # lines of a log that an error shows
+_TAIL = 200  # lines of a log that an error shows: the tracebacks of several workers
 
 
 def installed(*names: str) -> str:

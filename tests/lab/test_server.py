@@ -58,7 +58,7 @@ def test_it_ends_with_its_children_and_its_folder_and_can_be_started_again() -> 
 
 def test_a_failed_start_shows_the_end_of_the_log_and_leaves_nothing() -> None:
     server = Script("fails")
-    with pytest.raises(RuntimeError, match=r"script ended with 7:\n952\n(.*\n)*no such option$"):
+    with pytest.raises(RuntimeError, match=r"script ended with 7:\n802\n(.*\n)*no such option$"):
         server.start()
     assert not server.folder.exists()
 
