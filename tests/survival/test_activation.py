@@ -15,15 +15,9 @@ from lab.daemon import SpfmilterDaemon
 from lab.load import Load
 from lab.processes import has_ipv6, until
 from spfmilter.settings.schema import MilterSection
-from tests.survival.site import FAIL, PASS, PLAIN, NameServer, ask, frozen, ini, name_server, shortened, workers
+from tests.survival.site import FAIL, PASS, PLAIN, NameServer, ask, frozen, ini, shortened, workers
 
 RESTARTS = 3
-
-
-@pytest.fixture(scope="module")
-def dns() -> Iterator[NameServer]:
-    with name_server() as running:
-        yield running
 
 
 @contextmanager

@@ -26,7 +26,6 @@ from tests.survival.site import (
     inet_socket,
     ini,
     memory,
-    name_server,
     verdict,
     workers,
 )
@@ -48,12 +47,6 @@ NASTY = {
     "an address without its end": NEGOTIATION + struct.pack(">I", 30) + b"C" + b"x" * 29,
     "nothing": b"",
 }
-
-
-@pytest.fixture(scope="module")
-def dns() -> Iterator[NameServer]:
-    with name_server() as running:
-        yield running
 
 
 def complete(tally: Tally) -> None:

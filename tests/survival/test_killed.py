@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,6 @@ from tests.survival.site import (
     inet_socket,
     ini,
     memory,
-    name_server,
     peers,
     shortened,
     verdict,
@@ -39,12 +37,6 @@ from tests.survival.site import (
 )
 
 CHOICE = random.Random(3)  # noqa: S311 - which worker dies is no secret
-
-
-@pytest.fixture(scope="module")
-def dns() -> Iterator[NameServer]:
-    with name_server() as running:
-        yield running
 
 
 @dataclass(frozen=True, kw_only=True)

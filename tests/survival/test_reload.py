@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -25,18 +24,11 @@ from tests.survival.site import (
     children,
     inet_socket,
     ini,
-    name_server,
     verdict,
     wait_for_workers,
 )
 
 RELOADS = 10
-
-
-@pytest.fixture(scope="module")
-def dns() -> Iterator[NameServer]:
-    with name_server() as running:
-        yield running
 
 
 def reload(daemon: SpfmilterDaemon, text: str) -> None:

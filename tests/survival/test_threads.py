@@ -31,7 +31,6 @@ from tests.survival.site import (
     descriptors,
     inet_socket,
     ini,
-    name_server,
     shortened,
     tasks,
     wait_for_workers,
@@ -42,12 +41,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 
 _USERS = itertools.count(4_000_000 + os.getpid() * 16)  # without a name, and without any other process
 NO_LIMIT = 10_000
-
-
-@pytest.fixture(scope="module")
-def dns() -> Iterator[NameServer]:
-    with name_server() as running:
-        yield running
 
 
 @contextmanager
