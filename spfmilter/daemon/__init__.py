@@ -1,0 +1,1 @@
+"""The daemon: the supervisor, its workers, and what keeps them running."""
