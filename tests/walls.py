@@ -85,6 +85,9 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 NARROWER: Mapping[str, tuple[str, ...]] = {
     "reply.advice": ("model", "spf.services"),  # the help page gives the same advice
     "reply.texts": ("language", "model", "reply.advice", "template"),
+    "daemon.events": ("daemon.link", "value"),
+    "daemon.slots": ("daemon.events", "daemon.link", "value"),
+    "daemon.fleet": ("daemon.events", "daemon.slots"),
     "daemon.child": ("daemon.link", "observe.log"),
     "daemon.exporter": ("daemon.child", "observe", "settings.values"),
     "daemon.link": (),
@@ -144,7 +147,10 @@ PURE = (
     "evaluation.explanation",
     "evaluation.trace",
     "helplink.token",
+    "daemon.events",
+    "daemon.fleet",
     "daemon.link",
+    "daemon.slots",
     "web.form",
     "web.fixes",
     "web.case",

@@ -104,7 +104,7 @@ def inet_socket() -> str:
 
 
 def shortened(**constants: float) -> tuple[str, ...]:
-    """The daemon's command, with module constants of other values: `supervisor__SILENCE=2` is supervisor._SILENCE.
+    """The daemon's command, with module constants of other values: `worker__BEAT=2` is worker._BEAT.
 
     Time limits of many seconds are right for a daemon and too long for a test; nothing else of it changes.
     """
