@@ -110,7 +110,7 @@ def shortened(**constants: float) -> tuple[str, ...]:
     """
     return changed(
         {
-            f"milter.{module}.{'_' + name}": value
+            f"daemon.{module}.{'_' + name}": value
             for (module, name), value in ((key.split("__"), value) for key, value in constants.items())
         }
     )

@@ -209,7 +209,7 @@ def test_sighup_while_draining_changes_nothing(dns: NameServer) -> None:
         assert daemon.process.wait(10) == 0
         log = daemon.log()
     assert "reloaded" not in log
-    assert "cut" not in log
+    assert "disconnected" not in log
 
 
 def test_sigterm_gives_drain_timeout_to_sessions_of_an_old_generation_too(dns: NameServer) -> None:
