@@ -1,10 +1,13 @@
 """Fixtures for tests of the DNS: two scripted servers on loopback, and a resolver that asks the first of them."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
 from lab.dnsserver import ScriptedDNS
+from spfmilter.dns.answer import Answer, Type
+from spfmilter.dns.channel import ask_once
 from spfmilter.dns.resolver import Resolver
 from spfmilter.settings.values import nameserver
 
@@ -25,3 +28,14 @@ def second() -> Iterator[ScriptedDNS]:
 def resolver(server: ScriptedDNS) -> Resolver:
     server.reset_counts()
     return Resolver([nameserver(server.address)])
+
+
+@dataclass(frozen=True)
+class Single:
+    """Lookups for an evaluator, each over a channel of its own."""
+
+    resolver: Resolver
+
+    def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
+        """Return the answer."""
+        return ask_once(self.resolver, name, rdtype, deadline)

@@ -11,6 +11,7 @@ from spfmilter.daemon import folders
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
 from spfmilter.daemon.supervisor import Supervisor
 from spfmilter.dns.answer import Status, Type
+from spfmilter.dns.channel import ask_once
 from spfmilter.dns.resolver import Resolver
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
@@ -86,7 +87,7 @@ def test_resolvers(settings: Settings) -> bool:
     servers = Resolver(settings.dns.nameservers).nameservers()
     working = 0
     for server in servers:
-        answer = Resolver([server]).ask(_KNOWN_NAME, Type.A, time.monotonic() + _SELF_TEST_TIME)
+        answer = ask_once(Resolver([server]), _KNOWN_NAME, Type.A, time.monotonic() + _SELF_TEST_TIME)
         if answer.status is Status.FAILED:
             log.error("self-test: nameserver does not answer", nameserver=str(server), reason=answer.failure)
         else:

@@ -76,11 +76,11 @@ def _text(record: RecordData, rdtype: Type) -> str:
 
 
 class Lookups(Protocol):
-    """Whoever answers questions to the DNS; see ``lookups.Resolver``."""
+    """Answers questions to the DNS; see ``channel.Channel``."""
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
-        """The answer, by the deadline on the clock of ``time.monotonic``.
+        """Return the answer, by the deadline at the latest, on the clock of ``time.monotonic``.
 
-        After the deadline: what is there already, without waiting and without asking; else a failure.
+        After the deadline, an answer that is there is returned without waiting; any other is a failure.
         """
         ...

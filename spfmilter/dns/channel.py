@@ -13,20 +13,27 @@ import secrets
 import select
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from spfmilter.dns import transport, wire
 from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.cache import Key, MessageAnswers
 from spfmilter.dns.flight import Flight
-from spfmilter.dns.pending import FIRST_WAIT, TIMEOUT, Pending, Then
-
-if TYPE_CHECKING:
-    from spfmilter.dns.resolver import Resolver, Server
+from spfmilter.dns.pending import FIRST_WAIT, TIMEOUT, Carrier, Pending, Then
+from spfmilter.dns.resolver import Resolver
+from spfmilter.dns.server import Server
 
 _PATIENCE = 2.0  # seconds, the least that Resolver.patience comes to
 _TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
 _TICK = 0.05  # seconds between two looks at an answer that another connection reads, where no descriptor is left
+
+
+def ask_once(resolver: Resolver, name: str, rdtype: Type, deadline: float) -> Answer:
+    """Return the answer to a single question, by ``deadline`` (on the resolver's clock) at the latest."""
+    channel = Channel(resolver)
+    try:
+        return channel.ask(name, rdtype, deadline)
+    finally:
+        channel.close()
 
 
 class Channel:
@@ -42,9 +49,9 @@ class Channel:
         self._wanted: dict[Key, Pending] = {}  # this message's questions that are in flight
         self._then: dict[Key, list[Then]] = {}
         self._flight: Flight | None = None  # of this connection's own sockets
-        self._reading: set[Flight] = set()  # whose reader this is, or for which it waits
+        self._reading: set[Carrier] = set()  # whose reader this is, or for which it waits
         self._poll = select.poll()
-        self._polled: dict[int, Flight | None] = {}  # by descriptor; None: our own, on which others wake us
+        self._polled: dict[int, Carrier | None] = {}  # by descriptor; None: our own, on which others wake us
         self._waker = -1
 
     # -- what others call --------------------------------------------------------------------------------------------
@@ -206,12 +213,12 @@ class Channel:
             if pending.answer is not None and self._wanted.get(key) is pending:
                 self._take_in(key, pending, pending.answer)
 
-    def _share_out(self, asked: Pending, deadline: float) -> tuple[float, dict[int, Flight | None], list[Pending]]:
+    def _share_out(self, asked: Pending, deadline: float) -> tuple[float, dict[int, Carrier | None], list[Pending]]:
         """Read for the flights that have no reader, and sleep on the answers that others read.
 
         Until when to sleep, the descriptors to watch, and the questions that will wake us.
         """
-        until, watched, asleep, flights = deadline, dict[int, Flight | None](), list[Pending](), set[Flight]()
+        until, watched, asleep, flights = deadline, dict[int, Carrier | None](), list[Pending](), set[Carrier]()
         # Before its first question is sent again, a connection that reads its own sockets alone looks soon enough.
         if any(pending.flight is not self._flight or pending.wait > FIRST_WAIT for pending in self._wanted.values()):
             self._watch_waker(watched)
@@ -241,7 +248,7 @@ class Channel:
             is_free = may_fetch and pending.long is not None and not pending.fetching
             return 0.0 if is_free or pending.flight.reader is None or pending.answer is not None else float("inf")
 
-    def _watch_waker(self, watched: dict[int, Flight | None]) -> None:
+    def _watch_waker(self, watched: dict[int, Carrier | None]) -> None:
         """Watch a descriptor of our own, if there is one left: others wake us, also where we are the reader."""
         if self._waker < 0:
             with suppress(OSError):
@@ -249,7 +256,7 @@ class Channel:
         if self._waker >= 0:
             watched[self._waker] = None
 
-    def _watch(self, watched: dict[int, Flight | None]) -> None:
+    def _watch(self, watched: dict[int, Carrier | None]) -> None:
         if watched != self._polled:
             for descriptor in self._polled.keys() - watched.keys():
                 self._poll.unregister(descriptor)
@@ -267,7 +274,7 @@ class Channel:
                 with flight.lock:
                     flight.read(descriptor)
 
-    def _read_no_more(self, flights: set[Flight]) -> None:
+    def _read_no_more(self, flights: set[Carrier]) -> None:
         for flight in list(flights):
             self._reading.discard(flight)
             flight.read_no_more(self)

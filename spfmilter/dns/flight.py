@@ -24,15 +24,13 @@ import errno
 import secrets
 import socket
 import threading
-from typing import TYPE_CHECKING
 
 from spfmilter.dns import transport, wire
 from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.cache import Key
-from spfmilter.dns.pending import AVOID_FOR, FIRST_WAIT, TIMEOUT, Pending, Waiter
-
-if TYPE_CHECKING:
-    from spfmilter.dns.resolver import Resolver, Server
+from spfmilter.dns.pending import AVOID_FOR, FIRST_WAIT, TIMEOUT, Carrier, Pending, Waiter
+from spfmilter.dns.resolver import Resolver
+from spfmilter.dns.server import Server
 
 _ERROR_WAITS = 0.6  # seconds: waits longer than that are not begun for dead servers, once another has said "error"
 _MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
@@ -150,7 +148,7 @@ class Flight:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def read_by(self, reader: Waiter, watched: dict[int, Flight | None]) -> float:
+    def read_by(self, reader: Waiter, watched: dict[int, Carrier | None]) -> float:
         """Be read by that connection, unless another one reads: it then watches the sockets.
 
         Until when it may sleep: something has to be done then even if no packet comes.

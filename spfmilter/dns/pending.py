@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from threading import Lock
+from typing import Protocol
 
 from spfmilter.dns import wire
 from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import Key
-
-if TYPE_CHECKING:
-    from spfmilter.dns.flight import Flight
-    from spfmilter.dns.resolver import Server
+from spfmilter.dns.server import Server
 
 AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked only after the others
 FIRST_WAIT = 0.4  # seconds until a lost packet is sent again
@@ -34,6 +32,48 @@ class Waiter(Protocol):
         ...
 
 
+class Carrier(Protocol):
+    """The sockets over which a question was sent, as other connections see them; see ``flight.Flight``."""
+
+    lock: Lock
+    reader: Waiter | None
+
+    def join(self, pending: Pending) -> bool:
+        """Want the answer, too."""
+        ...
+
+    def disown(self, pending: Pending) -> None:
+        """Want the answer no more."""
+        ...
+
+    def read_by(self, reader: Waiter, watched: dict[int, Carrier | None]) -> float:
+        """Be read by that connection, if no other connection reads."""
+        ...
+
+    def read(self, descriptor: int) -> None:
+        """Locked: read the packets that have arrived."""
+        ...
+
+    def act(self, reader: Waiter, now: float) -> None:
+        """Send again what is due."""
+        ...
+
+    def read_no_more(self, reader: Waiter) -> None:
+        """Leave the reading to another connection."""
+        ...
+
+    def failed(self, pending: Pending) -> Answer:
+        """Locked: return the failure that the question comes to if it is given up now."""
+        ...
+
+    def fetched(
+        self, pending: Pending, server: Server, answer: Answer | wire.Dangling | None, failure: str, *,
+        edns: bool, over: bool,
+    ) -> None:  # fmt: skip
+        """Locked: take what came over TCP."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Pending:
     """A question on its way, for every connection of the process that wants its answer.
@@ -45,7 +85,7 @@ class Pending:
     asked: wire.Question
     servers: list[Server]  # those that may still answer, the next to ask first
     started: float
-    flight: Flight  # over whose sockets it was sent
+    flight: Carrier  # over whose sockets it was sent
     due: float = 0.0  # when to act again
     sent: float = 0.0  # when the first of ``servers`` was asked
     wait: float = FIRST_WAIT

@@ -7,14 +7,10 @@ What the administrator himself or the client's own address leads to goes past th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.dns.channel import Channel
+from spfmilter.dns.pending import Then
 from spfmilter.zones import Zones
-
-if TYPE_CHECKING:
-    from spfmilter.dns.channel import Channel
-    from spfmilter.dns.pending import Then
 
 _TTL = 3600  # seconds: it holds as long as the settings do, and other answers bound a verdict as well
 NOT_ASKED = Answer(Status.PRIVATE, ttl=_TTL)

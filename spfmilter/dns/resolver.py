@@ -1,72 +1,28 @@
-"""The resolver of a process: which nameservers there are and how they do, and the cache that all connections share.
+"""What all connections of a process share for their lookups: nameservers, cache, and the questions in flight.
 
-Knows resolv.conf, the servers' health, and who is asking for what; the packets go through a ``Channel``, one for each
-connection. The search list and the host's own domain are never applied: a sender's domain that does not exist must not
-be answered for ``domain.corp.local`` (RFC 7208 section 4.3 speaks of the domain itself).
+Knows resolv.conf, and which nameserver to ask first. Asks nothing itself: each connection has a ``Channel``. The search
+list and the host's own domain are never applied: a sender's domain that does not exist must not be answered for
+``domain.corp.local`` (RFC 7208 section 4.3 speaks of the domain itself).
 """
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
-from spfmilter.dns.answer import Answer, Type
+from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import AnswerCache, Key
-from spfmilter.dns.channel import Channel
 from spfmilter.dns.pending import Pending
+from spfmilter.dns.server import Server
 from spfmilter.settings.values import Nameserver
 from spfmilter.zones import Zones
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 _RECHECK_AFTER = 5.0  # seconds between looks at resolv.conf
-_PLAIN_FOR = 3600.0  # seconds without EDNS for a server that seems not to know it
 _PROBE_EVERY = 1.0  # seconds between two questions whether the nameservers live
-
-
-@dataclass(slots=True, eq=False)
-class Server:
-    """A nameserver and what is remembered of its health."""
-
-    address: Nameserver
-    avoid_until: float = 0.0
-    last_heard: float = float("-inf")  # when it said something, to anybody
-    plain_until: float = 0.0  # asked without EDNS, which it did not understand
-    speaks_edns: bool = False  # it has answered a question with EDNS
-    is_local: bool = field(init=False)  # on this host, so that no packet from elsewhere can pass for its answer
-
-    def __post_init__(self) -> None:
-        self.is_local = ip_address(self.address.address).is_loopback
-
-    def socket(self, kind: socket.SocketKind) -> socket.socket:
-        """A new socket of the server's address family."""
-        family = socket.AF_INET6 if ":" in self.address.address else socket.AF_INET
-        return socket.socket(family, kind)
-
-    def knows_edns(self, now: float) -> bool:
-        """Whether to ask with EDNS (RFC 6891)."""
-        return now >= self.plain_until
-
-    def answered(self, *, edns: bool, refused_edns: bool, now: float) -> None:
-        """Note an answer that is no error: the server works, and maybe only without EDNS.
-
-        Domains differ, and some nameservers pass on what a domain's own servers say. One domain's refusal of EDNS
-        counts only if the same question without EDNS is answered, and only while no other has been answered with it.
-        """
-        self.avoid_until = 0.0
-        if edns:
-            self.speaks_edns = True
-        elif refused_edns and not self.speaks_edns:
-            self.plain_until = now + _PLAIN_FOR
-
-    @property
-    def endpoint(self) -> tuple[str, int]:
-        """Where it is."""
-        return self.address.address, self.address.port
 
 
 class Resolver:
@@ -98,14 +54,6 @@ class Resolver:
         self._servers = [Server(address) for address in nameservers]
         self._last_probe = float("-inf")
         self.in_flight: dict[Key, Pending] = {}  # each question that some connection has asked, and none has read yet
-
-    def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
-        """The answer to one question, by ``deadline`` (on the resolver's clock) at the latest."""
-        channel = Channel(self)
-        try:
-            return channel.ask(name, rdtype, deadline)
-        finally:
-            channel.close()
 
     def nameservers(self) -> tuple[Nameserver, ...]:
         """The servers in use, for people."""

@@ -77,7 +77,7 @@ class Engine:
             private=self.private,
         )
         self.resolver.patience = _PATIENT * settings.timeout.seconds
-        self.evaluator = Evaluator(self.resolver, self.limits, receiver=receiver, clock=clock, private=self.private)
+        self.evaluator = Evaluator(self.limits, receiver=receiver, clock=clock, private=self.private)
 
     def inquiry(self, since: Since | None = None) -> Inquiry:
         """What one connection needs; ``since`` remembers when something was first deferred (Unix time)."""
@@ -135,7 +135,7 @@ class Inquiry:
             now = self._engine.clock()
             deadline = min(now + (deadline - now) / 4, now + _ASIDE)
         verdict = self._engine.evaluator.evaluate(
-            check, lookups=self._channel, deadline=deadline, share=self._share, trace=trace
+            check, self._channel, deadline=deadline, share=self._share, trace=trace
         )
         if not hurried or verdict.result is not Result.TEMPERROR:  # a bounce from there is to have its full time
             self._engine.verdicts.put(verdict)
@@ -210,9 +210,7 @@ class Inquiry:
         """
         verdict = self._engine.verdicts.get(check)
         if verdict is None:
-            verdict = self._engine.evaluator.evaluate(
-                check, lookups=self._channel, deadline=deadline, share=self._share
-            )
+            verdict = self._engine.evaluator.evaluate(check, self._channel, deadline=deadline, share=self._share)
             if verdict.result is not Result.TEMPERROR:
                 self._engine.verdicts.put(verdict)
         return verdict

@@ -32,11 +32,10 @@ _NO_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no dom
 
 
 class Evaluator:
-    """Evaluates checks with one resolver and one set of limits; safe for use by several threads at once."""
+    """Evaluates checks with one set of limits; safe for use by several threads at once."""
 
     def __init__(
         self,
-        lookups: Lookups,
         limits: Limits | None = None,
         *,
         receiver: str = "unknown",
@@ -46,13 +45,11 @@ class Evaluator:
         """Evaluate with these.
 
         Args:
-            lookups: answers the questions to the DNS.
             limits: what one evaluation may cost.
             receiver: our own name, for ``%{r}``.
             clock: gives the time, in seconds.
             private: the zones that a published record may not lead to.
         """
-        self._lookups = lookups
         self._limits = limits or Limits()
         self._receiver = receiver
         self._clock = clock
@@ -61,8 +58,8 @@ class Evaluator:
     def evaluate(
         self,
         check: Check,
+        lookups: Lookups,
         *,
-        lookups: Lookups | None = None,
         deadline: float | None = None,
         share: Share | None = None,
         trace: bool = False,
@@ -71,7 +68,7 @@ class Evaluator:
 
         Args:
             check: what to evaluate.
-            lookups: who answers this one's questions, where that is not the resolver itself.
+            lookups: answers the questions to the DNS.
             deadline: when the evaluation ends at the latest, on this evaluator's clock; by default the time limit from
                 now. Several checks of one message share one.
             share: the time for zones of the client's choice, which the checks of one message share; by default a new
@@ -83,9 +80,7 @@ class Evaluator:
             return Verdict(check=check, result=Result.NONE, problem=_NO_DOMAIN)
         budget = Budget(self._limits, check.domain, start, deadline=deadline, share=share)
         try:
-            query = _Query(
-                check, lookups or self._lookups, budget, self._clock, self._private, self._receiver, trace=trace
-            )
+            query = _Query(check, lookups, budget, self._clock, self._private, self._receiver, trace=trace)
             result, problem = query.outcome()
             return query.verdict(result, problem, start)
         except Exception:  # noqa: BLE001 - the boundary: a bug of ours or pyspf's must not reach the MTA as anything else

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.cache import AnswerCache
-from spfmilter.dns.channel import Channel
+from spfmilter.dns.channel import Channel, ask_once
 from spfmilter.dns.resolver import Resolver
 from spfmilter.evaluation.budget import Limits
 from spfmilter.evaluation.engine import Engine
@@ -26,6 +26,7 @@ from spfmilter.model import Identity, ProblemKind, Result
 from spfmilter.settings.values import Duration, Nameserver, nameserver
 from tests.dns.test_resolver import closed_port, unused_port
 from tests.evaluation.world import check
+from tests.scripted import Single
 from tests.values import settings as ini
 
 HOST = {"A": "192.0.2.1"}
@@ -420,21 +421,21 @@ def test_a_stale_answer_stands_in_where_that_is_wanted(server: ScriptedDNS, stal
     cache = AnswerCache(clock=clock, serve_stale=stale)
     resolver = Resolver([nameserver(server.address)], cache=cache, clock=clock)
     server.load({"e.example": [HOST]})
-    assert resolver.ask("e.example", Type.A, clock() + 10) == FOUND
+    assert ask_once(resolver, "e.example", Type.A, clock() + 10) == FOUND
     server.load({"e.example": [{"RCODE": "SERVFAIL"}]})
     clock.offset = 301
-    answer = resolver.ask("e.example", Type.A, clock() + 10)
+    answer = ask_once(resolver, "e.example", Type.A, clock() + 10)
     assert answer.status is status
     assert answer.ttl <= 30
     clock.offset = 401
-    assert resolver.ask("e.example", Type.A, clock() + 10).status is Status.FAILED
+    assert ask_once(resolver, "e.example", Type.A, clock() + 10).status is Status.FAILED
 
 
 def test_a_stale_answer_stands_in_for_those_without_time_only(server: ScriptedDNS) -> None:
     clock = Shifted()
     resolver = Resolver([nameserver(server.address)], cache=AnswerCache(clock=clock, serve_stale=100), clock=clock)
     server.load({"e.example": [HOST]})
-    assert resolver.ask("e.example", Type.A, clock() + 10) == FOUND
+    assert ask_once(resolver, "e.example", Type.A, clock() + 10) == FOUND
     server.load({"e.example": [{"A": "192.0.2.2"}, {"DELAY": 0.3}]})
     clock.offset = 301
     with channel(resolver) as asking:
@@ -542,7 +543,7 @@ def test_the_verdict_says_whose_fault_it_is(server: ScriptedDNS, alive: bool, ki
     server.load({"e.example": ["TIMEOUT"]})
     with unused_port() as dead:
         resolver = Resolver([nameserver(server.address) if alive else dead])
-        verdict = Evaluator(resolver, Limits(time=0.6)).evaluate(check())
+        verdict = Evaluator(Limits(time=0.6)).evaluate(check(), Single(resolver))
     assert verdict.result is Result.TEMPERROR
     assert verdict.problem is not None
     assert verdict.problem.kind is kind

@@ -18,7 +18,8 @@ from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.flight import Flight
-from spfmilter.dns.resolver import Resolver, Server
+from spfmilter.dns.resolver import Resolver
+from spfmilter.dns.server import Server
 from spfmilter.settings.values import Nameserver, nameserver
 from tests.dns.test_channel import FOUND, HOST, Shifted, caching, channel, honest, soon, start_thread
 

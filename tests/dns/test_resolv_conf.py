@@ -9,6 +9,7 @@ import pytest
 
 from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.dns.channel import ask_once
 from spfmilter.dns.resolver import Resolver
 from spfmilter.settings.values import Nameserver
 
@@ -16,7 +17,7 @@ HOST = {"A": "192.0.2.1"}
 
 
 def ask(resolver: Resolver, name: str = "e.example", rdtype: Type = Type.A, *, limit: float = 10.0) -> Answer:
-    return resolver.ask(name, rdtype, time.monotonic() + limit)
+    return ask_once(resolver, name, rdtype, time.monotonic() + limit)
 
 
 def test_resolv_conf_gives_addresses_and_nothing_else(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_the_host_of_resolv_conf_is_asked_for_the_name_alone(tmp_path: Path, mon
     conf.write_text("search corp.local\nnameserver 127.0.0.1\n")
     asked: list[bytes] = []
     monkeypatch.setattr(socket.socket, "send", lambda _, data: asked.append(data) or len(data))
-    Resolver(resolv_conf=conf).ask("e.example", Type.A, time.monotonic() + 0.05)
+    ask_once(Resolver(resolv_conf=conf), "e.example", Type.A, time.monotonic() + 0.05)
     assert [data[12:23] for data in asked] == [b"\1e\7example\0"]
 
 

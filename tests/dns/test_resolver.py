@@ -11,6 +11,7 @@ import pytest
 
 from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.dns.channel import ask_once
 from spfmilter.dns.resolver import Resolver
 from spfmilter.settings.values import Nameserver, nameserver
 
@@ -34,7 +35,7 @@ def closed_port() -> Nameserver:
 
 
 def ask(resolver: Resolver, name: str = "e.example", rdtype: Type = Type.A, *, limit: float = 10.0) -> Answer:
-    return resolver.ask(name, rdtype, time.monotonic() + limit)
+    return ask_once(resolver, name, rdtype, time.monotonic() + limit)
 
 
 def timed(resolver: Resolver, name: str = "e.example", *, limit: float) -> tuple[Answer, float]:
@@ -115,7 +116,7 @@ def test_a_server_that_was_silent_is_tried_again_after_a_while(server: ScriptedD
     offset = 0.0
     with unused_port() as dead:
         resolver = Resolver([dead, nameserver(server.address)], clock=lambda: time.monotonic() + offset)
-        assert resolver.ask("e.example", Type.A, time.monotonic() + 10) == FOUND
+        assert ask_once(resolver, "e.example", Type.A, time.monotonic() + 10) == FOUND
         offset = 29.0
         assert resolver.nameservers()[0] != dead
         offset = 31.0

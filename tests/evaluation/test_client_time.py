@@ -48,8 +48,8 @@ class Slow:
 
     def verdict(self, asked: Check | None = None, *, share: Share | None = None, **limits: float) -> Verdict:
         """What comes out, the tree kept as `spfmilter check` keeps it."""
-        evaluator = Evaluator(self, Limits(**limits), clock=self.clock)  # type: ignore[arg-type]
-        verdict = evaluator.evaluate(asked or check(helo="mail.evil.test"), share=share, trace=True)
+        evaluator = Evaluator(Limits(**limits), clock=self.clock)  # type: ignore[arg-type]
+        verdict = evaluator.evaluate(asked or check(helo="mail.evil.test"), self, share=share, trace=True)
         assert verdict.fault is None, verdict.fault
         return verdict
 

@@ -99,10 +99,12 @@ LOCALS = {"a name": "user", "256 hyphens": "-" * 256, "2000 hyphens": "-" * 2000
 @pytest.mark.parametrize("zone", FAMILIES.values(), ids=FAMILIES.keys())
 def test_a_hostile_record_costs_little(zone: Zone, request: pytest.FixtureRequest) -> None:
     world = World(zone)
-    evaluator = Evaluator(world)
-    verdicts = [evaluator.evaluate(check(local=local)) for local in LOCALS.values()]  # also fills the world's memory
+    evaluator = Evaluator()
+    verdicts = [
+        evaluator.evaluate(check(local=local), world) for local in LOCALS.values()
+    ]  # also fills the world's memory
     assert not [verdict.fault for verdict in verdicts if verdict.fault]
-    figures = {name: cpu(lambda: evaluator.evaluate(check(local=local))) for name, local in LOCALS.items()}  # noqa: B023 - called at once
+    figures = {name: cpu(lambda: evaluator.evaluate(check(local=local), world)) for name, local in LOCALS.items()}  # noqa: B023 - called at once
     worst = max(figures.values())
     print(f"\n{1000 * worst:7.1f} ms  {request.node.callspec.id}")  # noqa: T201 - the figures are what the test is for
     assert worst < ALLOWED, figures
@@ -111,7 +113,7 @@ def test_a_hostile_record_costs_little(zone: Zone, request: pytest.FixtureReques
 def test_tracing_a_hostile_record_costs_little() -> None:
     """`spfmilter check` keeps the tree; an expansion in it is no longer than a name."""
     world = World(FAMILIES["ten exists of escaped senders"])
-    assert cpu(lambda: Evaluator(world).evaluate(check(local="+" * 256), trace=True)) < ALLOWED
+    assert cpu(lambda: Evaluator().evaluate(check(local="+" * 256), world, trace=True)) < ALLOWED
 
 
 def answers(name: str, rdtype: Type, data: bytes, count: int) -> tuple[wire.Question, bytes]:
@@ -206,7 +208,7 @@ def test_a_term_is_read_in_no_time(term: str) -> None:
     ],
 )
 def test_what_is_beyond_a_bound_is_a_permerror(family: str) -> None:
-    verdict = Evaluator(World(FAMILIES[family])).evaluate(check())
+    verdict = Evaluator().evaluate(check(), World(FAMILIES[family]))
     assert verdict.problem is not None
     assert verdict.problem.kind is ProblemKind.TOO_LONG
 
@@ -229,7 +231,7 @@ CLIENTS = "1.2.0.192.in-addr.arpa"
 )
 def test_what_the_clients_own_zone_holds_is_no_error_of_the_record(text: str, zone: dict[str, list[object]]) -> None:
     """Whoever has the reverse zone of an address could turn a fail into a permerror (RFC 7208 section 5.5)."""
-    verdict = Evaluator(World({"e.example": [{"TXT": f"v=spf1 {text}"}], **zone})).evaluate(check())
+    verdict = Evaluator().evaluate(check(), World({"e.example": [{"TXT": f"v=spf1 {text}"}], **zone}))
     assert verdict.result == "fail"
 
 
@@ -244,7 +246,7 @@ def test_what_the_clients_own_zone_holds_is_no_error_of_the_record(text: str, zo
     ],
 )
 def test_what_is_within_the_bounds_is_evaluated(family: str) -> None:
-    assert Evaluator(World(FAMILIES[family])).evaluate(check()).problem is None
+    assert Evaluator().evaluate(check(), World(FAMILIES[family])).problem is None
 
 
 # -- what the stock class costs ---------------------------------------------------------------------------------------

@@ -193,13 +193,15 @@ TERMS = st.one_of(
 def test_any_terms_give_a_verdict(terms: list[str], local: str) -> None:
     text = ("v=spf1 " + " ".join(terms)).encode("utf-8", "surrogatepass")
     world = World({"e.example": [{"TXT": text}, {"A": CLIENT}, {"MX": (1, "e.example")}]})
-    sound(Evaluator(world).evaluate(check(local=local), trace=True))
+    sound(Evaluator().evaluate(check(local=local), world, trace=True))
 
 
 @BROAD
 @given(st.lists(st.binary(max_size=60), max_size=3))
 def test_any_bytes_as_a_record_give_a_verdict(texts: list[bytes]) -> None:
-    sound(Evaluator(World({"e.example": [{"TXT": b"v=spf1 " + text} for text in texts]})).evaluate(check(), trace=True))
+    sound(
+        Evaluator().evaluate(check(), World({"e.example": [{"TXT": b"v=spf1 " + text} for text in texts]}), trace=True)
+    )
 
 
 @BROAD
@@ -220,7 +222,7 @@ def test_any_envelope_gives_a_verdict(sender: str, helo: str, client: str) -> No
     if domain:
         zone[domain] = zone["e.example"]
     made = check(domain, local=path.local, helo=dns_domain(helo) or "unknown", client=str(address or CLIENT))
-    sound(Evaluator(World(zone)).evaluate(made, trace=True))
+    sound(Evaluator().evaluate(made, World(zone), trace=True))
 
 
 @BROAD
@@ -229,7 +231,7 @@ def test_even_an_envelope_that_passed_no_door_gives_a_verdict(local: str, domain
     world = World(
         {domain.lower(): [{"TXT": "v=spf1 a:%{h} a:%{d} a:%{l}.%{o} redirect=e.example"}], **published("-all")}
     )
-    sound(Evaluator(world).evaluate(check(domain, local=local, helo=helo), trace=True))
+    sound(Evaluator().evaluate(check(domain, local=local, helo=helo), world, trace=True))
 
 
 @BROAD
@@ -322,6 +324,6 @@ class Broken:
 
 
 def test_a_bug_of_ours_is_a_fault_and_not_an_exception() -> None:
-    verdict = Evaluator(Broken()).evaluate(check())
+    verdict = Evaluator().evaluate(check(), Broken())
     assert (verdict.result, verdict.problem and verdict.problem.kind) == (Result.TEMPERROR, ProblemKind.INTERNAL)
     assert "ZeroDivisionError" in (verdict.fault or "")

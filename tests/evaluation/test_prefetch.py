@@ -20,6 +20,7 @@ from tests.cost import ALLOWED, cpu
 from tests.evaluation.test_cost import FAMILIES
 from tests.evaluation.test_rfc_suites import check_of, suite
 from tests.evaluation.world import CLIENT, CLIENT6, World, check
+from tests.scripted import Single
 from tests.values import settings as ini
 
 Zone = dict[str, list[Any]]
@@ -47,7 +48,8 @@ class Ways:
 
     def plain(self, asked: Check, seconds: float = 20.0) -> Verdict:
         """One question after the other, each on its own."""
-        return self._engine(False, seconds).evaluator.evaluate(asked)
+        engine = self._engine(False, seconds)
+        return engine.evaluator.evaluate(asked, Single(engine.resolver))
 
     def inquire(self, asked: Check, *, prefetch: bool, seconds: float = 20.0) -> Verdict:
         """As the milter does."""
@@ -379,7 +381,7 @@ def test_a_verdict_takes_the_depth_of_the_record_in_round_trips(zone: Zone, dept
     trips = ahead(zone)
     assert len(trips) == depth
     world = World(zone)
-    Evaluator(world).evaluate(check())
+    Evaluator().evaluate(check(), world)
     assert set(world.asked) <= set().union(*trips)
 
 

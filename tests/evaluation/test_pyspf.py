@@ -46,7 +46,7 @@ class _Silent:
 
 
 def test_a_permerror_that_pyspf_finds_by_itself_is_an_internal_error() -> None:
-    verdict = Evaluator(_Silent()).evaluate(check())
+    verdict = Evaluator().evaluate(check(), _Silent())
     assert verdict.result is Result.TEMPERROR
     assert verdict.problem is not None
     assert verdict.problem.kind is ProblemKind.INTERNAL

@@ -13,6 +13,7 @@ from spfmilter.evaluation.budget import Limits
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.model import Check, Identity
 from spfmilter.settings.values import nameserver
+from tests.scripted import Single
 
 
 def suite(name: str) -> list[object]:
@@ -52,8 +53,7 @@ def test_case_of_the_suite(server: ScriptedDNS, scenario: Scenario, case: Case) 
     server.load(scenario.zonedata)
     # A case that wants a temperror waits for a server that is silent; the others must not depend on the machine's load.
     limits = Limits(time=0.9 if "temperror" in case.results else 20.0)
-    evaluator = Evaluator(Resolver([nameserver(server.address)]), limits)
-    verdict = evaluator.evaluate(check_of(case))
+    verdict = Evaluator(limits).evaluate(check_of(case), Single(Resolver([nameserver(server.address)])))
     assert verdict.fault is None
     assert verdict.result in case.results, (verdict, case.spec)
     if case.explanation is not None:

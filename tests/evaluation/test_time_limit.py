@@ -6,11 +6,13 @@ import pytest
 
 from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Answer, Type
+from spfmilter.dns.channel import ask_once
 from spfmilter.dns.resolver import Resolver
 from spfmilter.evaluation.budget import Limits
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.model import ProblemKind, Result
 from tests.evaluation.world import check
+from tests.scripted import Single
 
 
 class Spending:
@@ -21,7 +23,7 @@ class Spending:
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
         """The answer."""
-        answer = self._resolver.ask(name, rdtype, deadline)
+        answer = ask_once(self._resolver, name, rdtype, deadline)
         end = time.monotonic() + self._seconds
         while name == self._name and time.monotonic() < end:
             pass
@@ -42,7 +44,7 @@ def test_silence_is_a_temperror_at_the_limit(
     server: ScriptedDNS, resolver: Resolver, zone: dict[str, list[object]]
 ) -> None:
     server.load(zone)
-    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
+    verdict = Evaluator(Limits(time=0.5)).evaluate(check(), Single(resolver))
     assert verdict.result is Result.TEMPERROR
     assert verdict.problem is not None
     assert verdict.problem.kind is ProblemKind.DNS_FAILURE
@@ -54,7 +56,7 @@ def test_the_limit_is_for_the_sum_of_the_lookups(server: ScriptedDNS, resolver: 
     terms = " ".join(f"a:h{n}.example" for n in range(9))
     hosts = {f"h{n}.example": [{"A": "192.0.2.9"}, {"DELAY": 0.15}] for n in range(9)}
     server.load({"e.example": [{"TXT": f"v=spf1 {terms} -all"}], **hosts})
-    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
+    verdict = Evaluator(Limits(time=0.5)).evaluate(check(), Single(resolver))
     assert verdict.result is Result.TEMPERROR
     assert verdict.elapsed < 1.0
     assert 2 <= len(server.queries) < 8
@@ -65,7 +67,7 @@ def test_a_late_lookup_says_that_the_time_is_up(server: ScriptedDNS, resolver: R
     zone = {"e.example": [{"TXT": "v=spf1 ptr a:slow.example a -all"}], "slow.example": [{"A": "192.0.2.9"}]}
     server.load({**zone, REVERSE: ["TIMEOUT"]})
     limits = Limits(time=0.5)
-    spent = Evaluator(Spending(resolver, "slow.example", 0.6), limits).evaluate(check())
+    spent = Evaluator(limits).evaluate(check(), Spending(resolver, "slow.example", 0.6))
     assert (spent.result, spent.problem and spent.problem.kind) == (Result.TEMPERROR, ProblemKind.TIME_LIMIT)
     assert spent.problem is not None
     assert (spent.problem.domain, spent.problem.term) == ("e.example", "a")
@@ -74,16 +76,18 @@ def test_a_late_lookup_says_that_the_time_is_up(server: ScriptedDNS, resolver: R
 
 def test_an_explanation_is_charged_to_the_limit_and_changes_no_result(server: ScriptedDNS, resolver: Resolver) -> None:
     server.load({"e.example": [{"TXT": "v=spf1 -all exp=why.e.example"}], "why.e.example": ["TIMEOUT"]})
-    verdict = Evaluator(resolver, Limits(time=0.5)).evaluate(check())
+    verdict = Evaluator(Limits(time=0.5)).evaluate(check(), Single(resolver))
     assert (verdict.result, verdict.explanation) == (Result.FAIL, None)
     assert 0.45 < verdict.elapsed < 1.3
 
 
 def test_several_checks_share_a_deadline(server: ScriptedDNS, resolver: Resolver) -> None:
     server.load({"e.example": ["TIMEOUT"], "f.example": [{"TXT": "v=spf1 -all"}]})
-    evaluator = Evaluator(resolver)
+    evaluator = Evaluator()
     deadline = time.monotonic() + 0.5
-    first, second = (evaluator.evaluate(check(name), deadline=deadline) for name in ("e.example", "f.example"))
+    first, second = (
+        evaluator.evaluate(check(name), Single(resolver), deadline=deadline) for name in ("e.example", "f.example")
+    )
     assert (first.result, second.result) == (Result.TEMPERROR, Result.TEMPERROR)
     assert second.problem is not None
     assert second.problem.kind is ProblemKind.TIME_LIMIT

@@ -21,6 +21,7 @@ from spfmilter.settings.values import nameserver
 from tests.dns.test_cache import Clock
 from tests.evaluation.test_prefetch import BROAD, CLIENTS, outcome, worlds
 from tests.evaluation.world import CLIENT6, World, check, ours
+from tests.scripted import Single
 from tests.values import settings as ini
 
 Zone = dict[str, list[Any]]
@@ -125,9 +126,9 @@ checks = st.builds(
 @given(zone=worlds(), asked=st.lists(checks, min_size=2, max_size=12))
 def test_a_known_verdict_is_what_a_fresh_one_would_be(zone: Zone, asked: list[Check]) -> None:
     world, cache = World(zone), VerdictCache(clock=Clock())
-    evaluator = Evaluator(world)
+    evaluator = Evaluator()
     for one in asked:
-        fresh, known = evaluator.evaluate(one), cache.get(one)
+        fresh, known = evaluator.evaluate(one, world), cache.get(one)
         if known is None:
             cache.put(fresh)
         else:
@@ -143,13 +144,13 @@ def test_the_engine_with_its_caches_says_what_one_without_does(
     """Answers, verdicts and lookups sent ahead together; a new engine for each world, whose names are the same."""
     server.load(zone)
     caching = Engine(ini(f"[dns]\nnameservers = {server.address}").dns, clock=Clock())
-    evaluator = Evaluator(Resolver([nameserver(server.address)]))
+    evaluator, lookups = Evaluator(), Single(Resolver([nameserver(server.address)]))
     for one in asked:
         inquiry = caching.inquiry()
         inquiry.expect([one])
         found = inquiry.evaluate(one)
         inquiry.close()
-        assert outcome(found)[:-1] == outcome(evaluator.evaluate(one))[:-1]
+        assert outcome(found)[:-1] == outcome(evaluator.evaluate(one, lookups))[:-1]
 
 
 # -- lifetimes --------------------------------------------------------------------------------------------------------

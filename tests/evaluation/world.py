@@ -33,7 +33,7 @@ class World:
         self.asked: Counter[tuple[str, str]] = Counter()
 
     def ask(self, name: str, rdtype: Type, deadline: float = 0.0) -> Answer:  # noqa: ARG002 - no time passes here
-        """The answer, as `Resolver.ask` would give it."""
+        """The answer, as `Channel.ask` would give it."""
         if wire.question(name, rdtype) is None:
             return Answer(Status.NOT_ASKED)
         name = name.lower().removesuffix(".")
@@ -97,7 +97,7 @@ def ours(
 ) -> Verdict:
     """The verdict of our Evaluator."""
     lookups = world if isinstance(world, World) else World(world)
-    verdict = Evaluator(lookups, limits).evaluate(checked or check(), trace=trace)
+    verdict = Evaluator(limits).evaluate(checked or check(), lookups, trace=trace)
     assert verdict.fault is None, verdict.fault
     return verdict
 

@@ -53,7 +53,7 @@ class _Inquiry(Known):
 
     def verdict(self, check: Check) -> Verdict:
         """The verdict of our own evaluation."""
-        return Evaluator(self._world).evaluate(check)
+        return Evaluator().evaluate(check, self._world)
 
     def done(self) -> None:
         """Nothing is in flight."""

@@ -39,7 +39,7 @@ def one_input(data: bytes) -> None:
         }
     )
     asked = check(client=CLIENT6 if len(data) % 2 else CLIENT)
-    sound(Evaluator(world).evaluate(asked, trace=True))
+    sound(Evaluator().evaluate(asked, world, trace=True))
     world.asked.clear()
     Prefetch(asked, Ahead(world), 10).start()  # type: ignore[arg-type]
     # The record, and for each of ten terms a name and ten hosts of it.

@@ -23,7 +23,7 @@ class InMemory:
     async def evaluate(self, check: Check, network: str = "") -> Outcome:  # noqa: ARG002 - as Checker's
         """As Checker does it."""
         self.checks.append(check)
-        return Outcome(verdict=Evaluator(self.world).evaluate(check, trace=True))
+        return Outcome(verdict=Evaluator().evaluate(check, self.world, trace=True))
 
 
 def settings(text: str = "") -> Settings:
