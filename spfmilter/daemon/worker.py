@@ -91,7 +91,7 @@ class Worker:
             self._poll.register(end, select.POLLIN)
 
     def _observe(self, answer: Answer) -> None:
-        self._metrics.dns_query("own resolver" if answer.ours else answer.status.value)
+        self._metrics.dns_query("own resolver" if answer.local_failure else answer.status.value)
 
     def serve(self) -> int:
         """Serve until told to stop; the exit status."""

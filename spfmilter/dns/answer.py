@@ -48,7 +48,7 @@ class Answer:
     records: tuple[RecordData, ...] = ()
     ttl: int = 0  # seconds: the shortest on the way; for negative answers by the SOA (RFC 2308 section 5)
     failure: str = ""  # for FAILED: what happened, such as "timeout" or "SERVFAIL"
-    ours: bool = False  # for FAILED: no nameserver answers anything, so that this is no fault of the domain's
+    local_failure: bool = False  # for FAILED: no nameserver answers anything, so that this is no fault of the domain's
     cut: bool = False  # there are more records than were read: what is not among these may exist
 
     @property
@@ -58,7 +58,11 @@ class Answer:
 
     def lasting(self, ttl: int) -> Answer:
         """The same, for so many seconds."""
-        return self if ttl == self.ttl else Answer(self.status, self.records, ttl, self.failure, self.ours, self.cut)
+        return (
+            self
+            if ttl == self.ttl
+            else Answer(self.status, self.records, ttl, self.failure, self.local_failure, self.cut)
+        )
 
     def texts(self, rdtype: Type) -> tuple[str, ...]:
         """The records, which are of that type, as people read them."""

@@ -87,7 +87,7 @@ class AnswerCache:
         """Keep an answer; a failure takes the place of nothing that still holds or may stand in for it."""
         ttl, failed = min(float(answer.ttl), self.max_ttl), answer.status is Status.FAILED
         if failed:
-            ttl = _OWN_FAILURE_TTL if answer.ours else _FAILURE_TTL
+            ttl = _OWN_FAILURE_TTL if answer.local_failure else _FAILURE_TTL
         size = _OVERHEAD + len(key[1]) + sum(map(_length, answer.records))
         if answer.status is Status.NOT_ASKED or ttl <= 0 or self.entries <= 0 or size > self.size:
             return

@@ -167,7 +167,7 @@ class Channel:
             elif over:
                 patience = max(_PATIENCE, self._resolver.patience)
                 return self._out_of_time(key, pending, patient=self._clock() - since >= patience)
-            elif pending.long is not None and not pending.fetching and self._clock() < deadline:
+            elif pending.tcp_server is not None and not pending.fetching and self._clock() < deadline:
                 since = self._clock()  # what UDP has taken says nothing of TCP
                 self._over_tcp(pending, deadline)
             else:
@@ -183,7 +183,7 @@ class Channel:
         """
         flight = pending.flight
         with flight.lock:
-            if pending.long is None:  # else a server has answered, and those that wait for TCP hear no other
+            if pending.tcp_server is None:  # else a server has answered, and those that wait for TCP hear no other
                 pending.blame(self._clock())
             answer = flight.failed(pending)
             told, pending.told = pending.told, True
@@ -230,7 +230,7 @@ class Channel:
             pending.deadline = min(pending.deadline, deadline)
             if pending.answer is not None:  # it came before we became the reader
                 until = 0.0
-            elif pending.fetching or pending.long is not None or flight.reader is not self:
+            elif pending.fetching or pending.tcp_server is not None or flight.reader is not self:
                 asleep.append(pending)
                 self._watch_waker(watched)
                 until = min(until, self._sleep_on(pending, may_fetch=pending is asked))
@@ -245,7 +245,7 @@ class Channel:
         """Be woken when another connection has read the answer, or leaves the reading to us. When to look at last."""
         with pending.flight.lock:
             pending.waiters.add(self)
-            is_free = may_fetch and pending.long is not None and not pending.fetching
+            is_free = may_fetch and pending.tcp_server is not None and not pending.fetching
             return 0.0 if is_free or pending.flight.reader is None or pending.answer is not None else float("inf")
 
     def _watch_waker(self, watched: dict[int, Carrier | None]) -> None:
@@ -286,7 +286,7 @@ class Channel:
         self._read_no_more(self._reading)
         flight = pending.flight
         with flight.lock:
-            server = pending.long
+            server = pending.tcp_server
             if server is None or pending.fetching or pending.answer is not None:
                 return  # another connection was quicker
             pending.fetching = True

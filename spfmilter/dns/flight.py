@@ -101,7 +101,7 @@ class Flight:
                 for descriptor in list(self.sockets):
                     self.read(descriptor)
             now = self._clock()
-            if pending.answer is None and pending.long is None and now - pending.sent > _FRESH:
+            if pending.answer is None and pending.tcp_server is None and now - pending.sent > _FRESH:
                 if self.reader is None:
                     self._ask_anew(pending)
                 else:  # its domain may have recovered meanwhile
@@ -160,13 +160,13 @@ class Flight:
                 return _NEVER
             for descriptor in self.sockets:
                 watched[descriptor] = self
-            return min([p.due for p in self._pending.values() if p.long is None], default=_NEVER)
+            return min([p.due for p in self._pending.values() if p.tcp_server is None], default=_NEVER)
 
     def act(self, reader: Waiter, now: float) -> None:
         """Send again what is due, if that is the reader's to do."""
         with self.lock:
             if self.reader is reader:
-                for pending in [p for p in self._pending.values() if p.due <= now and p.long is None]:
+                for pending in [p for p in self._pending.values() if p.due <= now and p.tcp_server is None]:
                     self._resend(pending, now)
 
     def read(self, descriptor: int) -> None:
@@ -199,7 +199,7 @@ class Flight:
         for pending in list(self._pending.values()):
             for server in pending.servers:
                 # One that sent a truncated answer still has the whole answer for TCP.
-                if server.endpoint == endpoint and pending.long is not server:
+                if server.endpoint == endpoint and pending.tcp_server is not server:
                     server.avoid_until = self._clock() + AVOID_FOR
                     self._no_answer(pending, server, failure)
                     break
@@ -208,7 +208,7 @@ class Flight:
         try:
             answer = wire.parse(pending.asked, data, self._resolver.private.enters)
         except wire.TruncatedError:
-            pending.long = server
+            pending.tcp_server = server
             self._wake(pending)  # one that waits fetches it
         except wire.MalformedError as error:
             self._no_answer(pending, server, f"malformed answer: {error}")
@@ -240,7 +240,7 @@ class Flight:
     ) -> None:  # fmt: skip
         """Locked: what came over TCP. Where a connection's time was ``over``, another one fetches it."""
         if pending.answer is None and (answer is not None or not over):
-            pending.long = None
+            pending.tcp_server = None
             if answer is not None:
                 self.take(pending, server, answer, edns=edns)
             else:
@@ -322,8 +322,8 @@ class Flight:
         pending.wait_longer()
         self._send(pending)
         # A short time limit has to leave time for the probe and its answer.
-        patience = min(_PROBE_AFTER, (pending.deadline - pending.started) / 3)
-        if now - pending.started > patience and self._resolver.wants_probe(pending.started):
+        probe_after = min(_PROBE_AFTER, (pending.deadline - pending.started) / 3)
+        if now - pending.started > probe_after and self._resolver.wants_probe(pending.started):
             probe = Pending(None, wire.from_labels((), Type.A), self._resolver.by_health(), now, self)
             self._pending[None] = probe
             self._send(probe)
@@ -335,11 +335,14 @@ class Flight:
         self._send(pending)
 
     def failed(self, pending: Pending) -> Answer:
-        """No server has answered: whose fault that is, depends on whether any of them has said anything at all."""
+        """Locked: return the failure of a question that no server has answered.
+
+        It is our resolver's fault only if no nameserver has answered anything since we asked.
+        """
         # A question that hardly had time tells nothing of our servers: a record can delay its last one until the end.
         silent = pending.failure != TIMEOUT or self._clock() - pending.started >= _SILENT_FOR
-        ours = not pending.heard and silent and self._resolver.silent_since(pending.started)
-        return Answer(Status.FAILED, failure=pending.failure, ours=ours)
+        is_ours = not pending.heard and silent and self._resolver.silent_since(pending.started)
+        return Answer(Status.FAILED, failure=pending.failure, local_failure=is_ours)
 
     # -- the end of a question ---------------------------------------------------------------------------------------
 

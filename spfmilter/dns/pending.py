@@ -18,7 +18,7 @@ from spfmilter.dns.server import Server
 AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked only after the others
 FIRST_WAIT = 0.4  # seconds until a lost packet is sent again
 TIMEOUT = "timeout"
-_LONGEST_WAIT = 3.2
+_MAX_WAIT = 3.2
 _SLOWER_FROM = 0.8  # seconds: a wait that is followed by one four times as long, where only the domain is silent
 
 Then = Callable[[Answer], None]
@@ -92,7 +92,7 @@ class Pending:
     deadline: float = float("inf")  # the earliest of those that have waited for it
     ttl: int = wire.MAX_TTL
     chain: int = 0
-    long: Server | None = None  # the answer did not fit: to be had from here over TCP
+    tcp_server: Server | None = None  # the answer did not fit: to be had from here over TCP
     fetching: bool = False  # a connection is fetching it over TCP
     plain: Server | None = None  # this one has refused the question with EDNS, and is asked it without
     last_chance: bool = False  # a server has said "error", and those that seem dead have been asked once, too
@@ -137,7 +137,7 @@ class Pending:
         if self.wait >= _SLOWER_FROM and any(server.last_heard > self.started for server in self.servers):
             self.wait *= 4
         else:
-            self.wait = min(2 * self.wait, _LONGEST_WAIT)
+            self.wait = min(2 * self.wait, _MAX_WAIT)
 
     def has_only_dead(self, now: float) -> bool:
         """Whether a server has said that it has no answer, and all others have let questions time out lately."""

@@ -104,7 +104,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         if late:
             kind, text = ProblemKind.TIME_LIMIT, self._budget.time_limit()
         else:
-            kind = ProblemKind.OWN_RESOLVER if answer.ours else ProblemKind.DNS_FAILURE
+            kind = ProblemKind.OWN_RESOLVER if answer.local_failure else ProblemKind.DNS_FAILURE
             text = f"DNS lookup of {name} ({rdtype.name}) failed: {answer.failure}"
         term = ascii_line(self._term, 120) if self._term else None
         self._trouble = Problem(kind=kind, text=ascii_line(text), domain=ascii_line(name), term=term)

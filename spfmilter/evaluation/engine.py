@@ -30,7 +30,7 @@ Since = Callable[[str, float], float]
 _ANSWERS_PER_VERDICT = 5
 # Seconds at most for each of these, which the client can stretch, and on which MAIL FROM's verdict does not depend:
 # lookups in zones of the client's choice, for all checks of a message together; HELO's check; the DMARC policy.
-_ASIDE = 3.0
+_CLIENT_TIME = 3.0
 # Seconds between HELO and MAIL FROM after which HELO's lookups are made anew: their answers may have ended meanwhile.
 _FRESH = 5.0
 # The part of the time limit that a lookup must have had before its timeout is an answer to other messages. HELO's check
@@ -57,7 +57,7 @@ class Engine:
             time=settings.timeout.seconds,
             lookups=settings.lookup_limit,
             void_lookups=settings.void_lookup_limit,
-            client_time=_ASIDE,
+            client_time=_CLIENT_TIME,
         )
         self.answers = AnswerCache(
             entries=settings.cache_entries,
@@ -133,7 +133,7 @@ class Inquiry:
         if deadline is not None and hurried:
             # MAIL FROM's time is not the client's to waste: a HELO under a slow name of its own would be a way around.
             now = self._engine.clock()
-            deadline = min(now + (deadline - now) / 4, now + _ASIDE)
+            deadline = min(now + (deadline - now) / 4, now + _CLIENT_TIME)
         verdict = self._engine.evaluator.evaluate(
             check, self._channel, deadline=deadline, share=self._share, trace=trace
         )
@@ -187,7 +187,7 @@ class Inquiry:
         """The DMARC policy for mail from a domain."""
         from spfmilter.evaluation import dmarc  # noqa: PLC0415
 
-        return dmarc.policy_of(self._for_strangers, domain, min(self.until, self._engine.clock() + _ASIDE))
+        return dmarc.policy_of(self._for_strangers, domain, min(self.until, self._engine.clock() + _CLIENT_TIME))
 
     def deferred_for(self, key: str) -> float:
         """Seconds since something was first deferred; the first time where nothing is remembered."""
@@ -203,10 +203,10 @@ class Inquiry:
 
     # -- for the notice of a refusal ---------------------------------------------------------------------------------
 
-    def aside(self, check: Check, deadline: float) -> Verdict:
-        """The verdict on a check, for whoever can do without: one that is not there in time is no temperror.
+    def evaluate_best_effort(self, check: Check, deadline: float) -> Verdict:
+        """Return the verdict on a check that nothing depends on, by the deadline.
 
-        So it is not kept as one, for a message whose fate would hang on it.
+        Best effort: a timeout here is not cached as temperror, which would decide about other messages.
         """
         verdict = self._engine.verdicts.get(check)
         if verdict is None:

@@ -32,14 +32,16 @@ def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | No
     checks = [_check_of(service, check.address) for service in services]
     inquiry.expect(checks)
     for service, about in zip(services, checks, strict=True):
-        if inquiry.aside(about, deadline).result is Result.PASS and _fits(verdict, service, inquiry, deadline):
+        if inquiry.evaluate_best_effort(about, deadline).result is Result.PASS and _fits(
+            verdict, service, inquiry, deadline
+        ):
             return service
     return None
 
 
 def _fits(verdict: Verdict, service: Service, inquiry: Inquiry, deadline: float) -> bool:
     """Whether the refused record can include the service's, whoever sends: all of it is looked up for a stranger."""
-    whole = inquiry.aside(_check_of(service, _NOBODYS[verdict.check.address.version]), deadline)
+    whole = inquiry.evaluate_best_effort(_check_of(service, _NOBODYS[verdict.check.address.version]), deadline)
     return (
         whole.result not in {Result.TEMPERROR, Result.PERMERROR}
         and verdict.lookups + 1 + whole.lookups <= _LOOKUPS

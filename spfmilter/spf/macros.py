@@ -105,9 +105,9 @@ def parse(text: str, *, explanation: bool = False) -> MacroString:
     while (start := text.find("%", end)) >= 0:
         if start > end:
             parts.append(text[end:start])
-        following = text[start + 1 : start + 2]
-        if following in _CONSTANTS:
-            parts.append(_CONSTANTS[following])
+        next_character = text[start + 1 : start + 2]
+        if next_character in _CONSTANTS:
+            parts.append(_CONSTANTS[next_character])
             end = start + 2
         else:
             found = _EXPAND.match(text, start + 1)

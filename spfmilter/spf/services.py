@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_MOST = 2  # whose records are asked for one refusal
+_MAX_HINTED = 2  # whose records are asked for one refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,4 +77,4 @@ SERVICES = (
 def hinted(hosts: Iterable[str]) -> tuple[Service, ...]:
     """The services, two at most, to which names of hosts point: strangers' names, so that nothing is proven by them."""
     names = [host.lower().removesuffix(".") for host in hosts]
-    return tuple(dict.fromkeys(service for name in names for service in SERVICES if service.runs(name)))[:_MOST]
+    return tuple(dict.fromkeys(service for name in names for service in SERVICES if service.runs(name)))[:_MAX_HINTED]

@@ -50,7 +50,7 @@ def name(number: int) -> Key:
         (NOTHING, 60),
         (DEAD, 5),
         (Answer(Status.FAILED, failure="SERVFAIL"), 5),
-        (Answer(Status.FAILED, failure="timeout", ours=True), 1),
+        (Answer(Status.FAILED, failure="timeout", local_failure=True), 1),
     ],
 )
 def test_an_answer_is_kept_until_its_end_and_not_longer(clock: Clock, answer: Answer, life: int) -> None:

@@ -143,7 +143,7 @@ def test_nobody_to_ask_is_answered_at_once() -> None:
     with channel(Resolver([Nameserver("255.255.255.255")])) as asking:
         asking.start("e.example", Type.A, heard.append)
     assert [answer.status for answer in heard] == [Status.FAILED]
-    assert heard[0].ours
+    assert heard[0].local_failure
 
 
 def test_a_message_that_is_forgotten_leaves_nothing(server: ScriptedDNS, resolver: Resolver) -> None:
@@ -488,7 +488,7 @@ def test_a_helo_that_asks_for_mail_froms_names_too_late_does_not_spoil_them(
 def test_servers_that_are_all_silent_are_our_own_trouble() -> None:
     with unused_port() as one, unused_port() as two:
         answer = ask(Resolver([one, two]), limit=0.6)
-    assert answer == Answer(Status.FAILED, failure="timeout", ours=True)
+    assert answer == Answer(Status.FAILED, failure="timeout", local_failure=True)
 
 
 def test_that_nobody_was_there_for_an_earlier_question_is_no_news_of_this_one() -> None:
@@ -504,7 +504,7 @@ def test_that_nobody_was_there_for_an_earlier_question_is_no_news_of_this_one() 
 
 def test_servers_that_all_refuse_are_our_own_trouble() -> None:
     answer = ask(Resolver([closed_port(), closed_port()]))
-    assert answer == Answer(Status.FAILED, failure="Connection refused", ours=True)
+    assert answer == Answer(Status.FAILED, failure="Connection refused", local_failure=True)
 
 
 @pytest.mark.parametrize("limit", [0.6, 1.0, 3.1])
@@ -535,7 +535,7 @@ def test_while_others_are_answered_nobody_is_probed(server: ScriptedDNS, resolve
 
 def test_an_error_of_the_servers_is_the_domains_fault(server: ScriptedDNS, resolver: Resolver) -> None:
     server.load({"e.example": [{"RCODE": "SERVFAIL"}]})
-    assert not ask(resolver).ours
+    assert not ask(resolver).local_failure
 
 
 @pytest.mark.parametrize(("alive", "kind"), [(True, ProblemKind.DNS_FAILURE), (False, ProblemKind.OWN_RESOLVER)])
@@ -556,7 +556,7 @@ def test_one_probe_serves_all_that_wait(server: ScriptedDNS, resolver: Resolver)
     threads = [start_thread(lambda n=n: answers.append(ask(resolver, f"d{n}.example", limit=1.0))) for n in range(10)]
     for thread in threads:
         thread.join()
-    assert [answer.ours for answer in answers] == [False] * 10
+    assert [answer.local_failure for answer in answers] == [False] * 10
     assert server.queries["", "A"] <= 3
 
 

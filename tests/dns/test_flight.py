@@ -163,7 +163,7 @@ def test_followers_of_a_dead_question_sleep(server: ScriptedDNS, monkeypatch: py
     monkeypatch.setattr(Channel, "_pump", counted)
     with channels(resolver, 40) as asking:
         answers = all_ask(asking, limit=1.0)
-    assert [(answer.failure, answer.ours) for answer in answers] == [("timeout", False)] * 40
+    assert [(answer.failure, answer.local_failure) for answer in answers] == [("timeout", False)] * 40
     assert server.queries[QUESTION] <= 4
     assert sum(pumps.values()) < 40 * 6, "a look each 2 ms is 500 of each"
 

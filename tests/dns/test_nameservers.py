@@ -134,5 +134,5 @@ def test_a_question_in_the_last_moment_does_not_say_that_our_own_servers_are_dea
     """Else a stranger's slow record would make a temperror count as our own fault, for which nobody is deferred."""
     with unused_port() as silent:
         resolver = Resolver([silent])
-        assert not ask(resolver, limit=0.05).ours
-        assert ask(resolver, limit=0.6).ours
+        assert not ask(resolver, limit=0.05).local_failure
+        assert ask(resolver, limit=0.6).local_failure

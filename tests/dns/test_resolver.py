@@ -132,7 +132,7 @@ def test_a_closed_port_costs_nothing(server: ScriptedDNS) -> None:
 
 def test_nobody_at_all_is_a_failed_lookup_at_once() -> None:
     answer, elapsed = timed(Resolver([closed_port(), closed_port()]), limit=10)
-    assert answer == Answer(Status.FAILED, failure="Connection refused", ours=True)
+    assert answer == Answer(Status.FAILED, failure="Connection refused", local_failure=True)
     assert elapsed < 0.5
 
 

@@ -37,7 +37,7 @@ class Records:
         self.asked.append(f"MX {domain}")
         return self._exchanges
 
-    def aside(self, about: Check, deadline: float) -> Verdict:
+    def evaluate_best_effort(self, about: Check, deadline: float) -> Verdict:
         """By the domain alone; whoever is no sender of anybody has all of the record looked up."""
         assert 100 < deadline <= 102
         if about.address.is_unspecified:

@@ -246,14 +246,14 @@ def test_who_can_do_without_an_answer_leaves_no_temperror_behind(server: Scripte
     engine = Engine(ini(f"[dns]\nnameservers = {server.address}").dns)
     inquiry = engine.inquiry()
     until = inquiry.clock() + 5
-    assert inquiry.aside(check(), until).result == "pass"
-    assert inquiry.aside(check(client="192.0.2.2"), until).result == "fail"
-    assert inquiry.aside(check("f.example"), until).result == "temperror"
+    assert inquiry.evaluate_best_effort(check(), until).result == "pass"
+    assert inquiry.evaluate_best_effort(check(client="192.0.2.2"), until).result == "fail"
+    assert inquiry.evaluate_best_effort(check("f.example"), until).result == "temperror"
     assert [engine.verdicts.knows(c) for c in (check(), check(client="192.0.2.2"), check("f.example"))] == [
         True, True, False,
     ]  # fmt: skip
     server.reset_counts()
-    assert inquiry.aside(check(), until).result == "pass"
+    assert inquiry.evaluate_best_effort(check(), until).result == "pass"
     assert not server.queries
     inquiry.close()
 
