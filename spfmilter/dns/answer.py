@@ -1,4 +1,4 @@
-"""What the DNS said to one question, as a value: the evaluation sees nothing else of the DNS."""
+"""The outcome of one lookup as a value. The evaluation sees nothing else of the DNS."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Status(Enum):
     DATA = "data"
     NO_DATA = "no data"  # the name exists, but not with this type
     NO_NAME = "no such name"  # NXDOMAIN
-    PRIVATE = "a private name"  # not asked for a stranger, to whom it does not exist
+    PRIVATE = "a private name"  # never looked up for untrusted input
     NOT_ASKED = "not a DNS name"  # no packet could ask for it: an empty or too long label, non-ASCII
     FAILED = "failed"  # timeout, SERVFAIL, REFUSED ...: RFC 7208 section 2.6.6 calls it temperror
 
@@ -48,16 +48,16 @@ class Answer:
     records: tuple[RecordData, ...] = ()
     ttl: int = 0  # seconds: the shortest on the way; for negative answers by the SOA (RFC 2308 section 5)
     failure: str = ""  # for FAILED: what happened, such as "timeout" or "SERVFAIL"
-    local_failure: bool = False  # for FAILED: no nameserver answers anything, so that this is no fault of the domain's
+    local_failure: bool = False  # for FAILED: none of our nameservers answers anything
     cut: bool = False  # there are more records than were read: what is not among these may exist
 
     @property
     def void(self) -> bool:
-        """Whether this is a void lookup (RFC 7208 section 4.6.4)."""
+        """Tell whether this is a void lookup (RFC 7208 section 4.6.4)."""
         return self.status in _VOID
 
     def lasting(self, ttl: int) -> Answer:
-        """The same, for so many seconds."""
+        """Return the same answer with another TTL, in seconds."""
         return (
             self
             if ttl == self.ttl
@@ -65,7 +65,7 @@ class Answer:
         )
 
     def texts(self, rdtype: Type) -> tuple[str, ...]:
-        """The records, which are of that type, as people read them."""
+        """Return the records, which are of that type, as text for people."""
         return tuple(_text(record, rdtype) for record in self.records)
 
 

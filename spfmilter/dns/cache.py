@@ -1,6 +1,6 @@
-"""What the DNS said, kept for as long as it may be; shared by all sessions of a process.
+"""Cache the answers of the DNS; shared by all sessions of a process.
 
-Knows lifetimes (RFC 2308, RFC 8767), bounds and the order of eviction; asks nobody.
+Knows lifetimes (RFC 2308, RFC 8767), bounds and the order of eviction. Makes no lookup.
 """
 
 from __future__ import annotations
@@ -53,9 +53,11 @@ class AnswerCache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, key: Key, *, counted: bool = True) -> Answer | None:
-        """The answer, its TTL being what is left of it; None where there is none that still holds.
+        """Return the answer with the TTL that it has left; None if there is none that still holds.
 
-        ``counted``: not so for whoever looks again and again for what another is about to bring.
+        Args:
+            key: type and name.
+            counted: count a hit or a miss; not for repeated looks while another connection waits for the answer.
         """
         with self._lock:
             entry = self._kept.get(key)
@@ -69,9 +71,9 @@ class AnswerCache:
         return answer.lasting(int(left))
 
     def stale(self, key: Key) -> Answer | None:
-        """An answer that has ended, but may still be used because no fresh one can be had.
+        """Return an answer that has expired, but may be used because no fresh one can be had (RFC 8767); or None.
 
-        It holds again for a while, so that the DNS is not asked in vain by each message, but never beyond its end.
+        It holds again for some seconds, so that not each message asks the DNS in vain, but never longer than ``serve_stale``.
         """
         with self._lock:
             entry, now = self._kept.get(key), self.clock()
@@ -84,7 +86,7 @@ class AnswerCache:
             return entry.answer.lasting(int(entry.expires - now))
 
     def put(self, key: Key, answer: Answer) -> None:
-        """Keep an answer; a failure takes the place of nothing that still holds or may stand in for it."""
+        """Keep an answer. A failure does not replace data that still holds or may be served stale."""
         ttl, failed = min(float(answer.ttl), self.max_ttl), answer.status is Status.FAILED
         if failed:
             ttl = _OWN_FAILURE_TTL if answer.local_failure else _FAILURE_TTL
@@ -107,7 +109,7 @@ class AnswerCache:
                 self.counters.evictions += 1
 
     def __contains__(self, key: Key) -> bool:
-        """Whether there is an answer, maybe one that has ended."""
+        """Tell whether there is an answer, maybe an expired one."""
         return key in self._kept
 
     def __len__(self) -> int:
@@ -131,7 +133,7 @@ class MessageAnswers:
         self._answers: dict[Key, tuple[Answer, float]] = {}  # with the time at which each came
 
     def get(self, key: Key) -> Answer | None:
-        """The answer, for as many seconds as it has left; None where there is none that may be used."""
+        """Return the answer with the TTL that it has left; None if there is none that may be used."""
         found = self._answers.get(key)
         if found is None:
             return None
@@ -143,13 +145,13 @@ class MessageAnswers:
         return answer.lasting(max(0, answer.ttl - age))
 
     def put(self, key: Key, answer: Answer, came: float | None = None) -> None:
-        """It has come at that time, or now."""
+        """Keep an answer that arrived at that time, by default now."""
         self._answers[key] = answer, self._clock() if came is None else came
 
     def clear(self) -> None:
-        """Another message."""
+        """Forget all answers: another message begins."""
         self._answers.clear()
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
+        """Tell whether there are any answers."""
         return bool(self._answers)

@@ -1,8 +1,8 @@
-"""Names that are not asked for strangers: zones of our own network, and names that no public DNS has (RFC 6761).
+"""Hide private names from untrusted input: zones of our own network, and names that no public DNS has (RFC 6761).
 
-A sender's record, HELO name or mail server may be any name. Our resolver may know more names than the public DNS does,
-and what it says is seen from outside: in the text of an explanation, on the help page, or in whether a message passes.
-What the administrator himself or the client's own address leads to goes past this.
+A sender's record, HELO name or mail server may be any name, and our resolver may know more names than the public DNS.
+Its answers are visible from outside: in an explanation, on the help page, or in whether a message passes. Names that
+the administrator wrote, and those that the client's own address leads to, are looked up all the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NOT_ASKED = Answer(Status.PRIVATE, ttl=_TTL)
 
 
 class Guarded:
-    """A channel for names that a stranger has chosen: private ones do not exist, and no packet asks for them."""
+    """A channel for untrusted names: private ones do not exist, and no packet asks for them."""
 
     def __init__(self, channel: Channel, private: Zones) -> None:
         self._channel, self._private = channel, private

@@ -56,13 +56,13 @@ class Resolver:
         self.in_flight: dict[Key, Pending] = {}  # each question that some connection has asked, and none has read yet
 
     def nameservers(self) -> tuple[Nameserver, ...]:
-        """The servers in use, for people."""
+        """Return the addresses of the servers in use."""
         return tuple(server.address for server in self.by_health())
 
     # -- for channels ------------------------------------------------------------------------------------------------
 
     def by_health(self) -> list[Server]:
-        """The servers, those that let a question time out lately at the end."""
+        """Return the servers; those that recently let a question time out come last."""
         now = self.clock()
         if self._resolv_conf is not None and now >= self._next_look:
             self._next_look = now + _RECHECK_AFTER
@@ -72,11 +72,11 @@ class Resolver:
         return sorted(self._servers, key=lambda server: server.avoid_until > now)
 
     def silent_since(self, when: float) -> bool:
-        """Whether no nameserver has said anything, to anybody, since then."""
+        """Tell whether no nameserver has answered any question since then."""
         return all(server.last_heard < when for server in self._servers)
 
     def wants_probe(self, since: float) -> bool:
-        """Whether to ask them now if they live: they have been silent since, and nobody else has just asked that."""
+        """Tell whether to send a probe: all servers have been silent since then, and no probe was sent just now."""
         now = self.clock()
         asked = since <= self._last_probe and now < self._last_probe + _PROBE_EVERY
         if asked or not self.silent_since(since):

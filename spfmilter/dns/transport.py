@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def send(sock: socket.socket, packet: bytes) -> None:
-    """Send a datagram; once more where that only brings the news that nobody was there for an earlier one.
+    """Send a datagram; once more if sending only reports that an earlier one was refused (ICMP).
 
     Raises:
         OSError: it cannot be sent.

@@ -41,7 +41,7 @@ Forbidden = Callable[[tuple[bytes, ...], tuple[bytes, ...]], bool]
 
 
 class MalformedError(Exception):
-    """The packet is no answer to the question: garbage, cut off, or of somebody else."""
+    """The packet is no answer to the question: garbage, cut off, or the answer to another one."""
 
 
 class TruncatedError(Exception):
@@ -58,7 +58,7 @@ class Question:
 
 
 def question(name: str, rdtype: Type) -> Question | None:
-    """The question for a name in text, or None where no packet can hold it.
+    """Return the question for a name in text, or None if no packet can hold the name.
 
     The labels are taken literally: no escapes, no IDNA, no search list. RFC 1035 section 2.3.4: at most 63 bytes a
     label, 255 the name.
@@ -78,18 +78,18 @@ def from_labels(labels: tuple[bytes, ...], rdtype: Type) -> Question:
 
 
 def packet(asked: Question, ident: int, *, edns: bool = True) -> bytes:
-    """The packet that asks a recursive server, with EDNS (RFC 6891) unless the server does not know it."""
+    """Return the packet that asks a recursive server, with or without EDNS (RFC 6891)."""
     header = struct.pack("!HHHHHH", ident, 0x0100, 1, 0, 0, 1 if edns else 0)
     return header + asked.wire + (_OPT if edns else b"")
 
 
 def identifier(data: bytes) -> int | None:
-    """The id of a packet that could be an answer, else None."""
+    """Return the id of a packet that could be an answer, else None."""
     return int.from_bytes(data[:2], "big") if len(data) >= 12 and data[2] & 0x80 else None
 
 
 def is_reply_to(asked: Question, data: bytes) -> bool:
-    """Whether the packet repeats our question (RFC 5452 section 9.1).
+    """Tell whether the packet repeats our question (RFC 5452 section 9.1).
 
     A FORMERR may come without one: old servers that do not know EDNS answer with the bare header (RFC 6891 section 7).
     """

@@ -1,7 +1,6 @@
-"""What can be told of a result more finely: a record that lets everybody send, a domain without mail.
+"""Recognise conditions of a result: a record that lets every host send, a domain without mail.
 
-Knows how each condition is recognised; ``seen_in`` asks nobody, the others are asked of only where a row of the
-settings is about them.
+``seen_in`` makes no lookup. The others are called only if a policy entry names the condition.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from spfmilter.spf.record import Record
 
 
 def seen_in(top: tuple[Record, str] | None, term: str | None, result: Result, domain: str) -> Condition | None:
-    """What the evaluated record itself tells.
+    """Return the condition that the evaluated record itself shows, or None.
 
     Args:
         top: the record that decided, at the top level, and whose it is: the checked domain's, or where that redirects.
@@ -27,15 +26,15 @@ def seen_in(top: tuple[Record, str] | None, term: str | None, result: Result, do
         return None
     found = top[0]
     if found.redirect is None and len(found.directives) == 1:
-        # A modifier such as exp= allows nobody anything.
+        # A modifier such as exp= allows no host to send.
         return Condition.NO_MAIL if found.directives[0].mechanism == "all" else None
     return None
 
 
 def is_unreachable(channel: Guarded, domain: str, deadline: float) -> bool:
-    """Whether a domain can get no mail: a null MX (RFC 7505), or neither MX nor address (RFC 5321 section 5.1).
+    """Tell whether a domain can get no mail: a null MX (RFC 7505), or neither MX nor address (RFC 5321 section 5.1).
 
-    A lookup that fails tells nothing, so that the domain counts as reachable.
+    If a lookup fails, the domain counts as reachable.
     """
     for rdtype in (Type.MX, Type.A, Type.AAAA):
         channel.start(domain, rdtype)

@@ -1,6 +1,6 @@
-"""The DMARC policy of a From domain, as far as SPF has to know it: whether somebody else judges this message.
+"""Look up the DMARC policy of a From domain: mail that DMARC decides about can be left to the DMARC filter.
 
-Knows where the record is (RFC 7489 section 6.6.3) and its tags p and sp; evaluates no DMARC.
+Knows where the record is (RFC 7489 section 6.6.3) and its tags p, sp and pct. Does not evaluate DMARC.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def expect(channel: Guarded, domain: str) -> None:
 
 
 def policy_of(channel: Guarded, domain: str, deadline: float) -> DmarcPolicy | None:
-    """The policy for mail from a domain: its own, else what its organizational domain says of those below it.
+    """Return the policy for mail from a domain: its own, else what its organizational domain says of subdomains.
 
-    None where there is none, and where the DNS does not tell: SPF is then not left to anybody.
+    None if there is no policy, or a lookup fails: SPF then decides by itself.
     """
     expect(channel, domain)
     for name in _places(domain):
@@ -47,7 +47,7 @@ def _places(domain: str) -> tuple[str, ...]:
 
 
 def _tags(record: bytes) -> dict[str, str]:
-    """The tags of a DMARC record; empty for any other record. ``v=DMARC1`` comes first (section 6.4)."""
+    """Return the tags of a DMARC record; empty for any other record. ``v=DMARC1`` comes first (section 6.4)."""
     pairs = [part.partition("=") for part in record[:_MAX_RECORD].decode("ascii", "replace").split(";")]
     tags: dict[str, str] = {}
     for name, _, value in pairs:

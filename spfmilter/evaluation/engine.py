@@ -112,7 +112,7 @@ class Inquiry:
         self._since = 0.0  # when the first was expected
 
     def expect(self, checks: Iterable[Check]) -> None:
-        """These will be evaluated: send their lookups now, and read the answers when they are needed."""
+        """Send the lookups of checks that will be evaluated; the answers are read when they are needed."""
         if not self._engine.prefetch:
             return
         now = self._engine.clock()
@@ -125,7 +125,7 @@ class Inquiry:
                 Prefetch(check, self._channel, self._engine.limits.lookups, self._engine.private).start()
 
     def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
-        """The verdict on a check: a known one that still holds, unless its tree is wanted, or a fresh one."""
+        """Return the verdict on a check: a cached one, unless its tree is wanted, else a fresh one."""
         known = self._engine.verdicts.get(check) if check.domain and not trace else None
         if known is not None:
             return known
@@ -144,11 +144,11 @@ class Inquiry:
     # -- what else the policy asks -----------------------------------------------------------------------------------
 
     def verdict(self, check: Check) -> Verdict:
-        """The verdict on a check, in the time that is left."""
+        """Return the verdict on a check, in the time that is left."""
         return self.evaluate(check, deadline=self.until, trace=self.trace)
 
     def holds(self, condition: Condition, verdict: Verdict) -> bool:
-        """Whether a condition of the verdict's result is given: seen in the record, or looked up."""
+        """Tell whether a condition of the verdict's result holds: seen in the record, or looked up."""
         if verdict.condition is condition or not verdict.check.domain:
             return verdict.condition is condition
         match condition:
@@ -197,7 +197,7 @@ class Inquiry:
         return now - self._deferred_since(key, now)
 
     def note(self, section: str, key: str, value: object, why: str, *, applied: bool) -> None:
-        """Keep what was looked at, if somebody wants to know."""
+        """Note that a policy entry was considered, if notes are kept."""
         if self.notes is not None:
             self.notes.append((section, key, value, applied, why))
 
@@ -227,11 +227,11 @@ class Inquiry:
     # ----------------------------------------------------------------------------------------------------------------
 
     def done(self) -> None:
-        """The message is judged: what is still in flight is of no use, and the next message begins afresh."""
+        """End the message: give up what is still in flight, and begin the next message afresh."""
         self._channel.forget()
         self._expected.clear()
         self._share = Share(self._engine.limits.client_time)
 
     def close(self) -> None:
-        """The connection is gone."""
+        """Close the connection's channel."""
         self._channel.close()

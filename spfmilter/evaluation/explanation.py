@@ -1,7 +1,7 @@
-"""A domain's own text for its fails, exp= (RFC 7208 section 6.2): at which names it may be, and how it is read.
+"""Read a domain's own text for its fails, exp= (RFC 7208 section 6.2), and say at which names it may be.
 
-The text goes out in a reply to whoever has sent the message, so that it must be the sender domain's own: a record that
-names a text of another domain, or of our own network, would have us read that out. Asks nobody.
+The sender of the message sees the text in our reply. So it must be the sender domain's own: a record could otherwise
+make us read out a text of another domain, or of our own network. Makes no lookup.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MAX_EXPANDED = 4 * _MAX_TEXT
 
 
 def is_of(target: str, domains: Sequence[str]) -> bool:
-    """Whether a name is in the tree of one of the domains: at or below it, or of the same organization."""
+    """Tell whether a name is at or below one of the domains, or of the same organization."""
     name, domains = target.lower(), [domain.lower() for domain in domains]
     if any(name == domain or name.endswith("." + domain) for domain in domains):
         return True
@@ -28,7 +28,7 @@ def is_of(target: str, domains: Sequence[str]) -> bool:
 
 
 def expanded(records: Sequence[RecordData], value_of: Callable[[str], str]) -> str | None:
-    """The explanation in the TXT records of its name; None where there are several, or one with a mistake in it."""
+    """Return the explanation in these TXT records; None if there are several, or the only one has an error."""
     if len(records) != 1 or not isinstance(records[0], bytes):
         return None
     try:

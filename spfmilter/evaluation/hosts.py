@@ -1,6 +1,6 @@
-"""The names of an address and the addresses of a name, as the DNS confirms them in both directions.
+"""Find the names of an address and the addresses of a name, confirmed by the DNS in both directions.
 
-Knows the bounds of RFC 7208 section 5.5, whatever the question is good for. A lookup that fails names nobody.
+Knows the limits of RFC 7208 section 5.5. A lookup that fails counts as one that finds nothing.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ Ask = Callable[[str, Type], Answer]  # one lookup
 
 
 def names_of(address: IPAddress, ask: Ask) -> list[str]:
-    """The first ten names that the reverse DNS gives to an address (section 5.5), in lower case."""
+    """Return the first ten names of an address in the reverse DNS (section 5.5), in lower case."""
     answer = ask(address.reverse_pointer, Type.PTR)
     return [str(name).lower().removesuffix(".") for name in answer.records[:MAX_HOSTS]]
 
 
 def has_address(name: str, address: IPAddress, ask: Ask) -> bool:
-    """Whether a name leads back to the address."""
+    """Tell whether the name has the address."""
     return address.packed in ask(name, _type(address)).records
 
 
 def confirmed_name(channel: Channel, address: IPAddress, wanted: Callable[[str], bool], deadline: float) -> str | None:
-    """The first wanted name that the reverse DNS gives to an address, and that has the address itself; or None.
+    """Return the first wanted name of an address in the reverse DNS that also has the address; or None.
 
-    Whoever owns the address writes its reverse DNS, and can claim any name; only the name's owner can point it back.
+    The owner of an address can claim any name in its reverse DNS. Only the owner of the name can point it back.
     """
 
     def ask(name: str, rdtype: Type) -> Answer:
@@ -47,7 +47,7 @@ def _type(address: IPAddress) -> Type:
 
 
 def addresses_of(channel: Channel, host: str, deadline: float) -> frozenset[IPAddress]:
-    """Every address of a host name."""
+    """Return all addresses of a host name."""
     for rdtype in (Type.A, Type.AAAA):
         channel.start(host, rdtype)
     answers = [channel.ask(host, rdtype, deadline) for rdtype in (Type.A, Type.AAAA)]

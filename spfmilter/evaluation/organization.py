@@ -1,6 +1,6 @@
-"""Which domains belong to one organization: those below the same entry of the public suffix list.
+"""Find the domain of an organization: the one directly below an entry of the public suffix list.
 
-The only owner of publicsuffixlist, whose list takes a tenth of a second to load: imported where it is needed.
+The only owner of publicsuffixlist. Its list takes a tenth of a second to load: import this module where it is needed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from publicsuffixlist import PublicSuffixList
 
 
 def organizational(domain: str) -> str | None:
-    """The organizational domain (RFC 7489 section 3.2) of an A-label name; None for a public suffix itself."""
+    """Return the organizational domain (RFC 7489 section 3.2) of an A-label name; None for a public suffix."""
     found: str | None = _suffixes().privatesuffix(domain)
     return found
 

@@ -1,6 +1,6 @@
-"""The tree of an evaluation: which terms were looked at, which lookups they cost, where it ended.
+"""Collect the tree of an evaluation: which terms were evaluated, which lookups they needed, where it ended.
 
-Knows how to collect it while the evaluation runs; kept only where somebody asked for it.
+Used only where the tree is wanted, as by ``spfmilter check``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Record:
 
 
 class Tracer:
-    """Collects the steps; whatever is still open when an evaluation ends early is closed by ``finish``."""
+    """Collects the steps. ``finish`` closes what is still open when an evaluation ends early."""
 
     def __init__(self) -> None:
         self._open: list[_Record] = []
@@ -38,7 +38,7 @@ class Tracer:
         self._loose: list[LookupStep] = []  # made before any record was there
 
     def lookup(self, name: str, rdtype: Type, answer: Answer, elapsed: float) -> None:
-        """A lookup belongs to the term that is being evaluated, or to the record to come."""
+        """Add a lookup to the term that is being evaluated, or to the record to come."""
         texts = answer.texts(rdtype)
         step = LookupStep(name=name, type=rdtype.name, outcome=_outcome(answer), answers=texts, elapsed=elapsed)
         if self._open and self._open[-1].term is not None:
@@ -47,21 +47,21 @@ class Tracer:
             self._loose.append(step)
 
     def open_record(self, domain: str, text: str | None) -> None:
-        """A record begins: the first one, or one that the open term leads to."""
+        """Begin a record: the first one, or one that the open term leads to."""
         self._open.append(_Record(domain, text, self._loose))
         self._loose = []
 
     def open_term(self, text: str) -> None:
-        """A term of the innermost record begins."""
+        """Begin a term of the innermost record."""
         self._open[-1].term = _Term(text)
 
     def target(self, domain: str) -> None:
-        """What the domain-spec of the open term has been expanded to."""
+        """Note what the domain-spec of the open term has been expanded to."""
         if self._open and self._open[-1].term is not None:
             self._open[-1].term.target = domain
 
     def close_term(self, *, matched: bool | None) -> None:
-        """The term that is open is done."""
+        """End the open term."""
         record = self._open[-1]
         term, record.term = record.term, None
         if term is not None:
@@ -72,7 +72,7 @@ class Tracer:
             )
 
     def close_record(self) -> None:
-        """The innermost record is done."""
+        """End the innermost record."""
         self.close_term(matched=None)
         record = self._open.pop()
         step = RecordStep(
@@ -84,7 +84,7 @@ class Tracer:
             self._root = step
 
     def finish(self, domain: str) -> RecordStep:
-        """The whole tree, however the evaluation ended."""
+        """Return the whole tree, also of an evaluation that ended early."""
         while self._open:
             self.close_record()
         if self._root is None:
@@ -94,7 +94,7 @@ class Tracer:
 
 
 def _outcome(answer: Answer) -> str:
-    """How a lookup ended, in a few words."""
+    """Say in a few words how a lookup ended."""
     match answer.status:
         case Status.DATA:
             return f"{len(answer.records)} answer{'s' if len(answer.records) != 1 else ''}"

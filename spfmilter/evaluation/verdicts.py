@@ -1,6 +1,6 @@
-"""Verdicts that are still true: the same check, asked again before any of its answers has ended.
+"""Cache verdicts for as long as the DNS answers that they depend on.
 
-Knows on what a verdict depends (its key) and for how long it holds; evaluates nothing.
+Knows what a verdict depends on (its key) and how long it holds. Evaluates nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from spfmilter.model import Check, Counters, ProblemKind, Result, Verdict
 _Where = tuple[int, int, str, str, str]
 _TEMPERROR_TTL = 5.0  # seconds
 _OWN_TEMPERROR_TTL = 1.0  # when it is our own resolver that does not answer
-_MAX_EXPLANATION = 512  # characters, of a stranger's choice: that they are shorter bounds the memory
+_MAX_EXPLANATION = 512  # characters of untrusted text: longer ones are not kept, which bounds the memory
 _MAX_SAID = 768  # characters of what the client says of itself, for the same reason
 # Bytes of a verdict beside its texts, measured: its objects, keys and links; more where it has letters or a problem.
 _OVERHEAD, _OVERHEAD_LETTERS, _OVERHEAD_PROBLEM = 1100, 550, 100
@@ -41,7 +41,7 @@ class _Known:
     verdicts: dict[tuple[str, str], _Kept] = field(default_factory=dict)
 
     def key(self, check: Check) -> tuple[str, str]:
-        """Local part and HELO, as far as they matter."""
+        """Return local part and HELO name, each empty if no macro has used it."""
         return check.local if "l" in self.letters else "", check.helo if "h" in self.letters else ""
 
 
@@ -73,11 +73,11 @@ class VerdictCache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def knows(self, check: Check) -> bool:
-        """Whether there is a verdict that holds."""
+        """Tell whether there is a verdict that still holds."""
         return self._find(check, _where(check)) is not None
 
     def get(self, check: Check) -> Verdict | None:
-        """The verdict, as that of this very check, had in no time; None where none is known to hold."""
+        """Return the verdict that still holds, with this check in it and no time elapsed; None if there is none."""
         with self._lock:
             where = _where(check)
             kept = self._find(check, where)
@@ -97,7 +97,7 @@ class VerdictCache:
         return kept if kept is not None and kept.ends > self.clock() else None
 
     def put(self, verdict: Verdict) -> None:
-        """Keep a verdict for as long as the shortest-lived answer that it used."""
+        """Keep a verdict for as long as the shortest-lived DNS answer that it used."""
         ttl = _ttl(verdict)
         if not self.entries or ttl <= 0 or verdict.fault is not None or "t" in verdict.letters:
             return

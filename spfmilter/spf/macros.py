@@ -1,7 +1,8 @@
-"""Macros in domain-specs and explanations (RFC 7208 section 7): checked once when a record is read, expanded later.
+"""Read and expand the macros of domain-specs and explanations (RFC 7208 section 7).
 
-Knows the grammar and the expansion; the values of the letters come from the evaluation. Everything is linear in the
-length of the text. (pyspf's own check is quadratic: 32 KB cost it 17 s, and it lets %{d0}, %{d-foo} and %{drr} pass.)
+Knows the grammar and the expansion. The values of the letters come from the evaluation. All functions take time that is
+linear in the length of the text. (pyspf's own check is quadratic: 32 KB cost it 17 s. It also lets %{d0}, %{d-foo} and
+%{drr} pass.)
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Macro:
     escape: bool  # upper-case letter: URL-escaped
 
     def apply(self, value: str) -> str:
-        """What the macro makes of its value (section 7.3): parts are rejoined with dots, whatever split them."""
+        """Return the transformed value; its parts are rejoined with dots (section 7.3)."""
         if self.keep or self.reverse or self.delimiters:
             delimiters = self.delimiters or "."
             for other in delimiters[1:]:
@@ -63,11 +64,11 @@ class MacroString:
 
     @property
     def letters(self) -> frozenset[str]:
-        """The macro letters used."""
+        """Return the macro letters used."""
         return frozenset(part.letter for part in self.parts if isinstance(part, Macro))
 
     def expand(self, value_of: Callable[[str], str], limit: int) -> str:
-        """The text with each macro replaced by what ``value_of`` gives for its letter, up to ``limit`` characters."""
+        """Replace each macro by what ``value_of`` returns for its letter; return at most ``limit`` characters."""
         text = ""
         for part in self.parts:
             text += part if isinstance(part, str) else part.apply(value_of(part.letter))
@@ -76,9 +77,9 @@ class MacroString:
         return text[:limit]
 
     def expand_domain(self, value_of: Callable[[str], str]) -> str:
-        """The expansion as a domain name: without a final dot, cut from the left to what a name can hold.
+        """Return the expansion as a domain name: without a final dot, cut from the left to 253 characters.
 
-        Expanded from the right, and only as far as the cut leaves anything of it.
+        It is expanded from the right, and no further than the cut.
         """
         name = ""
         for part in reversed(self.parts):
@@ -120,7 +121,7 @@ def parse(text: str, *, explanation: bool = False) -> MacroString:
     return MacroString(text, tuple(parts), ends_in_macro=end == len(text))
 
 
-@lru_cache(maxsize=512)  # few are in use, and a stranger may write 8000 of them
+@lru_cache(maxsize=512)  # few are in use, and a hostile record may hold 8000
 def _macro(letter: str, digits: str, reverse: str, delimiters: str, explanation: bool) -> Macro:  # noqa: FBT001 - a key
     at = f"%{{{letter}{digits}{reverse}{delimiters}}}"
     if letter.lower() in "crt" and not explanation:
@@ -134,7 +135,7 @@ def _macro(letter: str, digits: str, reverse: str, delimiters: str, explanation:
 
 
 def parse_domain_spec(text: str) -> MacroString:
-    """A domain-spec (section 7.1): a macro-string that ends in a macro, or in a dot and a top label.
+    """Parse a domain-spec (section 7.1): a macro-string that ends in a macro, or in a dot and a top label.
 
     Raises:
         MacroError: as ``parse``, or the text cannot end a domain name.

@@ -1,7 +1,7 @@
-"""The mail services that many domains send through, and the term by which a domain's record names each.
+"""List the mail services that many domains send through, with the ``include:`` of each.
 
-Knows what each service calls its servers, and the record that it publishes for its customers' ``include:``. Whether an
-address really is one of theirs, only that record can tell: what is here merely says whose record is worth asking.
+Knows how each service names its servers, and which record it publishes for its customers. Names prove nothing: only
+that record tells whether an address is the service's. The names say whose record is worth evaluating.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Service:
 
     @property
     def term(self) -> str:
-        """The term of a customer's record."""
+        """Return the term for a customer's record."""
         return f"include:{self.include}"
 
     def runs(self, host: str) -> bool:
-        """Whether a host's name, in lower case and without its last dot, is one of the service's."""
+        """Tell whether a host name, in lower case and without a final dot, is one of the service's."""
         return any(host == name or host.endswith("." + name) for name in self.hosts)
 
 
@@ -75,6 +75,6 @@ SERVICES = (
 
 
 def hinted(hosts: Iterable[str]) -> tuple[Service, ...]:
-    """The services, two at most, to which names of hosts point: strangers' names, so that nothing is proven by them."""
+    """Return the services, two at most, to which host names point. The names are untrusted and prove nothing."""
     names = [host.lower().removesuffix(".") for host in hosts]
     return tuple(dict.fromkeys(service for name in names for service in SERVICES if service.runs(name)))[:_MAX_HINTED]
