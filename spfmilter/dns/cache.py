@@ -73,7 +73,8 @@ class AnswerCache:
     def stale(self, key: Key) -> Answer | None:
         """Return an answer that has expired, but may be used because no fresh one can be had (RFC 8767); or None.
 
-        It holds again for some seconds, so that not each message asks the DNS in vain, but never longer than ``serve_stale``.
+        It holds again for some seconds, so that not each message asks the DNS in vain. It is never used after
+        ``serve_stale`` is over.
         """
         with self._lock:
             entry, now = self._kept.get(key), self.clock()
