@@ -144,7 +144,7 @@ PURE = (
     "dns.answer",
     "dns.private",
     "dns.wire",
-    "evaluation.budget",
+    "evaluation.limits",
     "evaluation.explanation",
     "evaluation.influence",
     "evaluation.trace",

@@ -1,6 +1,6 @@
 """The lookups of one evaluation: which may be made, how long each may take, and what a failure means.
 
-Knows whose fault a failed lookup is, and which lookups are void (RFC 7208 section 4.6.4). The budget counts them. Knows
+Knows whose fault a failed lookup is, and which lookups are void (RFC 7208 section 4.6.4). The usage counts them. Knows
 no mechanism.
 """
 
@@ -13,8 +13,8 @@ import spf
 from spfmilter.dns import wire
 from spfmilter.dns.answer import Answer, Lookups, Status, Type
 from spfmilter.dns.private import NOT_ASKED
-from spfmilter.evaluation.budget import Budget
 from spfmilter.evaluation.influence import Influence
+from spfmilter.evaluation.limits import Usage
 from spfmilter.evaluation.trace import Tracer
 from spfmilter.model import Problem, ProblemKind
 from spfmilter.text import ascii_line
@@ -26,8 +26,8 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
 
     Attributes:
         _lookups: answers the questions.
-        _budget: counts them.
-        _clock: gives the time, in the budget's seconds.
+        _usage: counts them.
+        _clock: gives the time, in the usage's seconds.
         _private: the zones that a published record may not lead to.
         _tracer: collects the steps, if they are wanted.
         _trusted: the record being evaluated is the administrator's own, and so are the names in it.
@@ -38,7 +38,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     """
 
     _lookups: Lookups
-    _budget: Budget
+    _usage: Usage
     _clock: Callable[[], float]
     _private: Zones
     _tracer: Tracer | None = None
@@ -67,29 +67,29 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             spf.TempError: the lookup failed.
             RecordError: a limit on void lookups or records is exceeded.
         """
-        budget, start = self._budget, self._clock()
+        usage, start = self._usage, self._clock()
         chosen = max(chosen, self._influence)
         of_client = chosen is Influence.ZONE
-        until = budget.deadline_of_client(start) if of_client else budget.deadline
+        until = usage.deadline_of_client(start) if of_client else usage.deadline
         # Only the client's own address is asked for as PTR. The administrator chose to check it, private or not.
         hidden = rdtype is not Type.PTR and not self._trusted and self._private.holds(name)
         answer = NOT_ASKED if hidden else self._lookups.ask(name, rdtype, until)
         spent = self._clock() - start
         if of_client:
-            budget.spend_of_client(spent)
+            usage.spend_of_client(spent)
         if self._tracer:
             self._tracer.lookup(name, rdtype, answer, spent)
         if answer.status is Status.FAILED and not of_client:
-            raise self._temperror(name, rdtype, answer, late=start >= budget.deadline)
+            raise self._temperror(name, rdtype, answer, late=start >= usage.deadline)
         if answer.status is not Status.NOT_ASKED:
             self._ttl = answer.ttl if self._ttl is None else min(self._ttl, answer.ttl)
         if of_client:
-            return answer if budget.counts_client_records(len(answer.records)) else Answer(Status.NOT_ASKED)
+            return answer if usage.counts_client_records(len(answer.records)) else Answer(Status.NOT_ASKED)
         # Of an MX answer, ten hosts are enough to know that there are too many.
         is_cut = answer.cut and rdtype is not Type.MX
-        budget.count_records(len(answer.records), cut_after=wire.MAX_RECORDS if is_cut else 0)
+        usage.count_records(len(answer.records), cut_after=wire.MAX_RECORDS if is_cut else 0)
         if answer.void and chosen is Influence.NONE and not (of_family and answer.status is Status.NO_DATA):
-            budget.count_void(name)
+            usage.count_void(name)
         return answer
 
     def _temperror(self, name: str, rdtype: Type, answer: Answer, *, late: bool) -> Exception:
@@ -102,7 +102,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             late: no time was left to ask.
         """
         if late:
-            kind, text = ProblemKind.TIME_LIMIT, self._budget.time_limit()
+            kind, text = ProblemKind.TIME_LIMIT, self._usage.time_limit()
         else:
             kind = ProblemKind.OWN_RESOLVER if answer.local_failure else ProblemKind.DNS_FAILURE
             text = f"DNS lookup of {name} ({rdtype.name}) failed: {answer.failure}"

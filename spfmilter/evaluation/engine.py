@@ -15,9 +15,9 @@ from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
 from spfmilter.dns.resolver import Resolver
 from spfmilter.evaluation import hosts
-from spfmilter.evaluation.budget import Limits, Share
 from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.evaluation.limits import Limits, Share
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.evaluation.verdicts import VerdictCache
 from spfmilter.model import Check, Condition, Counters, DmarcPolicy, Identity, IPAddress, Result, Verdict

@@ -17,9 +17,9 @@ from typing import Any
 from spfmilter.dns.answer import Lookups, Type
 from spfmilter.evaluation import explanation, hosts
 from spfmilter.evaluation.asking import Asking
-from spfmilter.evaluation.budget import Budget, Limits, Share
 from spfmilter.evaluation.conditions import seen_in
 from spfmilter.evaluation.influence import Influence, influence
+from spfmilter.evaluation.limits import Limits, Share, Usage
 from spfmilter.evaluation.trace import Tracer
 from spfmilter.model import Check, IPAddress, Problem, ProblemKind, Result, Verdict
 from spfmilter.spf import macros, record
@@ -78,9 +78,9 @@ class Evaluator:
         start = self._clock()
         if not check.domain:
             return Verdict(check=check, result=Result.NONE, problem=_NO_DOMAIN)
-        budget = Budget(self._limits, check.domain, start, deadline=deadline, share=share)
+        usage = Usage(self._limits, check.domain, start, deadline=deadline, share=share)
         try:
-            query = _Query(check, lookups, budget, self._clock, self._private, self._receiver, trace=trace)
+            query = _Query(check, lookups, usage, self._clock, self._private, self._receiver, trace=trace)
             result, problem = query.outcome()
             return query.verdict(result, problem, start)
         except Exception:  # noqa: BLE001 - the boundary: a bug of ours or pyspf's must not reach the MTA as anything else
@@ -88,7 +88,7 @@ class Evaluator:
                 check=check,
                 result=Result.TEMPERROR,
                 problem=Problem(kind=ProblemKind.INTERNAL, text="internal error of the receiving server"),
-                lookups=budget.lookups,
+                lookups=usage.lookups,
                 elapsed=self._clock() - start,
                 fault=traceback.format_exc(),
             )
@@ -98,7 +98,7 @@ class _Query(Asking):
     """pyspf's query for one check; names of attributes and overridden methods are pyspf's."""
 
     def __init__(  # noqa: PLR0913 - made in one place
-        self, check: Check, lookups: Lookups, budget: Budget, clock: Callable[[], float], private: Zones, receiver: str,
+        self, check: Check, lookups: Lookups, usage: Usage, clock: Callable[[], float], private: Zones, receiver: str,
         *, trace: bool,
     ) -> None:  # fmt: skip
         super().__init__(i="", s=check.sender, h=check.helo or "unknown", receiver=receiver)
@@ -107,7 +107,7 @@ class _Query(Asking):
         self.l, self.o, self.d = check.local, check.domain, check.domain
         self._check = check
         self._lookups = lookups
-        self._budget = budget
+        self._usage = usage
         self._clock = clock
         self._private = private
         self._tracer = Tracer() if trace else None
@@ -153,8 +153,8 @@ class _Query(Asking):
             term_domain=domain,
             problem=problem,
             explanation=self._explanation() if result is Result.FAIL else None,  # before what it adds to is read
-            lookups=self._budget.lookups,
-            void_lookups=self._budget.void_lookups,
+            lookups=self._usage.lookups,
+            void_lookups=self._usage.void_lookups,
             letters=frozenset(self._letters),
             elapsed=self._clock() - start,
             ttl=self._ttl,
@@ -190,10 +190,10 @@ class _Query(Asking):
         found = self._read(spf_text)
         if not recursion:
             self._top, self._top_trusted = (found, self.d), self._trusted
-            self._budget.top_domain = self.d
+            self._usage.top_domain = self.d
         for directive in found.directives:
             if not recursion:
-                self._budget.top_term = directive.text
+                self._usage.top_term = directive.text
             if self._holds(directive, recursion):
                 if not recursion:
                     self._matched = (directive.text, self.d)
@@ -201,16 +201,16 @@ class _Query(Asking):
         if found.redirect is not None:
             # Section 6.1: a redirect counts, and is looked up, only when nothing matched.
             if not recursion:
-                self._budget.top_term = found.redirect_text
+                self._usage.top_term = found.redirect_text
             with self._evaluating(found.redirect_text):
                 return self._redirect(found.redirect, recursion)
         return self._leave(Result.NEUTRAL)
 
     def _read(self, spf_text: str) -> Record:
         """Parse a record, if the records of this evaluation are not too long already."""
-        self._budget.count_characters(len(spf_text))
+        self._usage.count_characters(len(spf_text))
         found = record.parse(spf_text)
-        self._budget.count_terms(found.terms)
+        self._usage.count_terms(found.terms)
         return found
 
     def _leave(self, result: Result) -> tuple[str, int, str]:
@@ -230,19 +230,19 @@ class _Query(Asking):
     @contextmanager
     def _evaluating(self, text: str) -> Iterator[None]:
         """Evaluate a term that needs lookups: count it, and its void lookups once (section 4.6.4)."""
-        budget = self._budget
-        outer = self._term, budget.void_counted
-        self._term, budget.void_counted = text, False
+        usage = self._usage
+        outer = self._term, usage.void_counted
+        self._term, usage.void_counted = text, False
         if self._tracer:
             self._tracer.open_term(text)
         try:
-            budget.count_term()
+            usage.count_term()
             yield
         except RecordError as error:
             error.term = error.term or text
             raise
         finally:
-            self._term, budget.void_counted = outer
+            self._term, usage.void_counted = outer
 
     # -- mechanisms (section 5) --------------------------------------------------------------------------------------
 
@@ -352,7 +352,7 @@ class _Query(Asking):
         (found, self.d), self._trusted = self._top, self._top_trusted
         if found.exp is None:
             return None
-        self._budget.client_deadline = self._budget.deadline  # nothing else is to be looked up
+        self._usage.client_deadline = self._usage.deadline  # nothing else is to be looked up
         try:
             target = found.exp.expand_domain(self._letter)
             if self._trusted or explanation.is_of(target, (self._check.domain, self.d)):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from spfmilter.dns.answer import Answer, Type
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
-from spfmilter.evaluation.budget import MAX_ALL_TERMS, MAX_CHARACTERS
+from spfmilter.evaluation.limits import MAX_ALL_TERMS, MAX_CHARACTERS
 from spfmilter.model import Check
 from spfmilter.spf import record
 from spfmilter.spf.macros import MAX_LOCAL, MacroString

@@ -19,9 +19,9 @@ from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel, ask_once
 from spfmilter.dns.resolver import Resolver
-from spfmilter.evaluation.budget import Limits
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.evaluation.limits import Limits
 from spfmilter.model import Identity, ProblemKind, Result
 from spfmilter.settings.values import Duration, Nameserver, nameserver
 from tests.dns.test_resolver import closed_port, unused_port

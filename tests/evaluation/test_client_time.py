@@ -14,9 +14,9 @@ from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.resolver import Resolver
-from spfmilter.evaluation.budget import Limits, Share
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.evaluation.limits import Limits, Share
 from spfmilter.model import Check, Identity, ProblemKind, Result, Verdict
 from tests.dns.test_cache import Clock
 from tests.evaluation.world import CLIENT, World, check

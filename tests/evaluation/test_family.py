@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spfmilter.evaluation.budget import Limits
+from spfmilter.evaluation.limits import Limits
 from spfmilter.model import Check, ProblemKind, Result
 from tests.evaluation.world import CLIENT, CLIENT6, World, check, ours
 

@@ -9,8 +9,8 @@ from lab.dnsserver import ScriptedDNS
 from lab.rfcsuite import Case, Scenario, load
 from spfmilter.addresses import dns_domain, parse_address, parse_reverse_path
 from spfmilter.dns.resolver import Resolver
-from spfmilter.evaluation.budget import Limits
 from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.evaluation.limits import Limits
 from spfmilter.model import Check, Identity
 from spfmilter.settings.values import nameserver
 from tests.scripted import Single

@@ -8,8 +8,8 @@ from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Answer, Type
 from spfmilter.dns.channel import ask_once
 from spfmilter.dns.resolver import Resolver
-from spfmilter.evaluation.budget import Limits
 from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.evaluation.limits import Limits
 from spfmilter.model import ProblemKind, Result
 from tests.evaluation.world import check
 from tests.scripted import Single

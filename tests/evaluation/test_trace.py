@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spfmilter.evaluation.budget import Limits
+from spfmilter.evaluation.limits import Limits
 from spfmilter.model import ProblemKind, RecordStep, Result, TermStep, Verdict
 from tests.evaluation.world import CLIENT, World, check, ours
 

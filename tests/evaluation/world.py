@@ -14,8 +14,8 @@ import spf
 
 from spfmilter.dns import wire
 from spfmilter.dns.answer import Answer, RecordData, Status, Type
-from spfmilter.evaluation.budget import Limits
 from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.evaluation.limits import Limits
 from spfmilter.model import Check, Identity, Verdict
 
 Zone = Mapping[str, Sequence[Any]]

@@ -34,7 +34,7 @@ class Share:
     left: float
 
 
-class Budget:
+class Usage:
     """What one evaluation has cost so far.
 
     A limit on all records together is blamed on the checked domain's record, which led to the others.

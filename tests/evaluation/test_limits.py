@@ -2,20 +2,20 @@
 
 import pytest
 
-from spfmilter.evaluation.budget import MAX_ALL_TERMS, MAX_CHARACTERS, MAX_DNS_RECORDS, Budget, Limits, Share
+from spfmilter.evaluation.limits import MAX_ALL_TERMS, MAX_CHARACTERS, MAX_DNS_RECORDS, Limits, Share, Usage
 from spfmilter.model import ProblemKind
 from spfmilter.spf.record import RecordError
 
 LIMITS = Limits(time=20.0, lookups=2, void_lookups=1, client_time=3.0)
 
 
-def budget(now: float = 100.0, *, deadline: float | None = None, share: Share | None = None) -> Budget:
-    return Budget(LIMITS, "e.example", now, deadline=deadline, share=share)
+def usage(now: float = 100.0, *, deadline: float | None = None, share: Share | None = None) -> Usage:
+    return Usage(LIMITS, "e.example", now, deadline=deadline, share=share)
 
 
 def test_the_time_is_the_limit_or_what_the_message_has_left() -> None:
-    assert budget().deadline == 120.0
-    assert budget(deadline=105.0).deadline == 105.0
+    assert usage().deadline == 120.0
+    assert usage(deadline=105.0).deadline == 105.0
 
 
 @pytest.mark.parametrize(
@@ -29,18 +29,18 @@ def test_the_time_is_the_limit_or_what_the_message_has_left() -> None:
     ],
 )
 def test_the_zones_of_the_client_have_a_share_of_it(deadline: float, left: float, now: float, until: float) -> None:
-    assert budget(deadline=deadline, share=Share(left)).deadline_of_client(now) == until
+    assert usage(deadline=deadline, share=Share(left)).deadline_of_client(now) == until
 
 
 def test_the_checks_of_one_message_have_one_share() -> None:
     share = Share(3.0)
-    budget(share=share).spend_of_client(2.0)
-    assert budget(share=share).deadline_of_client(100.0) == 101.0
-    assert budget().deadline_of_client(100.0) == 103.0
+    usage(share=share).spend_of_client(2.0)
+    assert usage(share=share).deadline_of_client(100.0) == 101.0
+    assert usage().deadline_of_client(100.0) == 103.0
 
 
 def test_terms_are_counted_up_to_the_limit() -> None:
-    counted = budget()
+    counted = usage()
     counted.count_term()
     counted.count_term()
     counted.top_term, counted.top_domain = "include:a.example", "r.example"
@@ -52,7 +52,7 @@ def test_terms_are_counted_up_to_the_limit() -> None:
 
 
 def test_void_lookups_are_counted_once_for_each_term() -> None:
-    counted = budget()
+    counted = usage()
     counted.count_void("e.example")
     assert counted.void_lookups == 0, "before the first term nothing is counted"
     counted.void_counted = False
@@ -67,7 +67,7 @@ def test_void_lookups_are_counted_once_for_each_term() -> None:
 
 
 def test_the_text_of_all_records_is_bounded() -> None:
-    counted = budget()
+    counted = usage()
     counted.count_characters(MAX_CHARACTERS)
     counted.count_terms(MAX_ALL_TERMS)
     for count in (counted.count_characters, counted.count_terms):
@@ -77,7 +77,7 @@ def test_the_text_of_all_records_is_bounded() -> None:
 
 
 def test_the_records_of_all_answers_are_bounded() -> None:
-    counted = budget()
+    counted = usage()
     counted.count_records(MAX_DNS_RECORDS)
     assert counted.counts_client_records(MAX_DNS_RECORDS), "those of the client's zones are counted apart"
     assert not counted.counts_client_records(1)
@@ -87,4 +87,4 @@ def test_the_records_of_all_answers_are_bounded() -> None:
 
 def test_an_answer_that_was_not_read_whole_is_too_long() -> None:
     with pytest.raises(RecordError, match=r"\(1000, and 500 in one answer\)"):
-        budget().count_records(500, cut_after=500)
+        usage().count_records(500, cut_after=500)
