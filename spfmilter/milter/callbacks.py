@@ -25,6 +25,7 @@ from spfmilter import headers, policy
 from spfmilter.addresses import parse_address
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.milter.macros import macro, macros
+from spfmilter.milter.running import Running
 from spfmilter.milter.session import Session
 from spfmilter.model import Condition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
@@ -51,8 +52,7 @@ _MACROS = {
     milter.M_ENVFROM: "i {auth_authen} {mail_addr}",
     milter.M_EOM: "i",
 }
-_OWN_ADDRESS = "{daemon_addr}"
-_RECIPIENT = "{rcpt_addr}"
+_OWN_ADDRESS, _RECIPIENT = "{daemon_addr}", "{rcpt_addr}"
 _PERMANENT = 500  # the first code of a refusal for good
 _NOREPLY = int(milter.NOREPLY)
 
@@ -122,7 +122,7 @@ class Callbacks:
         self._seldom = log.Seldom()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
-        self._running: dict[int, float] = {}  # the MAIL FROMs being judged: when each began
+        self.running = Running()  # those that evaluate
 
     def register(self) -> None:
         """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
@@ -148,10 +148,6 @@ class Callbacks:
             self._seldom.unreadable(str(error))
         else:
             log.fault("pymilter", "".join(traceback.format_exception(kind, error, trace)))
-
-    def longest_running(self) -> float:
-        """Seconds that the oldest MAIL FROM at work has taken so far."""
-        return time.monotonic() - min(list(self._running.values()), default=time.monotonic())
 
     # -- the connection ----------------------------------------------------------------------------------------------
 
@@ -221,13 +217,13 @@ class Callbacks:
             connection.broken = False
             return self._on_error(ctx)
         self._abandon(connection)  # an MTA that begins anew without saying RSET
-        session, inquiry, key, start = connection.session, connection.inquiry, id(connection), time.monotonic()
+        session, inquiry, start = connection.session, connection.inquiry, time.monotonic()
         inquiry.until = start + self._settings.dns.timeout.seconds
-        self._running[key] = start
+        self.running.begin(id(connection), start)
         try:
             _, reply, ended = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
         finally:
-            del self._running[key]
+            self.running.end(id(connection))
             if session.undecided:
                 connection.left = inquiry.until - time.monotonic()
             else:
@@ -246,13 +242,12 @@ class Callbacks:
     @contextmanager
     def _time_left(self, connection: _Connection) -> Iterator[None]:
         """Lookups for a message after MAIL FROM, in what is left of its time; the client's own pauses do not count."""
-        key, start = id(connection), time.monotonic()
+        self.running.begin(id(connection), start := time.monotonic())
         until = connection.inquiry.until = start + max(connection.left, 0.0)
-        self._running[key] = start
         try:
             yield
         finally:
-            del self._running[key]
+            self.running.end(id(connection))
             connection.left = until - time.monotonic()
 
     def header(self, ctx: Any, name: str, value: bytes) -> int:
