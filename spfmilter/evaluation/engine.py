@@ -123,7 +123,7 @@ class Inquiry:
         for check in checks:
             if check.domain and check not in self._expected and not self._engine.verdicts.knows(check):
                 self._expected.append(check)
-                Prefetch(check, self._channel, self._engine.limits.lookups, self._engine.private).start()
+                Prefetch(check, self._channel, self._engine.limits.lookups, self._for_strangers).start()
 
     def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
         """The verdict on a check: a known one that still holds, unless its tree is wanted, or a fresh one."""
