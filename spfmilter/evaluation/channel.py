@@ -93,7 +93,8 @@ class Channel:
         if self._flight is not None:
             self._flight.close()
             self._flight = None
-        self._watch({})
+        if self._polled:
+            self._poll, self._polled = select.poll(), {}
         if self._waker >= 0:
             os.close(self._waker)
             self._waker = -1
@@ -144,7 +145,8 @@ class Channel:
         self._answers.put(key, answer, pending.came)
         thens = self._then.pop(key, None) if self._then else None
         if thens is not None:
-            self._read_no_more(self._reading)  # what a record makes us do takes its time; others may wait for packets
+            if self._reading:  # what a record makes us do takes its time; others may wait for packets
+                self._read_no_more(self._reading)
             for then in thens:
                 then(answer)
 
