@@ -24,7 +24,6 @@ from spfmilter.evaluation.pending import FIRST_WAIT, TIMEOUT, Pending, Then
 if TYPE_CHECKING:
     from spfmilter.evaluation.lookups import Resolver, Server
 
-_PATIENCE = 2.0  # seconds, the least that Resolver.patience comes to
 _TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
 _TICK = 0.05  # seconds between two looks at an answer that another connection reads, where no descriptor is left
 
@@ -165,8 +164,7 @@ class Channel:
                 answer = self._want(key)
                 continue
             if over:
-                patience = max(_PATIENCE, self._resolver.patience)
-                return self._out_of_time(key, pending, patient=self._clock() - since >= patience)
+                return self._out_of_time(key, pending, patient=self._clock() - since >= self._resolver.patience)
             if pending.long is not None and not pending.fetching and self._clock() < deadline:
                 since = self._clock()  # what UDP has taken says nothing of TCP
                 self._over_tcp(pending, deadline)

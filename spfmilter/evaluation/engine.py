@@ -16,7 +16,7 @@ from spfmilter.evaluation.channel import Channel
 from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.influence import Share
-from spfmilter.evaluation.lookups import Resolver
+from spfmilter.evaluation.lookups import PATIENCE, Resolver
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.evaluation.private import Guarded
 from spfmilter.evaluation.record import Limits
@@ -76,8 +76,8 @@ class Engine:
             clock=clock,
             observe=observe,
             private=self.private,
+            patience=max(PATIENCE, _PATIENT * settings.timeout.seconds),
         )
-        self.resolver.patience = _PATIENT * settings.timeout.seconds
         self.evaluator = Evaluator(self.resolver, self.limits, receiver=receiver, clock=clock, private=self.private)
 
     def inquiry(self, since: Since | None = None) -> Inquiry:
