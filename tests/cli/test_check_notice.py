@@ -15,7 +15,8 @@ FAIL = [*MESSAGE, "alice@example.com"]
 
 def reply(done) -> list[str]:
     assert done.returncode == 0
-    return json.loads(done.stdout)["reply"]
+    reply: list[str] = json.loads(done.stdout)["reply"]
+    return reply
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ def test_a_refusal_after_a_truncated_answer_leaves_tcp(server: ScriptedDNS) -> N
 
 def refuse(asking: Channel) -> None:
     """What is done about an ICMP refusal, for each of its sockets."""
+    assert asking._flight
     for sock in list(asking._flight.sockets.values()):
         asking._flight.refused(sock, "Connection refused")
 

@@ -242,4 +242,4 @@ def test_whatever_a_server_says_the_hosts_own_memory_stands_in(host, caplog, tal
             assert not wait(busy, 30).not_done
             assert peak() < MOST
     assert set(said(caplog)) <= {AWAY, OVERWRITTEN}
-    assert all(len(str(record.fields)) < 1000 for record in caplog.records)  # type: ignore[attr-defined]
+    assert all(len(str(record.fields)) < 1000 for record in caplog.records)

@@ -199,7 +199,8 @@ def test_a_time_to_come_is_not_believed(shared: Redis, host) -> None:
 
 
 def test_threads_share_it(shared: Redis, host, caplog) -> None:
-    one, said_by_key = host(url(shared)), {}
+    one = host(url(shared))
+    said_by_key: dict[int, set[float]] = {}
     start = threading.Barrier(8)
 
     def ask(own: int) -> None:

@@ -172,7 +172,7 @@ def test_the_style_sheet_is_applied_in_both_schemes(site: Site, page: Page) -> N
     page.goto(site.url)
     paper = []
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         paper.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert paper == ["rgb(251, 250, 246)", "rgb(21, 23, 27)"]
 

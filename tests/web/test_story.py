@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ THEN = Then(result=Result.FAIL, time=1_800_000_000)
 MAILFROM = wording.STORIES[Identity.MAILFROM]
 
 
-def story(text: str, then: Then | None = THEN, **other: list) -> Story:
+def story(text: str, then: Then | None = THEN, **other: Any) -> Story:
     return tell(ours({"e.example": [{"TXT": text}], **other}, trace=True), then=then)
 
 
@@ -53,7 +54,7 @@ def test_every_result_and_problem_has_its_words() -> None:
 
 
 def test_one_term_is_marked_as_the_one_that_decided() -> None:
-    other = {"b.example": [{"TXT": "v=spf1 ip4:203.0.113.1 ?all"}]}
+    other: dict[str, Any] = {"b.example": [{"TXT": "v=spf1 ip4:203.0.113.1 ?all"}]}
     assert steps(story("v=spf1 include:b.example -all", **other).record) == [
         ("include:b.example", Step.PASSED_OVER, False),
         ("ip4:203.0.113.1", Step.PASSED_OVER, False),
@@ -63,7 +64,7 @@ def test_one_term_is_marked_as_the_one_that_decided() -> None:
 
 
 def test_behind_a_redirect_it_is_the_one_of_the_last_record() -> None:
-    other = {"b.example": [{"TXT": "v=spf1 -all"}]}
+    other: dict[str, Any] = {"b.example": [{"TXT": "v=spf1 -all"}]}
     assert steps(story("v=spf1 a redirect=b.example", **other).record) == [
         ("a", Step.PASSED_OVER, False),
         ("redirect=b.example", Step.LED_ON, False),
@@ -72,7 +73,7 @@ def test_behind_a_redirect_it_is_the_one_of_the_last_record() -> None:
 
 
 def test_where_it_broke_off_no_term_decided() -> None:
-    other = {"b.example": [{"TXT": "v=spf1 include:nothing.example -all"}]}
+    other: dict[str, Any] = {"b.example": [{"TXT": "v=spf1 include:nothing.example -all"}]}
     assert steps(story("v=spf1 include:b.example -all", **other).record) == [
         ("include:b.example", Step.BROKE_OFF, False),
         ("include:nothing.example", Step.BROKE_OFF, False),
