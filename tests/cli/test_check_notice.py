@@ -10,6 +10,8 @@ from spfmilter.secretfile import load_secrets
 from spfmilter.token import Signer
 from tests.cli.conftest import MESSAGE
 
+pytestmark = pytest.mark.outside
+
 FAIL = [*MESSAGE, "alice@example.com"]
 
 

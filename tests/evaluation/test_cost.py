@@ -21,6 +21,8 @@ from spfmilter.model import ProblemKind
 from tests.cost import ALLOWED, cpu
 from tests.evaluation.world import CLIENT, Stock, World, check
 
+pytestmark = pytest.mark.alone
+
 Zone = dict[str, list[Any]]
 
 

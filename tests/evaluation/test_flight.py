@@ -22,6 +22,8 @@ from spfmilter.evaluation.lookups import Resolver, Server
 from spfmilter.settings.types import Nameserver, nameserver
 from tests.evaluation.test_channel import FOUND, HOST, Shifted, caching, channel, honest, soon, start_thread
 
+pytestmark = pytest.mark.outside
+
 QUESTION = ("e.example", "A")
 
 

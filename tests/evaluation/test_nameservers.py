@@ -13,6 +13,8 @@ from spfmilter.evaluation.lookups import Resolver
 from spfmilter.settings.types import nameserver
 from tests.evaluation.test_lookups import FOUND, HOST, ask, closed_port, unused_port
 
+pytestmark = pytest.mark.outside
+
 
 def with_edns(seen: list[bytes]) -> dict[str, object]:
     """An entry that answers with the address, and keeps the questions."""

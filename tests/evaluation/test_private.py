@@ -22,6 +22,8 @@ from spfmilter.model import Check, Client, Condition, Facts, Identity, Result, R
 from tests.evaluation import world
 from tests.values import settings as ini
 
+pytestmark = pytest.mark.outside
+
 CLIENT = "203.0.113.7"
 SECRET = "api key=4711"
 # What the resolver of our network answers beside the public DNS.

@@ -16,6 +16,8 @@ from spfmilter.relays import received
 from spfmilter.subjects import tagged
 from tests.cost import ALLOWED, cpu
 
+pytestmark = pytest.mark.alone
+
 KB = 1024
 PIECES = [
     *(

@@ -17,6 +17,8 @@ from spfmilter.state import server
 from spfmilter.state.server import _CONNECTIONS, PREFIX, OnAServer
 from spfmilter.state.table import OnThisHost, Table
 
+pytestmark = pytest.mark.outside
+
 DAY = 86400.0
 NOW = 1_764_000_000.25
 FIRST = NOW - 3600

@@ -21,6 +21,8 @@ from spfmilter.state import Deferrals, open_deferrals, server
 from spfmilter.state.server import PREFIX, REST, OnAServer
 from spfmilter.state.table import OnThisHost, Table
 
+pytestmark = pytest.mark.outside
+
 if problem := unavailable():
     pytest.skip(problem, allow_module_level=True)
 

@@ -15,7 +15,10 @@ from spfmilter.model import Identity, Result
 from tests.web.browser import CHROMIUM, DESKTOP, PHONE, chromium
 from tests.web.site import CLIENT, ZONE, Site, serving
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: tools/setup.sh web")
+pytestmark = [
+    pytest.mark.outside,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: tools/setup.sh web"),
+]
 DAY = 86_400
 
 

@@ -13,6 +13,8 @@ from spfmilter.web.checker import BusyError, Checker
 from spfmilter.web.story import tell
 from tests.evaluation.world import check
 
+pytestmark = pytest.mark.outside
+
 ZONE: dict[str, list[Any]] = {
     "quick.example": [{"TXT": "v=spf1 -all"}],
     "silent.example": ["TIMEOUT"],
