@@ -25,7 +25,7 @@ demo: $(INSTALLED) setup-mta ## a refused sender, from the bounce to the mended 
 # Neither root nor Postfix nor the network, once .venv is there.
 PURE := not (outside or alone or soak)
 
-quick: lint ## lint, then the pure tests with few examples, in half a minute; needs no root, Postfix or network (ARGS=... for pytest)
+quick: lint ## lint, then the pure tests with few examples, without root, Postfix or network (ARGS=... for pytest)
 	$(BIN)/python -m pytest -q --quick -n auto --maxprocesses=8 -m '$(PURE)' $(ARGS)
 
 test: lint setup-mta setup-lab setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
@@ -101,6 +101,7 @@ $(INSTALLED): pyproject.toml | setup-build
 
 $(STAMP): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -c 'from lab.rfcsuite import source_distribution; source_distribution()' # the RFC suites: read later without a network
 	@touch $@
 
 # An interpreter that is too old is told so before anything is installed for it; one that is absent, setup.sh can install.

@@ -69,6 +69,7 @@ def test_without_a_file_the_default_one_is_read_and_its_absence_said(run, comman
     assert done.stderr == f"{DEFAULT_PATH}: there is no such file: write it, or name another with -c FILE\n"
 
 
+@pytest.mark.outside
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_an_unreadable_file_is_said(run, write) -> None:
     path = write()
