@@ -162,7 +162,7 @@ PURE = (
 def layers() -> str:
     """Return the layers as a Markdown table, from the top: each package, what it is, and which others it may import."""
     lines = ["| package | what it is | imports |", "| --- | --- | --- |"]
-    for name, allowed in reversed(MAY_IMPORT.items()):
+    for name, allowed in reversed(list(MAY_IMPORT.items())):
         if name:
             others = ", ".join(f"`{other}`" for other in allowed if other != name)
             lines.append(f"| `{name}` | {_first_sentence(name)} | {others} |")

@@ -7,6 +7,8 @@ import pytest
 
 from tests.commands.conftest import MESSAGE
 
+pytestmark = pytest.mark.outside
+
 PASSING = ["--ip", "192.0.2.1", "--helo", "mail.example.com", "--mail-from", "alice@example.com"]
 
 

@@ -28,6 +28,8 @@ from tests.dns.test_resolver import closed_port, unused_port
 from tests.evaluation.world import check
 from tests.values import settings as ini
 
+pytestmark = pytest.mark.outside
+
 HOST = {"A": "192.0.2.1"}
 FOUND = Answer(Status.DATA, (b"\xc0\0\2\1",), 300)
 
@@ -693,7 +695,7 @@ def make(query: bytes, piece: bytes | tuple[str, bytes]) -> bytes:
     return bytes(true)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(pieces=st.lists(PIECES, max_size=6))
 def test_whatever_a_server_sends_is_an_answer_in_the_end(pieces: list[bytes | tuple[str, bytes]]) -> None:
     """And nothing is left behind."""

@@ -22,6 +22,8 @@ from spfmilter.dns.resolver import Resolver, Server
 from spfmilter.settings.values import Nameserver, nameserver
 from tests.dns.test_channel import FOUND, HOST, Shifted, caching, channel, honest, soon, start_thread
 
+pytestmark = pytest.mark.outside
+
 QUESTION = ("e.example", "A")
 
 
@@ -421,7 +423,7 @@ def test_many_connections_in_a_muddle_leave_nothing(server: ScriptedDNS) -> None
     def work(one: Channel, seed: int) -> None:
         for turn in range(60):
             number = (seed * 7 + turn * 5) % 12
-            one.start(names[(number + seed) % 12], Type.A, lambda answer: answer.records)
+            one.start(names[(number + seed) % 12], Type.A, lambda _: None)
             start = time.monotonic()
             answer = one.ask(names[number], Type.A, soon(0.001 if turn % 5 == 4 else 30))
             if answer.status is Status.DATA and answer.records != (bytes((192, 0, 2, number)),):

@@ -14,6 +14,8 @@ from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.resolver import Resolver
 from spfmilter.settings.values import Nameserver, nameserver
 
+pytestmark = pytest.mark.outside
+
 FOUND = Answer(Status.DATA, (b"\xc0\0\2\1",), 300)
 HOST = {"A": "192.0.2.1"}
 

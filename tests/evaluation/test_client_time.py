@@ -196,6 +196,7 @@ def test_what_has_come_is_used_when_the_time_is_up() -> None:
 # -- over packets ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.outside
 def test_a_channel_out_of_time_returns_what_lies_in_the_socket_and_asks_nothing(
     server: ScriptedDNS, resolver: Resolver
 ) -> None:
@@ -214,6 +215,7 @@ def test_a_channel_out_of_time_returns_what_lies_in_the_socket_and_asks_nothing(
     channel.close()
 
 
+@pytest.mark.outside
 def test_a_channel_out_of_time_reads_a_socket_that_nobody_has_read(server: ScriptedDNS, resolver: Resolver) -> None:
     server.load({"e.example": [{"A": "192.0.2.9"}]})
     channel = Channel(resolver)
@@ -234,6 +236,7 @@ def inquiry(server: ScriptedDNS, zone: Zone, seconds: float, *, prefetch: str = 
 HELO = replace(check("mail.evil.test", helo="mail.evil.test"), identity=Identity.HELO)
 
 
+@pytest.mark.outside
 def test_mail_from_does_not_lose_its_time_to_helo(server: ScriptedDNS) -> None:
     """HELO has a quarter of the time, and three seconds at most."""
     asking = inquiry(server, {**zone("include:_spf.e.example -all"), "mail.evil.test": ["TIMEOUT"]}, 600.0)
@@ -249,6 +252,7 @@ def test_mail_from_does_not_lose_its_time_to_helo(server: ScriptedDNS) -> None:
     asking.close()
 
 
+@pytest.mark.outside
 def test_a_bounce_from_a_hurried_helo_has_its_full_time(server: ScriptedDNS) -> None:
     """The null sender makes HELO the identity that decides; the temperror of the hurry is not its verdict."""
     slow: Zone = {"mail.evil.test": [{"TXT": "v=spf1 -all"}, {"DELAY": 1.0}]}
@@ -260,6 +264,7 @@ def test_a_bounce_from_a_hurried_helo_has_its_full_time(server: ScriptedDNS) -> 
     asking.close()
 
 
+@pytest.mark.outside
 def test_a_forwarders_name_and_a_dmarc_policy_have_little_time(server: ScriptedDNS) -> None:
     """Neither holds the session for the whole limit; both then change nothing."""
     asking = inquiry(server, {REVERSE: ["TIMEOUT"], "_dmarc.example.com": ["TIMEOUT"]}, 600.0)
@@ -271,6 +276,7 @@ def test_a_forwarders_name_and_a_dmarc_policy_have_little_time(server: ScriptedD
     asking.close()
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize(
     "hurried",
     [

@@ -16,6 +16,8 @@ from spfmilter.settings import Settings
 from tests.evaluation import world
 from tests.values import settings as ini
 
+pytestmark = pytest.mark.outside
+
 CLIENT = ip_address("203.0.113.7")
 CLIENT6 = ip_address("2001:db8::7")
 

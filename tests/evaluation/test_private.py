@@ -22,6 +22,8 @@ from spfmilter.model import Check, Client, Condition, Facts, Identity, Result, R
 from tests.evaluation import world
 from tests.values import settings as ini
 
+pytestmark = pytest.mark.outside
+
 CLIENT = "203.0.113.7"
 SECRET = "api key=4711"
 # What the resolver of our network answers beside the public DNS.
@@ -38,7 +40,7 @@ INSIDE: ZoneData = {
 ZONES = "private_zones = corp, intern.example.net, 10.0.0.0/8\n"
 
 
-def record(text: str, **others: list[Any]) -> ZoneData:
+def record(text: str, **others: list[Any]) -> dict[str, Any]:
     return {"e.example": [{"TXT": f"v=spf1 {text}"}], **others}
 
 
@@ -228,7 +230,7 @@ def test_an_explanation_comes_from_the_domains_own_tree(
     target: str,
     read: bool,
 ) -> None:
-    zone: ZoneData = {target.lower(): TEXT}
+    zone: dict[str, Any] = {target.lower(): TEXT}
     zone[domain] = [{"TXT": f"v=spf1 -all exp={target}"}, *zone.get(domain, [])]
     with inquiry(server, zone) as asking:
         verdict = asking.evaluate(check(domain=domain))

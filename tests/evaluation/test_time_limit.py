@@ -12,6 +12,8 @@ from spfmilter.model import ProblemKind, Result
 from spfmilter.spf.record import Limits
 from tests.evaluation.world import check
 
+pytestmark = pytest.mark.outside
+
 
 class Spending:
     """A resolver whose answer for one name comes, but only when so many seconds are gone."""

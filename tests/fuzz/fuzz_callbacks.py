@@ -35,7 +35,7 @@ INI = (
     "softfail = quarantine\n[relays]\ntrusted = 192.0.2.2\n[headers]\ntag_subject = [垃圾]\nskipped = yes\n"
     "[reply]\nsuggest_services = no\n"
 )
-ZONE = {
+ZONE: Mapping[str, list[Any]] = {
     "pass.example": [{"TXT": "v=spf1 ip4:203.0.113.7 -all"}],
     "fail.example": [{"TXT": "v=spf1 -all"}],
     "soft.example": [{"TXT": "v=spf1 ~all"}],

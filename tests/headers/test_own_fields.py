@@ -125,6 +125,7 @@ def test_no_pieces_of_names_do_either(place: str, name: str) -> None:
     assert is_harmless(message(place, name))
 
 
+@pytest.mark.outside
 @pytest.mark.skipif(bool(readers.no_spamassassin()), reason=readers.no_spamassassin() or "available")
 def test_spamassassin_sees_no_pass() -> None:
     cases = [(place, name) for place in PLACES for name in NAMES]

@@ -54,7 +54,7 @@ def _unconfigured() -> Iterator[None]:
 def logged(write: Callable[[], None], **section: str) -> list[str]:
     """The lines on stderr, which is a file for so long."""
     with tempfile.TemporaryFile() as file, standard_error(file.fileno()):
-        log.configure(LogSection(**section))  # type: ignore[arg-type]  # its readers take text
+        log.configure(LogSection(**section))  # its readers take text
         write()
         file.seek(0)
         text = file.read().decode()
@@ -292,7 +292,7 @@ def read_journal(data: bytes) -> dict[str, str]:
 def test_the_journal_gets_the_line_and_each_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
     with closing(receiver(tmp_path / "journal")) as journal:
-        log.configure(LogSection(to="journal"))  # type: ignore[arg-type]
+        log.configure(LogSection(to="journal"))
         log.transaction(transaction(verdict(Result.FAIL)))
         log.fault("envfrom", "Traceback\nKeyError")
         message, fault = read_journal(journal.recv(65536)), read_journal(journal.recv(65536))
@@ -308,7 +308,7 @@ def test_the_journal_gets_the_line_and_each_field(tmp_path: Path, monkeypatch: p
 def test_the_journal_reads_hostile_values_as_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
     with closing(receiver(tmp_path / "journal")) as journal:
-        log.configure(LogSection(to="journal"))  # type: ignore[arg-type]
+        log.configure(LogSection(to="journal"))
         log.transaction(hostile(["a\nPRIORITY=0\ud800\x00"] * 10))
         found = read_journal(journal.recv(65536))
     assert found["PRIORITY"] == "6"
@@ -318,14 +318,14 @@ def test_the_journal_reads_hostile_values_as_values(tmp_path: Path, monkeypatch:
 def test_a_journal_that_goes_away_loses_lines_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
     with closing(receiver(tmp_path / "journal")):
-        log.configure(LogSection(to="journal"))  # type: ignore[arg-type]
+        log.configure(LogSection(to="journal"))
     log.info("nobody hears this")
 
 
 def test_syslog_gets_the_line_as_mail_from_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_SYSLOG", tmp_path / "log")
     with closing(receiver(tmp_path / "log")) as syslog:
-        log.configure(LogSection(to="syslog"))  # type: ignore[arg-type]
+        log.configure(LogSection(to="syslog"))
         log.warning("careful", reason="a b")
         line = syslog.recv(65536)
     facility, severity = 2, 4  # mail, warning (RFC 5424 section 6.2.1)

@@ -1,6 +1,6 @@
 """Every combination of what the policy depends on, compared with a table that a person can check: table.txt."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -177,7 +177,7 @@ def test_every_combination_is_treated_as_the_table_says(excuse: str) -> None:
     assert different == []
 
 
-BY_WORD = {
+BY_WORD: Mapping[str, Mapping[str, Result | Condition]] = {
     "helo": dict(
         zip(WORD_ORDER, (Result.NONE, Result.PASS, Result.TEMPERROR, Result.SOFTFAIL, Result.FAIL), strict=True)
     ),

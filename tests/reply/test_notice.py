@@ -1,8 +1,9 @@
 """What the refused sender reads, in English; the other languages are in test_languages.py."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,8 @@ from spfmilter.spf.services import SERVICES
 from tests.values import action, check, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
-REDIRECT = {"term": "-all", "term_domain": "_spf.provider.example"}
-EXPLICIT = {"term": "-ip4:203.0.113.0/24", "term_domain": "example.com"}
+REDIRECT: Mapping[str, Any] = {"term": "-all", "term_domain": "_spf.provider.example"}
+EXPLICIT: Mapping[str, Any] = {"term": "-ip4:203.0.113.0/24", "term_domain": "example.com"}
 NOBODY = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
 BROKEN = Problem(kind=ProblemKind.SYNTAX, text="not a mechanism", term="ipv4:192.0.2.1", domain="example.com")
 SILENT = Problem(
@@ -34,7 +35,7 @@ def said(found: Verdict, ini: str = "", about: Facts | None = None, extras: Extr
 # -- the built-in texts ------------------------------------------------------------------------------------------------
 
 # Every variant that a verdict can call for, with what its first line must name beside the client's address.
-FIRST_LINES: list[tuple[Result, Identity, dict[str, object], tuple[str, ...]]] = [
+FIRST_LINES: list[tuple[Result, Identity, Mapping[str, Any], tuple[str, ...]]] = [
     (Result.FAIL, MAILFROM, {}, ("example.com", "SPF fail", '"-all"')),
     (Result.FAIL, MAILFROM, REDIRECT, ("example.com", "SPF fail", '"-all"', "_spf.provider.example")),
     (Result.FAIL, MAILFROM, EXPLICIT, ("example.com", "SPF fail", '"-ip4:203.0.113.0/24"')),

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ AROUND = {
 MAILFROM = wording.STORIES[Identity.MAILFROM]
 
 
-def case(text: str, then: Then | None = THEN, **other: list) -> CaseView:
+def case(text: str, then: Then | None = THEN, **other: Any) -> CaseView:
     return build_view(ours({"e.example": [{"TXT": text}], **other}, trace=True), then=then)
 
 
@@ -67,7 +68,7 @@ def test_every_result_and_problem_has_its_words() -> None:
 
 
 def test_one_term_is_marked_as_the_one_that_decided() -> None:
-    other = {"b.example": [{"TXT": "v=spf1 ip4:203.0.113.1 ?all"}]}
+    other: dict[str, Any] = {"b.example": [{"TXT": "v=spf1 ip4:203.0.113.1 ?all"}]}
     assert steps(case("v=spf1 include:b.example -all", **other).record) == [
         ("include:b.example", Step.PASSED_OVER, False),
         ("ip4:203.0.113.1", Step.PASSED_OVER, False),
@@ -77,7 +78,7 @@ def test_one_term_is_marked_as_the_one_that_decided() -> None:
 
 
 def test_behind_a_redirect_it_is_the_one_of_the_last_record() -> None:
-    other = {"b.example": [{"TXT": "v=spf1 -all"}]}
+    other: dict[str, Any] = {"b.example": [{"TXT": "v=spf1 -all"}]}
     assert steps(case("v=spf1 a redirect=b.example", **other).record) == [
         ("a", Step.PASSED_OVER, False),
         ("redirect=b.example", Step.LED_ON, False),
@@ -86,7 +87,7 @@ def test_behind_a_redirect_it_is_the_one_of_the_last_record() -> None:
 
 
 def test_where_it_broke_off_no_term_decided() -> None:
-    other = {"b.example": [{"TXT": "v=spf1 include:nothing.example -all"}]}
+    other: dict[str, Any] = {"b.example": [{"TXT": "v=spf1 include:nothing.example -all"}]}
     assert steps(case("v=spf1 include:b.example -all", **other).record) == [
         ("include:b.example", Step.BROKE_OFF, False),
         ("include:nothing.example", Step.BROKE_OFF, False),
