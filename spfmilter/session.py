@@ -57,6 +57,18 @@ class Macros:
     mail_address: str | None = None  # {mail_addr}: the sender as the MTA has understood it; None: not told
 
 
+@value
+class Outcome:
+    """What one step of a message leads to, for the shell to perform."""
+
+    reply: Reply | None = None  # None: the step is accepted
+    edits: Edits = Edits()  # to a message that is taken, at its end
+    ended: Transaction | None = None  # the finished transaction, where the message ends with this step
+
+
+CARRY_ON = Outcome()
+
+
 @dataclass(slots=True)
 class _Later:
     """What is gathered of a message whose fate is not settled at MAIL FROM."""
@@ -119,10 +131,8 @@ class Session:
         facts = Facts(client=self._client, helo=self._helo, reverse_path=_NOBODY, hostname=self._hostname)
         return policy.helo_checks(facts, self._settings)
 
-    def mail(
-        self, sender: str, parameters: Sequence[str], macros: Macros
-    ) -> tuple[Action, Reply | None, Transaction | None]:
-        """MAIL FROM: what to do, what to say, and the finished transaction where the message ends here."""
+    def mail(self, sender: str, parameters: Sequence[str], macros: Macros) -> Outcome:
+        """MAIL FROM: a message begins, or is refused at once."""
         self._message = None
         facts = Facts(
             client=self._client_or_macro(macros),
@@ -142,7 +152,7 @@ class Session:
             verdicts, action = policy.decide_at_mail(planned, self._evidence, self._settings)
             self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [], hiding=hiding)
             answer = self._reply(action, facts)
-            return action, answer, self._end("refused") if answer is not None else None
+            return Outcome(reply=answer, ended=self._end("refused")) if answer is not None else CARRY_ON
         verdicts = tuple(self._evidence.verdict(check) for check in planned.checks)
         rule = self._settings.rule("policy", "reject_at", stage)
         if behind_relay:
@@ -150,18 +160,18 @@ class Session:
         action = Action(disposition=Disposition.ACCEPT, rule=rule)
         later = _Later(stage, behind_relay)
         self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [], later, hiding=hiding)
-        return action, None, None
+        return CARRY_ON
 
     @property
     def undecided(self) -> bool:
         """Whether a message is under way that may yet be refused."""
         return self._message is not None and self._message.later is not None
 
-    def recipient(self, address: str, understood: str = "") -> Reply | None:
-        """RCPT TO: what to say where this recipient is refused; ``understood`` is what the MTA makes of the address."""
+    def recipient(self, address: str, understood: str = "") -> Outcome:
+        """RCPT TO: refuse this recipient, or not; ``understood`` is what the MTA makes of the address."""
         message = self._message
         if message is None or message.later is None:
-            return None
+            return CARRY_ON
         later, kind = message.later, policy.addressee(address, self._settings, understood)
         answer = None
         if later.stage is RejectAt.RCPT:
@@ -171,9 +181,9 @@ class Session:
             answer = later.replies[kind]
         elif self._needs_another_message(message, later, kind):
             later.separated += 1
-            return reply.separate_message(message.facts, self._settings)
+            return Outcome(reply=reply.separate_message(message.facts, self._settings))
         later.recipients.append((address, kind))
-        return answer
+        return Outcome(reply=answer) if answer is not None else CARRY_ON
 
     def _reply(self, action: Action, facts: Facts) -> Reply | None:
         """What to say where the message is refused."""
@@ -220,11 +230,11 @@ class Session:
             if author and policy.may_yield(message.verdicts, self._settings):
                 self._evidence.expect_dmarc(author)
 
-    def end_of_message(self, queue_id: str) -> tuple[Edits, Reply | None, Transaction | None]:
-        """The message is complete: how to change it, or what to say where it is refused."""
+    def end_of_message(self, queue_id: str) -> Outcome:
+        """The message is complete: change it, or refuse it."""
         message = self._message
         if message is None:
-            return Edits(), None, None
+            return CARRY_ON
         message.queue_id = queue_id or message.queue_id
         if message.later is not None:
             self._decide(message, message.later)
@@ -234,7 +244,7 @@ class Session:
             if message.action.disposition.refuses:
                 answer = reply.forged_fields(message.facts, self._settings, hidden=message.hiding)
         if answer is not None:
-            return Edits(), answer, self._end("refused")
+            return Outcome(reply=answer, ended=self._end("refused"))
         edits = headers.edits(
             message.action,
             message.verdicts,
@@ -244,7 +254,7 @@ class Session:
             skip=message.plan.skip,
             subject_fields=message.subjects,
         )
-        return edits, None, self._end("message")
+        return Outcome(edits=edits, ended=self._end("message"))
 
     def _not_removed(self, message: _Message) -> Action:
         """What is done with a message that would be taken, but has forged fields that are not removed."""
@@ -254,17 +264,17 @@ class Session:
             remark = "and one is hidden in another field or in the sender"
         return self._in_force(message, Action(disposition=Disposition.REJECT, rule=replace(rule, remark=remark)))
 
-    def abandon(self) -> Transaction | None:
-        """RSET, QUIT, a lost connection, or a refusal by somebody else: the message that was under way, if any."""
+    def abandon(self) -> Outcome:
+        """RSET, QUIT, a lost connection, or another filter's refusal: the message that was under way has ended."""
         message = self._message
         if message is None or message.later is None or not message.later.recipients:
-            return self._end("abandoned")
+            return Outcome(ended=self._end("abandoned"))
         later = message.later
         if later.stage is RejectAt.RCPT:
             message.action = policy.apply_mode(
                 policy.combine_recipients(self._actions(message, later), later.stage), self._settings
             )
-        return self._end("refused" if message.action.disposition.refuses else "abandoned")
+        return Outcome(ended=self._end("refused" if message.action.disposition.refuses else "abandoned"))
 
     # -- later than MAIL FROM ----------------------------------------------------------------------------------------
 

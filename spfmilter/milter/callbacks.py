@@ -30,7 +30,7 @@ from spfmilter.model import Condition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply, internal_error
-from spfmilter.session import Session
+from spfmilter.session import Outcome, Session
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 from spfmilter.state import Deferrals
@@ -208,7 +208,7 @@ class Callbacks:
         if isinstance(connection, _Connection):
             self._metrics.session(-1)
             connection.inquiry.close()
-            self._record(connection.session.abandon())
+            self._record(connection.session.abandon().ended)
         return int(milter.CONTINUE)
 
     # -- the message -------------------------------------------------------------------------------------------------
@@ -225,23 +225,22 @@ class Callbacks:
         inquiry.until = start + self._settings.dns.timeout.seconds
         self._running[key] = start
         try:
-            _, reply, ended = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
+            outcome = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
         finally:
             del self._running[key]
             if session.undecided:
                 connection.left = inquiry.until - time.monotonic()
             else:
                 inquiry.done()
-        self._record(ended)
-        return _answer(ctx, reply)
+        return self._perform(ctx, connection, outcome)
 
     @_boundary(milter.P_NR_RCPT, decides=True)
     def envrcpt(self, ctx: Any, recipient: bytes, *_parameters: bytes) -> int:
         """RCPT TO: refuse this recipient where the policy says so."""
         connection = self._open(ctx)
         with self._time_left(connection):
-            reply = connection.session.recipient(_text(recipient), macro(ctx, _RECIPIENT))
-        return _answer(ctx, reply)
+            outcome = connection.session.recipient(_text(recipient), macro(ctx, _RECIPIENT))
+        return self._perform(ctx, connection, outcome)
 
     @contextmanager
     def _time_left(self, connection: _Connection) -> Iterator[None]:
@@ -270,38 +269,38 @@ class Callbacks:
     def eom(self, ctx: Any) -> int:
         """The end of the message: change it as decided."""
         connection = self._open(ctx)
-        session, queue_id, reply = connection.session, macro(ctx, "i"), None
+        session, queue_id = connection.session, macro(ctx, "i")
         if not session.undecided:
-            edits, reply, ended = session.end_of_message(queue_id)
+            outcome = session.end_of_message(queue_id)
         elif connection.broken:
-            edits, ended = Edits(), session.abandon()
+            outcome = session.abandon()
         else:
             with self._time_left(connection):
-                edits, reply, ended = session.end_of_message(queue_id)
+                outcome = session.end_of_message(queue_id)
             connection.inquiry.done()
         if connection.broken:
             connection.broken = False
-            self._record(ended)
+            self._record(outcome.ended)
             return self._on_error(ctx)
-        if reply is None and not self._change(ctx, edits, connection.granted, ended):
-            return int(milter.TEMPFAIL)  # which does not arrive, either
-        self._record(ended)
-        return _answer(ctx, reply)
+        return self._perform(ctx, connection, outcome)
 
-    def _change(self, ctx: Any, edits: Edits, granted: int, ended: Transaction | None) -> bool:
-        """Change the message; False: the MTA has gone meanwhile, and the message is recorded as abandoned.
+    def _perform(self, ctx: Any, connection: _Connection, outcome: Outcome) -> int:
+        """Do what a step has led to: change the message, record the transaction, answer the MTA.
 
-        libmilter says no more than that a change has failed. One that fails while the MTA is there is a bug of ours.
+        libmilter says no more than that a change has failed. One that fails while the MTA is there is a bug of ours. If
+        the MTA has gone meanwhile, the message is recorded as abandoned.
         """
+        ended = outcome.ended
         try:
-            _apply(ctx, edits, granted)
+            _apply(ctx, outcome.edits, connection.granted)
         except Exception as error:
             gone = isinstance(error, milter.error) and not _is_there(ctx)
             self._record(replace(ended, ended="abandoned") if ended and gone else ended)
             if not gone:
                 raise
-            return False
-        return True
+            return int(milter.TEMPFAIL)  # which does not arrive, either
+        self._record(ended)
+        return _answer(ctx, outcome.reply)
 
     @_boundary(0, decides=False)
     def abort(self, ctx: Any) -> int:
@@ -312,7 +311,7 @@ class Callbacks:
     def _abandon(self, connection: _Connection) -> None:
         if connection.session.undecided:
             connection.inquiry.done()
-        self._record(connection.session.abandon())
+        self._record(connection.session.abandon().ended)
 
     # -- trouble and records -----------------------------------------------------------------------------------------
 
