@@ -25,12 +25,13 @@ from spfmilter import headers, policy
 from spfmilter.addresses import parse_address
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.helplink.signing import Refusals
+from spfmilter.message import Outcome
 from spfmilter.milter.macros import macro, macros
 from spfmilter.model import Condition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply, internal_error
-from spfmilter.session import Outcome, Session
+from spfmilter.session import Session
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 from spfmilter.state import Deferrals

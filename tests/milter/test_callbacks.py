@@ -7,11 +7,12 @@ import milter
 import pytest
 
 from spfmilter.evaluation.engine import Engine
+from spfmilter.message import Outcome
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.model import Edits, HeaderField
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply
-from spfmilter.session import Outcome, Session
+from spfmilter.session import Session
 from tests.observe.test_log import transaction
 from tests.values import settings
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from spfmilter.message import CARRY_ON, Outcome
 from spfmilter.model import Check, Disposition, Edits, Identity, Removal, Result, SkipReason, Transaction, Verdict
 from spfmilter.policy import NOTHING, Evidence, Nothing
-from spfmilter.session import CARRY_ON, Macros, Outcome, Session
+from spfmilter.session import Macros, Session
 from tests.values import settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM

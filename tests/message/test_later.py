@@ -1,4 +1,4 @@
-"""A connection whose messages are decided later than at MAIL FROM: at each recipient, or when the header is known."""
+"""Messages that are decided later than at MAIL FROM: at each recipient, or when the header is known."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfmilter.headers import MOST_FORGED
+from spfmilter.message import CARRY_ON
 from spfmilter.model import Check, Condition, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
 from spfmilter.reply import Reply
-from spfmilter.session import CARRY_ON, Macros, Session
+from spfmilter.session import Macros, Session
 from tests.values import Known, settings
 
 RESULTS = {
