@@ -144,6 +144,7 @@ PURE = (
     "dns.answer",
     "dns.private",
     "dns.wire",
+    "evaluation.budget",
     "evaluation.explanation",
     "evaluation.trace",
     "helplink.token",

@@ -7,7 +7,6 @@ Nothing is remembered: neither a deferral nor, beyond the message, an answer.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -61,7 +60,7 @@ def simulate(
     receiver = headers.authserv_id(facts, settings)
     inquiry = Engine(dns, receiver=receiver, own_addresses=settings.policy.own_addresses).inquiry()
     inquiry.trace, inquiry.notes = True, []
-    inquiry.until = time.monotonic() + dns.timeout.seconds  # all lookups for a message share it
+    inquiry.budget.start(dns.timeout.seconds)  # all lookups for a message share it
     stage = settings.policy.reject_at
     if rcpt and stage is RejectAt.MAIL:
         warn("the recipient is not known, and so has no effect, with [policy] reject_at = mail")

@@ -61,13 +61,12 @@ _NOREPLY = int(milter.NOREPLY)
 class _Connection:
     """A Session with what libmilter needs to know beside it."""
 
-    __slots__ = ("broken", "granted", "inquiry", "left", "session", "silent")
+    __slots__ = ("broken", "granted", "inquiry", "session", "silent")
 
     def __init__(self, session: Session, inquiry: Inquiry) -> None:
         self.session, self.inquiry = session, inquiry
         self.granted = _ACTIONS  # what the MTA lets us do to a message
         self.silent = 0  # steps for which the MTA awaits no answer
-        self.left = 0.0  # seconds that a message which is decided later than at MAIL FROM has left for lookups
         self.broken = False  # an event was lost to our own error: the next message follows on_error
 
 
@@ -123,7 +122,7 @@ class Callbacks:
         self._rate_limited = log.RateLimitedLog()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
-        self._running: dict[int, float] = {}  # the MAIL FROMs being judged: when each began
+        self._running: dict[int, float] = {}  # the steps at work: when each began
 
     def register(self) -> None:
         """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
@@ -151,7 +150,7 @@ class Callbacks:
             log.fault("pymilter", "".join(traceback.format_exception(kind, error, trace)))
 
     def longest_running(self) -> float:
-        """Seconds that the oldest MAIL FROM at work has taken so far."""
+        """Return the seconds that the oldest step at work has taken so far."""
         return time.monotonic() - min(list(self._running.values()), default=time.monotonic())
 
     # -- the connection ----------------------------------------------------------------------------------------------
@@ -222,16 +221,13 @@ class Callbacks:
             connection.broken = False
             return self._on_error(ctx)
         self._abandon(connection)  # an MTA that begins anew without saying RSET
-        session, inquiry, key, start = connection.session, connection.inquiry, id(connection), time.monotonic()
-        inquiry.until = start + self._settings.dns.timeout.seconds
-        self._running[key] = start
+        session, inquiry = connection.session, connection.inquiry
+        inquiry.budget.start(self._settings.dns.timeout.seconds)
         try:
-            outcome = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
+            with self._running_time(connection):
+                outcome = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
         finally:
-            del self._running[key]
-            if session.undecided:
-                connection.left = inquiry.until - time.monotonic()
-            else:
+            if not session.undecided:
                 inquiry.done()
         return self._perform(ctx, connection, outcome)
 
@@ -239,21 +235,21 @@ class Callbacks:
     def envrcpt(self, ctx: Any, recipient: bytes, *_parameters: bytes) -> int:
         """RCPT TO: refuse this recipient where the policy says so."""
         connection = self._open(ctx)
-        with self._time_left(connection):
+        with self._running_time(connection):
             outcome = connection.session.recipient(_text(recipient), macro(ctx, _RECIPIENT))
         return self._perform(ctx, connection, outcome)
 
     @contextmanager
-    def _time_left(self, connection: _Connection) -> Iterator[None]:
-        """Lookups for a message after MAIL FROM, in what is left of its time; the client's own pauses do not count."""
-        key, start = id(connection), time.monotonic()
-        until = connection.inquiry.until = start + max(connection.left, 0.0)
-        self._running[key] = start
+    def _running_time(self, connection: _Connection) -> Iterator[None]:
+        """Let the message's time run for one step of it; the client's own pauses do not count."""
+        key, budget = id(connection), connection.inquiry.budget
+        self._running[key] = time.monotonic()
+        budget.resume()
         try:
             yield
         finally:
             del self._running[key]
-            connection.left = until - time.monotonic()
+            budget.pause()
 
     def header(self, ctx: Any, name: str, value: bytes) -> int:
         """A header field; most are nobody's business, and are let through before anything else is done."""
@@ -276,7 +272,7 @@ class Callbacks:
         elif connection.broken:
             outcome = session.abandon()
         else:
-            with self._time_left(connection):
+            with self._running_time(connection):
                 outcome = session.end_of_message(queue_id)
             connection.inquiry.done()
         if connection.broken:
