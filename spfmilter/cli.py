@@ -19,11 +19,10 @@ import click
 from rich.console import Console, RenderableType
 
 from spfmilter import __version__
-from spfmilter.addresses import parse_address, parse_reverse_path
+from spfmilter.addresses import parse_address
 from spfmilter.commands import attach as attaching
 from spfmilter.commands.explain import as_json, as_text
 from spfmilter.language import available
-from spfmilter.model import Client, Facts
 from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show
 
 # sysexits.h has no EX_* beyond these that we need.
@@ -164,17 +163,19 @@ def check(  # noqa: PLR0913 - one argument an option
     address = parse_address(ip)
     if address is None:
         raise click.BadParameter(f"{ip!r} is not an IP address", param_hint="--ip")
-    facts = Facts(
-        client=Client(address=address),
+    from spfmilter.commands.simulation import Conversation, simulate  # noqa: PLC0415 - dnspython takes its time to load
+
+    said = Conversation(
+        address=address,
         helo=helo,
-        reverse_path=parse_reverse_path(mail_from),
-        authenticated=auth,
+        sender=mail_from,
+        recipient=rcpt,
+        author=author,
+        login=auth,
         smtputf8=smtputf8 or language is not None or not mail_from.isascii(),
         hostname=hostname or socket.gethostname(),
     )
-    from spfmilter.commands.simulation import simulate  # noqa: PLC0415 - dnspython takes its time to load
-
-    explained = simulate(facts, settings, rcpt=rcpt, author=author, warn=lambda text: click.echo(text, err=True))
+    explained = simulate(said, settings, warn=lambda text: click.echo(text, err=True))
     for verdict in explained.verdicts:
         if verdict.fault is not None:
             click.echo(verdict.fault, err=True)
