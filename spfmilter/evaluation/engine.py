@@ -15,6 +15,7 @@ from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
 from spfmilter.dns.resolver import PATIENCE, Resolver
 from spfmilter.evaluation import hosts
+from spfmilter.evaluation.budget import TimeBudget
 from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.influence import Share
@@ -93,7 +94,7 @@ class Inquiry:
     """The evaluations of one SMTP connection, over a channel to the DNS of its own: the policy's Evidence.
 
     Attributes:
-        until: when its lookups end at the latest, on the engine's clock; set anew for each step of a message.
+        budget: the time of the message under way, in which its lookups have to end.
         own_address: where the MTA has taken the connection, so far as it tells.
         trace: whether the trees of evaluations are kept.
         notes: the lines of the settings that were looked at, where somebody wants to know: section, key, value,
@@ -102,7 +103,7 @@ class Inquiry:
 
     def __init__(self, engine: Engine, since: Since | None = None) -> None:
         self._engine, self._deferred_since = engine, since
-        self.until = 0.0
+        self.budget = TimeBudget(engine.clock)
         self.own_address: IPAddress | None = None
         self.trace = False
         self.notes: list[tuple[str, str, object, bool, str]] | None = None
@@ -146,7 +147,7 @@ class Inquiry:
 
     def verdict(self, check: Check) -> Verdict:
         """The verdict on a check, in the time that is left."""
-        return self.evaluate(check, deadline=self.until, trace=self.trace)
+        return self.evaluate(check, deadline=self.budget.until, trace=self.trace)
 
     def holds(self, condition: Condition, verdict: Verdict) -> bool:
         """Whether a condition of the verdict's result is given: seen in the record, or looked up."""
@@ -156,7 +157,7 @@ class Inquiry:
             case Condition.WIDE_OPEN:
                 return self._lets_us_send(verdict.check)
             case Condition.UNREACHABLE:
-                return is_unreachable(self._for_strangers, verdict.check.domain, self.until)
+                return is_unreachable(self._for_strangers, verdict.check.domain, self.budget.until)
             case Condition.NO_MAIL:
                 return False
 
@@ -170,13 +171,13 @@ class Inquiry:
     def host_name(self, address: IPAddress, wanted: Callable[[str], bool]) -> str | None:
         """A wanted name of the address, confirmed in both directions."""
         start = self._engine.clock()
-        name = hosts.confirmed_name(self._channel, address, wanted, min(self.until, start + self._share.left))
+        name = hosts.confirmed_name(self._channel, address, wanted, min(self.budget.until, start + self._share.left))
         self._share.left -= self._engine.clock() - start
         return name
 
     def addresses_of(self, host: str) -> frozenset[IPAddress]:
         """The addresses that a host name has."""
-        return hosts.addresses_of(self._channel, host, self.until)
+        return hosts.addresses_of(self._channel, host, self.budget.until)
 
     def expect_dmarc(self, domain: str) -> None:
         """Send the questions for the DMARC policy of a domain."""
@@ -188,7 +189,7 @@ class Inquiry:
         """The DMARC policy for mail from a domain."""
         from spfmilter.evaluation import dmarc  # noqa: PLC0415
 
-        return dmarc.policy_of(self._for_strangers, domain, min(self.until, self._engine.clock() + _ASIDE))
+        return dmarc.policy_of(self._for_strangers, domain, min(self.budget.until, self._engine.clock() + _ASIDE))
 
     def deferred_for(self, key: str) -> float:
         """Seconds since something was first deferred; the first time where nothing is remembered."""

@@ -2,6 +2,7 @@
 
 from spfmilter.headers.fields import (
     MOST_FORGED,
+    NotRemoved,
     authserv_id,
     edits,
     notice_field,
@@ -23,6 +24,7 @@ __all__ = [
     "AUTHENTICATION_RESULTS",
     "MOST_FORGED",
     "RECEIVED_SPF",
+    "NotRemoved",
     "authserv_id",
     "claims",
     "edits",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Sequence
+from enum import Enum
 
 from spfmilter.addresses import dns_domain
 from spfmilter.headers import subjects
@@ -86,6 +87,13 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
     return HeaderField(
         name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, no_encoded_word(text))
     )
+
+
+class NotRemoved(Enum):
+    """Why a message has forged fields that are not removed; the values stand behind the rule that refuses it."""
+
+    TOO_MANY = f"and there are more than {MOST_FORGED} of them"
+    HIDDEN = "and one is hidden in another field or in the sender"
 
 
 def edits(  # noqa: PLR0913 - all that is known of the message

@@ -34,7 +34,7 @@ _STRICT = frozenset({"quarantine", "reject"})
 
 def override(applied: AppliedEntry, settings: Settings, evidence: Evidence, author: str = "") -> Override | None:
     """Why the message is taken all the same, or None."""
-    if applied.disposition is Disposition.ACCEPT or applied.verdict.fault is not None:
+    if applied.disposition is Disposition.ACCEPT or applied.own_fault:
         return None
     found = _own_resolver(applied, settings, evidence)
     if found is None and applied.verdict.result is not Result.PASS:

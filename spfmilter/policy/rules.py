@@ -25,6 +25,7 @@ from spfmilter.settings import Settings
 from spfmilter.settings.schema import OnError, PolicyEntries
 
 _TABLES = {identity: f"policy.{identity}" for identity in Identity}
+_ON_ERROR = ("milter", "on_error")  # what stands in the place of a row where the evaluation itself has failed
 _GIVEN, _NOT_GIVEN = "the condition is given", "the condition is not given"
 _APPLIES, _EMPTY = "this is the row of the result", "empty, so that the next section speaks"
 
@@ -38,9 +39,14 @@ class AppliedEntry(NamedTuple):
     section: str
     key: str
 
+    @property
+    def own_fault(self) -> bool:
+        """Whether our own error stands in the place of a result: ``on_error`` decides, and no override."""
+        return self.section == _ON_ERROR[0]
+
     def rule(self, settings: Settings, remark: str = "") -> Rule:
         """The row, as a line of the settings."""
-        if self.verdict.fault is not None:
+        if self.own_fault:
             return on_fault(settings)[1]
         rule = settings.rule(self.section, self.key, self.disposition)
         return replace(rule, remark=remark) if remark else rule
@@ -74,7 +80,7 @@ def applied_entries(
 ) -> list[AppliedEntry]:
     """What is called for; for a null sender by the tables of both identities, as far as they are checked."""
     if verdict.fault is not None:
-        return [AppliedEntry(on_fault(settings)[0], verdict.check.identity, verdict, "milter", "on_error")]
+        return [AppliedEntry(on_fault(settings)[0], verdict.check.identity, verdict, *_ON_ERROR)]
     if not verdict.check.null_sender:
         return [_applied_entry(verdict, verdict.check.identity, settings, evidence, addressee)]
     wanted = [identity for identity in Identity if identity in settings.policy.check]  # HELO first, as in ``plan``

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -49,7 +48,7 @@ def inquiry(server: ScriptedDNS, zone: ZoneData, text: str = ZONES) -> Iterator[
     server.load({**INSIDE, **zone})
     server.reset_counts()
     opened = Engine(ini(f"[dns]\nnameservers = {server.address}\n{text}").dns).inquiry()
-    opened.until = time.monotonic() + 20
+    opened.budget.start(20)
     try:
         yield opened
     finally:

@@ -8,6 +8,7 @@ which, the rest is its text. The very first octet chooses the settings.
 import logging
 import re
 import socket
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from unittest import mock
 
 import milter
 
+from spfmilter.evaluation.budget import TimeBudget
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.model import Check, Result, Verdict
@@ -48,7 +50,7 @@ class _Inquiry(Known):
 
     def __init__(self, world: World) -> None:
         super().__init__(lambda _: Result.NONE)
-        self.until, self.own_address = 0.0, None
+        self.budget, self.own_address = TimeBudget(time.monotonic), None
         self._world = world
 
     def verdict(self, check: Check) -> Verdict:

@@ -8,6 +8,7 @@ import milter
 import pytest
 
 from spfmilter.evaluation.engine import Engine
+from spfmilter.message import Outcome
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.model import Edits, HeaderField
 from spfmilter.observe.metrics import Metrics
@@ -133,7 +134,7 @@ def test_a_change_that_fails_is_our_error_only_where_the_mta_is_there(
     monkeypatch.setattr(logging.getLogger("spfmilter"), "propagate", True)
     caplog.set_level(logging.INFO, logger="spfmilter")
     context, called = Refusing(gone=gone), callbacks("mail", "accept")
-    ending = Edits(insert=(HeaderField(name="X-Test", value="x"),)), None, transaction()
+    ending = Outcome(edits=Edits(insert=(HeaderField(name="X-Test", value="x"),)), ended=transaction())
     monkeypatch.setattr(Session, "end_of_message", lambda *_: ending)
     assert called.eom(context) == (milter.TEMPFAIL if gone else milter.ACCEPT)
     events = [record.message for record in caplog.records if record.levelno != logging.WARNING]
@@ -148,9 +149,8 @@ def test_a_reply_that_libmilter_does_not_take_is_our_error_also_where_the_mta_is
     """Nothing is written for it."""
     context, called = Refusing(gone=True), callbacks("mail", "accept")
     monkeypatch.setattr(logging.getLogger("spfmilter"), "propagate", True)
-    monkeypatch.setattr(
-        Session, "end_of_message", lambda *_: (Edits(), Reply(code=550, status="5.7.23", lines=("no",)), None)
-    )
+    refusal = Outcome(reply=Reply(code=550, status="5.7.23", lines=("no",)))
+    monkeypatch.setattr(Session, "end_of_message", lambda *_: refusal)
 
     def refuse(*_: object) -> None:
         raise milter.error("cannot set reply")

@@ -140,22 +140,22 @@ def conversation(excuse: str, identity: str, result: str, by: Settings) -> list[
     )
     session.hello("relay.test" if excuse in RELAYED else "h.example")
     macros = Macros(authenticated="joe" if excuse == "login" else "")
-    _, reply, _ = session.mail("<>" if identity == "null" else "<u@sender.example>", (), macros)
+    reply = session.mail("<>" if identity == "null" else "<u@sender.example>", (), macros).reply
     if reply is not None:
         return [said(reply), "-", "-"]
     recipient = "postmaster" if excuse == "exempt-recipient" else "sales"
-    reply = session.recipient(f"<{recipient}@r.test>")
+    reply = session.recipient(f"<{recipient}@r.test>").reply
     if reply is not None:
-        assert session.abandon() is not None
+        assert session.abandon().ended is not None
         return ["ok", said(reply), "-"]
     session.header("Received", "nonsense" if excuse == "relay-lost" else RECEIVED)
     session.header("From", "A <a@author.test>")
-    _, reply, ended = session.end_of_message("Q")
-    if reply is not None:
-        return ["ok", "ok", said(reply)]
-    assert ended is not None
-    would = ended.action.would
-    return ["ok", "ok", f"would:{would}" if would is not None else ended.action.disposition.value]
+    outcome = session.end_of_message("Q")
+    if outcome.reply is not None:
+        return ["ok", "ok", said(outcome.reply)]
+    assert outcome.ended is not None
+    action = outcome.ended.action
+    return ["ok", "ok", f"would:{action.would}" if action.would is not None else action.disposition.value]
 
 
 def which_apply(stage: str) -> list[str]:
@@ -218,16 +218,17 @@ def test_of_two_identities_the_more_severe_word_is_done_and_named(mode: str, sta
         session = Session(by, "mx.test", TwoResults(helo, mailfrom))
         session.connect("h.example", ("203.0.113.7", 25))
         session.hello("h.example")
-        _, reply, ended = session.mail("<u@sender.test>", (), Macros())
-        if reply is None and (reply := session.recipient("<sales@r.test>")) is not None:
-            ended = session.abandon()
-        if reply is None:
-            _, reply, ended = session.end_of_message("Q")
+        outcome, ended = session.mail("<u@sender.test>", (), Macros()), None
+        if outcome.reply is None and (outcome := session.recipient("<sales@r.test>")).reply is not None:
+            ended = session.abandon().ended
+        if outcome.reply is None:
+            outcome = session.end_of_message("Q")
+        ended = outcome.ended or ended
         assert ended is not None
         action = ended.action
         found = f"{action.would or action.disposition}/{action.rule.section.removeprefix('policy.')}"
         refused = mode == "enforce" and should.split("/")[0] in {"defer", "reject"}
-        if found != should or (reply is not None) != refused:
+        if found != should or (outcome.reply is not None) != refused:
             different.append((helo, mailfrom, found, should))
     assert different == []
 
