@@ -26,6 +26,7 @@ from spfmilter.policy.evidence import Evidence
 from spfmilter.policy.rules import AppliedEntry
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode
+from spfmilter.spf.checks import domain_check
 
 # Neighbours of an address that are one sender: a sender's server often tries again from another address beside it.
 _NEIGHBOURS = {4: 24, 6: 64}
@@ -86,17 +87,9 @@ def _forwarder(verdict: Verdict, settings: Settings, evidence: Evidence) -> Over
 
 
 def forwarder_check(domain: str, address: IPAddress, settings: Settings) -> Check:
-    """Whether an address may send for a domain; like a MAIL FROM of its postmaster, who greets with the domain."""
+    """Return the check whether an address may send for a forwarder's domain, as if its server used that as HELO."""
     pinned = settings.domains.get(domain)
-    return Check(
-        identity=Identity.MAILFROM,
-        address=address,
-        local="postmaster",
-        domain=domain,
-        helo=domain,
-        as_sent=f"postmaster@{domain}",
-        record=pinned.record if pinned is not None else "",
-    )
+    return domain_check(address, domain, helo=domain, record=pinned.record if pinned is not None else "")
 
 
 # -- DMARC -------------------------------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from spfmilter.addresses import dns_domain, is_named, is_private
-from spfmilter.model import Check, Client, Facts, Identity, IPAddress, Plan, Rule, SkipReason
+from spfmilter.model import Check, Client, Facts, Identity, Plan, Rule, SkipReason
 from spfmilter.policy.rules import domain_section
 from spfmilter.settings import Settings
+from spfmilter.spf.checks import helo_check, mail_from_check, null_sender_check
 
 
 def plan(facts: Facts, settings: Settings) -> Plan:
@@ -25,37 +26,31 @@ def plan(facts: Facts, settings: Settings) -> Plan:
     if facts.reverse_path.null:
         # RFC 7208 section 2.4: the MAIL FROM identity is then postmaster@HELO. It is one evaluation, reported as
         # HELO's; both tables look at it, see ``rows.applied_entries``.
-        return Plan(checks=(_helo_check(address, helo, dns_domain(helo), null_sender=True),))
-    checks, host = [], dns_domain(helo)
+        return Plan(checks=(null_sender_check(address, helo),))
+    checks = []
     if Identity.HELO in wanted:
-        checks.append(_helo_check(address, helo, host))
+        checks.append(helo_check(address, helo))
     if Identity.MAILFROM in wanted:
         path = facts.reverse_path
-        domain = dns_domain(path.domain)
-        pinned = domain_section(domain, settings) if settings.domains else None
-        checks.append(
-            Check(
-                identity=Identity.MAILFROM,
-                address=address,
-                local=path.local or "postmaster",  # section 4.3
-                domain=domain,
-                helo=host or "unknown",
-                as_sent=str(path),
-                record=settings.domains[pinned].record if pinned is not None else "",
-            )
-        )
+        checks.append(mail_from_check(address, path, helo, record=_pinned_record(path.domain, settings)))
     return Plan(checks=tuple(checks))
+
+
+def _pinned_record(domain: str, settings: Settings) -> str:
+    """Return the administrator's record for a sender's domain; empty where the published one counts."""
+    name = domain_section(dns_domain(domain), settings) if settings.domains else None
+    return settings.domains[name].record if name is not None else ""
 
 
 def helo_checks(facts: Facts, settings: Settings) -> tuple[Check, ...]:
     """What will be looked up whatever MAIL FROM says, known since HELO; empty where that is not sure, or nothing."""
     helo, address = facts.helo or "", facts.client.address
-    domain = dns_domain(helo) if Identity.HELO in settings.policy.check else ""
-    if not domain or address is None or is_relay(facts.client, settings):
+    wanted = Identity.HELO in settings.policy.check and dns_domain(helo)
+    if not wanted or address is None or is_relay(facts.client, settings):
         return ()
     if any(fits(facts, settings) for fits in EXEMPTIONS.values()):
         return ()
-    return (_helo_check(address, helo, domain),)
+    return (helo_check(address, helo),)
 
 
 def plan_behind(facts: Facts, found: Client | None, helo: str | None, settings: Settings) -> tuple[Facts, Plan]:
@@ -82,18 +77,6 @@ def awaits_header(facts: Facts, settings: Settings) -> bool:
     Not where the relay itself is trusted to send for the domain: a list server of ours, for example.
     """
     return is_relay(facts.client, settings) and not _is_trusted_for_domain(facts, settings)
-
-
-def _helo_check(address: IPAddress, helo: str, domain: str, *, null_sender: bool = False) -> Check:
-    return Check(
-        identity=Identity.HELO,
-        address=address,
-        local="postmaster",
-        domain=domain,
-        helo=domain or "unknown",
-        as_sent=helo,
-        null_sender=null_sender,
-    )
 
 
 # -- exemptions --------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from starlette.types import ASGIApp
 from spfmilter.helplink.token import Case, Signer, TokenError
 from spfmilter.model import Check, Identity
 from spfmilter.settings import Settings
+from spfmilter.spf.checks import domain_check, helo_check
 from spfmilter.text import is_dot_atom
 from spfmilter.web import form, languages
 from spfmilter.web.case import CaseView, Then, build_view
@@ -175,15 +176,9 @@ class _Pages:
 
 def _check_of(case: Case) -> Check:
     """The check of a token, which holds no part before the @."""
-    helo = case.domain if case.identity is Identity.HELO else "unknown"
-    return Check(
-        identity=case.identity,
-        address=case.address,
-        local="postmaster",
-        domain=case.domain,
-        helo=helo,
-        as_sent=case.domain,
-    )
+    if case.identity is Identity.HELO:
+        return helo_check(case.address, case.domain)
+    return domain_check(case.address, case.domain, helo="", record="")
 
 
 def _switch(parameters: Mapping[str, str]) -> Callable[[Language], str]:
