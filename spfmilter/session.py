@@ -144,9 +144,9 @@ class Session:
             answer = self._reply(action, facts)
             return action, answer, self._end("refused") if answer is not None else None
         verdicts = tuple(self._evidence.verdict(check) for check in planned.checks)
-        rule = self._settings.rule("policy", "reject_at", stage)
+        rule = self._settings.rule("policy", "reject_at")
         if behind_relay:
-            rule = self._settings.rule("relays", "trusted", self._settings.relays.trusted)
+            rule = self._settings.rule("relays", "trusted")
         action = Action(disposition=Disposition.ACCEPT, rule=rule)
         later = _Later(stage, behind_relay)
         self._message = _Message(facts, planned, verdicts, action, macros.queue_id, {}, [], later, hiding=hiding)
@@ -248,7 +248,7 @@ class Session:
 
     def _not_removed(self, message: _Message) -> Action:
         """What is done with a message that would be taken, but has forged fields that are not removed."""
-        rule = self._settings.rule("headers", "remove_forged", self._settings.headers.remove_forged)
+        rule = self._settings.rule("headers", "remove_forged")
         remark = f"and there are more than {headers.MOST_FORGED} of them"
         if message.hiding:
             remark = "and one is hidden in another field or in the sender"

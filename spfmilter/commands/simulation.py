@@ -126,10 +126,10 @@ def _considered(
     """The lines that were looked at, in their order, each once."""
     found = [*_exemptions(facts, planned, settings)]
     if kind is not None and not kind.exempt and planned.skip is None:
-        rule = settings.rule("exempt", "recipients", settings.exempt.recipients)
+        rule = settings.rule("exempt", "recipients")
         found.append(Consideration(rule=rule, applied=False, why="the recipient is none of them"))
-    for section, key, value, applied, why in inquiry.notes or ():
-        found.append(Consideration(rule=settings.rule(section, key, value), applied=applied, why=why))
+    for section, key, applied, why in inquiry.notes or ():
+        found.append(Consideration(rule=settings.rule(section, key), applied=applied, why=why))
     return tuple(dict.fromkeys(found))
 
 
@@ -142,11 +142,11 @@ def _exemptions(facts: Facts, planned: Plan, settings: Settings) -> list[Conside
         fits, fits_not = _WHY[reason]
         applied = reason is planned.skip
         rule = policy.exemption(reason, facts, settings)
-        if rule.section != "domain:":  # the domain in MAIL FROM has no section
+        if rule is not None:
             found.append(Consideration(rule=rule, applied=applied, why=fits if applied else fits_not))
         if applied:
             break
         if reason is SkipReason.LOCAL:  # is asked next: see ``policy.awaits_header``
-            relay = policy.exemption(SkipReason.RELAY, facts, settings)
+            relay = settings.rule("relays", "trusted")
             found.append(Consideration(rule=relay, applied=False, why="the client is none of them"))
     return found

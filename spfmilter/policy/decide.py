@@ -83,9 +83,8 @@ def decide_for(
     if planned.skip is not None and planned.rule is not None:
         return Action(disposition=Disposition.ACCEPT, rule=planned.rule)
     if addressee.exempt:
-        evidence.note("exempt", "recipients", settings.exempt.recipients, "the recipient is among them", applied=True)
-        rule = settings.rule("exempt", "recipients", settings.exempt.recipients)
-        return Action(disposition=Disposition.ACCEPT, rule=rule)
+        evidence.note("exempt", "recipients", "the recipient is among them", applied=True)
+        return Action(disposition=Disposition.ACCEPT, rule=settings.rule("exempt", "recipients"))
     called_for = [found for verdict in verdicts for found in applied_entries(verdict, settings, evidence, addressee)]
     return _decided(called_for, settings, evidence, author)
 
@@ -93,7 +92,7 @@ def decide_for(
 def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str = "") -> Action:
     """The most severe of what is called for that nothing pardons."""
     if not called_for:
-        return Action(disposition=Disposition.ACCEPT, rule=settings.rule("policy", "check", settings.policy.check))
+        return Action(disposition=Disposition.ACCEPT, rule=settings.rule("policy", "check"))
     overrides: dict[int, Override] = {}  # by the place of what they pardon
     while True:
         place = _most_severe(called_for, overrides)
@@ -126,5 +125,5 @@ def _most_severe(called_for: Sequence[AppliedEntry], overrides: Container[int] =
 def on_error(settings: Settings) -> tuple[Disposition, Rule]:
     """What is done with a message for which spfmilter itself has failed; monitor mode refuses none here either."""
     if settings.policy.mode is Mode.MONITOR:
-        return Disposition.ACCEPT, settings.rule("policy", "mode", settings.policy.mode)
+        return Disposition.ACCEPT, settings.rule("policy", "mode")
     return on_fault(settings)

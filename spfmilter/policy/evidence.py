@@ -38,7 +38,7 @@ class Evidence(Protocol):
     def deferred_for(self, key: str) -> float:
         """Seconds since a message like this one was deferred for the first time; 0.0 if it is the first."""
 
-    def note(self, section: str, key: str, value: object, why: str, *, applied: bool) -> None:
+    def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
         """A line of the settings was looked at; for whoever wants to know how a decision came about."""
 
 
@@ -75,7 +75,7 @@ class Nothing:
         """The first time."""
         return 0.0
 
-    def note(self, section: str, key: str, value: object, why: str, *, applied: bool) -> None:
+    def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
         """Nobody wants to know."""
 
 

@@ -54,7 +54,7 @@ def _own_resolver(applied: AppliedEntry, settings: Settings, evidence: Evidence)
     if problem is None or problem.kind is not ProblemKind.OWN_RESOLVER or not applied.disposition.refuses:
         return None
     remark = "but it is our own resolver that does not answer"
-    evidence.note(applied.section, applied.key, applied.disposition, remark, applied=False)
+    evidence.note(applied.section, applied.key, remark, applied=False)
     return Override(rule=applied.rule(settings, remark), type=OverrideType.OWN_RESOLVER)
 
 
@@ -68,21 +68,19 @@ def _forwarder(verdict: Verdict, settings: Settings, evidence: Evidence) -> Over
     if names:
         host = evidence.host_name(address, lambda name: is_named(name, names))
         why = f"the client is {host}" if host is not None else "no confirmed name of the client is among them"
-        evidence.note("exempt", "forwarders", names, why, applied=host is not None)
+        evidence.note("exempt", "forwarders", why, applied=host is not None)
         if host is not None:
-            return Override(
-                rule=settings.rule("exempt", "forwarders", names), type=OverrideType.TRUSTED_FORWARDER, by=host
-            )
+            rule = settings.rule("exempt", "forwarders")
+            return Override(rule=rule, type=OverrideType.TRUSTED_FORWARDER, by=host)
     if domains:
         checks = [forwarder_check(domain, address, settings) for domain in domains]
         evidence.expect(checks)
         passed = next((check.domain for check in checks if evidence.verdict(check).result is Result.PASS), None)
         why = f"the client may send for {passed}" if passed is not None else "the client may send for none of them"
-        evidence.note("exempt", "forwarder_spf", domains, why, applied=passed is not None)
+        evidence.note("exempt", "forwarder_spf", why, applied=passed is not None)
         if passed is not None:
-            return Override(
-                rule=settings.rule("exempt", "forwarder_spf", domains), type=OverrideType.TRUSTED_FORWARDER, by=passed
-            )
+            rule = settings.rule("exempt", "forwarder_spf")
+            return Override(rule=rule, type=OverrideType.TRUSTED_FORWARDER, by=passed)
     return None
 
 
@@ -111,10 +109,10 @@ def _dmarc(applied: AppliedEntry, settings: Settings, evidence: Evidence, author
         return None
     policy = evidence.dmarc(author) if author else None
     strict = policy is not None and policy.policy in _STRICT
-    evidence.note("policy", "yield_to_dmarc", True, _said_of(author, policy), applied=strict)  # noqa: FBT003 - a value
+    evidence.note("policy", "yield_to_dmarc", _said_of(author, policy), applied=strict)
     if policy is None or not strict:
         return None
-    rule = settings.rule("policy", "yield_to_dmarc", value=True)
+    rule = settings.rule("policy", "yield_to_dmarc")
     return Override(rule=rule, type=OverrideType.DMARC, by=f"{policy.domain} p={policy.policy}")
 
 
@@ -139,10 +137,10 @@ def _deferred_enough(applied: AppliedEntry, settings: Settings, evidence: Eviden
         return None
     enough = evidence.deferred_for(deferral_key(verdict.check)) >= bound.seconds
     why = "it has been deferred for longer" if enough else "it has not been deferred for so long yet"
-    evidence.note("policy", "defer_at_most", bound, why, applied=enough)
+    evidence.note("policy", "defer_at_most", why, applied=enough)
     if not enough:
         return None
-    return Override(rule=settings.rule("policy", "defer_at_most", bound), type=OverrideType.DEFER_AT_MOST)
+    return Override(rule=settings.rule("policy", "defer_at_most"), type=OverrideType.DEFER_AT_MOST)
 
 
 def deferral_key(check: Check) -> str:

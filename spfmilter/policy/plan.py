@@ -118,23 +118,24 @@ EXEMPTIONS: Mapping[SkipReason, Callable[[Facts, Settings], bool]] = {
 }
 
 
-def exemption(reason: SkipReason, facts: Facts, settings: Settings) -> Rule:
-    """The line of the settings that exempts a message for this reason, or would."""
-    exempt = settings.exempt
+def exemption(reason: SkipReason, facts: Facts, settings: Settings) -> Rule | None:
+    """Return the line of the settings that exempts a message for this reason, or would; None where there is no line.
+
+    That is so for TRUSTED_FOR_DOMAIN where the domain in MAIL FROM has no section.
+    """
     match reason:
         case SkipReason.NETWORK:
-            return settings.rule("exempt", "networks", exempt.networks)
+            return settings.rule("exempt", "networks")
         case SkipReason.PRIVATE:
-            return settings.rule("exempt", "private_clients", exempt.private_clients)
+            return settings.rule("exempt", "private_clients")
         case SkipReason.AUTHENTICATED:
-            return settings.rule("exempt", "authenticated", exempt.authenticated)
+            return settings.rule("exempt", "authenticated")
         case SkipReason.SENDER:
-            return settings.rule("exempt", "senders", exempt.senders)
+            return settings.rule("exempt", "senders")
         case SkipReason.RELAY:
-            return settings.rule("relays", "trusted", settings.relays.trusted)
+            return settings.rule("relays", "trusted")
         case SkipReason.TRUSTED_FOR_DOMAIN:
-            name = domain_section(dns_domain(facts.reverse_path.domain), settings) or ""
-            section = settings.domains.get(name)
-            return settings.rule(f"domain:{name}", "trust", section.trust if section is not None else ())
+            name = domain_section(dns_domain(facts.reverse_path.domain), settings)
+            return settings.rule(f"domain:{name}", "trust") if name is not None else None
         case SkipReason.LOCAL | SkipReason.UNKNOWN_CLIENT:
             return Rule(section="", key=reason, value="")  # no address: nothing that SPF could check

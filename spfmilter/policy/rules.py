@@ -42,7 +42,7 @@ class AppliedEntry(NamedTuple):
         """The row, as a line of the settings."""
         if self.verdict.fault is not None:
             return on_fault(settings)[1]
-        rule = settings.rule(self.section, self.key, self.disposition)
+        rule = settings.rule(self.section, self.key)
         return replace(rule, remark=remark) if remark else rule
 
 
@@ -89,12 +89,12 @@ def _applied_entry(
         finer = entries.entry(condition) if condition is not None else None
         if finer is not None and condition is not None:
             given = evidence.holds(condition, verdict)
-            evidence.note(name, condition, finer, _GIVEN if given else _NOT_GIVEN, applied=given)
+            evidence.note(name, condition, _GIVEN if given else _NOT_GIVEN, applied=given)
             if given:
                 found = verdict if verdict.condition is condition else replace(verdict, condition=condition)
                 return AppliedEntry(finer, identity, found, name, condition)
         plain = entries.entry(result)
-        evidence.note(name, result, plain, _APPLIES if plain is not None else _EMPTY, applied=plain is not None)
+        evidence.note(name, result, _APPLIES if plain is not None else _EMPTY, applied=plain is not None)
         if plain is not None:
             return AppliedEntry(plain, identity, verdict, name, result)
     raise AssertionError(f"[policy.{identity}] has no row for {result}")  # its rows cannot be empty
@@ -104,7 +104,7 @@ def on_fault(settings: Settings) -> tuple[Disposition, Rule]:
     """What stands in the place of a row where the evaluation itself has failed."""
     chosen = settings.milter.on_error
     disposition = Disposition.DEFER if chosen is OnError.TEMPFAIL else Disposition.ACCEPT
-    return disposition, settings.rule("milter", "on_error", chosen)
+    return disposition, settings.rule("milter", "on_error")
 
 
 def asks_for(condition: Condition, settings: Settings) -> bool:

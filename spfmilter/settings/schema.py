@@ -342,5 +342,10 @@ NAMED_SECTIONS: dict[str, tuple[type[SectionModel], Callable[[str], str], str]] 
 
 
 def key_of(model: type[SectionModel], attribute: str) -> str:
-    """The INI key of a model's attribute (``pass`` for ``pass_``)."""
+    """Return the INI key of a model's attribute (``pass`` for ``pass_``)."""
     return model.model_fields[attribute].alias or attribute
+
+
+def attribute_of(model: type[SectionModel], key: str) -> str | None:
+    """Return the attribute of a model for an INI key (``pass_`` for ``pass``); None: there is no such key."""
+    return next((name for name in model.model_fields if key_of(model, name) == key), None)

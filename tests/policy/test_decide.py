@@ -50,7 +50,7 @@ def test_every_cell_of_the_tables_is_obeyed_and_named(
     action = decided(verdict(result, identity), ini=f"[policy.{identity}]\n{result} = {disposition}")
     assert action == Action(
         disposition=disposition,
-        rule=settings(f"[policy.{identity}]\n{result} = {disposition}").rule(f"policy.{identity}", result, disposition),
+        rule=settings(f"[policy.{identity}]\n{result} = {disposition}").rule(f"policy.{identity}", result),
         verdict=verdict(result, identity),
     )
     assert str(action.rule) == f"[policy.{identity}] {result} = {disposition} (line 2)"
