@@ -244,7 +244,7 @@ class Verdict:
     elapsed: float = 0.0  # seconds
     ttl: int | None = None  # seconds that the shortest-lived answer used may be kept; None: no DNS was asked
     letters: frozenset[str] = frozenset()  # the macro letters that the evaluation asked for: what it depends on
-    condition: Condition | None = None  # as far as somebody has looked: see ``policy``
+    condition: Condition | None = None  # as far as the record itself shows it; unreachable takes lookups of its own
     fault: str | None = None  # traceback of our own error: policy then follows on_error, not the result's row
     trace: RecordStep | None = None  # only where it was asked for
 
@@ -322,11 +322,7 @@ class Action:
     verdict: Verdict | None = None  # the one that decided; None: nothing was checked
     would: Disposition | None = None  # monitor mode: what would have been done
     override: Override | None = None
-
-    @property
-    def condition(self) -> Condition | None:
-        """The condition of the verdict's result whose row has decided, if it was one of those."""
-        return next((condition for condition in Condition if condition == self.rule.key), None)
+    condition: Condition | None = None  # the condition whose entry applied to the verdict; None: its plain result's
 
     @property
     def notice(self) -> bool:

@@ -330,7 +330,7 @@ class Session:
         ended = Transaction(
             facts=message.facts,
             plan=message.plan,
-            verdicts=policy.with_condition(message.verdicts, message.action),
+            verdicts=message.verdicts,
             action=message.action,
             queue_id=message.queue_id,
             ended=how,

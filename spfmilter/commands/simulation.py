@@ -85,7 +85,7 @@ def simulate(
     return Explained(
         facts=facts,
         plan=planned,
-        verdicts=policy.with_condition(verdicts, action),
+        verdicts=verdicts,
         action=action,
         reply=answer,
         edits=edits,

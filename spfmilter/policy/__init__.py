@@ -4,7 +4,7 @@
 ``combine_recipients`` brings the recipients together. An ``Evidence`` answers what only the DNS or the past can tell.
 """
 
-from spfmilter.policy.decide import apply_mode, decide, decide_at_mail, decide_for, on_error, with_condition
+from spfmilter.policy.decide import apply_mode, decide, decide_at_mail, decide_for, on_error
 from spfmilter.policy.evidence import NOTHING, Evidence, Nothing
 from spfmilter.policy.overrides import may_yield
 from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, helo_checks, plan, plan_behind
@@ -43,5 +43,4 @@ __all__ = [
     "plan_behind",
     "separates",
     "severest",
-    "with_condition",
 ]

@@ -47,14 +47,6 @@ def decide(
     return apply_mode(decide_for(planned, verdicts, settings, evidence, addressee, author), settings)
 
 
-def with_condition(verdicts: Sequence[Verdict], action: Action) -> tuple[Verdict, ...]:
-    """The verdicts, the one that decided with the condition that somebody had to look for to find its row."""
-    deciding = action.verdict
-    if deciding is None or deciding.condition is None:
-        return tuple(verdicts)
-    return tuple(deciding if verdict.check is deciding.check else verdict for verdict in verdicts)
-
-
 def apply_mode(action: Action, settings: Settings) -> Action:
     """What is left of an action in this mode."""
     if settings.policy.mode is Mode.MONITOR and action.disposition is not Disposition.ACCEPT:
@@ -99,10 +91,21 @@ def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: E
         chosen = called_for[place]
         if place in overrides:
             found = overrides[place]
-            return Action(disposition=Disposition.ACCEPT, rule=found.rule, verdict=chosen.verdict, override=found)
+            return Action(
+                disposition=Disposition.ACCEPT,
+                rule=found.rule,
+                verdict=chosen.verdict,
+                override=found,
+                condition=chosen.condition,
+            )
         excuse = override(chosen, settings, evidence, author)
         if excuse is None:
-            return Action(disposition=chosen.disposition, rule=chosen.rule(settings), verdict=chosen.verdict)
+            return Action(
+                disposition=chosen.disposition,
+                rule=chosen.rule(settings),
+                verdict=chosen.verdict,
+                condition=chosen.condition,
+            )
         overrides[place] = excuse
 
 

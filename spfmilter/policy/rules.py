@@ -37,6 +37,7 @@ class AppliedEntry(NamedTuple):
     verdict: Verdict
     section: str
     key: str
+    condition: Condition | None  # whose entry this is; None: the plain result's
 
     def rule(self, settings: Settings, remark: str = "") -> Rule:
         """The row, as a line of the settings."""
@@ -74,7 +75,7 @@ def applied_entries(
 ) -> list[AppliedEntry]:
     """What is called for; for a null sender by the tables of both identities, as far as they are checked."""
     if verdict.fault is not None:
-        return [AppliedEntry(on_fault(settings)[0], verdict.check.identity, verdict, "milter", "on_error")]
+        return [AppliedEntry(on_fault(settings)[0], verdict.check.identity, verdict, "milter", "on_error", None)]
     if not verdict.check.null_sender:
         return [_applied_entry(verdict, verdict.check.identity, settings, evidence, addressee)]
     wanted = [identity for identity in Identity if identity in settings.policy.check]  # HELO first, as in ``plan``
@@ -91,12 +92,11 @@ def _applied_entry(
             given = evidence.holds(condition, verdict)
             evidence.note(name, condition, _GIVEN if given else _NOT_GIVEN, applied=given)
             if given:
-                found = verdict if verdict.condition is condition else replace(verdict, condition=condition)
-                return AppliedEntry(finer, identity, found, name, condition)
+                return AppliedEntry(finer, identity, verdict, name, condition, condition)
         plain = entries.entry(result)
         evidence.note(name, result, _APPLIES if plain is not None else _EMPTY, applied=plain is not None)
         if plain is not None:
-            return AppliedEntry(plain, identity, verdict, name, result)
+            return AppliedEntry(plain, identity, verdict, name, result, None)
     raise AssertionError(f"[policy.{identity}] has no row for {result}")  # its rows cannot be empty
 
 

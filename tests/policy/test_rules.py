@@ -108,5 +108,26 @@ def test_the_action_names_the_condition_that_was_found(evidence: Evidence) -> No
         Disposition.QUARANTINE,
         "[policy.mailfrom] no_mail = quarantine (line 2)",
     )
-    assert action.verdict is not None
-    assert action.verdict.condition is Condition.NO_MAIL
+    assert action.condition is Condition.NO_MAIL
+    assert action.verdict == verdict(Result.FAIL, condition=seen), (
+        "the verdict is the evaluation's, and stays as it was"
+    )
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_an_action_by_the_entry_of_a_plain_result_has_no_condition(*, given: bool) -> None:
+    evidence = Known(lambda _: Result.FAIL, conditions=frozenset({Condition.NO_MAIL} if given else ()))
+    chosen = settings("[policy.mailfrom]\nno_mail = tag\nfail = tag")
+    action = decide(plan(facts(), chosen), [verdict(Result.FAIL)], chosen, evidence)
+    assert (action.condition, action.rule.key) == ((Condition.NO_MAIL, "no_mail") if given else (None, "fail"))
+
+
+def test_an_override_keeps_the_condition_of_what_it_accepts() -> None:
+    evidence = Known(lambda _: Result.FAIL, conditions=frozenset({Condition.NO_MAIL}), names=("mx.fwd.example",))
+    chosen = settings("[policy.mailfrom]\nno_mail = reject\n[exempt]\nforwarders = .fwd.example")
+    action = decide(plan(facts(), chosen), [verdict(Result.FAIL)], chosen, evidence)
+    assert (action.disposition, action.rule.key, action.condition) == (
+        Disposition.ACCEPT,
+        "forwarders",
+        Condition.NO_MAIL,
+    )

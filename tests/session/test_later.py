@@ -477,7 +477,8 @@ def test_the_log_is_told_of_the_condition_that_decided() -> None:
         connection = session(f"[policy]\nreject_at = {stage}\n[policy.mailfrom]\nunreachable = tag", known)
         mail(connection, "<u@none.example>")
         _, _, ended = end(connection)
-        assert [found.condition for found in ended.verdicts] == [None, Condition.UNREACHABLE]
+        assert ended.action.condition is Condition.UNREACHABLE
+        assert ended.action.verdict is ended.verdicts[1]
 
 
 # -- hostile -----------------------------------------------------------------------------------------------------------
