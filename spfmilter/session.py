@@ -42,10 +42,6 @@ _NEEDED = frozenset({"from", "received", "subject"})  # fields that are read, no
 FindExtras = Callable[[Verdict, Facts], Extras]
 
 
-def _no_extras(_verdict: Verdict, _facts: Facts) -> Extras:
-    return NOTHING
-
-
 @value
 class Macros:
     """What the MTA tells beside MAIL FROM; empty where it does not."""
@@ -95,9 +91,7 @@ class Session:
     ``extras`` is asked for what a notice holds beyond the verdict, and only where a message is refused.
     """
 
-    def __init__(
-        self, settings: Settings, hostname: str, evidence: Evidence, *, extras: FindExtras = _no_extras
-    ) -> None:
+    def __init__(self, settings: Settings, hostname: str, evidence: Evidence, *, extras: FindExtras) -> None:
         self._settings, self._hostname, self._evidence, self._extras = settings, hostname, evidence, extras
         self._watched = headers.watched(settings)
         self._client: Client | None = None
@@ -289,7 +283,7 @@ class Session:
             return self._settings.relays.refuse and policy.could_part_ways(first, kind, self._settings)
         for each in (first, kind):
             if each not in later.expected:
-                treated = policy.decide_for(message.plan, message.verdicts, self._settings, self._evidence, each)
+                treated = policy.decide_for(message.plan, message.verdicts, self._settings, self._evidence, each, "")
                 later.expected[each] = treated
         return policy.part_ways(later.expected[first], later.expected[kind])
 

@@ -67,7 +67,7 @@ def simulate(
         warn("the recipient is not known, and so has no effect, with [policy] reject_at = mail")
     if author and stage is not RejectAt.MESSAGE:
         warn(f"the From field is not known, and so has no effect, with [policy] reject_at = {stage}")
-    kind = ANYBODY if stage is RejectAt.MAIL or not rcpt else policy.addressee(rcpt, settings)
+    kind = ANYBODY if stage is RejectAt.MAIL or not rcpt else policy.addressee(rcpt, settings, understood="")
     planned = _plan(facts, settings, inquiry)
     if stage is RejectAt.MAIL or planned.skip is not None:
         verdicts, action = policy.decide_at_mail(planned, inquiry, settings)

@@ -9,7 +9,7 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Override, Plan, Rule, Verdict
-from spfmilter.policy.evidence import NOTHING, Evidence
+from spfmilter.policy.evidence import Evidence
 from spfmilter.policy.overrides import override
 from spfmilter.policy.rules import AppliedEntry, applied_entries, on_fault
 from spfmilter.settings import Settings
@@ -22,26 +22,26 @@ def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tup
     RFC 7208 section 2.3: where HELO alone decides, MAIL FROM need not be looked up. Monitor mode looks at everything.
     """
     if planned.skip is not None:
-        return (), decide(planned, (), settings)
+        return (), decide(planned, (), settings, evidence, ANYBODY, author="")
     verdicts: list[Verdict] = []
     called_for: list[AppliedEntry] = []
     for place, check in enumerate(planned.checks, start=1):
         verdicts.append(evidence.verdict(check))
-        called_for += applied_entries(verdicts[-1], settings, evidence)
-        if place < len(planned.checks) and called_for[_most_severe(called_for)].disposition is Disposition.REJECT:
-            action = apply_mode(_decided(called_for, settings, evidence), settings)
+        called_for += applied_entries(verdicts[-1], settings, evidence, ANYBODY)
+        if place < len(planned.checks) and called_for[_most_severe(called_for, ())].disposition is Disposition.REJECT:
+            action = apply_mode(_decided(called_for, settings, evidence, author=""), settings)
             if action.disposition is Disposition.REJECT:  # neither pardoned nor withheld
                 return tuple(verdicts), action
-    return tuple(verdicts), apply_mode(_decided(called_for, settings, evidence), settings)
+    return tuple(verdicts), apply_mode(_decided(called_for, settings, evidence, author=""), settings)
 
 
 def decide(
     planned: Plan,
     verdicts: Sequence[Verdict],
     settings: Settings,
-    evidence: Evidence = NOTHING,
-    addressee: Addressee = ANYBODY,
-    author: str = "",
+    evidence: Evidence,
+    addressee: Addressee,
+    author: str,
 ) -> Action:
     """What is done with the message; monitor mode takes it, and keeps what it has withheld."""
     return apply_mode(decide_for(planned, verdicts, settings, evidence, addressee, author), settings)
@@ -58,9 +58,9 @@ def decide_for(
     planned: Plan,
     verdicts: Sequence[Verdict],
     settings: Settings,
-    evidence: Evidence = NOTHING,
-    addressee: Addressee = ANYBODY,
-    author: str = "",
+    evidence: Evidence,
+    addressee: Addressee,
+    author: str,
 ) -> Action:
     """What the policy says of the message, whatever the mode.
 
@@ -81,7 +81,7 @@ def decide_for(
     return _decided(called_for, settings, evidence, author)
 
 
-def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str = "") -> Action:
+def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str) -> Action:
     """The most severe of what is called for that nothing pardons."""
     if not called_for:
         return Action(disposition=Disposition.ACCEPT, rule=settings.rule("policy", "check"))
@@ -109,7 +109,7 @@ def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: E
         overrides[place] = excuse
 
 
-def _most_severe(called_for: Sequence[AppliedEntry], overrides: Container[int] = ()) -> int:
+def _most_severe(called_for: Sequence[AppliedEntry], overrides: Container[int]) -> int:
     """The place of the most severe.
 
     Of equally severe ones MAIL FROM's is named, since it is what people look for; but HELO's where both refuse, since

@@ -33,7 +33,7 @@ _NEIGHBOURS = {4: 24, 6: 64}
 _STRICT = frozenset({"quarantine", "reject"})
 
 
-def override(applied: AppliedEntry, settings: Settings, evidence: Evidence, author: str = "") -> Override | None:
+def override(applied: AppliedEntry, settings: Settings, evidence: Evidence, author: str) -> Override | None:
     """Why the message is taken all the same, or None."""
     if applied.disposition is Disposition.ACCEPT or applied.verdict.fault is not None:
         return None

@@ -15,7 +15,7 @@ from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode, PolicyEntries, RejectAt
 
 
-def addressee(recipient: str, settings: Settings, understood: str = "") -> Addressee:
+def addressee(recipient: str, settings: Settings, understood: str) -> Addressee:
     """What the settings say of an address in RCPT TO.
 
     Args:

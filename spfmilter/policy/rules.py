@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from spfmilter.addresses import patterns_of
 from spfmilter.model import (
-    ANYBODY,
     CONDITIONS,
     Addressee,
     Condition,
@@ -53,7 +52,7 @@ def domain_section(domain: str, settings: Settings) -> str | None:
 
 
 def sections(
-    verdict: Verdict, identity: Identity, settings: Settings, addressee: Addressee = ANYBODY
+    verdict: Verdict, identity: Identity, settings: Settings, addressee: Addressee
 ) -> list[tuple[str, PolicyEntries]]:
     """The sections that may speak, the most particular first, by name.
 
@@ -71,7 +70,7 @@ def sections(
 
 
 def applied_entries(
-    verdict: Verdict, settings: Settings, evidence: Evidence, addressee: Addressee = ANYBODY
+    verdict: Verdict, settings: Settings, evidence: Evidence, addressee: Addressee
 ) -> list[AppliedEntry]:
     """What is called for; for a null sender by the tables of both identities, as far as they are checked."""
     if verdict.fault is not None:

@@ -45,9 +45,9 @@ def notice(
     verdict: Verdict,
     facts: Facts,
     settings: Settings,
-    extras: Extras = NOTHING,
+    extras: Extras,
     *,
-    condition: Condition | None = None,
+    condition: Condition | None,
 ) -> tuple[str, ...]:
     """The lines that explain a verdict: which identity, domain, address and term, what to change, and whom to ask."""
     language, clean = notice_language(facts, settings), utf8_line if facts.smtputf8 else ascii_line
@@ -64,12 +64,10 @@ def notice(
     return tuple(lines)
 
 
-def sentences(
-    verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None = None
-) -> tuple[str, ...]:
+def sentences(verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None) -> tuple[str, ...]:
     """The same as whole sentences, which can follow each other in a line."""
     stop = texts.template(texts.SENTENCE, notice_language(facts, settings))
-    lines = notice(verdict, facts, settings, condition=condition)
+    lines = notice(verdict, facts, settings, NOTHING, condition=condition)
     return tuple(line if line.endswith((".", "!", "?", "。")) else stop.fill({"sentence": line}) for line in lines)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from spfmilter.model import Action, Disposition, Facts, Result
 from spfmilter.reply import texts
-from spfmilter.reply.notice import MAX_LINE, NOTHING, Extras, notice, notice_language
+from spfmilter.reply.notice import MAX_LINE, Extras, notice, notice_language
 from spfmilter.settings import Settings
 
 _MAX_LINES = 32  # what libmilter takes
@@ -53,7 +53,7 @@ class Reply:
 _INTERNAL = Reply(code=451, status="4.3.0", lines=(texts.INTERNAL,))
 
 
-def reply_for(action: Action, facts: Facts, settings: Settings, extras: Extras = NOTHING) -> Reply | None:
+def reply_for(action: Action, facts: Facts, settings: Settings, extras: Extras) -> Reply | None:
     """What the client is told, or None where the message is taken."""
     if not action.disposition.refuses:
         return None

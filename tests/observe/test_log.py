@@ -33,7 +33,7 @@ from spfmilter.model import (
 )
 from spfmilter.observe import log
 from spfmilter.settings.schema import LogSection
-from tests.values import action, check, facts, settings, verdict
+from tests.values import action, check, decide, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 PAIR = re.compile(r' ([a-z_]+)=("(?:[^"\\]|\\.)*"|[^ "=\\]+)')
@@ -93,7 +93,7 @@ def transaction(*verdicts: Verdict, about: Facts | None = None, ini: str = "", *
         facts=about or facts(),
         plan=planned,
         verdicts=verdicts,
-        action=policy.decide(planned, verdicts, settings(ini)),
+        action=decide(planned, verdicts, settings(ini)),
         **{"queue_id": "4Xyz12", **other},
     )
 

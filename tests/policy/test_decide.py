@@ -1,12 +1,15 @@
 """What is done with a message: the whole policy table, cell by cell."""
 
+from collections.abc import Callable
+from inspect import signature
 from itertools import product
 
 import pytest
 
+from spfmilter import policy
 from spfmilter.model import Action, Disposition, Identity, Plan, Result, SkipReason, Verdict
-from spfmilter.policy import decide, decide_at_mail, exemption, on_error, plan
-from tests.values import Known, check, facts, settings, verdict
+from spfmilter.policy import decide_at_mail, exemption, on_error, plan
+from tests.values import Known, check, decide, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 ACCEPT, TAG, QUARANTINE, DEFER, REJECT = Disposition
@@ -222,3 +225,12 @@ def test_an_identity_without_a_domain_is_the_result_none_and_follows_its_row() -
     nobody = check(HELO, domain="", as_sent="[203.0.113.7]")
     found = verdict(Result.NONE, check=nobody)
     assert decided(found, ini="[policy.helo]\nnone = defer").disposition is DEFER
+
+
+# -- how it is asked ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [found for name in policy.__all__ if callable(found := getattr(policy, name))])
+def test_who_asks_the_policy_names_all_that_it_depends_on(function: Callable[..., object]) -> None:
+    """With a default, a forgotten recipient or From field would be another decision, and no error."""
+    assert [name for name, found in signature(function).parameters.items() if found.default is not found.empty] == []

@@ -6,9 +6,9 @@ from itertools import product
 import pytest
 
 from spfmilter.model import Action, Check, Disposition, DmarcPolicy, Identity, Problem, ProblemKind, Result, Verdict
-from spfmilter.policy import decide, plan
+from spfmilter.policy import plan
 from spfmilter.policy.overrides import deferral_key, forwarder_check, may_yield
-from tests.values import Known, check, facts, settings, verdict
+from tests.values import Known, check, decide, facts, settings, verdict
 
 ACCEPT, TAG, QUARANTINE, DEFER, REJECT = Disposition
 FORWARDERS = "[exempt]\nforwarders = mx.fwd.example, .lists.example\nforwarder_spf = spf.example, b.example\n"

@@ -43,7 +43,7 @@ reject_at = rcpt
 )
 def test_the_most_particular_section_speaks(recipient: str, section: str) -> None:
     chosen = section.replace("bücher", "xn--bcher-kva")
-    assert addressee(recipient, settings(OWN)) == Addressee(section=chosen)
+    assert addressee(recipient, settings(OWN), "") == Addressee(section=chosen)
 
 
 @pytest.mark.parametrize(
@@ -114,11 +114,11 @@ def test_nobody_is_exempt_by_what_a_client_writes_around_an_address(recipient: s
 )
 def test_exempt_recipients(recipient: str, *, exempt: bool) -> None:
     ini = "[policy]\nreject_at = rcpt\n[exempt]\nrecipients = postmaster@, abuse@, joe@example.org, @lists.example"
-    assert addressee(recipient, settings(ini)).exempt is exempt
+    assert addressee(recipient, settings(ini), "").exempt is exempt
 
 
 def test_where_nobody_has_rules_all_are_alike() -> None:
-    assert addressee("<postmaster@example.net>", settings("[exempt]\nrecipients =")) == ANYBODY
+    assert addressee("<postmaster@example.net>", settings("[exempt]\nrecipients ="), "") == ANYBODY
 
 
 # -- together ----------------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ softfail = quarantine
 
 
 def kind(name: str) -> Addressee:
-    return addressee(f"<{name}@r.example>", settings(PARTED))
+    return addressee(f"<{name}@r.example>", settings(PARTED), "")
 
 
 @pytest.mark.parametrize(("one", "other"), list(product(Disposition, Disposition)))
@@ -222,7 +222,7 @@ def test_two_kinds_of_recipients_could_part_ways(one: str, other: str, parted: b
 )
 def test_a_row_of_a_condition_parts_recipients_as_it_would_speak(ini: str, parted: bool) -> None:
     tables = settings(f"[policy]\nreject_at = message\n[exempt]\nrecipients =\n[policy.helo]\nfail = tag\n{ini}")
-    one, other = (addressee(f"<{name}@r.example>", tables) for name in ("a", "b"))
+    one, other = (addressee(f"<{name}@r.example>", tables, "") for name in ("a", "b"))
     assert could_part_ways(one, other, tables) is parted
     assert could_part_ways(other, one, tables) is parted
 

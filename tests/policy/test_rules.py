@@ -3,9 +3,9 @@
 import pytest
 
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.policy import NOTHING, Evidence, decide, plan
+from spfmilter.policy import NOTHING, Evidence, plan
 from spfmilter.policy.rules import domain_section
-from tests.values import Known, check, facts, settings, verdict
+from tests.values import Known, check, decide, facts, settings, verdict
 
 SECTIONS = """
 [domain:example.com]

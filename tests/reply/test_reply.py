@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from spfmilter.model import Condition, Disposition, Result
-from spfmilter.reply import Reply, internal_error, reply_for, separate_message
-from tests.values import action, facts, settings, verdict
+from spfmilter.reply import Reply, internal_error, separate_message
+from tests.values import action, facts, reply_for, settings, verdict
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from spfmilter.headers import MOST_FORGED
 from spfmilter.model import Check, Condition, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
 from spfmilter.reply import Reply
 from spfmilter.session import Macros, Session
-from tests.values import Known, settings
+from tests.values import Known, no_extras, settings
 
 RESULTS = {
     "fail.example": Result.FAIL,
@@ -36,7 +36,7 @@ def result(check: Check) -> Result:
 
 
 def session(ini: str, evidence: Known | None = None, client: tuple[str, int] = ("203.0.113.7", 25)) -> Session:
-    begun = Session(settings(ini), "mx.example.net", evidence or Known(result))
+    begun = Session(settings(ini), "mx.example.net", evidence or Known(result), extras=no_extras)
     begun.connect("host.example.com", client)
     begun.hello("mail.example.com")
     return begun

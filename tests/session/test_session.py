@@ -9,7 +9,7 @@ from spfmilter.model import Check, Disposition, Edits, Identity, Removal, Result
 from spfmilter.policy import NOTHING, Evidence, Nothing
 from spfmilter.reply import Reply
 from spfmilter.session import Macros, Session
-from tests.values import settings, verdict
+from tests.values import no_extras, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 CLIENT = ("203.0.113.7", 25)
@@ -40,7 +40,7 @@ def session(
     evidence: Evidence | None = None,
 ) -> Session:
     """A connection whose client has greeted."""
-    begun = Session(settings(ini), "mx.example.net", Asked() if evidence is None else evidence)
+    begun = Session(settings(ini), "mx.example.net", Asked() if evidence is None else evidence, extras=no_extras)
     begun.connect("host.example.com", client)
     if helo is not None:
         begun.hello(helo)
@@ -102,7 +102,7 @@ def test_a_message_that_somebody_else_stops_is_abandoned(sender: str) -> None:
 
 def test_a_connection_without_a_message_ends_without_a_transaction() -> None:
     assert session().abandon() is None
-    assert Session(settings(), "mx.example.net", NOTHING).abandon() is None
+    assert Session(settings(), "mx.example.net", NOTHING, extras=no_extras).abandon() is None
     assert session().end_of_message("Q") == (Edits(), None, None)
 
 
@@ -199,7 +199,7 @@ def test_where_the_connect_event_got_lost_the_macro_tells_the_address(
     client_address: str, skip: SkipReason | None
 ) -> None:
     asked = Asked()
-    connection = Session(settings(), "mx.example.net", asked)
+    connection = Session(settings(), "mx.example.net", asked, extras=no_extras)
     connection.hello("mail.example.com")
     mail(connection, macros=Macros(client_address=client_address))
     assert finished(connection)[1].plan.skip == skip
@@ -266,7 +266,7 @@ def test_the_check_of_helo_is_known_since_helo(sender: str) -> None:
 @pytest.mark.parametrize(
     "connection",
     [
-        Session(settings(), "mx.example.net", NOTHING),
+        Session(settings(), "mx.example.net", NOTHING, extras=no_extras),
         session(helo=None),
         session(client=None),
         session(client=("10.0.0.1", 25)),
