@@ -27,7 +27,7 @@ from spfmilter.model import (
     Verdict,
 )
 from spfmilter.policy import Evidence
-from spfmilter.reply import NOTHING, Extras, Reply
+from spfmilter.reply import NO_EXTRAS, Extras, Reply
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 from spfmilter.value import value
@@ -173,7 +173,7 @@ class Session:
         """What to say where the message is refused."""
         if not action.disposition.refuses:
             return None
-        extras = NOTHING if action.verdict is None else self._extras(action.verdict, facts)
+        extras = NO_EXTRAS if action.verdict is None else self._extras(action.verdict, facts)
         return reply.reply_for(action, facts, self._settings, extras)
 
     def header(self, name: str, value: str) -> None:

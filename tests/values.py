@@ -23,7 +23,7 @@ from spfmilter.model import (
     Rule,
     Verdict,
 )
-from spfmilter.policy import Evidence, Nothing
+from spfmilter.policy import Evidence, NoEvidence
 from spfmilter.reply import Extras, Reply
 from spfmilter.settings import Settings, parse
 
@@ -76,7 +76,7 @@ def decide(
     planned: Plan,
     verdicts: Sequence[Verdict],
     by: Settings,
-    evidence: Evidence = policy.NOTHING,
+    evidence: Evidence = policy.NO_EVIDENCE,
     addressee: Addressee = ANYBODY,
     author: str = "",
 ) -> Action:
@@ -86,15 +86,15 @@ def decide(
 
 def no_extras(_verdict: Verdict, _facts: Facts) -> Extras:
     """What a notice holds beyond the verdict: nothing."""
-    return reply.NOTHING
+    return reply.NO_EXTRAS
 
 
-def reply_for(decided: Action, about: Facts, by: Settings, extras: Extras = reply.NOTHING) -> Reply | None:
+def reply_for(decided: Action, about: Facts, by: Settings, extras: Extras = reply.NO_EXTRAS) -> Reply | None:
     """What the client is told, without a link unless one is given."""
     return reply.reply_for(decided, about, by, extras)
 
 
-class Known(Nothing):
+class Known(NoEvidence):
     """An Evidence that is written down; what it was asked is kept."""
 
     def __init__(

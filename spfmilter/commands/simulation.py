@@ -96,7 +96,7 @@ def simulate(
 def _extras(inquiry: Inquiry, action: Action, facts: Facts, settings: Settings, warn: Callable[[str], None]) -> Extras:
     """What the notice of a refusal holds beyond the verdict; the link as configured where it cannot be signed here."""
     if not action.disposition.refuses or action.verdict is None:
-        return reply.NOTHING
+        return reply.NO_EXTRAS
     url, path, signer = settings.reply.help_url, settings.web.secret_file, None
     # Where there is no file yet, it is not for us to make one that only we could read.
     if url is not None and os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be entered

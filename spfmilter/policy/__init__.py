@@ -5,7 +5,7 @@
 """
 
 from spfmilter.policy.decide import apply_mode, decide, decide_at_mail, decide_for, on_error
-from spfmilter.policy.evidence import NOTHING, Evidence, Nothing
+from spfmilter.policy.evidence import NO_EVIDENCE, Evidence, NoEvidence
 from spfmilter.policy.overrides import may_yield
 from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, helo_checks, plan, plan_behind
 from spfmilter.policy.recipients import (
@@ -21,9 +21,9 @@ from spfmilter.policy.rules import asks_for
 
 __all__ = [
     "EXEMPTIONS",
-    "NOTHING",
+    "NO_EVIDENCE",
     "Evidence",
-    "Nothing",
+    "NoEvidence",
     "addressee",
     "apply_mode",
     "asks_for",

@@ -42,11 +42,11 @@ class Evidence(Protocol):
         """A line of the settings was looked at; for whoever wants to know how a decision came about."""
 
 
-class Nothing:
+class NoEvidence:
     """An Evidence that knows of nothing: no condition holds, nobody is pardoned, no verdict is to be had."""
 
     def expect(self, checks: Sequence[Check]) -> None:
-        """Nothing is done ahead."""
+        """NoEvidence is done ahead."""
 
     def verdict(self, check: Check) -> Verdict:
         """None was found."""
@@ -65,7 +65,7 @@ class Nothing:
         return frozenset()
 
     def expect_dmarc(self, domain: str) -> None:
-        """Nothing is done ahead."""
+        """NoEvidence is done ahead."""
 
     def dmarc(self, domain: str) -> DmarcPolicy | None:  # noqa: ARG002 - the protocol's
         """No policy."""
@@ -79,4 +79,4 @@ class Nothing:
         """Nobody wants to know."""
 
 
-NOTHING = Nothing()
+NO_EVIDENCE = NoEvidence()

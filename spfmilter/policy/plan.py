@@ -56,7 +56,7 @@ def helo_checks(facts: Facts, settings: Settings) -> tuple[Check, ...]:
 def plan_behind(facts: Facts, found: Client | None, helo: str | None, settings: Settings) -> tuple[Facts, Plan]:
     """The same for a message that a trusted relay handed on, when its header is known: for the client that was found.
 
-    Nothing is checked where none was found: the relay's own address would fail for every domain.
+    NoEvidence is checked where none was found: the relay's own address would fail for every domain.
     """
     if found is None:
         return facts, Plan(skip=SkipReason.RELAY, rule=exemption(SkipReason.RELAY, facts, settings))

@@ -33,7 +33,7 @@ class Extras:
     link: str = ""  # to the help page, for this very case
 
 
-NOTHING = Extras()
+NO_EXTRAS = Extras()
 
 
 def notice_language(facts: Facts, settings: Settings) -> Language:
@@ -67,7 +67,7 @@ def notice(
 def sentences(verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None) -> tuple[str, ...]:
     """The same as whole sentences, which can follow each other in a line."""
     stop = texts.template(texts.SENTENCE, notice_language(facts, settings))
-    lines = notice(verdict, facts, settings, NOTHING, condition=condition)
+    lines = notice(verdict, facts, settings, NO_EXTRAS, condition=condition)
     return tuple(line if line.endswith((".", "!", "?", "。")) else stop.fill({"sentence": line}) for line in lines)
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spfmilter.settings.effective import Settings
-from spfmilter.settings.ini import Problem
+from spfmilter.settings.ini import SettingProblem
 from spfmilter.settings.schema import ExemptSection, RejectAt
 from spfmilter.settings.values import nameserver
 from spfmilter.zones import Zones
 
 
-def contradictions(settings: Settings) -> Iterator[Problem]:
+def contradictions(settings: Settings) -> Iterator[SettingProblem]:
     """Everything that does not go together."""
     policy = settings.policy
     if policy.yield_to_dmarc and policy.reject_at is not RejectAt.MESSAGE:
@@ -40,7 +40,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     yield from _one_address(settings)
 
 
-def _everybody(settings: Settings) -> Iterator[Problem]:
+def _everybody(settings: Settings) -> Iterator[SettingProblem]:
     """Networks that hold every address, where being in one of them means to be believed."""
     for place, networks, effect in (
         (("exempt", "networks"), settings.exempt.networks, "nobody in it would be checked"),
@@ -51,7 +51,7 @@ def _everybody(settings: Settings) -> Iterator[Problem]:
                 yield _problem(settings, place, f"{network} is every address: {effect}")
 
 
-def _one_address(settings: Settings) -> Iterator[Problem]:
+def _one_address(settings: Settings) -> Iterator[SettingProblem]:
     """Listeners that are in each other's way; the help page's only where it is written, since it need not be run."""
     socket = settings.milter.socket
     taken = {(socket.host, socket.port): "[milter] socket"} if socket.family in {"inet", "inet6"} else {}
@@ -64,6 +64,6 @@ def _one_address(settings: Settings) -> Iterator[Problem]:
             yield _problem(settings, (section, "listen"), f"{listen} is taken already, by {other}: choose another port")
 
 
-def _problem(settings: Settings, place: tuple[str, str], message: str) -> Problem:
+def _problem(settings: Settings, place: tuple[str, str], message: str) -> SettingProblem:
     section, key = place
-    return Problem(message=message, line=settings.lines.get(place), section=section, key=key or None)
+    return SettingProblem(message=message, line=settings.lines.get(place), section=section, key=key or None)

@@ -19,7 +19,7 @@ _LOGIN = re.compile(r"(://).*@")  # of a URL, up to the last @: a password that 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class SettingProblem:
     """One thing wrong with the file; ``str()`` is the line that an administrator reads."""
 
     message: str
@@ -59,7 +59,7 @@ class Document:
 
     sections: dict[str, Section] = field(default_factory=dict)
     repeated: list[Section] = field(default_factory=list)  # second sections of a name: reported, and still looked at
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[SettingProblem] = field(default_factory=list)
 
 
 def quoted(text: str) -> str:
@@ -82,16 +82,18 @@ def header_in(text: str) -> str | None:
     return found[1].strip() if found is not None else None
 
 
-def decode(data: bytes) -> tuple[str, list[Problem]]:
+def decode(data: bytes) -> tuple[str, list[SettingProblem]]:
     """The file's bytes as text; a byte-order mark is let through, anything that is not UTF-8 text is a problem."""
     if len(data) > SIZE_LIMIT:
-        return "", [Problem(message=f"the file is larger than {SIZE_LIMIT // 1024} KB: this is not a settings file")]
+        return "", [
+            SettingProblem(message=f"the file is larger than {SIZE_LIMIT // 1024} KB: this is not a settings file")
+        ]
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"byte 0x{data[error.start]:02x} is not UTF-8: save the file in that encoding"
-        return "", [Problem(message=message, line=line)]
+        return "", [SettingProblem(message=message, line=line)]
     return text, []
 
 
@@ -136,7 +138,7 @@ class _Reader:
 
     def _problem(self, line: int, message: str, key: str | None = None) -> None:
         section = self.section.name if self.section else None
-        self.document.problems.append(Problem(message=message, line=line, section=section, key=key))
+        self.document.problems.append(SettingProblem(message=message, line=line, section=section, key=key))
 
     def _unprintable(self, number: int, line: str, bad: str) -> None:
         name = unicodedata.name(bad, "a control character")

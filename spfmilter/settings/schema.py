@@ -92,9 +92,9 @@ PRIVATE_ZONES = tuple(
 )
 
 
-AppliedEntry = Annotated[Disposition, types.reader(types.one_of(Disposition))]
+RequiredEntry = Annotated[Disposition, types.reader(types.one_of(Disposition))]
 # A row that may be left empty: another, more general one then speaks.
-Row = Annotated[Disposition | None, types.reader(types.or_empty(types.one_of(Disposition)))]
+OptionalEntry = Annotated[Disposition | None, types.reader(types.or_empty(types.one_of(Disposition)))]
 ReplyText = Annotated[tuple[Template, ...], types.reader(names.template_lines)]
 
 
@@ -145,23 +145,23 @@ class PolicyEntries(SectionModel):
 class ResultTable(PolicyEntries):
     """A row of the policy for each result; a condition without one is treated as its result."""
 
-    none: AppliedEntry = Disposition.ACCEPT
-    unreachable: Row = None
-    neutral: AppliedEntry = Disposition.ACCEPT
-    pass_: AppliedEntry = Field(default=Disposition.ACCEPT, alias="pass")
-    wide_open: Row = None
-    softfail: AppliedEntry = Disposition.ACCEPT
-    fail: AppliedEntry = Disposition.REJECT
-    no_mail: Row = None
-    temperror: AppliedEntry = Disposition.ACCEPT
-    permerror: AppliedEntry = Disposition.ACCEPT
+    none: RequiredEntry = Disposition.ACCEPT
+    unreachable: OptionalEntry = None
+    neutral: RequiredEntry = Disposition.ACCEPT
+    pass_: RequiredEntry = Field(default=Disposition.ACCEPT, alias="pass")
+    wide_open: OptionalEntry = None
+    softfail: RequiredEntry = Disposition.ACCEPT
+    fail: RequiredEntry = Disposition.REJECT
+    no_mail: OptionalEntry = None
+    temperror: RequiredEntry = Disposition.ACCEPT
+    permerror: RequiredEntry = Disposition.ACCEPT
 
 
 class MailFromTable(ResultTable):
     """``[policy.mailfrom]``."""
 
-    softfail: AppliedEntry = Disposition.TAG
-    permerror: AppliedEntry = Disposition.TAG
+    softfail: RequiredEntry = Disposition.TAG
+    permerror: RequiredEntry = Disposition.TAG
 
 
 class HeloTable(ResultTable):
@@ -190,29 +190,29 @@ class RelaysSection(SectionModel):
     refuse: YesNo = False
 
 
-class Overrides(PolicyEntries):
+class OptionalEntries(PolicyEntries):
     """Rows of which each may be missing: the more general section then speaks."""
 
-    none: Row = None
-    unreachable: Row = None
-    neutral: Row = None
-    pass_: Row = Field(default=None, alias="pass")
-    wide_open: Row = None
-    softfail: Row = None
-    fail: Row = None
-    no_mail: Row = None
-    temperror: Row = None
-    permerror: Row = None
+    none: OptionalEntry = None
+    unreachable: OptionalEntry = None
+    neutral: OptionalEntry = None
+    pass_: OptionalEntry = Field(default=None, alias="pass")
+    wide_open: OptionalEntry = None
+    softfail: OptionalEntry = None
+    fail: OptionalEntry = None
+    no_mail: OptionalEntry = None
+    temperror: OptionalEntry = None
+    permerror: OptionalEntry = None
 
 
-class DomainSection(Overrides):
+class DomainSection(OptionalEntries):
     """``[domain:NAME]``: a sender domain's own rules."""
 
     record: Annotated[str, types.reader(names.spf_record)] = ""
     trust: Annotated[tuple[Network, ...], types.list_reader(types.network)] = ()
 
 
-class RecipientSection(Overrides):
+class RecipientSection(OptionalEntries):
     """``[recipient:PATTERN]``: a recipient's own rules."""
 
 

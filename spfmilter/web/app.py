@@ -33,10 +33,10 @@ from spfmilter.settings import Settings
 from spfmilter.spf.checks import domain_check, helo_check
 from spfmilter.text import is_dot_atom
 from spfmilter.web import form, languages
-from spfmilter.web.case import CaseView, Then, build_view
+from spfmilter.web.case import CaseView, OriginalResult, build_view
 from spfmilter.web.checker import BusyError, Checker
 from spfmilter.web.errors import ErrorPage
-from spfmilter.web.languages import Language
+from spfmilter.web.languages import PageLanguage
 from spfmilter.web.ratelimit import RateLimit, network_of
 from spfmilter.web.render import render
 from spfmilter.web.security import SecurityHeaders
@@ -87,7 +87,7 @@ class _Pages:
             )
         except TokenError as error:
             raise _Stop(ErrorPage(error.kind)) from None
-        view = await self._view(request, _check_of(case), Then(result=case.result, time=case.time))
+        view = await self._view(request, _check_of(case), OriginalResult(result=case.result, time=case.time))
         return self._page(request, "case.html", view=view)
 
     async def by_hand(self, request: Request) -> Response:
@@ -99,7 +99,7 @@ class _Pages:
         view = await self._view(request, entered.check)
         return self._page(request, "case.html", form=entered, view=view)
 
-    async def _view(self, request: Request, check: Check, then: Then | None = None) -> CaseView:
+    async def _view(self, request: Request, check: Check, then: OriginalResult | None = None) -> CaseView:
         """What a check gives now, for a visitor whose turn it is."""
         host = request.client.host if request.client else ""
         wait = self._rate_limit.wait(host)
@@ -181,7 +181,7 @@ def _check_of(case: Case) -> Check:
     return domain_check(case.address, case.domain, helo="", record="")
 
 
-def _switch(parameters: Mapping[str, str]) -> Callable[[Language], str]:
+def _switch(parameters: Mapping[str, str]) -> Callable[[PageLanguage], str]:
     """The same page in another language, as an address relative to it."""
     fields = [(name, parameters[name]) for name in form.FIELDS if name in parameters]
     return lambda language: "?" + urlencode([*fields, ("lang", language.tag)])

@@ -3,7 +3,7 @@
 import pytest
 
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.policy import NOTHING, Evidence, plan
+from spfmilter.policy import NO_EVIDENCE, Evidence, plan
 from spfmilter.policy.rules import domain_section
 from tests.values import Known, check, decide, facts, settings, verdict
 
@@ -99,10 +99,12 @@ def test_a_condition_is_looked_for_only_where_its_row_can_speak(ini: str, result
     assert [question for question in evidence.questions if question in list(Condition)] == asked
 
 
-@pytest.mark.parametrize("evidence", [Known(lambda _: Result.FAIL, conditions=frozenset({Condition.NO_MAIL})), NOTHING])
+@pytest.mark.parametrize(
+    "evidence", [Known(lambda _: Result.FAIL, conditions=frozenset({Condition.NO_MAIL})), NO_EVIDENCE]
+)
 def test_the_action_names_the_condition_that_was_found(evidence: Evidence) -> None:
     chosen = settings("[policy.mailfrom]\nno_mail = quarantine")
-    seen = None if evidence is not NOTHING else Condition.NO_MAIL  # by the evaluation itself
+    seen = None if evidence is not NO_EVIDENCE else Condition.NO_MAIL  # by the evaluation itself
     action = decide(plan(facts(), chosen), [verdict(Result.FAIL, condition=seen)], chosen, evidence)
     assert (action.disposition, str(action.rule)) == (
         Disposition.QUARANTINE,

@@ -271,7 +271,7 @@ def test_a_forwarders_mail_is_not_separated() -> None:
 def test_mail_from_a_relay_is_separated_only_where_it_may_be_refused(
     stage: str, refuse: str, expected: list[tuple[int, str] | None]
 ) -> None:
-    """Nothing is known of the client behind it at RCPT: so what counts is whether any result would part them."""
+    """NoEvidence is known of the client behind it at RCPT: so what counts is whether any result would part them."""
     ini = f"{MESSAGE}[relays]\ntrusted = 198.51.100.0/24\nrefuse = {refuse}\n".replace("= message", f"= {stage}")
     evidence = Known(result)
     connection = session(ini, evidence, RELAY)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from spfmilter.model import Check, Disposition, Edits, Identity, Removal, Result, SkipReason, Transaction, Verdict
-from spfmilter.policy import NOTHING, Evidence, Nothing
+from spfmilter.policy import NO_EVIDENCE, Evidence, NoEvidence
 from spfmilter.reply import Reply
 from spfmilter.session import Macros, Session
 from tests.values import no_extras, settings, verdict
@@ -23,7 +23,7 @@ RESULTS: Mapping[str, Result] = {
 }
 
 
-class Asked(list[str], Nothing):
+class Asked(list[str], NoEvidence):
     """The domains that were evaluated, in order, with the results of the table."""
 
     def verdict(self, check: Check) -> Verdict:
@@ -102,7 +102,7 @@ def test_a_message_that_somebody_else_stops_is_abandoned(sender: str) -> None:
 
 def test_a_connection_without_a_message_ends_without_a_transaction() -> None:
     assert session().abandon() is None
-    assert Session(settings(), "mx.example.net", NOTHING, extras=no_extras).abandon() is None
+    assert Session(settings(), "mx.example.net", NO_EVIDENCE, extras=no_extras).abandon() is None
     assert session().end_of_message("Q") == (Edits(), None, None)
 
 
@@ -266,7 +266,7 @@ def test_the_check_of_helo_is_known_since_helo(sender: str) -> None:
 @pytest.mark.parametrize(
     "connection",
     [
-        Session(settings(), "mx.example.net", NOTHING, extras=no_extras),
+        Session(settings(), "mx.example.net", NO_EVIDENCE, extras=no_extras),
         session(helo=None),
         session(client=None),
         session(client=("10.0.0.1", 25)),
