@@ -198,7 +198,7 @@ def _rows(explained: Explained) -> Iterator[_Lines]:
         yield _row(_identity(verdict), _result(verdict, _condition(verdict, action)))
     yield _row("rule", Text(_rule(action.rule)))
     if action.override is not None and action.override.by:
-        yield _row("excused by", Text(unicode_line(action.override.by)))
+        yield _row("override by", Text(unicode_line(action.override.by)))
     done = f"{action.disposition}" + (f" (monitor mode; would be: {action.would})" if action.would else "")
     yield _row("action", Text(done, style="bold"))
     if explained.edits.quarantine is not None:

@@ -1,7 +1,7 @@
-"""The policy: which checks a message needs, and what is done with their verdicts. Pure functions of values.
+"""The policy: which checks a message needs, and what to do with their verdicts. Pure functions of values.
 
-``plan`` says what is to be checked, or why nothing is. ``decide_at_mail`` and ``decide_for`` look at verdicts,
-``combine_recipients`` brings the recipients together. An ``Evidence`` answers what only the DNS or the past can tell.
+``plan`` returns the checks, or the reason to make none. ``decide_at_mail`` and ``decide_for`` decide by verdicts,
+``combine_recipients`` combines what the recipients call for. ``Evidence`` answers what only DNS or the past knows.
 """
 
 from spfmilter.policy.decide import apply_mode, decide, decide_at_mail, decide_for, on_error

@@ -1,6 +1,6 @@
 """Which checks a message needs, and what exempts it from all of them.
 
-Knows the exemptions and their order, and how an identity becomes a Check; looks at no verdict.
+Knows the exemptions and their order, and which identities to check. Knows no verdicts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from spfmilter.spf.checks import helo_check, mail_from_check, null_sender_check
 
 
 def plan(facts: Facts, settings: Settings) -> Plan:
-    """The checks to make for a message, in their order, or the reason why none is made."""
+    """Return the checks to make for a message, in their order, or the reason to make none."""
     for reason, fits in EXEMPTIONS.items():
         if fits(facts, settings):
             return Plan(skip=reason, rule=exemption(reason, facts, settings))
@@ -25,7 +25,7 @@ def plan(facts: Facts, settings: Settings) -> Plan:
     wanted = settings.policy.check
     if facts.reverse_path.null:
         # RFC 7208 section 2.4: the MAIL FROM identity is then postmaster@HELO. It is one evaluation, reported as
-        # HELO's; both tables look at it, see ``rows.applied_entries``.
+        # HELO's. The tables of both identities apply to it, see ``rules.applied_entries``.
         return Plan(checks=(null_sender_check(address, helo),))
     checks = []
     if Identity.HELO in wanted:
@@ -43,7 +43,7 @@ def _pinned_record(domain: str, settings: Settings) -> str:
 
 
 def helo_checks(facts: Facts, settings: Settings) -> tuple[Check, ...]:
-    """What will be looked up whatever MAIL FROM says, known since HELO; empty where that is not sure, or nothing."""
+    """Return the checks that are certain at HELO, before MAIL FROM; empty where none is."""
     helo, address = facts.helo or "", facts.client.address
     wanted = Identity.HELO in settings.policy.check and dns_domain(helo)
     if not wanted or address is None or is_relay(facts.client, settings):
@@ -54,27 +54,33 @@ def helo_checks(facts: Facts, settings: Settings) -> tuple[Check, ...]:
 
 
 def plan_behind(facts: Facts, found: Client | None, helo: str | None, settings: Settings) -> tuple[Facts, Plan]:
-    """The same for a message that a trusted relay handed on, when its header is known: for the client that was found.
+    """Return facts and plan for a message that a trusted relay handed on, when its header is known.
 
-    NoEvidence is checked where none was found: the relay's own address would fail for every domain.
+    Nothing is checked where no client was found: the relay's own address would fail for every domain.
+
+    Args:
+        facts: those of the relay's connection.
+        found: the client behind the relay; None: its Received fields do not tell.
+        helo: that client's HELO.
+        settings: the exemptions and the identities to check.
     """
     if found is None:
         return facts, Plan(skip=SkipReason.RELAY, rule=exemption(SkipReason.RELAY, facts, settings))
-    # Whoever has logged in is the relay, not the client behind it.
+    # The relay has logged in, not the client behind it.
     behind = replace(facts, client=found, helo=helo, authenticated="", relay=facts.client)
     return behind, plan(behind, settings)
 
 
 def is_relay(client: Client, settings: Settings) -> bool:
-    """Whether the client is one of our own servers, so that the one to be checked stands in the Received fields."""
+    """Return whether the client is a trusted relay, so that the Received fields name the client to check."""
     address, trusted = client.address, settings.relays.trusted
     return bool(trusted) and address is not None and any(address in network for network in trusted)
 
 
 def awaits_header(facts: Facts, settings: Settings) -> bool:
-    """Whether the message comes from a relay of ours, so that the client to be checked stands in its header.
+    """Return whether the client to check is only known with the message's header.
 
-    Not where the relay itself is trusted to send for the domain: a list server of ours, for example.
+    It is so for a trusted relay, unless the relay is trusted to send for the domain itself, as a list server may be.
     """
     return is_relay(facts.client, settings) and not _is_trusted_for_domain(facts, settings)
 
@@ -106,7 +112,7 @@ def _is_trusted_for_domain(facts: Facts, settings: Settings) -> bool:
     )
 
 
-# The first that fits is the reason that is named: who is known best comes first.
+# First match wins; the most specific exemptions come first.
 EXEMPTIONS: Mapping[SkipReason, Callable[[Facts, Settings], bool]] = {
     SkipReason.LOCAL: lambda facts, _: facts.client.local,
     SkipReason.NETWORK: _in_network,

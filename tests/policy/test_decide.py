@@ -60,7 +60,7 @@ def test_every_cell_of_the_tables_is_obeyed_and_named(
 
 
 @pytest.mark.parametrize(("identity", "result", "disposition"), list(product(Identity, Result, Disposition)))
-def test_monitor_mode_takes_everything_and_keeps_what_it_withheld(
+def test_monitor_mode_takes_everything_and_keeps_what_it_would_do(
     identity: Identity, result: Result, disposition: Disposition
 ) -> None:
     ini = f"[policy]\nmode = monitor\n[policy.{identity}]\n{result} = {disposition}"
@@ -153,7 +153,7 @@ FAULT = verdict(Result.TEMPERROR, fault="Traceback ...")
         ("[milter]\non_error = tempfail", DEFER, None, "[milter] on_error = tempfail (line 2)"),
         ("[milter]\non_error = accept", ACCEPT, None, "[milter] on_error = accept (line 2)"),
         ("[policy]\nmode = monitor", ACCEPT, DEFER, "[milter] on_error = tempfail"),
-        ("[policy.mailfrom]\ntemperror = reject", DEFER, None, "[milter] on_error = tempfail"),  # not temperror's row
+        ("[policy.mailfrom]\ntemperror = reject", DEFER, None, "[milter] on_error = tempfail"),  # not temperror's entry
     ],
 )
 def test_a_fault_follows_on_error_and_no_table(
@@ -183,7 +183,7 @@ def test_a_message_that_could_not_be_handled_at_all_follows_on_error_but_monitor
     assert (chosen, str(by)) == (disposition, rule)
 
 
-# -- judge: evaluation and decision together ---------------------------------------------------------------------------
+# -- at MAIL FROM: evaluation and decision together -------------------------------------------------------------------
 
 
 def judged(results: dict[Identity, Result], ini: str) -> tuple[list[Identity], Action]:
@@ -221,7 +221,7 @@ def test_nothing_is_evaluated_for_an_exempt_message() -> None:
     assert (verdicts, action.disposition, evidence.asked) == ((), ACCEPT, [])
 
 
-def test_an_identity_without_a_domain_is_the_result_none_and_follows_its_row() -> None:
+def test_an_identity_without_a_domain_is_the_result_none_and_follows_its_entry() -> None:
     nobody = check(HELO, domain="", as_sent="[203.0.113.7]")
     found = verdict(Result.NONE, check=nobody)
     assert decided(found, ini="[policy.helo]\nnone = defer").disposition is DEFER

@@ -1,4 +1,4 @@
-"""Which section speaks of a domain, and what is asked of the DNS for it."""
+"""Which section applies to a domain, and which conditions are looked for."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_the_domains_own_section_else_the_longest(domain: str, section: str | No
         ("<u@notexample.com>", "[policy.mailfrom] fail = reject"),
     ],
 )
-def test_a_row_of_a_domain_is_named_with_its_line(sender: str, rule: str) -> None:
+def test_an_entry_of_a_domain_is_named_with_its_line(sender: str, rule: str) -> None:
     chosen = settings(f"{SECTIONS}[policy]\ncheck = mailfrom\n")
     planned = plan(facts(sender), chosen)
     action = decide(planned, [verdict(Result.FAIL, check=planned.checks[0])], chosen)
@@ -92,7 +92,7 @@ def test_a_pinned_record_is_evaluated_for_the_domain_in_mail_from_only() -> None
         ("[policy.mailfrom]\nno_mail = tag\n[domain:example.com]\nno_mail = reject", Result.FAIL, ["no_mail"] * 2),
     ],
 )
-def test_a_condition_is_looked_for_only_where_its_row_can_speak(ini: str, result: Result, asked: list[str]) -> None:
+def test_a_condition_is_looked_for_only_where_its_entry_can_apply(ini: str, result: Result, asked: list[str]) -> None:
     evidence = Known(lambda _: result)
     chosen = settings(ini)
     decide(plan(facts(), chosen), [verdict(result)], chosen, evidence)
