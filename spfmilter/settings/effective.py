@@ -1,6 +1,6 @@
-"""The settings in force: what the INI file says, with the defaults of what it does not say.
+"""The settings in force: the values of the INI file, and defaults for all others.
 
-Knows one attribute a section, and which line of the file a value comes from. Reads no file.
+Knows one attribute a section, and which line of the file sets a value. Reads no file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from spfmilter.settings.values import to_ini
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the INI file says, defaults filled in; one attribute a section."""
+    """The settings of the INI file with defaults; one attribute a section."""
 
     milter: schema.MilterSection = field(default_factory=schema.MilterSection)
     policy: schema.PolicySection = field(default_factory=schema.PolicySection)
@@ -38,7 +38,7 @@ class Settings:
     _rules: dict[tuple[str, str], Rule] = field(default_factory=dict, init=False, compare=False, repr=False)  # a cache
 
     def table(self, identity: Identity) -> schema.ResultTable:
-        """The policy table of an identity."""
+        """Return the policy table of an identity."""
         return self.helo if identity is Identity.HELO else self.mailfrom
 
     def rule(self, section: str, key: str) -> Rule:
@@ -77,7 +77,7 @@ class Settings:
 
 
 def show(settings: Settings) -> str:
-    """The effective settings as an INI text, defaults included; parsed again it gives the same settings."""
+    """Return the effective settings as INI text with defaults; parsed again, it gives equal settings."""
     blocks = [_shown(section, getattr(settings, attribute)) for section, (attribute, _) in schema.SECTIONS.items()]
     for kind, (_, _, attribute) in schema.NAMED_SECTIONS.items():
         blocks += [_shown(f"{kind}:{name}", value) for name, value in getattr(settings, attribute).items()]

@@ -24,7 +24,7 @@ _REMARK = re.compile(r"(?:^|\s)[;#]")  # in a value that is wrong: probably mean
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; ``problems`` holds every reason, ``source`` the file's name."""
+    """The settings cannot be used; ``problems`` holds every error, ``source`` the name of the file."""
 
     def __init__(self, source: str, problems: Iterable[SettingProblem]) -> None:
         self.source = source
@@ -33,7 +33,7 @@ class SettingsError(Exception):
 
 
 def load(path: Path) -> Settings:
-    """The settings in a file.
+    """Read the settings from a file.
 
     Raises:
         SettingsError: the file cannot be read, or holds problems.
@@ -53,7 +53,7 @@ def load(path: Path) -> Settings:
 
 
 def parse(text: str, source: str = "settings") -> Settings:
-    """The settings in an INI text.
+    """Read the settings from an INI text.
 
     Raises:
         SettingsError: with every problem of the text, not only the first.
@@ -79,7 +79,7 @@ def parse(text: str, source: str = "settings") -> Settings:
         lines.setdefault((name, ""), section.line)
         lines |= {(name, key): entry.line for key, entry in section.entries.items()}
     settings = Settings(**values, lines=lines)
-    # Or defaults, which nobody has written, would be compared.
+    # Of a section with errors there are only defaults, which are not in the file: do not compare them.
     if not failed & {"policy", "exempt", "milter", "dns", "web"}:
         problems.extend(contradictions(settings))
     if problems:
@@ -90,7 +90,7 @@ def parse(text: str, source: str = "settings") -> Settings:
 def _validated(
     section: ini.Section, model: type[schema.SectionModel], problems: list[SettingProblem]
 ) -> schema.SectionModel | None:
-    """The section as its model; what is wrong is added to ``problems``."""
+    """Return the section as its model; add its errors to ``problems``."""
     by_key = {schema.key_of(model, attribute): attribute for attribute in model.model_fields}
     given = {}
     for key, entry in section.entries.items():
@@ -120,7 +120,7 @@ def _validated(
 
 
 def _swallowed(entry: ini.Entry, section: ini.Section, known: Collection[str]) -> Iterator[SettingProblem]:
-    """Keys and sections that became part of the value above them, because they are indented."""
+    """Yield a problem for each key or section that is part of the value above it because it is indented."""
     for number, text in entry.continuation:
         header, key = ini.header_in(text), ini.key_in(text)
         if header in schema.SECTIONS or (key is not None and key in known):
@@ -139,7 +139,7 @@ def _named_section(
     *,
     repeated: bool,
 ) -> str:
-    """A section such as ``[domain:example.com]``, put among ``values``; its name as we keep it."""
+    """Add a section such as ``[domain:example.com]`` to ``values``; return its normalized name."""
 
     def report(message: str) -> None:
         problems.append(SettingProblem(message=message, line=section.line, section=section.name))
@@ -166,7 +166,7 @@ def _named_section(
 
 
 def _of_pydantic(error: ValidationError, section: ini.Section) -> Iterator[SettingProblem]:
-    """Pydantic's findings in the file's words."""
+    """Yield pydantic's errors in the words of the file."""
     for finding in error.errors():
         key = str(finding["loc"][0])
         entry = section.entries[key]
@@ -185,7 +185,7 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def _section_suggestion(kind: str, name: str) -> str:
-    """The like of ``_suggestion``; the sections that carry a name are known by their kind."""
+    """Return a suggestion for a section; those that carry a name are known by their kind."""
     named = difflib.get_close_matches(kind.lower(), list(schema.NAMED_SECTIONS), n=1)
     if named and kind != name:
         return f"; did you mean [{named[0]}:{name.partition(':')[2].strip()}]?"
