@@ -99,11 +99,11 @@ def _unbroken(value: str) -> str:
     A client can make it that long with its HELO. With a break in the middle of its address, it could hide that.
     """
     first, *others = value.split("\n")
-    mended, before = [first], first
+    lines, before = [first], first
     for line in others:
-        mended.append(line[1:] if len(before) >= _BROKEN_LINE and line.startswith(" ") else f"\n{line}")
+        lines.append(line[1:] if len(before) >= _BROKEN_LINE and line.startswith(" ") else f"\n{line}")
         before = line
-    return "".join(part.rstrip("\r") for part in mended)
+    return "".join(part.rstrip("\r") for part in lines)
 
 
 def _pieces(text: str) -> Iterator[str]:

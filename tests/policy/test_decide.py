@@ -222,8 +222,8 @@ def test_nothing_is_evaluated_for_an_exempt_message() -> None:
 
 
 def test_an_identity_without_a_domain_is_the_result_none_and_follows_its_entry() -> None:
-    nobody = check(HELO, domain="", as_sent="[203.0.113.7]")
-    found = verdict(Result.NONE, check=nobody)
+    nameless = check(HELO, domain="", as_sent="[203.0.113.7]")
+    found = verdict(Result.NONE, check=nameless)
     assert decided(found, ini="[policy.helo]\nnone = defer").disposition is DEFER
 
 
