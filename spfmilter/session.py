@@ -11,17 +11,12 @@ from collections.abc import Sequence
 from spfmilter import headers, policy
 from spfmilter.addresses import client_of, is_plain, parse_address, parse_reverse_path
 from spfmilter.message import CARRY_ON, Context, Decided, FindExtras, Message, Outcome, begin
-from spfmilter.model import Check, Client, Facts, ReversePath, Verdict
+from spfmilter.model import Check, Client, Facts, ReversePath
 from spfmilter.policy import Evidence
-from spfmilter.reply import NOTHING, Extras
 from spfmilter.settings import Settings
 from spfmilter.value import value
 
 _NOBODY = ReversePath(local="", domain="")  # before MAIL FROM
-
-
-def _no_extras(_verdict: Verdict, _facts: Facts) -> Extras:
-    return NOTHING
 
 
 @value
@@ -48,9 +43,7 @@ class Session:
         extras: finds out what a notice holds beyond the verdict.
     """
 
-    def __init__(
-        self, settings: Settings, hostname: str, evidence: Evidence, *, extras: FindExtras = _no_extras
-    ) -> None:
+    def __init__(self, settings: Settings, hostname: str, evidence: Evidence, *, extras: FindExtras) -> None:
         self._hostname = hostname
         self._context = Context(settings=settings, watched=headers.watched(settings), evidence=evidence, extras=extras)
         self._client: Client | None = None  # None: the event did not come

@@ -238,7 +238,7 @@ def test_settings_that_are_named_exist(page: Path) -> None:
 
 def test_the_reply_in_the_readme_is_the_one_that_is_sent() -> None:
     fail = verdict(Result.FAIL, check=check(local="alice", as_sent="alice@example.com"))
-    sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@example.com>"), Settings())
+    sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@example.com>"), Settings(), Extras())
     assert f"```\n{sent}\n```" in (ROOT / "README.md").read_text()
 
 

@@ -132,17 +132,17 @@ def _considered(
     found = [*_exemptions(ended, settings)]
     kind = _addressee(said, settings)
     if kind is not None and not kind.exempt and ended.plan.skip is None:
-        rule = settings.rule("exempt", "recipients", settings.exempt.recipients)
+        rule = settings.rule("exempt", "recipients")
         found.append(Consideration(rule=rule, applied=False, why="the recipient is none of them"))
-    for section, key, value, applied, why in inquiry.notes or ():
-        found.append(Consideration(rule=settings.rule(section, key, value), applied=applied, why=why))
+    for section, key, applied, why in inquiry.notes or ():
+        found.append(Consideration(rule=settings.rule(section, key), applied=applied, why=why))
     return tuple(dict.fromkeys(found))
 
 
 def _addressee(said: Conversation, settings: Settings) -> Addressee | None:
     """Return what the settings say of the recipient; None where it is not known when the message is decided."""
     known = said.recipient and settings.policy.reject_at is not RejectAt.MAIL
-    return policy.addressee(said.recipient, settings) if known else None
+    return policy.addressee(said.recipient, settings, understood="") if known else None
 
 
 def _exemptions(ended: Transaction, settings: Settings) -> list[Consideration]:
@@ -155,11 +155,11 @@ def _exemptions(ended: Transaction, settings: Settings) -> list[Consideration]:
         fits, fits_not = _WHY[reason]
         applied = reason is planned.skip
         rule = policy.exemption(reason, facts, settings)
-        if rule.section != "domain:":  # the domain in MAIL FROM has no section
+        if rule is not None:
             found.append(Consideration(rule=rule, applied=applied, why=fits if applied else fits_not))
         if applied:
             break
         if reason is SkipReason.LOCAL:  # is asked next: see ``policy.awaits_header``
-            relay = policy.exemption(SkipReason.RELAY, facts, settings)
+            relay = settings.rule("relays", "trusted")
             found.append(Consideration(rule=relay, applied=False, why="the client is none of them"))
     return found

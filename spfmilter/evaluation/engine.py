@@ -97,7 +97,7 @@ class Inquiry:
         budget: the time of the message under way, in which its lookups have to end.
         own_address: where the MTA has taken the connection, so far as it tells.
         trace: whether the trees of evaluations are kept.
-        notes: the lines of the settings that were looked at, where somebody wants to know: section, key, value,
+        notes: the lines of the settings that were looked at, where somebody wants to know: section, key,
             whether it applied, and why.
     """
 
@@ -106,7 +106,7 @@ class Inquiry:
         self.budget = TimeBudget(engine.clock)
         self.own_address: IPAddress | None = None
         self.trace = False
-        self.notes: list[tuple[str, str, object, bool, str]] | None = None
+        self.notes: list[tuple[str, str, bool, str]] | None = None
         self._channel = Channel(engine.resolver)
         self._for_strangers = Guarded(self._channel, engine.private)
         self._share = Share(engine.limits.client_time)  # of this message
@@ -198,10 +198,10 @@ class Inquiry:
         now = time.time()
         return now - self._deferred_since(key, now)
 
-    def note(self, section: str, key: str, value: object, why: str, *, applied: bool) -> None:
+    def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
         """Keep what was looked at, if somebody wants to know."""
         if self.notes is not None:
-            self.notes.append((section, key, value, applied, why))
+            self.notes.append((section, key, applied, why))
 
     # -- for the notice of a refusal ---------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Header fields: those that we write, those that pretend to be ours, and the subject's prefix."""
+"""Header fields: the result fields, forged fields, and the prefix of the subject."""
 
 from spfmilter.headers.fields import (
     MOST_FORGED,

@@ -13,7 +13,7 @@ from spfmilter import headers, policy, reply
 from spfmilter.headers import NotRemoved
 from spfmilter.model import Action, Disposition, Edits, Facts, Plan, Removal, Transaction, Verdict
 from spfmilter.policy import Evidence
-from spfmilter.reply import NOTHING, Extras, Reply
+from spfmilter.reply import NO_EXTRAS, Extras, Reply
 from spfmilter.settings import Settings
 from spfmilter.value import value
 
@@ -132,7 +132,7 @@ class Message(ABC):
     def _refuse_forged(self, why: NotRemoved) -> Action:
         """Return what is done with a message that would be taken, but has forged fields that are not removed."""
         settings = self.context.settings
-        rule = settings.rule("headers", "remove_forged", settings.headers.remove_forged)
+        rule = settings.rule("headers", "remove_forged")
         return self._in_force(Action(disposition=Disposition.REJECT, rule=replace(rule, remark=why.value)))
 
     def _in_force(self, action: Action) -> Action:
@@ -143,7 +143,7 @@ class Message(ABC):
         """Return what the client is told where the message is refused."""
         if not action.disposition.refuses:
             return None
-        extras = NOTHING if action.verdict is None else self.context.extras(action.verdict, self.facts)
+        extras = NO_EXTRAS if action.verdict is None else self.context.extras(action.verdict, self.facts)
         return reply.reply_for(action, self.facts, self.context.settings, extras)
 
     def _ended(self, how: str, action: Action, answer: Reply | None = None, edits: Edits = _NO_EDITS) -> Outcome:
@@ -153,7 +153,7 @@ class Message(ABC):
         return Transaction(
             facts=self.facts,
             plan=self.plan,
-            verdicts=policy.with_condition(self.verdicts, action),
+            verdicts=self.verdicts,
             action=action,
             queue_id=self.queue_id,
             ended=how,

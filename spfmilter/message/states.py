@@ -87,7 +87,7 @@ class Undecided(Message):
 
     def _rule_to_wait(self) -> Rule:
         """Return the line of the settings that lets the message go on undecided."""
-        return self.context.settings.rule("policy", "reject_at", self.stage)
+        return self.context.settings.rule("policy", "reject_at")
 
     def _evaluate(self) -> None:
         evidence = self.context.evidence
@@ -229,7 +229,7 @@ class BehindRelay(AtEnd):
         return super().action_now()
 
     def _rule_to_wait(self) -> Rule:
-        return self.context.settings.rule("relays", "trusted", self.context.settings.relays.trusted)
+        return self.context.settings.rule("relays", "trusted")
 
     def _part_ways(self, first: Addressee, kind: Addressee) -> bool:
         """Return whether they would at some result: which one it will be is not known."""

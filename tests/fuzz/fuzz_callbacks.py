@@ -22,7 +22,7 @@ from spfmilter.milter.callbacks import Callbacks
 from spfmilter.model import Check, Result, Verdict
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
-from spfmilter.reply import NOTHING
+from spfmilter.reply import NO_EXTRAS
 from spfmilter.settings.schema import LogFormat
 from spfmilter.state import Deferrals
 from tests.evaluation.world import World
@@ -155,7 +155,7 @@ def _callbacks(choice: int) -> Callbacks:
     engine: Any = _Engine()
     deferrals: Deferrals = mock.Mock()
     called = Callbacks(chosen, engine, "mx.example.net", Metrics(), deferrals=deferrals)
-    called._refusals.extras = lambda *_: NOTHING  # type: ignore[method-assign]  # it asks the network
+    called._refusals.extras = lambda *_: NO_EXTRAS  # type: ignore[method-assign]  # it asks the network
     return called
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from spfmilter.headers import edits
 from spfmilter.model import Edits, SkipReason
-from spfmilter.policy import decide, plan
-from tests.values import facts, settings
+from spfmilter.policy import plan
+from tests.values import decide, facts, settings
 
 WANTED = "[headers]\nskipped = yes\n"
 

@@ -11,7 +11,7 @@ from spfmilter.message import CARRY_ON
 from spfmilter.model import Check, Condition, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
 from spfmilter.reply import Reply
 from spfmilter.session import Macros, Session
-from tests.values import Known, settings
+from tests.values import Known, no_extras, settings
 
 RESULTS = {
     "fail.example": Result.FAIL,
@@ -37,7 +37,7 @@ def result(check: Check) -> Result:
 
 
 def session(ini: str, evidence: Known | None = None, client: tuple[str, int] = ("203.0.113.7", 25)) -> Session:
-    begun = Session(settings(ini), "mx.example.net", evidence or Known(result))
+    begun = Session(settings(ini), "mx.example.net", evidence or Known(result), extras=no_extras)
     begun.connect("host.example.com", client)
     begun.hello("mail.example.com")
     return begun
@@ -272,7 +272,7 @@ def test_a_forwarders_mail_is_not_separated() -> None:
 def test_mail_from_a_relay_is_separated_only_where_it_may_be_refused(
     stage: str, refuse: str, expected: list[tuple[int, str] | None]
 ) -> None:
-    """Nothing is known of the client behind it at RCPT: so what counts is whether any result would part them."""
+    """NoEvidence is known of the client behind it at RCPT: so what counts is whether any result would part them."""
     ini = f"{MESSAGE}[relays]\ntrusted = 198.51.100.0/24\nrefuse = {refuse}\n".replace("= message", f"= {stage}")
     evidence = Known(result)
     connection = session(ini, evidence, RELAY)
@@ -478,7 +478,8 @@ def test_the_log_is_told_of_the_condition_that_decided() -> None:
         connection = session(f"[policy]\nreject_at = {stage}\n[policy.mailfrom]\nunreachable = tag", known)
         mail(connection, "<u@none.example>")
         _, _, ended = end(connection)
-        assert [found.condition for found in ended.verdicts] == [None, Condition.UNREACHABLE]
+        assert ended.action.condition is Condition.UNREACHABLE
+        assert ended.action.verdict is ended.verdicts[1]
 
 
 # -- hostile -----------------------------------------------------------------------------------------------------------

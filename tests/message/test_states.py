@@ -6,7 +6,7 @@ from spfmilter import headers
 from spfmilter.message import CARRY_ON, Context, Message, begin
 from spfmilter.message.states import AtEnd, AtRecipients, BehindRelay, Decided
 from spfmilter.model import Check, Disposition, Result
-from spfmilter.reply import NOTHING
+from spfmilter.reply import NO_EXTRAS
 from tests.values import Known, facts, settings
 
 STAGES = {Decided: "mail", AtRecipients: "rcpt", AtEnd: "message", BehindRelay: "message"}
@@ -25,7 +25,7 @@ def begun(state: type[Message], more: str = "", **other: str) -> tuple[Message, 
     chosen = settings(f"[policy]\nreject_at = {STAGES[state]}\n{YIELD[state]}{RELAY}{more}")
     evidence = Known(result)
     address = "198.51.100.2" if state is BehindRelay else "203.0.113.7"
-    context = Context(settings=chosen, watched=headers.watched(chosen), evidence=evidence, extras=lambda *_: NOTHING)
+    context = Context(settings=chosen, watched=headers.watched(chosen), evidence=evidence, extras=lambda *_: NO_EXTRAS)
     message = begin(facts(**{"address": address, **other}), "<user@example.com>", "Q1", context)
     assert type(message) is state
     return message, evidence
@@ -34,7 +34,7 @@ def begun(state: type[Message], more: str = "", **other: str) -> tuple[Message, 
 @pytest.mark.parametrize("state", [AtRecipients, AtEnd, BehindRelay])
 def test_an_exempt_message_is_decided_whatever_the_stage(state: type[Message]) -> None:
     chosen = settings(f"[policy]\nreject_at = {STAGES[state]}")
-    context = Context(settings=chosen, watched=frozenset(), evidence=Known(result), extras=lambda *_: NOTHING)
+    context = Context(settings=chosen, watched=frozenset(), evidence=Known(result), extras=lambda *_: NO_EXTRAS)
     assert type(begin(facts(address="10.0.0.1"), "<user@example.com>", "", context)) is Decided
 
 

@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from spfmilter import policy
 from spfmilter.model import (
     Client,
+    Condition,
     Disposition,
     Facts,
     Identity,
@@ -31,7 +33,7 @@ from spfmilter.model import (
 )
 from spfmilter.observe import log
 from spfmilter.settings.schema import LogSection
-from tests.values import action, check, facts, settings, verdict
+from tests.values import action, check, decide, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 PAIR = re.compile(r' ([a-z_]+)=("(?:[^"\\]|\\.)*"|[^ "=\\]+)')
@@ -91,7 +93,7 @@ def transaction(*verdicts: Verdict, about: Facts | None = None, ini: str = "", *
         facts=about or facts(),
         plan=planned,
         verdicts=verdicts,
-        action=policy.decide(planned, verdicts, settings(ini)),
+        action=decide(planned, verdicts, settings(ini)),
         **{"queue_id": "4Xyz12", **other},
     )
 
@@ -208,6 +210,17 @@ def test_the_level_says_how_much_is_logged(level: str, lines: int) -> None:
         log.error("trouble", reason="y")
 
     assert len(logged(write, level=level)) == lines
+
+
+@pytest.mark.parametrize("seen", [None, Condition.WIDE_OPEN])
+@pytest.mark.parametrize("decided", [None, Condition.WIDE_OPEN])
+def test_a_condition_is_named_where_it_decided_or_the_record_shows_it(
+    seen: Condition | None, decided: Condition | None
+) -> None:
+    found = verdict(Result.PASS, condition=seen)
+    ended = transaction(found)
+    ended = replace(ended, action=replace(ended.action, condition=decided))
+    assert both(ended).get("condition") == (decided or seen)
 
 
 # -- hostile values ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spfmilter.language import available
 from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, ProblemKind, Result, ReversePath, Verdict
-from spfmilter.reply import NOTHING, Extras, notice, problem_text, reply_for, sentences
+from spfmilter.reply import NO_EXTRAS, Extras, notice, problem_text, reply_for, sentences
 from spfmilter.reply.texts import all_texts
 from spfmilter.spf.services import SERVICES
 from tests.values import action, check, facts, settings, verdict
@@ -27,9 +27,9 @@ SILENT = Problem(
 LINK = "https://mx.example.net/spf/" + "x" * 273  # the longest name's
 
 
-def said(found: Verdict, ini: str = "", about: Facts | None = None, extras: Extras = NOTHING) -> tuple[str, ...]:
+def said(found: Verdict, ini: str = "", about: Facts | None = None, extras: Extras = NO_EXTRAS) -> tuple[str, ...]:
     """The lines of a notice."""
-    return notice(found, about or facts(), settings(ini), extras)
+    return notice(found, about or facts(), settings(ini), extras, condition=None)
 
 
 # -- the built-in texts ------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_a_service_that_the_client_belongs_to_is_to_be_included(result: Result) 
 def test_a_record_that_lets_this_server_in_by_another_term_is_not_told_to_give_up_the_clients() -> None:
     """Found by asking for this server's own address: the client's term may be right."""
     wide = verdict(Result.PASS, term="ip4:203.0.113.7", term_domain="example.com", condition=Condition.WIDE_OPEN)
-    lines = notice(wide, facts(), settings(), condition=Condition.WIDE_OPEN)
+    lines = notice(wide, facts(), settings(), NO_EXTRAS, condition=Condition.WIDE_OPEN)
     assert "name its own servers, and nobody else's" in lines[1]
     assert "ip4:203.0.113.7" not in lines[1]
 
@@ -162,7 +162,7 @@ def test_a_problem_without_its_term_is_still_to_be_corrected_somewhere() -> None
 
 
 def test_sentences_can_follow_each_other() -> None:
-    first, *others = sentences(verdict(Result.FAIL), facts(), settings())
+    first, *others = sentences(verdict(Result.FAIL), facts(), settings(), condition=None)
     assert first.endswith('matched "-all").')
     assert all(other.endswith(".") for other in others)
 

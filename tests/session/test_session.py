@@ -7,9 +7,9 @@ import pytest
 
 from spfmilter.message import CARRY_ON, Outcome
 from spfmilter.model import Check, Disposition, Edits, Identity, Removal, Result, SkipReason, Transaction, Verdict
-from spfmilter.policy import NOTHING, Evidence, Nothing
+from spfmilter.policy import NO_EVIDENCE, Evidence, NoEvidence
 from spfmilter.session import Macros, Session
-from tests.values import settings, verdict
+from tests.values import no_extras, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 CLIENT = ("203.0.113.7", 25)
@@ -23,7 +23,7 @@ RESULTS: Mapping[str, Result] = {
 }
 
 
-class Asked(list[str], Nothing):
+class Asked(list[str], NoEvidence):
     """The domains that were evaluated, in order, with the results of the table."""
 
     def verdict(self, check: Check) -> Verdict:
@@ -40,7 +40,7 @@ def session(
     evidence: Evidence | None = None,
 ) -> Session:
     """A connection whose client has greeted."""
-    begun = Session(settings(ini), "mx.example.net", Asked() if evidence is None else evidence)
+    begun = Session(settings(ini), "mx.example.net", Asked() if evidence is None else evidence, extras=no_extras)
     begun.connect("host.example.com", client)
     if helo is not None:
         begun.hello(helo)
@@ -102,7 +102,7 @@ def test_a_message_that_somebody_else_stops_is_abandoned(sender: str) -> None:
 
 def test_a_connection_without_a_message_ends_without_a_transaction() -> None:
     assert session().abandon() == CARRY_ON
-    assert Session(settings(), "mx.example.net", NOTHING).abandon() == CARRY_ON
+    assert Session(settings(), "mx.example.net", NO_EVIDENCE, extras=no_extras).abandon() == CARRY_ON
     assert session().end_of_message("Q") == CARRY_ON
 
 
@@ -199,7 +199,7 @@ def test_where_the_connect_event_got_lost_the_macro_tells_the_address(
     client_address: str, skip: SkipReason | None
 ) -> None:
     asked = Asked()
-    connection = Session(settings(), "mx.example.net", asked)
+    connection = Session(settings(), "mx.example.net", asked, extras=no_extras)
     connection.hello("mail.example.com")
     mail(connection, macros=Macros(client_address=client_address))
     assert finished(connection)[1].plan.skip == skip
@@ -265,7 +265,7 @@ def test_the_check_of_helo_is_known_since_helo(sender: str) -> None:
 @pytest.mark.parametrize(
     "connection",
     [
-        Session(settings(), "mx.example.net", NOTHING),
+        Session(settings(), "mx.example.net", NO_EVIDENCE, extras=no_extras),
         session(helo=None),
         session(client=None),
         session(client=("10.0.0.1", 25)),

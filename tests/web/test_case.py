@@ -9,12 +9,12 @@ from spfmilter.reply.advice import Remedy
 from spfmilter.spf.services import SERVICES
 from spfmilter.web import wording
 from spfmilter.web.app import Contact
-from spfmilter.web.case import CaseView, Record, Step, Then, build_view
+from spfmilter.web.case import CaseView, OriginalResult, RecordView, Step, build_view
 from spfmilter.web.languages import LANGUAGES
 from spfmilter.web.render import render
 from tests.evaluation.world import check, ours
 
-THEN = Then(result=Result.FAIL, time=1_800_000_000)
+THEN = OriginalResult(result=Result.FAIL, time=1_800_000_000)
 AROUND = {
     "hostname": "mx.example.net",
     "contact": Contact.of("postmaster@mx.example.net"),
@@ -27,11 +27,11 @@ AROUND = {
 MAILFROM = wording.STORIES[Identity.MAILFROM]
 
 
-def case(text: str, then: Then | None = THEN, **other: Any) -> CaseView:
+def case(text: str, then: OriginalResult | None = THEN, **other: Any) -> CaseView:
     return build_view(ours({"e.example": [{"TXT": text}], **other}, trace=True), then=then)
 
 
-def steps(record: Record | None) -> list[tuple[str, str, bool]]:
+def steps(record: RecordView | None) -> list[tuple[str, str, bool]]:
     """Each term with its step and whether it decided, those of records inside as well."""
     found = []
     for term in record.terms if record else ():
@@ -55,7 +55,7 @@ def steps(record: Record | None) -> list[tuple[str, str, bool]]:
     ],
 )
 def test_the_story_is_that_of_now_or_where_now_is_unknown_that_of_then(text, then, lead) -> None:
-    told = case(text, Then(result=then, time=0), **{"temp.example": [{"RCODE": "SERVFAIL"}]})
+    told = case(text, OriginalResult(result=then, time=0), **{"temp.example": [{"RCODE": "SERVFAIL"}]})
     assert told.lead == lead
     assert told.fixed is (lead == wording.FIXED)
 
