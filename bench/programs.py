@@ -14,10 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import dns.message
@@ -25,13 +24,13 @@ import dns.query
 
 from bench import zones
 from lab.daemon import SpfmilterDaemon
-from lab.processes import accepts, end_group, group_members, until, with_resolv_conf
+from lab.processes import accepts, group_members, with_resolv_conf
+from lab.server import Server
 
 HERE = Path(__file__).parent
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _LIBRARIES = {"nothing": ("-lmilter", "-lpthread"), "load": ("-lpthread",), "dns": ()}
 _PYSPF = shutil.which("pyspf-milter", path="/usr/bin:/usr/sbin")
-_PATIENCE = 15.0  # seconds until a program must serve
 _LONGEST = 300.0  # seconds that one load may take
 
 
@@ -99,58 +98,31 @@ def nameserver(shop: Workshop, *, delay_ms: int = 0, ttl: int = 3600) -> Iterato
 # -- filters -----------------------------------------------------------------------------------------------------------
 
 
-class Filter:
+class Filter(Server):
     """A filter under load: `with filter: ...` starts and ends it."""
 
     name = ""
     caches = True  # whether it may be quicker for a name that it has seen
+    start_timeout = 15.0
 
-    def __init__(self, shop: Workshop) -> None:
-        self.folder = shop.place(self.name)
+    def __init__(self) -> None:
+        super().__init__(self.name)
         self.socket = f"unix:{self.folder / 'socket'}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def command(self) -> list[str]:
-        """What is run."""
-        raise NotImplementedError
 
     def leader(self) -> int:
         """Its first process, the head of a process group."""
-        assert self._process is not None
-        return self._process.pid
+        return self.pid
 
     def cpu_seconds(self) -> float:
         """The CPU time of all its processes so far."""
         return sum(cpu_seconds(pid) for pid in group_members(self.leader()))
 
-    def __enter__(self) -> Self:
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+    def is_ready(self) -> bool:
+        """Return whether it can be connected to; Postfix, which is another user, may then do so."""
         path = Path(self.socket.removeprefix("unix:"))
-        try:
-            until(lambda: self._ended() or accepts(path), _PATIENCE, f"{self.name} serves at {path}")
-        except BaseException:
-            self._end()
-            raise
-        path.chmod(0o666)  # Postfix is another user
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._end()
-
-    def _ended(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            log = (self.folder / "log").read_text(errors="replace")
-            raise RuntimeError(f"{self.name} ended with {self._process.returncode}:\n{log}")
-        return False
-
-    def _end(self) -> None:
-        if self._process is not None:
-            end_group(self._process.pid)
-            self._process.wait()
+        if ready := accepts(path):
+            path.chmod(0o666)
+        return ready
 
 
 class Nothing(Filter):
@@ -161,10 +133,10 @@ class Nothing(Filter):
     _words: tuple[str, ...] = ()
 
     def __init__(self, shop: Workshop) -> None:
-        super().__init__(shop)
+        super().__init__()
         self._program = str(shop.program("nothing"))
 
-    def command(self) -> list[str]:
+    def command_line(self) -> list[str]:
         """Our own program."""
         return [self._program, self.socket, *self._words]
 
@@ -179,8 +151,8 @@ class PlainNothing(Nothing):
 class _WithResolvConf(Filter):
     """A filter that asks the nameservers of /etc/resolv.conf: it sees one of ours, in a mount namespace of its own."""
 
-    def __init__(self, shop: Workshop, server: Nameserver) -> None:
-        super().__init__(shop)
+    def __init__(self, server: Nameserver) -> None:
+        super().__init__()
         self._resolv_conf = self.folder / "resolv.conf"
         self._resolv_conf.write_text(f"nameserver {server.host}\n")
 
@@ -188,7 +160,7 @@ class _WithResolvConf(Filter):
         """What is run in the namespace."""
         raise NotImplementedError
 
-    def command(self) -> list[str]:
+    def command_line(self) -> list[str]:
         """The same, behind unshare(1)."""
         return with_resolv_conf(self._resolv_conf, self.inner_command())
 
@@ -199,8 +171,8 @@ class PyspfMilter(_WithResolvConf):
     name = "pyspf-milter"
     caches = False
 
-    def __init__(self, shop: Workshop, server: Nameserver) -> None:
-        super().__init__(shop, server)
+    def __init__(self, server: Nameserver) -> None:
+        super().__init__(server)
         self._config = self.folder / "conf"
         # UserID: root, as it otherwise could not write the socket into our folder; it makes no difference to its speed.
         self._config.write_text(
@@ -223,9 +195,9 @@ class PyspfMilter(_WithResolvConf):
 class OtherFilter(_WithResolvConf):
     """A filter given on the command line; in its command, {socket}, {nameserver} and {folder} are filled in."""
 
-    def __init__(self, shop: Workshop, server: Nameserver, name: str, command: str) -> None:
+    def __init__(self, server: Nameserver, name: str, command: str) -> None:
         self.name = name
-        super().__init__(shop, server)
+        super().__init__(server)
         self._command = command
         self._values = {"{socket}": f"{self.folder}/socket", "{nameserver}": server.host, "{folder}": str(self.folder)}
 
@@ -244,7 +216,6 @@ class Spfmilter(Filter):
 
     def __init__(
         self,
-        shop: Workshop,
         server: Nameserver | str,
         tree: Path,
         *,
@@ -252,7 +223,7 @@ class Spfmilter(Filter):
         workers: str = "auto",
         more: str = "",
     ) -> None:
-        super().__init__(shop)
+        super().__init__()
         # The clients of a benchmark come from loopback or not, and are checked all the same.
         ini = (
             f"[milter]\nsocket = {self.socket}\nsocket_mode = 0666\nworkers = {workers}\n[exempt]\nnetworks =\n"
@@ -263,16 +234,17 @@ class Spfmilter(Filter):
         self.daemon = SpfmilterDaemon(ini, command=command, environment={"PYTHONPATH": str(tree)})
         self.start_seconds = 0.0
 
-    def __enter__(self) -> Self:
+    def start(self) -> Self:
+        """Start the daemon, and measure how long that takes."""
         start = time.monotonic()
         self.daemon.start()
         self.start_seconds = time.monotonic() - start
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        with suppress(ProcessLookupError):
-            self.daemon.kill()  # a benchmark does not wait for sessions that wait for the dead
-        self.daemon.stop()
+    def discard(self) -> None:
+        """Kill the daemon: a benchmark does not wait for sessions that wait for the dead."""
+        self.daemon.discard()
+        super().discard()
 
     def leader(self) -> int:
         """The supervisor."""

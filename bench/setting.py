@@ -31,7 +31,7 @@ class Setting:
 
     def spfmilter(self, server: Nameserver | str, *, workers: str = "", more: str = "") -> Spfmilter:
         """The filter that all this is about."""
-        return Spfmilter(self.shop, server, self.tree, python=self.python, workers=workers or self.workers, more=more)
+        return Spfmilter(server, self.tree, python=self.python, workers=workers or self.workers, more=more)
 
     @contextmanager
     def filters(self, server: Nameserver, *, nothing: bool) -> Iterator[dict[str, Filter]]:
@@ -39,8 +39,8 @@ class Setting:
         found: list[Filter] = [Nothing(self.shop), PlainNothing(self.shop)] if nothing else []
         found.append(self.spfmilter(server))
         if not PyspfMilter.missing():
-            found.append(PyspfMilter(self.shop, server))
-        found += [OtherFilter(self.shop, server, name, command) for name, command in self.peers]
+            found.append(PyspfMilter(server))
+        found += [OtherFilter(server, name, command) for name, command in self.peers]
         with ExitStack() as stack:
             yield {each.name: stack.enter_context(each) for each in found}
 

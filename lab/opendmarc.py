@@ -6,19 +6,13 @@ attached to nor the filter whose SPF results it reads.
 
 import os
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from lab.processes import accepts, end_group, launch, until, with_resolv_conf
+from lab.processes import accepts, with_resolv_conf
+from lab.server import Server, installed
 
-START_TIMEOUT = 10.0
-_OPENDMARC = shutil.which("opendmarc", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+_OPENDMARC = installed("opendmarc")
 
 # UMask: the MTA is another user. IgnoreHosts: 127.0.0.1 unless said otherwise, and a lab's client may be just that.
 _CONFIG = """\
@@ -53,7 +47,7 @@ _ACTIONS = {0: "reject", 2: "accept", 4: "quarantine"}
 
 def unavailable() -> str:
     """Why no OpenDMARC can be started here; empty if one can."""
-    if _OPENDMARC is None:
+    if not _OPENDMARC:
         return "opendmarc is not installed (tools/setup.sh lab)"
     return "" if os.geteuid() == 0 else "only root can give opendmarc a resolv.conf of its own"
 
@@ -71,7 +65,7 @@ class Assessment:
         return f"spf={self.spf} dmarc={self.dmarc} {self.action}"
 
 
-class OpenDmarc:
+class OpenDmarc(Server):
     """OpenDMARC behind a unix socket, which acts on p=quarantine and p=reject.
 
     It believes the results of the servers in `trusted`, of which the first is its own. The nameserver is an address;
@@ -83,10 +77,7 @@ class OpenDmarc:
         self, nameserver: str, *, trusted: Sequence[str] = ("mx.example.net",), self_validate: bool = False
     ) -> None:
         """Lay out its folder, so that its socket's path is known before it runs; stop() removes it, started or not."""
-        if problem := unavailable():
-            raise RuntimeError(problem)
-        self.folder = Path(tempfile.mkdtemp(prefix="lab-opendmarc-"))
-        self.folder.chmod(0o755)  # the MTA's users may pass through
+        super().__init__("opendmarc", unavailable())
         self._write("resolv.conf", f"nameserver {nameserver}\n")
         self._write("ignored", "")
         self._write(
@@ -98,36 +89,25 @@ class OpenDmarc:
                 folder=self.folder,
             ),
         )
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def milter(self) -> str:
         """Where it is, as Postfix's `smtpd_milters` has it."""
         return f"unix:{self.folder}/socket"
 
-    def start(self) -> Self:
-        """Start it and wait until it can be connected to."""
-        command = [_OPENDMARC or "opendmarc", "-f", "-c", str(self.folder / "conf")]
-        self._process = launch(with_resolv_conf(self.folder / "resolv.conf", command), self.folder / "log")
-        try:
-            until(self._serves, START_TIMEOUT, "opendmarc can be connected to")
-        except BaseException:
-            self.stop()
-            raise
-        return self
+    def command_line(self) -> list[str]:
+        """Return the command, in a mount namespace with the resolv.conf of its own."""
+        command = [_OPENDMARC, "-f", "-c", str(self.folder / "conf")]
+        return with_resolv_conf(self.folder / "resolv.conf", command)
 
-    def stop(self) -> None:
-        """End it, wait for its end, remove its files."""
-        if self._process is not None:
-            end_group(self._process.pid)
-            self._process.wait()
-            self._process = None
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def is_ready(self) -> bool:
+        """Return whether it can be connected to."""
+        return accepts(self.folder / "socket")
 
     def assessment(self, queue_id: str) -> Assessment:
         """What it recorded about the message with this queue id, which it must have seen to its end."""
         expression = re.compile(rf"(?ms)^job {queue_id}$.*?^action (?P<action>\d+)$")
-        found = until(lambda: expression.search(self._history()), 10, lambda: f"{queue_id} in:\n{self._history()}")
+        found = self.wait_for(lambda: expression.search(self._history()), 10, f"{queue_id} in the history file")
         # A message's last line of a kind counts.
         facts = dict(line.split(" ", 1) for line in found[0].splitlines())
         return Assessment(
@@ -136,23 +116,8 @@ class OpenDmarc:
             action=_ACTIONS[int(facts["action"])],
         )
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def _write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
-
-    def _serves(self) -> bool:
-        process = self._process
-        if process is not None and process.poll() is not None:
-            said = (self.folder / "log").read_text(errors="replace")
-            raise RuntimeError(f"opendmarc ended with {process.returncode}:\n{said}")
-        return accepts(self.folder / "socket")
 
     def _history(self) -> str:
         path = self.folder / "history"

@@ -6,30 +6,24 @@ It knows Postfix's commands and what they print. It does not know SPF or milters
 import json
 import os
 import pwd
-import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from lab.inbox import Delivered, Inbox
+from lab.mailserver import MailServer
 from lab.postfix_config import MAIL_OWNER, MAILBOX_OWNER, Settings, main_cf, master_cf
-from lab.processes import end_group, free_port, group_members, until
-
-_SBIN = "/usr/sbin:/usr/local/sbin"
+from lab.processes import free_port
+from lab.server import installed
 
 
 def unavailable() -> str:
     """Why no Postfix can be started here; empty if one can."""
-    if shutil.which("postfix", path=_SBIN) is None:
+    if not installed("postfix"):
         return "postfix is not installed (tools/setup.sh mta)"
     return "" if os.geteuid() == 0 else "postfix can be started by root only"
 
 
-class Postfix:
+class Postfix(MailServer):
     """A Postfix with smtpd on one free port of 127.0.0.1 and ::1, whose clients may name any address with XCLIENT.
 
     What arrives for one of `domains` is delivered into a Maildir, for any recipient. Other mail goes to `relayhost`
@@ -52,10 +46,9 @@ class Postfix:
 
         So a milter's socket can be put below `queue_directory` before start(); stop() removes it all, started or not.
         """
-        if problem := unavailable():
-            raise RuntimeError(problem)
+        super().__init__("postfix", unavailable())
         self._settings = Settings(
-            folder=_traversable_folder(),
+            folder=self.folder,
             port=free_port(),
             hostname=hostname,
             domains=domains,
@@ -66,19 +59,13 @@ class Postfix:
             routes=routes or {},
             main_cf=main_cf or {},
         )
-        self._master = 0
-        self._inbox = Inbox(self.inbox)
+        self.log_path = self._settings.maillog
         self._lay_out()
 
     @property
     def port(self) -> int:
         """Where its smtpd listens."""
         return self._settings.port
-
-    @property
-    def folder(self) -> Path:
-        """Everything of this instance; gone after stop()."""
-        return self._settings.folder
 
     @property
     def config_directory(self) -> Path:
@@ -88,7 +75,7 @@ class Postfix:
     @property
     def maillog(self) -> Path:
         """Its log file; log() reads it."""
-        return self._settings.maillog
+        return self.log_path
 
     @property
     def inbox(self) -> Path:
@@ -100,29 +87,21 @@ class Postfix:
         """Relative socket paths in `smtpd_milters` start here, and all paths when chrooted."""
         return self._settings.queue
 
-    def start(self) -> Self:
-        """Start it, once; Postfix's own command returns when the master is ready to accept.
+    def launch(self, **_: Any) -> None:
+        """Start it; Postfix's own command returns when the master is ready to accept.
 
         No connection is made to see whether it is: a milter would count that one, too.
         """
         try:
             self._run("postfix", "start")
-            self._master = int((self.queue_directory / "pid" / "master.pid").read_text())
-        except BaseException:
-            self.stop()
-            raise
-        return self
+        finally:  # also where a Ctrl-C came before the command's end
+            master = self.queue_directory / "pid" / "master.pid"
+            if master.exists():
+                self.own(int(master.read_text()))
 
-    def stop(self) -> None:
-        """End the master and all its children, wait until they are gone, remove the folder."""
-        try:
-            if self._master:
-                self._run("postfix", "stop")
-        finally:
-            if self._master:
-                end_group(self._master)
-                self._master = 0
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def is_ready(self) -> bool:
+        """Return true: launch() has waited for it."""
+        return True
 
     def queue(self) -> list[dict[str, Any]]:
         """The queue as `postqueue -j` tells it: queue_id, queue_name ("hold", "deferred"...), sender, recipients."""
@@ -140,34 +119,6 @@ class Postfix:
         """Try all deferred mail now."""
         self._run("postqueue", "-f")
 
-    def delivered(self, timeout: float = 10.0, count: int = 1) -> list[Delivered]:
-        """The messages that arrived since the last call, oldest first; waits until there are `count`."""
-        return self._inbox.fresh(timeout, count, self.log)
-
-    def log(self) -> str:
-        """Its maillog so far."""
-        try:
-            return self._settings.maillog.read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
-
-    def wait_for_log(self, pattern: str, timeout: float = 10.0) -> re.Match[str]:
-        """The first match in the log, waiting for it."""
-        expression = re.compile(pattern)
-        return until(lambda: expression.search(self.log()), timeout, lambda: f"{pattern} in the maillog:\n{self.log()}")
-
-    def processes(self) -> list[int]:
-        """The process ids of the master and its children."""
-        return group_members(self._master) if self._master else []
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def _lay_out(self) -> None:
         settings = self._settings
         for place in (settings.config, settings.queue, settings.data, settings.mail):
@@ -181,27 +132,7 @@ class Postfix:
             os.utime(settings.config / name, (0, 0))
 
     def _run(self, command: str, *arguments: str) -> str:
-        path = shutil.which(command, path=_SBIN) or command
-        done = subprocess.run(
-            [path, "-c", str(self._settings.config), *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            timeout=30,
-            check=False,
-        )
-        if done.returncode != 0:
-            said = done.stdout + done.stderr + self.log()
-            raise RuntimeError(f"{command} {' '.join(arguments)} ended with {done.returncode}:\n{said}")
-        return done.stdout
-
-
-def _traversable_folder() -> Path:
-    """A temporary folder that Postfix's own users may pass through; mkdtemp makes it for one user only."""
-    folder = Path(tempfile.mkdtemp(prefix="lab-postfix-"))
-    folder.chmod(0o755)
-    return folder
+        return self.run([installed(command), "-c", self._settings.config, *arguments])
 
 
 def _give(path: Path, user: str) -> None:

@@ -6,7 +6,6 @@ It knows ports, deadlines, process groups and mount namespaces of Linux. It does
 import secrets
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,15 +32,6 @@ def until(probe: Callable[[], Found | None], timeout: float, what: str | Callabl
         if time.monotonic() >= deadline:
             raise TimeoutError(f"not within {timeout:g} s: {what if isinstance(what, str) else what()}")
         pause.wait(_ROUND)
-
-
-def launch(command: Sequence[str | Path], log: Path) -> subprocess.Popen[bytes]:
-    """A server in the foreground, in a session of its own: a Ctrl-C is for the caller, who then stops it.
-
-    What it writes goes into `log`, from its beginning. Its children are its process group: see `end_group`.
-    """
-    with log.open("wb") as output:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
 
 
 def has_ipv6() -> bool:

@@ -3,58 +3,37 @@
 It knows the protocol's handshake, the mechanism PLAIN (RFC 4616) and one password. It knows no users: any name goes.
 """
 
-import socket
 import socketserver
-import threading
 from base64 import b64decode
-from types import TracebackType
-from typing import Self
+
+from lab.server import ThreadServer
 
 # Dovecot Authentication Protocol 1.1: what a server says first, each field behind a tab.
 _HELLO = b"VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t0123456789abcdef0123456789abcdef\nDONE\n"
 
 
-class Logins:
+class Logins(ThreadServer):
     """The server, on a free port of 127.0.0.1; `main_cf` are the parameters that have a Postfix use it."""
 
     def __init__(self, password: str) -> None:
-        self._server = _Server(("127.0.0.1", 0), _Conversation)
-        self._server.password = password
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        super().__init__(_Conversation)
+        self.password = password
 
     @property
     def main_cf(self) -> dict[str, str]:
         """For Postfix's main.cf."""
-        port = self._server.server_address[1]
         return {
             "smtpd_sasl_auth_enable": "yes",
             "smtpd_sasl_type": "dovecot",
-            "smtpd_sasl_path": f"inet:127.0.0.1:{port}",
+            "smtpd_sasl_path": f"inet:127.0.0.1:{self.port}",
         }
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    address_family = socket.AF_INET
-    password = ""
 
 
 class _Conversation(socketserver.StreamRequestHandler):
     """One smtpd process; it keeps the connection."""
 
     def handle(self) -> None:
-        assert isinstance(self.server, _Server)
+        assert isinstance(self.server, Logins)
         self.wfile.write(_HELLO)
         for line in self.rfile:
             command, *fields = line.decode().rstrip("\n").split("\t")

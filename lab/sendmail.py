@@ -7,34 +7,31 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
-import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from lab.inbox import Delivered, Inbox
-from lab.processes import end_group, free_port, group_members, has_ipv6, launch, until
+from lab.datagrams import Datagrams
+from lab.mailserver import MailServer
+from lab.processes import free_port, has_ipv6
 from lab.sendmail_config import MAILBOX_OWNER, ROOT, Settings, sendmail_mc
 
-START_TIMEOUT = 20.0
 _HOME = Path(__file__).parents[1] / ".cache" / "sendmail"  # tools/setup.sh unpacks it there
 _SENDMAIL = _HOME / "usr" / "libexec" / "sendmail" / "sendmail"
 _CF = _HOME / "usr" / "share" / "sendmail" / "cf"
 
 # In namespaces of its own, since Sendmail wants a qualified host name, and waits a minute for one; for its log, which
 # goes to /dev/log and nowhere else; and see ROOT. Folder, host name, and the command.
-_INSIDE = """\
+_SCRIPT = """\
 for device in null zero random urandom; do
     touch "$1/dev/$device" && mount --bind "/dev/$device" "$1/dev/$device" || exit
 done
 mount --bind "$1/dev" /dev && mount --bind "$1" /mnt && mount --bind "$1/hosts" /etc/hosts &&
     hostname "$2" && shift 2 && exec "$@"
 """
+_INSIDE = ("unshare", "-u", "-m", "sh", "-c", _SCRIPT, "sh")
 _DELIVER = f"""\
 umask 022
 file=$(mktemp {ROOT}/mail/tmp/XXXXXXXXXX) && {{ echo "Delivered-To: $1"; cat; }} >"$file" && mv "$file" {ROOT}/mail/new
@@ -52,12 +49,14 @@ def unavailable() -> str:
     return f"namespaces cannot be made here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
-class Sendmail:
+class Sendmail(MailServer):
     """A Sendmail on one free port of 127.0.0.1 and ::1; a client's address is the one that it comes from.
 
     What arrives for one of `domains` is delivered into a folder, for any recipient. Other mail goes to `relayhost`
     ("[127.0.0.1]:PORT") and stays in the queue without one. 127.0.0.1 and authenticated clients may send it.
     """
+
+    start_timeout = 20.0
 
     def __init__(
         self,
@@ -77,9 +76,7 @@ class Sendmail:
         socket in `folder`. With a `certificate` (a file with key and chain) there is STARTTLS, with `auth` the SASL
         mechanism ANONYMOUS. `mc` holds further lines.
         """
-        if problem := unavailable():
-            raise RuntimeError(problem)
-        self.folder = Path(tempfile.mkdtemp(prefix="lab-sendmail-"))
+        super().__init__("sendmail", unavailable())
         self.port = free_port()
         self._settings = Settings(
             port=self.port,
@@ -92,10 +89,8 @@ class Sendmail:
             auth=auth,
             mc=mc,
         )
-        self._process: subprocess.Popen[bytes] | None = None
-        self._inbox = Inbox(self.inbox)
         self._lay_out(certificate)
-        self._syslog = _Syslog(self.folder / "dev" / "log")
+        self._syslog = Datagrams(self.folder / "dev" / "log")
 
     @staticmethod
     def inside(name: str) -> str:
@@ -107,33 +102,22 @@ class Sendmail:
         """The folder of delivered messages, a file each."""
         return self.folder / "mail" / "new"
 
-    def start(self) -> Self:
-        """Start it, once, and wait until it listens.
+    def command_line(self) -> list[str | Path]:
+        """Return the command, in namespaces of its own."""
+        return self._sendmail("-bD")
 
-        No connection is made to see whether it does: a milter would count that one, too.
+    def is_ready(self) -> bool:
+        """Return whether it listens everywhere; its file with the process id comes before that.
+
+        No connection is made to see it: a milter would count that one, too.
         """
-        command = [*self._prefix(), _SENDMAIL, "-bD", "-C", self.inside("sendmail.cf")]
-        self._process = launch(command, self.folder / "stderr")
-        try:
-            until(self._is_ready, START_TIMEOUT, lambda: f"sendmail listens:\n{self.log()}")
-        except BaseException:
-            self.stop()
-            raise
-        return self
+        return all(_is_listening(table, self.port) for table in (("tcp", "tcp6") if has_ipv6() else ("tcp",)))
 
-    def stop(self) -> None:
-        """End it and all its children, wait until they are gone, remove the folder."""
-        try:
-            if self._process is not None:
-                self._process.terminate()
-                self._process.wait(10)
-        finally:
-            if self._process is not None:
-                end_group(self._process.pid)
-                self._process.wait(10)
-                self._process = None
-            self._syslog.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def discard(self) -> None:
+        """End it, the log included, and remove the folder."""
+        self.kill()
+        self._syslog.close()
+        super().discard()
 
     def queue(self) -> list[dict[str, Any]]:
         """The queue: of each message queue_id, queue_name ("hold" or "deferred"), sender, recipients, reason."""
@@ -154,58 +138,20 @@ class Sendmail:
         self.flush()
 
     def command(self, *arguments: str) -> str:
-        """What a call of sendmail with this configuration prints, such as of `-bp -qQ`."""
-        done = subprocess.run(
-            [*self._prefix(), _SENDMAIL, "-C", self.inside("sendmail.cf"), *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=30,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"sendmail {arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-        return done.stdout
-
-    def delivered(self, timeout: float = 10.0, count: int = 1) -> list[Delivered]:
-        """The messages that arrived since the last call, oldest first; waits until there are `count`."""
-        return self._inbox.fresh(timeout, count, self.log)
+        """Return what a call of sendmail with this configuration prints, such as of `-bp -qQ`."""
+        return self.run(self._sendmail(*arguments))
 
     def log(self) -> str:
-        """What it told syslog so far, conversations included; before that, what it complained of at its start."""
-        complaints = self.folder / "stderr"
-        return (complaints.read_text(errors="replace") if complaints.exists() else "") + self._syslog.text()
+        """Return what it complained of at its start, and told syslog since then, conversations included."""
+        # Each line of syslog begins with its priority (RFC 3164 section 4.1.1).
+        told = (line.partition(">")[2].rstrip() for line in self._syslog.received())
+        return super().log() + "".join(f"{line}\n" for line in told)
 
-    def wait_for_log(self, pattern: str, timeout: float = 10.0) -> re.Match[str]:
-        """The first match in the log, waiting for it."""
-        expression = re.compile(pattern)
-        return until(lambda: expression.search(self.log()), timeout, lambda: f"{pattern} in the log:\n{self.log()}")
-
-    def processes(self) -> list[int]:
-        """The process ids of the daemon and its children."""
-        return group_members(self._process.pid) if self._process is not None else []
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _prefix(self) -> list[str | Path]:
-        return ["unshare", "-u", "-m", "sh", "-c", _INSIDE, "sh", self.folder, self._settings.hostname]
-
-    def _is_ready(self) -> bool:
-        """Whether it listens everywhere; its file with the process id comes before that."""
-        assert self._process is not None
-        if (code := self._process.poll()) is not None:
-            raise RuntimeError(f"sendmail ended with {code}:\n{self.log()}")
-        return all(_is_listening(table, self.port) for table in (("tcp", "tcp6") if has_ipv6() else ("tcp",)))
+    def _sendmail(self, *arguments: str) -> list[str | Path]:
+        inside: list[str | Path] = [*_INSIDE, self.folder, self._settings.hostname]
+        return [*inside, _SENDMAIL, "-C", self.inside("sendmail.cf"), *arguments]
 
     def _lay_out(self, certificate: Path | None) -> None:
-        self.folder.chmod(0o755)
         for name in ("dev", "mail", "mail/tmp", "mail/new", "queue", "tls"):
             (self.folder / name).mkdir(mode=0o700 if name == "queue" else 0o755)
         owner = pwd.getpwnam(MAILBOX_OWNER)
@@ -231,37 +177,6 @@ class Sendmail:
     def _write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
         (self.folder / name).chmod(0o644)
-
-
-class _Syslog:
-    """The other end of syslog(3): a thread reads it, lest a full buffer ever block Sendmail."""
-
-    _GOODBYE = b"\0"
-
-    def __init__(self, path: Path) -> None:
-        self._lines: list[str] = []
-        self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-        path.chmod(0o666)  # delivery agents are other users
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def text(self) -> str:
-        """The lines so far, without their priorities (RFC 3164 section 4.1.1)."""
-        return "".join(f"{line}\n" for line in list(self._lines))
-
-    def close(self) -> None:
-        """End the thread; once more is harmless."""
-        if self._thread.is_alive():
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
-                own.sendto(self._GOODBYE, str(self._path))
-            self._thread.join()
-        self._socket.close()
-
-    def _read(self) -> None:
-        while (datagram := self._socket.recv(65536)) != self._GOODBYE:
-            self._lines.append(datagram.decode("utf-8", "replace").partition(">")[2].rstrip())
 
 
 def _is_listening(table: str, port: int) -> bool:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from spfmilter.cli import EX_CONFIG, EX_UNAVAILABLE, cli
-from spfmilter.daemon import supervisor
+from spfmilter.cli import cli
+from spfmilter.commands.console import EX_CONFIG, EX_UNAVAILABLE
+from spfmilter.daemon.fleet import MAX_SILENCE, STOP_GRACE
+from spfmilter.daemon.slots import MAX_BEAT_AGE
 from spfmilter.settings import DEFAULT_PATH, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -152,14 +154,14 @@ def test_a_bad_file_is_not_tried_again() -> None:
 
 def test_systemd_waits_longer_than_the_daemon_drains() -> None:
     drain = Settings().milter.drain_timeout
-    assert int(one("TimeoutStopSec").removesuffix("s")) > drain.seconds + supervisor._GRACE
-    assert f"drain_timeout ({drain}) and the {supervisor._GRACE:g}s" in UNIT.read_text()
+    assert int(one("TimeoutStopSec").removesuffix("s")) > drain.seconds + STOP_GRACE
+    assert f"drain_timeout ({drain}) and the {STOP_GRACE:g}s" in UNIT.read_text()
 
 
 def test_the_watchdog_waits_until_hanging_workers_are_replaced() -> None:
     """A sign of life is due at half of its time, and the supervisor has to have its chance between two of them."""
     limit = int(one("WatchdogSec").removesuffix("s"))
-    assert limit > supervisor._SILENCE + supervisor._FRESH
+    assert limit > MAX_SILENCE + MAX_BEAT_AGE
     assert f"every {limit // 2}s" in UNIT.read_text()
 
 

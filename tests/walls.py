@@ -77,7 +77,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "text",
         "web.server",
     ),
-    "cli": ("addresses", "commands", "daemon.start", "language", "model", "settings", "web.server"),
+    "cli": ("commands", "language", "settings"),
     "__main__": ("cli",),
 }
 
@@ -85,6 +85,9 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 NARROWER: Mapping[str, tuple[str, ...]] = {
     "reply.advice": ("model", "spf.services"),  # the help page gives the same advice
     "reply.texts": ("language", "model", "reply.advice", "template"),
+    "daemon.events": ("daemon.link", "value"),
+    "daemon.slots": ("daemon.events", "daemon.link", "value"),
+    "daemon.fleet": ("daemon.events", "daemon.slots"),
     "daemon.child": ("daemon.link", "observe.log"),
     "daemon.exporter": ("daemon.child", "observe", "settings.values"),
     "daemon.link": (),
@@ -97,7 +100,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "web.case": ("model", "reply.advice", "spf.services", "text", "web"),
     "web.errors": ("helplink.token", "web.wording"),
     "web.security": ("observe.log",),
-    "commands.attach": ("settings",),
+    "commands.mta": ("settings",),
     "commands.explain": ("model", "reply", "text"),
 }
 
@@ -108,8 +111,8 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "milter": ("milter.callbacks", "daemon.worker"),  # what runs in a worker
     "pydantic": ("settings",),
     "idna": ("addresses", "settings"),
-    "click": ("cli",),
-    "rich": ("cli", "commands"),
+    "click": ("cli", "commands"),
+    "rich": ("commands",),
     "prometheus_client": ("observe.metrics", "observe.counterfile"),
     "publicsuffixlist": ("evaluation.organization",),
     "redis": ("state.server",),
@@ -144,7 +147,10 @@ PURE = (
     "evaluation.explanation",
     "evaluation.trace",
     "helplink.token",
+    "daemon.events",
+    "daemon.fleet",
     "daemon.link",
+    "daemon.slots",
     "web.form",
     "web.fixes",
     "web.case",

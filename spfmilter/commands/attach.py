@@ -1,208 +1,59 @@
-"""How to attach the daemon to an MTA: the exact settings for the configured socket.
-
-Knows Postfix's and Sendmail's notations, and Postfix's chroot. ``postfix_settings`` and ``sendmail_line`` are pure;
-``read_postfix`` asks postconf(1), ``apply`` changes it.
-"""
+"""``spfmilter attach``: print the settings that attach Postfix or Sendmail to this daemon, or apply them."""
 
 from __future__ import annotations
 
-import math
-import os
-import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import json
+import shlex
+import sys
 from pathlib import Path
+from typing import Any
 
+import click
+
+from spfmilter.commands import mta
+from spfmilter.commands.console import EX_UNAVAILABLE, settings_from
 from spfmilter.settings import Settings
-from spfmilter.settings.values import SocketAddress
-
-_MARGIN = 10  # seconds that an MTA waits beyond our own time limit
-_PATH = os.pathsep.join(
-    (os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin")
-)  # not every user has these
-_TIME = re.compile(r"([0-9]+)([smhdw]?)")  # of postconf(5); seconds without a unit
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-class AttachError(Exception):
-    """The MTA cannot be attached as configured; the message says what to change."""
+def attach(path: Path, postfix_config: str | None, *, apply: bool, json_output: bool) -> None:
+    """Print the settings for the MTAs, and change those of Postfix where that is wanted.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Postfix:
-    """What postconf says of the installed Postfix."""
-
-    smtpd_milters: str
-    queue_directory: str
-    chroot: bool  # of the smtpd that takes mail from outside
-    command_timeout: str = "30s"
-
-
-# What is known of a Postfix on another host: assumed as Debian sets it up, so that a path it cannot reach is an error.
-NO_POSTFIX = Postfix(smtpd_milters="", queue_directory="/var/spool/postfix", chroot=True)
-
-
-def read_postfix(config_directory: str | None = None) -> Postfix | None:
-    """The installed Postfix, or None where there is none.
-
-    Raises:
-        AttachError: postconf is there, but fails.
+    Args:
+        path: the INI file.
+        postfix_config: Postfix's configuration directory; None: the default one.
+        apply: whether to change Postfix's main.cf and reload Postfix.
+        json_output: whether to print JSON.
     """
-    if shutil.which("postconf", path=_PATH) is None:
-        return None
-    return Postfix(
-        smtpd_milters=_postconf(config_directory, "-h", "smtpd_milters"),
-        queue_directory=_postconf(config_directory, "-hx", "queue_directory"),
-        chroot=chrooted(
-            _postconf(config_directory, "-M"), _postconf(config_directory, "-hx", "compatibility_level") or "0"
-        ),
-        command_timeout=_postconf(config_directory, "-hx", "milter_command_timeout"),
-    )
-
-
-def chrooted(master: str, compatibility_level: str) -> bool:
-    """Whether a smtpd is chrooted, by what ``postconf -M`` prints; ``-`` in master(5) meant yes before Postfix 3.0."""
-    yes = {"y", "-"} if compatibility_level.partition(".")[0] == "0" else {"y"}
-    services = [line.split() for line in master.splitlines()]
-    # Behind postscreen(8) smtpd is of the type "pass".
-    smtpd = [
-        fields for fields in services if len(fields) > 7 and fields[1] in {"inet", "pass"} and fields[7] == "smtpd"
-    ]
-    return any(fields[4] in yes for fields in smtpd)
-
-
-def _postconf(config_directory: str | None, *arguments: str) -> str:
-    place = ["-c", config_directory] if config_directory else []
-    done = _run("postconf", *place, *arguments)
-    return done.strip()
-
-
-def _run(*command: str) -> str:
+    settings = settings_from(path)
     try:
-        program = shutil.which(command[0], path=_PATH) or command[0]
-        done = subprocess.run([program, *command[1:]], check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - no shell, own arguments
-    except subprocess.CalledProcessError as error:
-        raise AttachError(f"{' '.join(command)} failed: {error.stderr.strip()}") from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise AttachError(f"{command[0]} cannot be run: {error}") from None
-    return done.stdout
-
-
-def postfix_socket(socket: SocketAddress, postfix: Postfix) -> str:
-    """The socket in Postfix's notation, as its smtpd sees it.
-
-    Raises:
-        AttachError: a chrooted smtpd cannot reach the configured path.
-    """
-    match socket.family:
-        case "inet":
-            return f"inet:{_reachable(socket.host)}:{socket.port}"
-        case "inet6":
-            return f"inet:[{_reachable(socket.host)}]:{socket.port}"
-        case "unix":
-            path, queue = Path(socket.path), Path(postfix.queue_directory)
-            if path.is_relative_to(queue):
-                return f"unix:{path.relative_to(queue)}"  # right inside a chroot and outside
-            if not postfix.chroot:
-                return f"unix:{path}"
-            inside = queue / "spfmilter" / path.name
-            raise AttachError(
-                f"Postfix's smtpd is chrooted to {queue} and cannot reach {path}: set [milter] socket = unix:{inside}, "
-                "or an inet socket, such as inet:8890@127.0.0.1"
-            )
-        case _:
-            raise AttachError("with socket = systemd the address stands in spfmilter.socket: set it in smtpd_milters")
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound to
-
-
-def postfix_settings(settings: Settings, postfix: Postfix) -> dict[str, str]:
-    """The main.cf parameters to set. The filter goes first, so that filters behind it (OpenDMARC) see its fields."""
-    ours = postfix_socket(settings.milter.socket, postfix)
-    present = list(milters(postfix.smtpd_milters))
-    # One that is there already keeps the way it is written, with its own timeouts if it has some in braces.
-    mine = [milter for milter in present if _is(milter, ours, postfix)]
-    others = [milter for milter in present if milter not in mine]
-    wanted = {"smtpd_milters": ", ".join([*(mine[:1] or [ours]), *others])}
-    needed = _patience(settings)
-    if needed > _seconds(postfix.command_timeout):
-        wanted["milter_command_timeout"] = f"{needed}s"
-    return wanted
-
-
-def milters(value: str) -> Iterator[str]:
-    """The members of smtpd_milters: separated by commas or blanks, which may also stand inside braces."""
-    member, depth = "", 0
-    for c in value:
-        depth += (c == "{") - (c == "}")
-        if depth <= 0 and (c == "," or c.isspace()):
-            if member:
-                yield member
-            member = ""
-        else:
-            member += c
-    if member:
-        yield member
-
-
-def _is(milter: str, ours: str, postfix: Postfix) -> bool:
-    """Whether a member of smtpd_milters is our socket, however it is written."""
-    words = milter.strip("{}").replace(",", " ").split()
-    address = words[0] if words else ""
-    for said, meant in (
-        (f"unix:{postfix.queue_directory}/", "unix:"),
-        ("local:", "unix:"),
-        ("inet:localhost:", "inet:127.0.0.1:"),
-    ):
-        if address.startswith(said):
-            address = meant + address.removeprefix(said)
-    return address == ours
-
-
-def _patience(settings: Settings) -> int:
-    """Seconds that an MTA has to wait for a verdict."""
-    return math.ceil(settings.dns.timeout.seconds) + _MARGIN
-
-
-def _seconds(time: str) -> int:
-    """A time of postconf(5); what cannot be read counts as too short."""
-    found = _TIME.fullmatch(time.strip())
-    return int(found[1]) * _UNITS[found[2]] if found is not None else 0
-
-
-def postfix_commands(wanted: dict[str, str], config_directory: str | None = None) -> list[list[str]]:
-    """The commands that make it so."""
-    place = ["-c", config_directory] if config_directory else []
-    commands = [["postconf", *place, "-e", f"{name} = {value}"] for name, value in wanted.items()]
-    return [*commands, ["postfix", *place, "reload"]]
-
-
-def apply(commands: list[list[str]]) -> list[list[str]]:
-    """Run the commands, and return those that were run: a Postfix that does not run needs no reload.
-
-    Raises:
-        AttachError: there are none, or one of them failed; those after it were not run.
-    """
+        postfix = mta.read_postfix(postfix_config)
+        wanted = mta.postfix_settings(settings, postfix) if postfix else {}
+        commands = mta.postfix_commands(wanted, postfix_config) if postfix else []
+        if apply:
+            commands = mta.apply(commands)
+    except mta.AttachError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_UNAVAILABLE)
+    sendmail = mta.sendmail_line(settings)
+    if json_output:
+        result: dict[str, Any] = {"postfix": wanted, "commands": commands, "sendmail": sendmail, "applied": apply}
+        click.echo(json.dumps(result, indent=2))
+        return
+    for command in commands:
+        click.echo(("done: " if apply else "") + shlex.join(command))
+    if apply:
+        if commands[-1][-1] != "reload":
+            click.echo("Postfix is not running; it will read this when it starts.")
+        return
     if not commands:
-        raise AttachError("there is no Postfix here to apply it to (postconf is not in the PATH)")
-    *changes, reload = commands
-    for command in changes:
-        _run(*command)
+        click.echo(f"# Postfix is not installed here. {_postfix_elsewhere(settings)}")
+    click.echo(f"# Sendmail, in sendmail.mc:\n{sendmail}")
+
+
+def _postfix_elsewhere(settings: Settings) -> str:
+    """Return what can be said for a Postfix on another host."""
     try:
-        _run(*reload[:-1], "status")
-    except AttachError:
-        return changes
-    _run(*reload)
-    return commands
-
-
-def sendmail_line(settings: Settings) -> str:
-    """The line for sendmail.mc. F=T: temporary failure while the daemon is away, so that nothing passes unchecked."""
-    socket = settings.milter.socket
-    if socket.host:
-        socket = replace(socket, host=_reachable(socket.host))
-    return f"INPUT_MAIL_FILTER(`spfmilter', `S={socket}, F=T, T=C:30s;S:30s;R:{_patience(settings)}s;E:1m')dnl"
+        wanted = mta.postfix_settings(settings, mta.NO_POSTFIX)
+    except mta.AttachError:
+        return "One on this host, as Debian sets it up (chrooted), could not reach this socket."
+    return "In its main.cf: " + ", ".join(f"{name} = {value}" for name, value in wanted.items())

@@ -27,29 +27,19 @@ class Child:
 
     pid: int
     link: socket.socket
-    slot: int  # the smallest number that no living worker had: names its metrics; -1 for the exporter
-    generation: int
-    started: float  # on the supervisor's clock, as all times here
-    last_beat: float
-    ready: bool = False
-    draining: bool = False  # it takes no new session
-    leaving: bool = False  # it has been told to end
-    hurried: bool = False  # its sessions have drain_timeout, and no more
-    tired: bool = False  # it has asked to be replaced
+    slot: int  # names its metrics; -1 for the exporter
     processor: int | None = None  # the one that it keeps to
 
-    def listen(self, now: float) -> None:
-        """Take in what it has said; a byte that is no word is a sign of life like any other."""
+    def listen(self) -> tuple[Word, ...] | None:
+        """Return the words that it has said; None if it has said nothing, which is no sign of life.
+
+        A byte that is no word is a sign of life like any other.
+        """
         try:
             data = self.link.recv(4096)
         except OSError:
-            return
-        for byte in data:
-            word = _WORDS.get(byte)
-            self.last_beat = now
-            self.ready = self.ready or word is Word.READY
-            self.draining = self.draining or word is Word.DRAINING
-            self.tired = self.tired or word is Word.REPLACE
+            return None
+        return tuple(_WORDS[byte] for byte in data if byte in _WORDS) if data else None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; one that is gone already needs none."""
@@ -58,26 +48,19 @@ class Child:
 
     def dismiss(self) -> None:
         """Tell a worker to take no new session and to end with its last one."""
-        self.leaving = True
         self.signal(signal.SIGUSR1)
 
     def hurry(self) -> None:
         """Tell a worker to take no new session, and to end at the end of ``drain_timeout`` in any case."""
-        if not self.hurried:
-            self.leaving = self.hurried = True
-            self.signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
 
 
-def fork(
-    work: Callable[[socket.socket], int], slot: int, generation: int, now: float, close: Callable[[], None]
-) -> Child:
+def fork(work: Callable[[socket.socket], int], slot: int, close: Callable[[], None]) -> Child:
     """Start a child that does ``work`` with its end of the link, and never returns from here.
 
     Args:
         work: the child's whole life; its result is the exit status.
         slot: see ``Child``.
-        generation: of the settings that it serves.
-        now: the time.
         close: what the child does first: let go of all that is the supervisor's alone.
 
     Raises:
@@ -111,7 +94,7 @@ def fork(
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     ours.setblocking(False)  # noqa: FBT003 - the standard library's signature
-    return Child(pid=pid, link=ours, slot=slot, generation=generation, started=now, last_beat=now)
+    return Child(pid=pid, link=ours, slot=slot)
 
 
 def let_signals_in() -> None:

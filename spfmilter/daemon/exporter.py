@@ -39,7 +39,7 @@ class ExporterProcess:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE) if listen == self._listen else _RESTART_AFTER
             self._listen, self._not_before = listen, now + self._pause
             try:
-                self._child = children.fork(_work(self._folder, listen), -1, 0, now, self._close)
+                self._child = children.fork(_work(self._folder, listen), -1, self._close)
             except OSError as error:
                 log.error("metrics exporter cannot be started", reason=error.strerror or str(error))
 

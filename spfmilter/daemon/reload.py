@@ -1,24 +1,19 @@
-"""A reload's beginning: the new settings, as far as they can be had while the daemon runs, and how often they are read.
+"""The settings of a reload, as far as a daemon that runs can take them.
 
-Knows the INI file's problems and the old workers that still have sessions; starts and ends no process itself.
+Knows the INI file's problems. When a reload begins, and what becomes of it, is the fleet's.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from spfmilter.daemon.child import Child
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
 from spfmilter.observe import log
 from spfmilter.settings import Settings, SettingsError, load
-
-MOST_OLD = 8  # generations that drain at the same time
-_INTERVAL = 5.0  # seconds at least between two reloads while an old generation drains
 
 
 class RefusedError(Exception):
@@ -64,31 +59,3 @@ def _with_what_stays(old: Settings, fresh: Settings, *, counting: bool) -> Setti
         log.warning("setting needs a restart", section="metrics", key="listen", keeps="(none)")
         fresh = replace(fresh, metrics=old.metrics)
     return replace(fresh, milter=fresh.milter.model_copy(update=keep))
-
-
-class Pace:
-    """When the next reload may begin (docs/decisions/0028-output.md).
-
-    Sessions that stay open keep their generation alive, and each reload adds one. The first is done at once. While old
-    ones drain, the next waits for some seconds after the last, and for the oldest where there are too many. What is
-    read in the end are the newest settings.
-    """
-
-    def __init__(self) -> None:
-        self._last = float("-inf")
-        self._waits = False
-
-    def allows(self, old: Sequence[Child], now: float) -> bool:
-        """Whether a reload may begin, given the workers of all generations that drain; hurries the oldest if not."""
-        draining = sorted({child.generation for child in old})
-        if not draining or (len(draining) < MOST_OLD and now >= self._last + _INTERVAL):
-            self._last, self._waits = now, False
-            return True
-        if len(draining) >= MOST_OLD:
-            for child in old:
-                if child.generation <= draining[-MOST_OLD]:
-                    child.hurry()
-        if not self._waits:
-            self._waits = True
-            log.info("reload waiting", draining=len(draining))
-        return False

@@ -1,8 +1,8 @@
 """The supervisor: keeps the workers alive, reloads, stops; never enters libmilter itself.
 
-Knows processes, generations of settings, and the service manager. It owns the listening socket, which outlives every
-worker, so that no connection is refused while they come and go. One thread, one loop: signals and the workers' words
-come in, and ``_tick`` does what is due.
+Knows processes, the settings of each generation, and the service manager. It owns the listening socket, which outlives
+every worker, so that no connection is refused while they come and go. It decides nothing about its workers: signals and
+the workers' words become events of the fleet, and it performs the commands that ``fleet.step`` answers with.
 """
 
 from __future__ import annotations
@@ -12,20 +12,47 @@ import selectors
 import signal
 import socket
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from spfmilter.daemon import child as children
-from spfmilter.daemon import exporter
+from spfmilter.daemon import exporter, fleet
 from spfmilter.daemon.child import Child
+from spfmilter.daemon.events import (
+    Announce,
+    AnnounceStop,
+    CloseListener,
+    Command,
+    Dismiss,
+    Ended,
+    Event,
+    GiveUp,
+    Heard,
+    Hurry,
+    Kill,
+    LogDeath,
+    LogEnd,
+    LogWaitingReload,
+    News,
+    Plan,
+    ReadSettings,
+    RefuseReload,
+    ReloadRequested,
+    SettingsRead,
+    SettingsRefused,
+    Start,
+    StartFailed,
+    StopRequested,
+    Switch,
+    Tick,
+)
 from spfmilter.daemon.guard import Guard
 from spfmilter.daemon.listener import remove_socket
 from spfmilter.daemon.notify import notify, reloading, watchdog_interval
-from spfmilter.daemon.reload import MOST_OLD, Pace, RefusedError, read
+from spfmilter.daemon.reload import RefusedError, read
+from spfmilter.daemon.slots import begin
 from spfmilter.daemon.worker import Worker
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics, forget, open_metrics, try_again
@@ -33,23 +60,7 @@ from spfmilter.settings import Settings
 from spfmilter.state import Table, open_deferrals
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-_TICK = 0.5  # seconds at most between two looks at what is due
-_SILENCE = 15.0  # seconds without a heartbeat after which a worker is killed
-_FRESH = 5.0  # seconds for which a heartbeat makes the service manager believe in us
-_START = 30.0  # seconds that a worker may take to serve
-_SHORT_LIFE = 10.0  # seconds: a worker that ends sooner is restarted more slowly each time
-_FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0  # seconds; the first restart has none
-_GIVE_UP_AFTER = 5  # short-lived workers before the daemon has ever served
-_GRACE = 5.0  # seconds beyond drain_timeout before workers are killed at the end
-
-
-@dataclass(slots=True)
-class _Coming:
-    """A reload under way: the settings whose workers are starting."""
-
-    settings: Settings
-    generation: int
-    deadline: float
+_CLEAN = children.ending(0)
 
 
 class Supervisor:
@@ -63,18 +74,11 @@ class Supervisor:
         self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
         self._exporter = exporter.ExporterProcess(metrics_folder, self._let_go_of_all)
         self._table = Table()  # outlives every worker and every reload
-        self._workers: dict[int, Child] = {}  # by pid, of all generations
-        self._generation = 0  # the one that serves
-        self._newest = 0
-        self._coming: _Coming | None = None
-        self._wanted = False  # a reload has been asked for and has not begun
-        self._pace = Pace()
-        self._switching = False  # the new generation serves, but the old one has not let go of the socket yet
-        self._served = False
-        self._stopping: float | None = None  # when workers that are left are killed
-        self._short_lives = 0
-        self._next_start = 0.0
-        self._last_tick = time.monotonic()
+        self._workers: dict[int, Child] = {}  # by slot, of all generations
+        self._fleet = begin(_plan(settings), time.monotonic())
+        self._events: deque[Event] = deque()  # on which the fleet has not decided yet
+        self._deciding = False
+        self._settings_of = {self._fleet.serving.number: settings}  # by generation, while it may start workers
         self._watchdog = watchdog_interval()
         self._next_sign = 0.0
         self._trouble = ""  # for the service manager's status line
@@ -89,13 +93,13 @@ class Supervisor:
         """Serve until SIGTERM or SIGINT; the exit status."""
         self._catch_signals()
         children.raise_file_limit()
-        while not self._finished():
+        while not self._fleet.has_ended:
             self._tick(time.monotonic())
-            for key, _ in self._selector.select(_TICK):
+            for key, _ in self._selector.select(self._fleet.seconds_until_due(time.monotonic())):
                 if key.data is None:
                     self._on_signals(self._wakeup.recv(4096))
                 else:
-                    self._guard.run(key.data.listen, time.monotonic())
+                    self._guard.run(self._listen, key.data)
         self._exporter.stop()
         log.info("stopped")
         return self._status
@@ -112,33 +116,18 @@ class Supervisor:
         self._guard.run(self._reap)
         for number in numbers:
             if number in {signal.SIGTERM, signal.SIGINT}:
-                self._guard.run(self._stop, signal.Signals(number).name)
+                self._note(StopRequested(signal.Signals(number).name))
             elif number == signal.SIGHUP:
-                self._wanted = True
-
-    def _finished(self) -> bool:
-        return self._stopping is not None and not self._workers
+                self._note(ReloadRequested())
 
     def _tick(self, now: float) -> None:
-        """Whatever is due; what goes wrong with one thing leaves the others."""
+        """Do what is due. A step that fails leaves the others."""
         self._guard.run(self._reap)
-        self._guard.run(self._watch, now)
-        if self._stopping is not None:
-            self._guard.run(self._end, now)
-        else:
-            for step in (self._begin_reload, self._fill, self._settle, self._replace_tired):
-                self._guard.run(step, now)
+        self._note(Tick())
+        if self._fleet.stop_at is None:
             self._guard.run(self._exporter.keep, self._settings.metrics.listen, now)
             self._guard.run(self._sign_of_life, now)
         self._guard.run(self._say_what_waits)
-
-    def _end(self, now: float) -> None:
-        # Now and not at the end: an MTA that finds nobody here tempfails at once, instead of waiting in the queue of a
-        # socket that nobody serves any more.
-        if all(c.draining for c in self._workers.values()):
-            remove_socket(self._settings.milter.socket, self._listener)
-        if self._stopping is not None and now > self._stopping:
-            self._signal_all(signal.SIGKILL)
 
     def _say_what_waits(self) -> None:
         """Write to the log and the service manager what they have not taken before."""
@@ -146,28 +135,68 @@ class Supervisor:
         notify()
         self._metrics.log_lines_lost(log.lost())
 
+    def _sign_of_life(self, now: float) -> None:
+        """Feed the service manager's watchdog, as long as a worker beats."""
+        if self._watchdog is not None and now >= self._next_sign and self._fleet.is_alive(now):
+            self._next_sign = now + self._watchdog
+            notify("WATCHDOG=1")
+
+    # -- events and commands -----------------------------------------------------------------------------------------
+
+    def _note(self, event: Event) -> None:
+        """Let the fleet decide on an event, and perform its commands; what they report in turn comes after them."""
+        self._events.append(event)
+        if self._deciding:
+            return
+        self._deciding = True
+        try:
+            while self._events:
+                self._guard.run(self._decide, self._events.popleft())
+        finally:
+            self._deciding = False
+
+    def _decide(self, event: Event) -> None:
+        self._fleet, commands = fleet.step(self._fleet, event, time.monotonic())
+        for command in commands:
+            self._perform(command)
+
+    def _perform(self, command: Command) -> None:  # noqa: C901, PLR0912 - one line for each command
+        run = self._guard.run
+        match command:
+            case Start():
+                run(self._start, command)
+            case Dismiss() | Hurry():
+                run(self._tell_to_end, command)
+            case Kill():
+                run(self._kill, command)
+            case LogDeath():
+                run(self._log_death, command)
+            case LogEnd():
+                run(self._log_end, command)
+            case ReadSettings(generation=generation):
+                run(self._read_settings, generation)
+            case LogWaitingReload(draining=draining):
+                log.info("reload waiting", draining=draining)
+            case Switch(generation=generation):
+                run(self._switch, generation)
+            case RefuseReload(reason=reason):
+                run(self._refuse_reload, reason)
+            case Announce(news=news):
+                run(self._announce, news)
+            case GiveUp():
+                self._status = os.EX_SOFTWARE
+                log.error("cannot serve: workers exit as soon as they start")
+            case AnnounceStop(why=why):
+                run(self._announce_stop, why)
+            case CloseListener():
+                run(remove_socket, self._settings.milter.socket, self._listener)
+
     # -- workers -----------------------------------------------------------------------------------------------------
 
-    def _of(self, generation: int) -> Iterator[Child]:
-        return (c for c in self._workers.values() if c.generation == generation and not c.leaving)
-
-    def _fill(self, now: float) -> None:
-        """Start the workers that are missing, in the serving generation and in the coming one."""
-        plans = [(self._generation, self._settings)]
-        if self._coming is not None:
-            plans.append((self._coming.generation, self._coming.settings))
-        for generation, settings in plans:
-            missing = worker_count(settings) - sum(not _is_due(c, now) for c in self._of(generation))
-            for _ in range(missing):
-                if now < self._next_start:
-                    break
-                self._start(generation, settings, now)
-
-    def _start(self, generation: int, settings: Settings, now: float) -> None:
-        taken = {c.slot for c in self._workers.values()}
-        slot = next(number for number in range(len(taken) + 1) if number not in taken)
+    def _start(self, command: Start) -> None:
+        settings, slot = self._settings_of[command.generation], command.slot
         folder, listener, hostname, table = self._metrics_folder, self._listener, self._hostname, self._table
-        processor = self._processor_for(generation) if settings.milter.pin_workers else None
+        processor = self._processor_for(command.generation) if settings.milter.pin_workers else None
 
         def work(link: socket.socket) -> int:
             if processor is not None:
@@ -178,23 +207,23 @@ class Supervisor:
             return Worker(settings, listener, link, metrics, hostname, deferrals=deferrals).serve()
 
         try:
-            child = children.fork(work, slot, generation, now, self._let_go)
+            child = children.fork(work, slot, self._let_go)
         except OSError as error:  # too many processes or files, or too little memory: perhaps not for long
             log.error("worker cannot be started", reason=error.strerror or str(error))
-            self._next_start = now + _LONGEST_DELAY
+            self._note(StartFailed(slot))
             return
         child.processor = processor
-        self._workers[child.pid] = child
+        self._workers[slot] = child
         try:
             self._selector.register(child.link, selectors.EVENT_READ, child)
         except OSError as error:  # what it says would not be heard
             log.error("worker cannot be started", reason=error.strerror or str(error))
-            self._next_start = now + _LONGEST_DELAY
             child.signal(signal.SIGKILL)
 
     def _processor_for(self, generation: int) -> int:
         """The processor, of those that we may use, on which the fewest of a generation's workers are."""
-        busy = Counter(child.processor for child in self._of(generation))
+        slots = {slot.number for slot in self._fleet.of(generation)}
+        busy = Counter(child.processor for child in self._workers.values() if child.slot in slots)
         return min(sorted(os.sched_getaffinity(0)), key=lambda processor: busy[processor])
 
     def _let_go(self) -> None:
@@ -209,8 +238,30 @@ class Supervisor:
         self._let_go()
         self._listener.close()
 
+    def _listen(self, child: Child) -> None:
+        """Report what a worker has said, unless its end has been reported since."""
+        words = child.listen()
+        if words is not None and self._workers.get(child.slot) is child:
+            self._note(Heard(child.slot, words))
+
+    def _tell_to_end(self, command: Dismiss | Hurry) -> None:
+        if child := self._workers.get(command.slot):
+            if isinstance(command, Dismiss):
+                child.dismiss()
+            else:
+                child.hurry()
+
+    def _kill(self, command: Kill) -> None:
+        child = self._workers.get(command.slot)
+        if child is None:  # its start failed in a way that was not reported
+            self._note(Ended(command.slot, 0, "not started"))
+            return
+        if command.silent is not None:
+            log.error("worker not responding, killed", pid=child.pid, silent=round(command.silent, 1))
+        child.signal(signal.SIGKILL)
+
     def _reap(self) -> None:
-        """Take note of the children that have ended."""
+        """Report the children that have ended."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -218,12 +269,14 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            child = self._workers.pop(pid, None)
+            child = next((child for child in self._workers.values() if child.pid == pid), None)
             if child is None:
                 self._exporter.ended(pid, status)
                 continue
+            self._guard.run(self._listen, child)  # its last words
+            del self._workers[child.slot]
             self._guard.run(self._let_go_of, child)
-            self._guard.run(self._on_end, child, status, time.monotonic())
+            self._note(Ended(child.slot, pid, children.ending(status)))
 
     def _let_go_of(self, child: Child) -> None:
         with suppress(KeyError):  # it was never registered
@@ -232,150 +285,57 @@ class Supervisor:
         log.ended(child.slot)
         forget(self._metrics_folder, f"worker{child.slot}")
 
-    def _on_end(self, child: Child, status: int, now: float) -> None:
-        how = children.ending(status)
-        if child.leaving:
-            level = log.info if status == 0 else log.warning
-            level("worker exited", pid=child.pid, how=how)
-            return
-        seconds = round(now - child.started, 1)
-        self._metrics.worker_ended(how)
-        if self._coming is not None and child.generation == self._coming.generation:
-            log.error("worker exited unexpectedly", pid=child.pid, how=how, seconds=seconds)
-            self._give_up_reload(f"a worker with the new settings ended: {how}")
-            return
-        self._short_lives = self._short_lives + 1 if now - child.started < _SHORT_LIFE else 0
-        pause = 0.0
-        if self._short_lives > 1:
-            pause = min(_FIRST_DELAY * 2 ** min(self._short_lives - 2, 10), _LONGEST_DELAY)
-        self._next_start = now + pause
-        log.error("worker exited unexpectedly", pid=child.pid, how=how, seconds=seconds, restart_in=pause)
-        if not self._served and self._short_lives >= _GIVE_UP_AFTER:
-            log.error("cannot serve: workers exit as soon as they start")
-            self._status = os.EX_SOFTWARE
-            self._stop("failure")
+    def _log_death(self, command: LogDeath) -> None:
+        self._metrics.worker_ended(command.how)
+        seconds, restart_in = round(command.seconds, 1), round(command.restart_in, 1)
+        log.error(
+            "worker exited unexpectedly", pid=command.pid, how=command.how, seconds=seconds, restart_in=restart_in
+        )
 
-    def _watch(self, now: float) -> None:
-        """Kill what does not answer; its end is then noticed as any other."""
-        late = now - self._last_tick - _TICK
-        self._last_tick = now
-        for child in self._workers.values():
-            if late > _TICK:  # we were frozen or starved: what the workers said meanwhile is still to be read
-                child.last_beat += late
-            silence = _SILENCE if child.ready else _START
-            if now - child.last_beat > silence:
-                log.error("worker not responding, killed", pid=child.pid, silent=round(now - child.last_beat, 1))
-                child.signal(signal.SIGKILL)
-                child.ready, child.last_beat = False, now
-
-    def _replace_tired(self, now: float) -> None:
-        """Let workers that have asked for it go, once others serve in their place; too many of those must hurry.
-
-        Where no other can be started, perhaps for want of what these hold (processes, threads), one goes before that,
-        as long as another is left to serve.
-        """
-        ready = [c for c in self._of(self._generation) if c.ready]
-        due = [c for c in self._of(self._generation) if _is_due(c, now)]
-        if sum(c not in due for c in ready) >= worker_count(self._settings):
-            for child in due:
-                child.dismiss()
-        elif due and now < self._next_start and len(ready) > 1 and not any(c.leaving for c in self._workers.values()):
-            due[0].dismiss()
-        old = [c for c in self._workers.values() if c.generation == self._generation and c.leaving]
-        for child in sorted(old, key=lambda c: c.started)[: -MOST_OLD * worker_count(self._settings)]:
-            child.hurry()
+    def _log_end(self, command: LogEnd) -> None:
+        level = log.info if command.how == _CLEAN else log.warning
+        level("worker exited", pid=command.pid, how=command.how)
 
     # -- settings ----------------------------------------------------------------------------------------------------
 
-    def _begin_reload(self, now: float) -> None:
-        """After SIGHUP: validate, then start workers with the new settings; a bad file changes nothing."""
-        if not self._wanted or self._coming is not None or self._switching:
-            return
-        if not self._pace.allows([c for c in self._workers.values() if c.generation != self._generation], now):
-            return
-        self._wanted = False
+    def _read_settings(self, generation: int) -> None:
+        """Validate the settings of a new generation; a bad file changes nothing."""
         reloading()
         try:
             fresh = read(self._path, self._settings, counting=self._metrics_folder is not None)
         except RefusedError as error:
-            self._give_up_reload(str(error))
+            self._note(SettingsRefused(str(error)))
             return
-        self._newest += 1
-        self._coming = _Coming(fresh, self._newest, now + _START)
+        self._settings_of[generation] = fresh
         log.configure(fresh.log)
+        self._note(SettingsRead(_plan(fresh)))
 
-    def _settle(self, now: float) -> None:
-        """Whether the first generation serves, and how far a reload has come."""
-        if self._coming is not None:
-            ready = sum(c.ready for c in self._of(self._coming.generation))
-            if ready >= worker_count(self._coming.settings):
-                self._switch(self._coming)
-            elif now > self._coming.deadline:
-                self._give_up_reload(f"workers with the new settings did not serve within {_START:g} s")
-        elif self._switching:
-            old = [c for c in self._workers.values() if c.generation < self._generation]
-            if all(c.draining for c in old):
-                self._switching = False
-                self._metrics.reload("done")
-                self._announce("reloaded")
-        elif not self._served:
-            serving = sum(c.ready for c in self._of(self._generation))
-            if serving >= worker_count(self._settings):
-                self._served = True
-                self._announce("serving")
-
-    def _switch(self, coming: _Coming) -> None:
-        self._settings, self._generation, self._coming = coming.settings, coming.generation, None
-        self._switching, self._trouble, self._short_lives = True, "", 0
+    def _switch(self, generation: int) -> None:
+        self._settings = self._settings_of[generation]
+        self._settings_of = {generation: self._settings}
+        self._trouble = ""
         self._metrics = try_again(self._metrics, self._metrics_folder, "supervisor")
-        for child in list(self._workers.values()):
-            if child.generation < self._generation and not child.leaving:
-                child.dismiss()
 
-    def _give_up_reload(self, why: str) -> None:
-        coming, self._coming = self._coming, None
-        if coming is not None:
-            for child in list(self._of(coming.generation)):
-                child.hurry()
+    def _refuse_reload(self, reason: str) -> None:
+        self._settings_of = {self._fleet.serving.number: self._settings}
         log.configure(self._settings.log)
-        log.error("configuration rejected, old settings stay in force", reason=why)
+        log.error("configuration rejected, old settings stay in force", reason=reason)
         self._metrics.reload("refused")
-        self._trouble = f"; reload refused: {why}"
-        self._announce("not reloaded")
+        self._trouble = f"; reload refused: {reason}"
 
-    def _announce(self, event: str) -> None:
+    def _announce(self, news: News) -> None:
         """Tell the log and the service manager how things are."""
+        if news is News.RELOADED:
+            self._metrics.reload("done")
         milter, mode = self._settings.milter, self._settings.policy.mode
-        number = worker_count(self._settings)
+        number = self._fleet.serving.plan.workers
         self._metrics.workers(number)
-        log.info(event, socket=str(milter.socket), mode=mode, workers=number)
+        log.info(news.value, socket=str(milter.socket), mode=mode, workers=number)
         notify("READY=1", f"STATUS=serving on {milter.socket}, mode {mode}, {number} workers{self._trouble}")
 
-    # -- the end and signs of life -----------------------------------------------------------------------------------
-
-    def _stop(self, why: str) -> None:
-        """Let the workers finish; a second call does not wait for them."""
-        now = time.monotonic()
-        if self._stopping is not None:
-            self._stopping = now
-            return
-        self._stopping = now + self._settings.milter.drain_timeout.seconds + _GRACE
+    def _announce_stop(self, why: str) -> None:
         log.info("stopping", signal=why, drain_timeout=str(self._settings.milter.drain_timeout))
         notify("STOPPING=1", "STATUS=draining")
-        for child in self._workers.values():
-            child.hurry()
-
-    def _signal_all(self, number: signal.Signals) -> None:
-        for child in self._workers.values():
-            child.signal(number)
-
-    def _sign_of_life(self, now: float) -> None:
-        """Feed the service manager's watchdog, as long as a worker beats."""
-        if self._watchdog is None or now < self._next_sign:
-            return
-        if any(c.ready and now - c.last_beat < _FRESH for c in self._workers.values()):
-            self._next_sign = now + self._watchdog
-            notify("WATCHDOG=1")
 
 
 def worker_count(settings: Settings) -> int:
@@ -384,9 +344,8 @@ def worker_count(settings: Settings) -> int:
     return max(2, len(os.sched_getaffinity(0))) if wanted == "auto" else int(wanted)
 
 
-def _is_due(child: Child, now: float) -> bool:
-    """Whether a worker is to be replaced; not at once, lest a memory_limit that is too low keep us forking."""
-    return child.tired and now - child.started > _SHORT_LIFE
+def _plan(settings: Settings) -> Plan:
+    return Plan(workers=worker_count(settings), drain_timeout=settings.milter.drain_timeout.seconds)
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spfmilter.model import Identity, LookupStep, RecordStep, Result, TermStep, Verdict
-from spfmilter.reply.advice import Advice, Situation, advice
+from spfmilter.reply.advice import Advice, Remedy, Situation, advice
 from spfmilter.spf.services import Service
 from spfmilter.text import unicode_line
 from spfmilter.web import wording
@@ -25,6 +25,7 @@ _SHOWN_EXPLANATION = 400
 _SHOWN_TERMS = 20  # of one record: one of 16 KB may have a thousand
 _SHOWN_ANSWERS = 12
 _QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
+_RECORD_CHANGES = frozenset({Remedy.ADD, Remedy.ADD_BEFORE, Remedy.PUBLISH})
 _TERM = re.compile(r"[-+?~]?([A-Za-z0-9]+)[:=]?(.*)", re.DOTALL)
 
 
@@ -98,7 +99,8 @@ class CaseView:
     problem_term: str | None
     explanation: str | None
     record: Record | None
-    mending: SuggestedRecord | None
+    remedies: tuple[Remedy, ...]  # what the sender can do: alternatives, the most likely one first
+    suggested: SuggestedRecord | None
     added: str  # the term for the address, where no whole record can be offered
     service: str | None  # whose servers ``added`` stands for
     wait: int  # minutes after which a change is seen
@@ -109,6 +111,11 @@ class CaseView:
     def fixed(self) -> bool:
         """Whether what was refused would be taken now."""
         return self.then is not None and self.then.result is not Result.PASS and self.now is Result.PASS
+
+    @property
+    def changes_record(self) -> bool:
+        """Whether a remedy is to let a record allow the server."""
+        return not _RECORD_CHANGES.isdisjoint(self.remedies)
 
 
 def build_view(
@@ -126,7 +133,7 @@ def build_view(
     # Where the record cannot be read just now, the story is still that of the refusal.
     told = then.result if then is not None and verdict.result is Result.TEMPERROR else verdict.result
     advised = advice(verdict, service)
-    mending = suggest_record(verdict, advised.add)
+    suggested = suggest_record(verdict, advised.add)
     fixed = then is not None and then.result is not Result.PASS and verdict.result is Result.PASS
     return CaseView(
         identity=check.identity,
@@ -135,17 +142,18 @@ def build_view(
         helo=unicode_line(check.helo),
         then=then,
         now=verdict.result,
-        title=wording.TITLE_MENDED if fixed else wording.TITLES[check.identity][told],
-        lead=wording.MENDED if fixed else _lead(advised, told),
+        title=wording.TITLE_FIXED if fixed else wording.TITLES[check.identity][told],
+        lead=wording.FIXED if fixed else _lead(advised, told),
         term=unicode_line(verdict.term, _SHOWN_TERM) if verdict.term is not None else None,
-        record_domain=unicode_line(mending.domain if mending is not None else advised.record_domain),
+        record_domain=unicode_line(suggested.domain if suggested is not None else advised.record_domain),
         problem=wording.PROBLEMS[problem.kind] if problem is not None else None,
         problem_term=unicode_line(problem.term, _SHOWN_TERM) if problem is not None and problem.term else None,
         explanation=unicode_line(" ".join(verdict.explanation.split()), _SHOWN_EXPLANATION)
         if verdict.explanation
         else None,
         record=_record(verdict.trace, verdict, last=True) if verdict.trace is not None else None,
-        mending=mending,
+        remedies=advised.remedies,
+        suggested=suggested,
         added=advised.add,
         service=advised.service.name if advised.service is not None else None,
         wait=max(1, math.ceil(min(verdict.ttl or 0, longest_ttl) / 60)),

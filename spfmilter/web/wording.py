@@ -45,7 +45,7 @@ TITLES: dict[Identity, dict[Result, str]] = {
         Result.PERMERROR: N_("The SPF record of %(domain)s has a mistake in it"),
     },
 }
-TITLE_MENDED = N_("It passes now. Please send your message again.")
+TITLE_FIXED = N_("It passes now. Please send your message again.")
 
 # What SPF is in a sentence, what has happened in another, and what the record says of it.
 WHAT_SPF_IS: dict[Identity, str] = {
@@ -60,7 +60,7 @@ CAME: dict[Identity, str] = {
 }
 STORIES: dict[Identity, dict[Result, str]] = {
     Identity.MAILFROM: {
-        Result.PASS: N_("This server is on the list of %(domain)s, so that mail from there passes this check."),
+        Result.PASS: N_("This server is on the list of %(domain)s. Mail from it passes this check."),
         Result.FAIL: N_(
             "This server is not on the list of %(domain)s. "
             "The list says that mail from any other server is to be refused."
@@ -71,13 +71,11 @@ STORIES: dict[Identity, dict[Result, str]] = {
         ),
         Result.NEUTRAL: N_("The list of %(domain)s does not say whether this server may."),
         Result.NONE: N_(
-            "%(domain)s publishes no such list, so that nobody can tell its genuine mail from forged mail."
+            "%(domain)s publishes no such list. Without it, its genuine mail cannot be told from forged mail."
         ),
-        Result.TEMPERROR: N_(
-            "The list of %(domain)s could not be looked up, so that this server could not be checked."
-        ),
+        Result.TEMPERROR: N_("The list of %(domain)s could not be looked up. This server could not be checked."),
         Result.PERMERROR: N_(
-            "The list of %(domain)s has a mistake in it, so that nobody can tell whether this server is on it."
+            "The list of %(domain)s has a mistake in it. It cannot be said whether this server is on it."
         ),
     },
     Identity.HELO: {
@@ -86,15 +84,13 @@ STORIES: dict[Identity, dict[Result, str]] = {
         Result.SOFTFAIL: N_("The owner of the name %(domain)s says that this server probably may not use it."),
         Result.NEUTRAL: N_("The owner of the name %(domain)s does not say whether this server may use it."),
         Result.NONE: N_("Nothing is published for the name %(domain)s."),
-        Result.TEMPERROR: N_(
-            "The record of %(domain)s could not be looked up, so that this server could not be checked."
-        ),
-        Result.PERMERROR: N_("The record of %(domain)s has a mistake in it, so that this server could not be checked."),
+        Result.TEMPERROR: N_("The record of %(domain)s could not be looked up. This server could not be checked."),
+        Result.PERMERROR: N_("The record of %(domain)s has a mistake in it. This server could not be checked."),
     },
 }
 # In place of the above where the list does not miss the server, but names it and rules it out.
 RULED_OUT = N_("The list of %(domain)s rules this server out by name.")
-MENDED = N_("When your message came, this check was not passed. Now %(domain)s allows the server %(address)s.")
+FIXED = N_("When your message came, this check was not passed. Now %(domain)s allows the server %(address)s.")
 
 PROBLEMS: dict[ProblemKind, str] = {
     ProblemKind.NO_DOMAIN: N_("What was checked is not the name of a domain."),

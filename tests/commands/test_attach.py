@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from lab import postfix as lab_postfix
-from spfmilter.commands import attach
-from spfmilter.commands.attach import AttachError, Postfix
+from spfmilter.commands import mta as attaching
+from spfmilter.commands.mta import AttachError, Postfix
 from spfmilter.settings import Settings, parse
 
 QUEUE = "/var/spool/postfix"
@@ -39,7 +39,7 @@ def settings(socket: str = "inet:8890@127.0.0.1", timeout: str = "20s") -> Setti
     ],
 )
 def test_the_socket_as_postfix_writes_it(socket, chroot, postfix) -> None:
-    assert attach.postfix_socket(settings(socket).milter.socket, a_postfix(chroot=chroot)) == postfix
+    assert attaching.postfix_socket(settings(socket).milter.socket, a_postfix(chroot=chroot)) == postfix
 
 
 @pytest.mark.parametrize("path", ["/run/spfmilter/a.sock", "/var/spool/postfix-out/a.sock"])
@@ -47,7 +47,7 @@ def test_a_chrooted_smtpd_that_cannot_reach_the_socket_is_said_with_what_to_writ
     with pytest.raises(
         AttachError, match=r"set \[milter\] socket = unix:/var/spool/postfix/spfmilter/a\.sock, or an inet"
     ):
-        attach.postfix_settings(settings(f"unix:{path}"), a_postfix(chroot=True))
+        attaching.postfix_settings(settings(f"unix:{path}"), a_postfix(chroot=True))
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_a_chrooted_smtpd_that_cannot_reach_the_socket_is_said_with_what_to_writ
     ],
 )
 def test_other_filters_stay_behind_ours_which_is_not_repeated(present, wanted) -> None:
-    assert attach.postfix_settings(settings(), a_postfix(present)) == {"smtpd_milters": wanted}
+    assert attaching.postfix_settings(settings(), a_postfix(present)) == {"smtpd_milters": wanted}
 
 
 @pytest.mark.parametrize("present", ["unix:spf/a.sock", "unix:/var/spool/postfix/spf/a.sock", "local:spf/a.sock"])
 def test_a_unix_socket_is_known_however_it_is_written(present) -> None:
-    wanted = attach.postfix_settings(settings(f"unix:{QUEUE}/spf/a.sock"), a_postfix(f"unix:b.sock, {present}"))
+    wanted = attaching.postfix_settings(settings(f"unix:{QUEUE}/spf/a.sock"), a_postfix(f"unix:b.sock, {present}"))
     assert wanted == {"smtpd_milters": f"{present}, unix:b.sock"}
 
 
@@ -96,7 +96,7 @@ def test_a_unix_socket_is_known_however_it_is_written(present) -> None:
     ],
 )
 def test_postfix_waits_longer_than_we_do(timeout, present, wanted) -> None:
-    found = attach.postfix_settings(settings(timeout=timeout), a_postfix(command_timeout=present))
+    found = attaching.postfix_settings(settings(timeout=timeout), a_postfix(command_timeout=present))
     assert found.get("milter_command_timeout") == wanted
 
 
@@ -113,7 +113,7 @@ def test_postfix_waits_longer_than_we_do(timeout, present, wanted) -> None:
     ],
 )
 def test_whether_smtpd_is_chrooted(master, level, chroot) -> None:
-    assert attach.chrooted(master, level) is chroot
+    assert attaching.chrooted(master, level) is chroot
 
 
 @pytest.mark.parametrize(
@@ -126,17 +126,17 @@ def test_whether_smtpd_is_chrooted(master, level, chroot) -> None:
     ],
 )
 def test_sendmail(socket, timeout, line) -> None:
-    assert attach.sendmail_line(settings(socket, timeout)) == f"INPUT_MAIL_FILTER(`spfmilter', `{line}')dnl"
+    assert attaching.sendmail_line(settings(socket, timeout)) == f"INPUT_MAIL_FILTER(`spfmilter', `{line}')dnl"
 
 
 def test_applying_where_there_is_no_postfix_is_refused() -> None:
     with pytest.raises(AttachError, match="there is no Postfix here"):
-        attach.apply([])
+        attaching.apply([])
 
 
 @pytest.fixture
 def no_postfix(monkeypatch) -> None:
-    monkeypatch.setattr(attach, "read_postfix", lambda _directory: None)
+    monkeypatch.setattr(attaching, "read_postfix", lambda _directory: None)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_without_a_postfix_sendmails_line_is_printed(write, capsys, socket, said
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("# Postfix is not installed here. ")
     assert said in lines[0]
-    assert lines[1:] == ["# Sendmail, in sendmail.mc:", attach.sendmail_line(settings(socket))]
+    assert lines[1:] == ["# Sendmail, in sendmail.mc:", attaching.sendmail_line(settings(socket))]
 
 
 # -- with a real Postfix -----------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_what_is_printed_is_what_apply_does(run, write, mta) -> None:
         f"postconf -c {directory} -e 'smtpd_milters = inet:127.0.0.1:8890, inet:127.0.0.1:8891'",
         f"postfix -c {directory} reload",
     ]
-    assert printed.stdout.splitlines()[2:] == ["# Sendmail, in sendmail.mc:", attach.sendmail_line(settings())]
+    assert printed.stdout.splitlines()[2:] == ["# Sendmail, in sendmail.mc:", attaching.sendmail_line(settings())]
     assert postconf(mta, "smtpd_milters") == "inet:127.0.0.1:8891", "printing changes nothing"
 
     applied = run("attach", "-c", path, "--postfix-config", directory, "--apply")

@@ -51,8 +51,7 @@ def test_a_zone_that_nsd_refuses_is_an_error_with_its_line() -> None:
 
 def test_its_end_frees_the_port_and_removes_its_files() -> None:
     with Nsd(ZONES) as server:
-        folder = server._folder
-        assert folder is not None
+        folder = server.folder
     assert not folder.exists()
     with pytest.raises(OSError, match=r"refused"):
         dns.query.tcp(dns.message.make_query("example.com", "TXT"), "127.0.0.1", timeout=2, port=server.port)

@@ -172,7 +172,7 @@ def test_a_failed_start_is_an_error_with_the_log_and_leaves_nothing() -> None:
     server = Postfix()
     with (
         socket.create_server(("127.0.0.1", server.port)),
-        pytest.raises(RuntimeError, match=r"(?s)postfix start ended with 1.*Address already in use"),
+        pytest.raises(RuntimeError, match=r"(?s)start ended with 1.*Address already in use"),
     ):
         server.start()
     assert not server.folder.exists()

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.daemon import SpfmilterDaemon
-from lab.inbox import Delivered
+from lab.mailserver import Delivered
 from lab.nsd import Nsd
 from lab.postfix import Postfix
 from lab.processes import free_port, until

@@ -6,8 +6,6 @@ import pytest
 from lab.nsd import Nsd
 from lab.processes import has_ipv6
 from lab.smtp import SmtpDialogue
-from tests.headers.python_reader import exact, generous, taken
-from tests.headers.spellings import deliverable
 from tests.mta.site import MESSAGE, Site
 from tests.mta.zones import LISTED, LISTED_V6, PRIVATE, STRANGER, STRANGER_V6, UNREACHABLE
 
@@ -77,38 +75,6 @@ def test_its_log_line_has_postfixs_queue_id(site: Site) -> None:
     site.postfix.wait_for_log(rf"{sent.queue_id}: client=")
 
 
-def test_a_forged_result_is_removed_and_that_of_another_server_kept(site: Site) -> None:
-    """Field names and authserv-ids are compared without case (RFC 8601 section 2.5)."""
-    forged = (
-        "Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=mail163.example\n"
-        "authentication-results: (hi) MX.EXAMPLE.NET 1; dkim=pass\n"
-        "Authentication-Results: other.example.org; dkim=pass header.d=example.com\n"
-        "Received-SPF: pass (forged)\n"
-        "X-SPF-Notice: all is well\n"
-        "AUTHENTICATION-RESULTS: mx.example.net; auth=pass\n"
-        "Authentication-Results: mx.example.net.example.org; auth=pass\n"
-    )
-    sent = site.send("someone@mail163.example", LISTED, content=forged + "From: a@example.com\nSubject: x\n\nHello.\n")
-    own, *foreign = site.field(sent, "Authentication-Results")
-    assert own.startswith("mx.example.net; spf=none (")
-    assert foreign == [
-        "other.example.org; dkim=pass header.d=example.com",
-        "mx.example.net.example.org; auth=pass",
-    ]
-    assert [value.partition(" ")[0] for value in site.field(sent, "Received-SPF")] == ["pass", "none"]
-    assert "forged" not in str(site.fields(sent))
-    assert not site.field(sent, "X-SPF-Notice")
-    assert site.logged(queue_id=sent.queue_id)["forged"] == 5
-
-
-def test_a_forged_field_that_an_encoded_word_hides_in_another_has_the_message_refused(site: Site) -> None:
-    """SpamAssassin decodes the line break, and reads a field of its own behind it."""
-    subject = "Subject: =?utf-8?q?Hi=0AAuthentication-Results:_mx.example.net;_spf=3Dpass?=\n\nHello.\n"
-    answer = site.send("hiding@mail163.example", LISTED, content=subject).answer
-    assert answer.code == 550
-    assert answer.lines[0].startswith("5.7.1 The message hides a header field that only the receiving server may write")
-
-
 @pytest.mark.parametrize("begin", ["=?", "?"])
 def test_a_helo_that_is_an_encoded_word_puts_no_result_into_our_fields(site: Site, begin: str) -> None:
     """Postfix takes any HELO; Sendmail takes no such one."""
@@ -126,22 +92,6 @@ def test_a_sender_that_hides_a_field_of_ours_is_refused(site: Site) -> None:
     answer = site.send(f"{word}@mail163.example", LISTED).answer
     assert answer.code == 550
     assert answer.lines[0].startswith("5.7.1 The message hides a header field")
-
-
-def test_of_all_spellings_of_a_forged_field_what_is_delivered_deceives_no_reader(site: Site) -> None:
-    """The table of tests/headers in one message."""
-    sent_fields = deliverable()
-    content = b"".join(spelling.field.replace(b"\n", b"\r\n") for spelling in sent_fields)
-    sent = site.send("forger@soft.example.com", STRANGER, content=content + b"Subject: x\r\n\r\nHello.\r\n")
-    raw = site.received(sent).raw
-    assert site.field(sent, "Authentication-Results")[0].startswith("mx.example.net; spf=none (")
-    assert not taken(raw, exact)
-    assert not taken(raw, generous)
-    marked = [spelling for spelling in sent_fields if spelling.domain.encode() in spelling.value]
-    left = {str(spelling) for spelling in marked if spelling.domain.encode() in raw}
-    assert left == {str(spelling) for spelling in marked if spelling.kind != "forged"}
-    removed = sum(spelling.kind == "forged" for spelling in sent_fields)
-    assert site.logged(queue_id=sent.queue_id)["forged"] == removed
 
 
 @pytest.mark.parametrize(("fields", "code"), [(1000, 250), (1001, 550)])

@@ -13,8 +13,6 @@ import pytest
 from lab import sendmail
 from lab.nsd import Nsd
 from lab.processes import has_ipv6
-from tests.headers.python_reader import exact, generous, taken
-from tests.headers.spellings import deliverable
 from tests.mta.site import SendmailSite
 from tests.mta.zones import LOCAL_LISTED, LOCAL_STRANGER, UNREACHABLE
 
@@ -112,51 +110,6 @@ def test_a_deferred_sender_is_told_to_come_again(site: SendmailSite) -> None:
     assert answer.code == 451
     assert all(line.startswith("4.7.24 ") for line in answer.lines)
     assert answer.lines[0].startswith(f"4.7.24 The SPF record of {UNREACHABLE} cannot be looked up")
-
-
-def test_forged_results_are_removed_and_those_of_others_kept(site: SendmailSite) -> None:
-    """Also where the names of the fields differ in case, and several are folded."""
-    forged = (
-        "Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=mail163.test\n"
-        "authentication-results: (hi)\n MX.EXAMPLE.NET 1;\n dkim=pass\n"
-        "Authentication-Results: other.example.org; dkim=pass header.d=example.com\n"
-        "Received-SPF: pass (forged)\n"
-        "RECEIVED-spf: pass (forged\n as well)\n"
-        "X-SPF-Notice: all is well\n"
-        "AUTHENTICATION-RESULTS: mx.example.net; auth=pass\n"
-    )
-    sent = site.send("forger@mail163.test", LOCAL_LISTED, content=forged + "Subject: x\n\nHello.\n")
-    own, *foreign = site.field(sent, "Authentication-Results")
-    assert own.startswith("mx.example.net; spf=none (")
-    assert foreign == ["other.example.org; dkim=pass header.d=example.com"]
-    assert [value.partition(" ")[0] for value in site.field(sent, "Received-SPF")] == ["pass", "none"]
-    assert "forged" not in str(site.fields(sent))
-    assert not site.field(sent, "X-SPF-Notice")
-    assert site.logged(queue_id=sent.queue_id)["forged"] == 6
-
-
-def test_a_forged_field_that_an_encoded_word_hides_in_another_has_the_message_refused(site: SendmailSite) -> None:
-    """SpamAssassin decodes the line break, and reads a field of its own behind it."""
-    subject = "Subject: =?utf-8?q?Hi=0AAuthentication-Results:_mx.example.net;_spf=3Dpass?=\n\nHello.\n"
-    answer = site.send("hiding@mail163.test", LOCAL_LISTED, content=subject).answer
-    assert answer.code == 550
-    assert answer.lines[0].startswith("5.7.1 The message hides a header field that only the receiving server may write")
-
-
-def test_of_all_spellings_of_a_forged_field_what_is_delivered_deceives_no_reader(site: SendmailSite) -> None:
-    """The table of tests/headers in one message."""
-    sent_fields = deliverable()
-    content = b"".join(spelling.field.replace(b"\n", b"\r\n") for spelling in sent_fields)
-    sent = site.send("forger@soft.example.com", LOCAL_STRANGER, content=content + b"Subject: x\r\n\r\nHello.\r\n")
-    raw = site.received(sent).raw
-    assert site.field(sent, "Authentication-Results")[0].startswith("mx.example.net; spf=none (")
-    assert not taken(raw, exact)
-    assert not taken(raw, generous)
-    marked = [spelling for spelling in sent_fields if spelling.domain.encode() in spelling.value]
-    left = {str(spelling) for spelling in marked if spelling.domain.encode() in raw}
-    assert left == {str(spelling) for spelling in marked if spelling.kind != "forged"}
-    removed = sum(spelling.kind == "forged" for spelling in sent_fields)
-    assert site.logged(queue_id=sent.queue_id)["forged"] == removed
 
 
 def test_a_bounce_is_judged_by_the_name_in_helo(site: SendmailSite) -> None:

@@ -3,14 +3,12 @@
 It knows INI texts, zones and Linux's process files. It does not know what any test wants of them.
 """
 
-import itertools
 import json
 import os
-import subprocess
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from lab.daemon import COMMAND, SpfmilterDaemon
 from lab.load import Mail
 from lab.milterclient import MilterClient, Outcome
 from lab.processes import free_port, group_members, until
+from lab.server import Server
 
 CLIENT = "192.0.2.1"
 ZONE: dict[str, list[Any]] = {
@@ -52,35 +51,32 @@ main()
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class NameServer:
+class NameServer(Server):
     """A scripted DNS server, in a process of its own."""
 
-    address: str
-    process: subprocess.Popen[str]
+    def __init__(self, zone: Mapping[str, Sequence[Any]], port: int) -> None:
+        """Serve the zone at a port; 0 is a free one."""
+        super().__init__("dns")
+        self.address = ""  # "HOST:PORT", known when it is ready
+        self._port = port
+        self._zone = zone
+
+    def command_line(self) -> list[str]:
+        """Write the zone, and return the command that serves it."""
+        path = self.folder / "zone.yml"
+        path.write_text(json.dumps(self._zone))  # JSON is YAML, too
+        return [sys.executable, "-m", "lab.dnsserver", str(path), "--port", str(self._port)]
+
+    def is_ready(self) -> bool:
+        """Return whether it has said where it serves."""
+        if said := re.search(r"(?m)^ready (.+)$", self.log()):
+            self.address = said[1]
+        return said is not None
 
 
-@contextmanager
-def name_server(zone: Mapping[str, Sequence[Any]] = ZONE, *, port: int = 0) -> Iterator[NameServer]:
-    """Serve a zone; JSON is YAML, too."""
-    path = Path(f"/tmp/survival-zone-{os.getpid()}-{next(_numbers)}.yml")  # noqa: S108 - removed below
-    path.write_text(json.dumps(zone))
-    command = [sys.executable, "-m", "lab.dnsserver", str(path), "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
-    try:
-        assert process.stdout is not None
-        word, _, address = process.stdout.readline().strip().partition(" ")
-        assert word == "ready"
-        yield NameServer(address=address, process=process)
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-        path.unlink()
-
-
-_numbers = itertools.count()
+def name_server(zone: Mapping[str, Sequence[Any]] = ZONE, *, port: int = 0) -> NameServer:
+    """Return a server of the zone, which `with` starts and ends."""
+    return NameServer(zone, port)
 
 
 def ini(socket: str, nameservers: str, /, **sections: str) -> str:
@@ -108,13 +104,13 @@ def inet_socket() -> str:
 
 
 def shortened(**constants: float) -> tuple[str, ...]:
-    """The daemon's command, with module constants of other values: `supervisor__SILENCE=2` is supervisor._SILENCE.
+    """The daemon's command, with module constants of other values: `worker__BEAT=2` is worker._BEAT.
 
     Time limits of many seconds are right for a daemon and too long for a test; nothing else of it changes.
     """
     return changed(
         {
-            f"milter.{module}.{'_' + name}": value
+            f"daemon.{module}.{'_' + name}": value
             for (module, name), value in ((key.split("__"), value) for key, value in constants.items())
         }
     )

@@ -15,7 +15,7 @@ from lab.daemon import SpfmilterDaemon
 from lab.load import Load
 from lab.processes import has_ipv6, until
 from spfmilter.settings.schema import MilterSection
-from tests.survival.site import FAIL, PASS, PLAIN, NameServer, ask, frozen, ini, name_server, shortened, workers
+from tests.survival.site import FAIL, PASS, PLAIN, NameServer, ask, changed, frozen, ini, name_server, workers
 
 RESTARTS = 3
 
@@ -122,7 +122,7 @@ def test_hanging_workers_starve_the_watchdog(dns: NameServer, tmp_path: Path) ->
             ini("systemd", dns.address),
             sockets=[sock],
             environment={"WATCHDOG_USEC": "200000"},
-            command=shortened(supervisor__SILENCE=4, supervisor__FRESH=1),
+            command=changed({"daemon.fleet.MAX_SILENCE": 4.0, "daemon.slots.MAX_BEAT_AGE": 1.0}),
         ) as daemon,
     ):
 

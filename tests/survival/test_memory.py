@@ -2,7 +2,6 @@
 
 import resource
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,18 +18,11 @@ from tests.survival.site import (
     children,
     inet_socket,
     ini,
-    name_server,
     wait_for_workers,
     workers,
 )
 
 NONE = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-
-
-@pytest.fixture(scope="module")
-def dns() -> Iterator[NameServer]:
-    with name_server() as running:
-        yield running
 
 
 def size(pid: int) -> int:

@@ -8,7 +8,6 @@ import socket
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,7 +30,6 @@ from tests.survival.site import (
     descriptors,
     inet_socket,
     ini,
-    name_server,
     tasks,
     wait_for_workers,
     workers,
@@ -41,12 +39,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 Labels = tuple[tuple[str, str], ...]
 # Names that Prometheus or Grafana add to every series.
 TARGET_LABELS = {"job", "instance"}
-
-
-@pytest.fixture(scope="module")
-def dns() -> Iterator[NameServer]:
-    with name_server() as running:
-        yield running
 
 
 def scrape(listen: str) -> dict[str, dict[Labels, float]]:

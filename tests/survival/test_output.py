@@ -28,7 +28,6 @@ from tests.survival.site import (
     children,
     inet_socket,
     ini,
-    name_server,
     wait_for_workers,
     workers,
 )
@@ -36,12 +35,6 @@ from tests.survival.site import (
 # Python's own streams must raise as they do for an administrator: with this set they do not.
 BUFFERED = {"PYTHONUNBUFFERED": ""}
 MESSAGES = 300  # their lines are more than a pipe holds
-
-
-@pytest.fixture(scope="module")
-def dns() -> Iterator[NameServer]:
-    with name_server() as running:
-        yield running
 
 
 def lives_on(daemon: SpfmilterDaemon, address: str, text: str) -> None:

@@ -19,18 +19,12 @@ from lab.daemon import SpfmilterDaemon
 from lab.postfix import Postfix
 from lab.processes import free_port, until
 from lab.smtp import SmtpDialogue
-from tests.survival.site import CLIENT, NameServer, ini, name_server, wait_for_workers
+from tests.survival.site import CLIENT, NameServer, ini, wait_for_workers
 from tests.survival.test_killed import kill_one
 
 pytestmark = pytest.mark.skipif(bool(postfix.unavailable()), reason=postfix.unavailable() or "available")
 
 SENDERS = 8
-
-
-@pytest.fixture(scope="module")
-def dns() -> Iterator[NameServer]:
-    with name_server() as running:
-        yield running
 
 
 @dataclass

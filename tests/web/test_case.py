@@ -1,14 +1,28 @@
+import re
 from dataclasses import replace
 
 import pytest
 
 from spfmilter.model import Identity, ProblemKind, Result
+from spfmilter.reply.advice import Remedy
 from spfmilter.spf.services import SERVICES
 from spfmilter.web import wording
+from spfmilter.web.app import Contact
 from spfmilter.web.case import CaseView, Record, Step, Then, build_view
+from spfmilter.web.languages import LANGUAGES
+from spfmilter.web.render import render
 from tests.evaluation.world import check, ours
 
 THEN = Then(result=Result.FAIL, time=1_800_000_000)
+AROUND = {
+    "hostname": "mx.example.net",
+    "contact": Contact.of("postmaster@mx.example.net"),
+    "limit": 10,
+    "versions": dict.fromkeys(("style.css", "icon.svg"), "1"),
+    "wanted": "",
+    "switch": lambda _: "",
+    "root": "./",
+}
 MAILFROM = wording.STORIES[Identity.MAILFROM]
 
 
@@ -34,15 +48,15 @@ def steps(record: Record | None) -> list[tuple[str, str, bool]]:
         ("v=spf1 nonsense", Result.FAIL, MAILFROM[Result.PERMERROR]),
         ("v=spf1 include:temp.example -all", Result.FAIL, MAILFROM[Result.FAIL]),
         ("v=spf1 include:temp.example -all", Result.PERMERROR, MAILFROM[Result.PERMERROR]),
-        ("v=spf1 +all", Result.FAIL, wording.MENDED),
-        ("v=spf1 +all", Result.TEMPERROR, wording.MENDED),
+        ("v=spf1 +all", Result.FAIL, wording.FIXED),
+        ("v=spf1 +all", Result.TEMPERROR, wording.FIXED),
         ("v=spf1 +all", Result.PASS, MAILFROM[Result.PASS]),
     ],
 )
 def test_the_story_is_that_of_now_or_where_now_is_unknown_that_of_then(text, then, lead) -> None:
     told = case(text, Then(result=then, time=0), **{"temp.example": [{"RCODE": "SERVFAIL"}]})
     assert told.lead == lead
-    assert told.fixed is (lead == wording.MENDED)
+    assert told.fixed is (lead == wording.FIXED)
 
 
 def test_every_result_and_problem_has_its_words() -> None:
@@ -106,8 +120,8 @@ def test_a_term_says_what_it_means(term, meaning, value) -> None:
 def test_a_service_is_offered_in_place_of_the_address() -> None:
     google = SERVICES[0]
     told = build_view(ours({"e.example": [{"TXT": "v=spf1 -all"}]}, trace=True), google)
-    assert told.mending is not None
-    assert (told.mending.record, told.service) == (f"v=spf1 {google.term} -all", google.name)
+    assert told.suggested is not None
+    assert (told.suggested.record, told.service) == (f"v=spf1 {google.term} -all", google.name)
 
 
 @pytest.mark.parametrize(("text", "partial"), [("v=spf1 exists:%{l}.x.example -all", True), ("v=spf1 a -all", False)])
@@ -135,3 +149,24 @@ def test_strangers_texts_pass_the_door() -> None:
     shown = repr((told.record, told.problem_term, told.explanation))
     assert "\u202e" not in shown
     assert "\\u202e" not in shown
+
+
+# -- what to do --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("remedy", Remedy)
+def test_every_remedy_has_its_step_in_every_language(remedy: Remedy) -> None:
+    """The page shows what ``Advice.remedies`` says, so none of them may be without words."""
+    view = replace(case("v=spf1 ip4:198.51.100.1 -all"), remedies=(remedy,))
+    pages = {language.tag: render("case.html", language, **AROUND, view=view) for language in LANGUAGES}
+    for page in pages.values():
+        (step,) = re.findall(rf'<li class="remedy {remedy}">(.*?)</li>', page, re.DOTALL)
+        assert "<p>" in step
+    assert len(set(pages.values())) == len(LANGUAGES)
+
+
+def test_the_steps_are_the_remedies_in_their_order() -> None:
+    view = case("v=spf1 ip4:198.51.100.1 -all")
+    assert view.remedies == (Remedy.ADD, Remedy.OTHER_SERVER)
+    page = render("case.html", LANGUAGES[0], **AROUND, view=view)
+    assert re.findall(r'<li class="remedy ([a-z-]+)">', page) == ["add", "other-server"]

@@ -1,0 +1,70 @@
+"""``spfmilter check``: evaluate one message by hand, without an MTA."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from spfmilter.addresses import parse_address, parse_reverse_path
+from spfmilter.commands.console import print_result, settings_from
+from spfmilter.commands.explain import as_json, as_text
+from spfmilter.model import Client, Facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What the caller tells of the message; the texts are the options' own, unread."""
+
+    ip: str
+    helo: str
+    mail_from: str
+    rcpt: str
+    author: str  # the value of the From field
+    auth: str
+    hostname: str  # empty: this host's name
+    smtputf8: bool
+    language: str | None  # of the notice; None: by the settings
+
+
+def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None:
+    """Print the tree of terms, the result, the rule that decides, the reply and the header fields.
+
+    Args:
+        path: the INI file.
+        given: the message.
+        explain: whether to list the lines of the settings that were looked at.
+        json_output: whether to print JSON.
+
+    Raises:
+        click.BadParameter: ``ip`` is no IP address.
+    """
+    settings = settings_from(path)
+    if given.language is not None:
+        settings = replace(settings, reply=settings.reply.model_copy(update={"languages": (given.language,)}))
+    address = parse_address(given.ip)
+    if address is None:
+        raise click.BadParameter(f"{given.ip!r} is not an IP address", param_hint="--ip")
+    facts = Facts(
+        client=Client(address=address),
+        helo=given.helo,
+        reverse_path=parse_reverse_path(given.mail_from),
+        authenticated=given.auth,
+        smtputf8=given.smtputf8 or given.language is not None or not given.mail_from.isascii(),
+        hostname=given.hostname or socket.gethostname(),
+    )
+    from spfmilter.commands.simulation import simulate  # noqa: PLC0415 - dnspython takes its time to load
+
+    explained = simulate(
+        facts, settings, rcpt=given.rcpt, author=given.author, warn=lambda text: click.echo(text, err=True)
+    )
+    for verdict in explained.verdicts:
+        if verdict.fault is not None:
+            click.echo(verdict.fault, err=True)
+    if json_output:
+        click.echo(json.dumps({**as_json(explained, rules=explain), "rcpt": given.rcpt or None}, indent=2))
+    else:
+        print_result(as_text(explained, rules=explain))

@@ -1,0 +1,46 @@
+"""What all commands share: exit statuses, reading the settings, and printing for people.
+
+Exit statuses follow sysexits.h. Errors go to standard error, results to standard output.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console, RenderableType
+
+from spfmilter.settings import Settings, SettingsError, load
+
+EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = os.EX_USAGE, os.EX_UNAVAILABLE, os.EX_CANTCREAT, os.EX_CONFIG
+_UNLIMITED = 100_000  # columns
+
+
+def settings_from(path: Path) -> Settings:
+    """Return the settings of a file. Where they have problems, print all of them and exit with 78."""
+    try:
+        return load(path)
+    except SettingsError as error:
+        _complain(str(error))
+        sys.exit(EX_CONFIG)
+
+
+def _complain(text: str) -> None:
+    """Print an error. Where it cannot be written, the exit status still tells it to systemd."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - at its exit Python flushes it, or exits with 120
+
+
+def print_result(shown: RenderableType) -> None:
+    """Print for a person; into a file or a pipe without a line break that is not in the text."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no check mark shows a question mark
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _UNLIMITED
+    console.print(shown)

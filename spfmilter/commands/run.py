@@ -1,0 +1,25 @@
+"""``spfmilter run``: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from spfmilter.commands.console import EX_CANTCREAT, settings_from
+
+
+def run(path: Path, *, self_test: bool) -> None:
+    """Serve until the daemon is stopped, and exit with its status.
+
+    Args:
+        path: the INI file, which is read again at each reload.
+        self_test: whether to ask the nameservers first.
+    """
+    settings = settings_from(path)
+    # Imported here, so that the other commands do not need libmilter.
+    from spfmilter.daemon.start import StartError, serve  # noqa: PLC0415
+
+    try:
+        sys.exit(serve(path, settings, self_test=self_test))
+    except StartError:
+        sys.exit(EX_CANTCREAT)
