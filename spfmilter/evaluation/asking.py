@@ -62,17 +62,18 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             chosen: how far the client chooses the name.
             of_family: the type follows the client's address family, so that a name without it is not void.
         """
-        chosen, start = max(chosen, self._influence), self._clock()
+        chosen = max(chosen, self._influence)
+        start = self._clock()
         aside = chosen is Influence.ZONE
         until = min(self._client_until, start + self._share.left) if aside else self._deadline
         # Only the client's own address is asked for as PTR. The administrator chose to check it, private or not.
         hidden = rdtype is not Type.PTR and not self._trusted and self._private.holds(name)
         answer = NOT_ASKED if hidden else self._lookups_of.ask(name, rdtype, until)
-        spent = self._clock() - start
-        if aside:
-            self._share.left -= spent
-        if self._tracer:
-            self._tracer.lookup(name, rdtype, answer, spent)
+        if aside or self._tracer:
+            spent = self._clock() - start
+            self._share.left -= spent if aside else 0.0
+            if self._tracer:
+                self._tracer.lookup(name, rdtype, answer, spent)
         if answer.status is Status.FAILED and not aside:
             raise self._temperror(name, rdtype, answer, late=start >= self._deadline)
         if answer.status is not Status.NOT_ASKED:
@@ -84,7 +85,12 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         if self._records > _MAX_RECORDS or (answer.cut and rdtype is not Type.MX):
             read = f"{_MAX_RECORDS}, and {wire.MAX_RECORDS} in one answer"
             raise self._too_much(ProblemKind.TOO_LONG, f"the lookups bring more DNS records than are read ({read})")
-        if answer.void and chosen is Influence.NONE and not (of_family and answer.status is Status.NO_DATA):
+        if (
+            not answer.records
+            and chosen is Influence.NONE
+            and answer.void
+            and not (of_family and answer.status is Status.NO_DATA)
+        ):
             self._count_void(name)
         return answer
 

@@ -13,7 +13,7 @@ from spfmilter.dns.answer import Answer, Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
-from spfmilter.dns.resolver import Resolver
+from spfmilter.dns.resolver import PATIENCE, Resolver
 from spfmilter.evaluation import hosts
 from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.evaluator import Evaluator
@@ -76,8 +76,8 @@ class Engine:
             clock=clock,
             observe=observe,
             private=self.private,
+            patience=max(PATIENCE, _PATIENT * settings.timeout.seconds),
         )
-        self.resolver.patience = _PATIENT * settings.timeout.seconds
         self.evaluator = Evaluator(self.resolver, self.limits, receiver=receiver, clock=clock, private=self.private)
 
     def inquiry(self, since: Since | None = None) -> Inquiry:
@@ -123,7 +123,7 @@ class Inquiry:
         for check in checks:
             if check.domain and check not in self._expected and not self._engine.verdicts.knows(check):
                 self._expected.append(check)
-                Prefetch(check, self._channel, self._engine.limits.lookups, self._engine.private).start()
+                Prefetch(check, self._channel, self._engine.limits.lookups, self._for_strangers).start()
 
     def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
         """The verdict on a check: a known one that still holds, unless its tree is wanted, or a fresh one."""

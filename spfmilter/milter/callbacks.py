@@ -26,6 +26,7 @@ from spfmilter.addresses import parse_address
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.helplink.signing import Refusals
 from spfmilter.milter.macros import macro, macros
+from spfmilter.milter.running import Running
 from spfmilter.model import Condition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
@@ -51,10 +52,10 @@ _MACROS = {
     milter.M_ENVFROM: "i {auth_authen} {mail_addr}",
     milter.M_EOM: "i",
 }
-_OWN_ADDRESS = "{daemon_addr}"
-_RECIPIENT = "{rcpt_addr}"
+_OWN_ADDRESS, _RECIPIENT = "{daemon_addr}", "{rcpt_addr}"
 _PERMANENT = 500  # the first code of a refusal for good
 _NOREPLY = int(milter.NOREPLY)
+_MOST_NAMES, _LONGEST_NAME = 1024, 64  # names of header fields that are remembered, and their characters
 
 
 class _Connection:
@@ -122,7 +123,8 @@ class Callbacks:
         self._rate_limited = log.RateLimitedLog()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
-        self._running: dict[int, float] = {}  # the MAIL FROMs being judged: when each began
+        self._passed: set[str] = set()  # names of header fields, as they were written, that are not watched
+        self.running = Running()  # those that evaluate
 
     def register(self) -> None:
         """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
@@ -148,10 +150,6 @@ class Callbacks:
             self._rate_limited.unreadable(str(error))
         else:
             log.fault("pymilter", "".join(traceback.format_exception(kind, error, trace)))
-
-    def longest_running(self) -> float:
-        """Seconds that the oldest MAIL FROM at work has taken so far."""
-        return time.monotonic() - min(list(self._running.values()), default=time.monotonic())
 
     # -- the connection ----------------------------------------------------------------------------------------------
 
@@ -221,13 +219,13 @@ class Callbacks:
             connection.broken = False
             return self._on_error(ctx)
         self._abandon(connection)  # an MTA that begins anew without saying RSET
-        session, inquiry, key, start = connection.session, connection.inquiry, id(connection), time.monotonic()
+        session, inquiry, start = connection.session, connection.inquiry, time.monotonic()
         inquiry.until = start + self._settings.dns.timeout.seconds
-        self._running[key] = start
+        self.running.begin(id(connection), start)
         try:
             _, reply, ended = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
         finally:
-            del self._running[key]
+            self.running.end(id(connection))
             if session.undecided:
                 connection.left = inquiry.until - time.monotonic()
             else:
@@ -246,19 +244,22 @@ class Callbacks:
     @contextmanager
     def _time_left(self, connection: _Connection) -> Iterator[None]:
         """Lookups for a message after MAIL FROM, in what is left of its time; the client's own pauses do not count."""
-        key, start = id(connection), time.monotonic()
+        self.running.begin(id(connection), start := time.monotonic())
         until = connection.inquiry.until = start + max(connection.left, 0.0)
-        self._running[key] = start
         try:
             yield
         finally:
-            del self._running[key]
+            self.running.end(id(connection))
             connection.left = until - time.monotonic()
 
     def header(self, ctx: Any, name: str, value: bytes) -> int:
-        """A header field; most are nobody's business, and are let through before anything else is done."""
-        if self._all_silent and name.rstrip(" \t").lower() not in self._watched and not headers.may_hide(value):
-            return _NOREPLY
+        """A header field. Most pass at once: a known name, and no octet that ``may_hide`` looks for (a call less)."""
+        if self._all_silent:
+            if name in self._passed and b"\r" not in value and b"?" not in value:
+                return _NOREPLY
+            if name.rstrip(" \t").lower() not in self._watched and not headers.may_hide(value):
+                self._passed |= {name} if len(self._passed) < _MOST_NAMES and len(name) <= _LONGEST_NAME else set()
+                return _NOREPLY
         return self._watched_header(ctx, name, value)
 
     @_boundary(milter.P_NR_HDR, decides=False)

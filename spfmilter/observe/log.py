@@ -287,8 +287,8 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
         fields["would"] = action.would
     if ended.recipients:
         fields["rcpt"] = ",".join(ended.recipients)[:_PATH_LIMIT]
-    counted = {"refused": ended.refused, "separated": ended.separated}  # recipients
-    fields |= {key: number for key, number in counted.items() if number}
+    fields |= {"refused": ended.refused} if ended.refused else {}  # recipients
+    fields |= {"separated": ended.separated} if ended.separated else {}
     fields["rule"] = str(action.rule)
     if ended.ended != "message":
         fields["ended"] = ended.ended

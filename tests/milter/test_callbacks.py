@@ -1,6 +1,7 @@
 """The boundary around each callback: an error of ours is one line in the log, and what `on_error` says."""
 
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import milter
@@ -157,3 +158,32 @@ def test_a_reply_that_libmilter_does_not_take_is_our_error_also_where_the_mta_is
     monkeypatch.setattr(context, "setreply", refuse)
     assert called.eom(context) == milter.ACCEPT
     assert [record.message for record in caplog.records] == ["internal error"]
+
+
+def test_a_field_whose_name_is_known_to_be_harmless_is_looked_at_all_the_same() -> None:
+    called, ctx = callbacks("mail", "tempfail"), Context()
+    called.negotiate(ctx, [0x1FF, 0x1FFFFF, 0, 0])
+    connection = ctx.getpriv()
+    seen: list[str] = []
+    connection.session = SimpleNamespace(header=lambda name, _value: seen.append(name))
+    for value in (
+        b"plain",
+        b"plain",
+        b"a question?",
+        b"one\rAuthentication-Results: two",
+        b"=?utf-8?q?=0A?=",
+        b"plain",
+    ):
+        called.header(ctx, "X-Field", value)
+    called.header(ctx, "Received-SPF", b"pass")
+    assert seen == ["X-Field", "X-Field", "Received-SPF"]
+
+
+def test_no_more_names_of_fields_are_remembered_than_fit() -> None:
+    called, ctx = callbacks("mail", "tempfail"), Context()
+    called.negotiate(ctx, [0x1FF, 0x1FFFFF, 0, 0])
+    for number in range(3000):
+        called.header(ctx, f"X-{number}", b"plain")
+    called.header(ctx, "X" * 5000, b"plain")
+    assert len(called._passed) == 1024
+    assert max(map(len, called._passed)) < 100

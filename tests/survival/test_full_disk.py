@@ -89,7 +89,7 @@ def test_a_full_runtime_folder_at_the_start(dns: NameServer, tmp_path: Path) -> 
         assert answers(address) == ["550", "continue"]
         daemon.wait_for_log("metrics served")
         assert counted(listen) == 0
-        assert daemon.log().count("metrics are not counted") == 3, "each worker, and the supervisor"
+        assert daemon.log().count("metrics disabled in this process") == 3, "each worker, and the supervisor"
         runtime.free(daemon)
         reload(daemon)
         answers(address)

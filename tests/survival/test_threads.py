@@ -114,7 +114,7 @@ def silent(stack: ExitStack, address: str, number: int) -> None:
 
 def losses(daemon: SpfmilterDaemon) -> dict[int, int]:
     """The workers that have said so: how many of their sessions no thread serves."""
-    found = re.findall(r"sessions are served by no thread, .* pid=(\d+) sessions=(\d+)", daemon.log())
+    found = re.findall(r"threads refused by the system, .* pid=(\d+) sessions=(\d+)", daemon.log())
     return {int(pid): int(number) for pid, number in found}
 
 

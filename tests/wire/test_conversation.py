@@ -195,7 +195,7 @@ def test_private_clients_are_warned_of_once(usual: Running) -> None:
             mta.deliver("<u@fail.example>", RCPT, macros={"i": "QPRIV"})
         mta.quit()
     usual.line("QPRIV")
-    said = len(re.findall("client address is private", usual.daemon.log()))
+    said = len(re.findall("private client address", usual.daemon.log()))
     assert 1 <= said <= len(group_members(usual.daemon.process.pid)), "each process may say it once"
 
 

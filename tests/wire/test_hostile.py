@@ -207,5 +207,5 @@ def test_a_name_that_cannot_be_read_is_one_line_of_the_log_however_often_it_come
                 assert mta.mail("<u@pass.example>").kind == "continue"
                 mta.quit()
         lines = [json.loads(line) for line in daemon.daemon.log().splitlines()]
-    unreadable = [line for line in lines if line["event"].startswith("an event of the MTA cannot be read")]
+    unreadable = [line for line in lines if line["event"].startswith("non-UTF-8 value from the MTA")]
     assert 1 <= len(unreadable) <= 2  # one a worker
