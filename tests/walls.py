@@ -180,3 +180,18 @@ def _first_sentence(name: str) -> str:
         ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
     )
     return (text or "").splitlines()[0].replace("|", "\\|")
+
+
+PAGE = PACKAGE.parent / "docs" / "architecture.md"
+_BEGIN, _END = "<!-- layers: printed by python -m tests.walls -->\n", "<!-- end of layers -->"
+
+
+def with_layers(page: str) -> str:
+    """Return the text of the page with the layers as they are now between its markers."""
+    head, _, rest = page.partition(_BEGIN)
+    _, _, tail = rest.partition(_END)
+    return f"{head}{_BEGIN}\n{layers()}\n{_END}{tail}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_layers(PAGE.read_text()))
