@@ -81,7 +81,7 @@ def simulate(
     answer = reply.reply_for(action, facts, settings, extras)
     edits = Edits()
     if answer is None:
-        edits = headers.edits(action, verdicts, facts, settings, skip=planned.skip, subject_fields=[(1, _SUBJECT)])
+        edits = headers.edits(action, verdicts, facts, settings, (), skip=planned.skip, subject_fields=[(1, _SUBJECT)])
     return Explained(
         facts=facts,
         plan=planned,
@@ -115,7 +115,7 @@ def _plan(facts: Facts, settings: Settings, inquiry: Inquiry) -> Plan:
     if not policy.awaits_header(facts, settings):
         return policy.plan(facts, settings)
     # There is no header here: the client behind the relay is to be given in the relay's place.
-    found = relays.originating_client((), facts.client, settings.relays.trusted, inquiry.addresses_of)
+    found = relays.originating_client((), facts.client, settings.relays.trusted, inquiry.addresses_of, facts.helo)
     client, helo = (found.client, found.helo) if found is not None else (None, None)
     return policy.plan_behind(facts, client, helo, settings)[1]
 
