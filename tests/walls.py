@@ -71,6 +71,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "headers",
         "helplink",
         "language",
+        "message",
         "model",
         "policy",
         "relays",

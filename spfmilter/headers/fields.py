@@ -101,10 +101,10 @@ def edits(  # noqa: PLR0913 - all that is known of the message
     verdicts: Sequence[Verdict],
     facts: Facts,
     settings: Settings,
-    forged: Iterable[Removal] = (),
+    forged: Iterable[Removal],
     *,
-    skip: SkipReason | None = None,
-    subject_fields: Sequence[tuple[int, str]] = (),
+    skip: SkipReason | None,
+    subject_fields: Sequence[tuple[int, str]],
 ) -> Edits:
     """Return all changes to an accepted message; ``subject_fields`` as ``subjects.tagged`` takes them."""
     notice = notice_field(action, facts, settings)

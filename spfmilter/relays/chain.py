@@ -56,7 +56,7 @@ class _Server:
 
 
 def originating_client(
-    received: Sequence[str], relay: Client, trusted: Sequence[Network], names_of: NamesOf, helo: str | None = None
+    received: Sequence[str], relay: Client, trusted: Sequence[Network], names_of: NamesOf, helo: str | None
 ) -> OriginatingClient | None:
     """Return the client that sent the message to the first of our servers; None: it cannot be told.
 

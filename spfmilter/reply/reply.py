@@ -69,7 +69,7 @@ def internal_error() -> Reply:
     return _INTERNAL
 
 
-def forged_fields(facts: Facts, settings: Settings, *, hidden: bool = False) -> Reply:
+def forged_fields(facts: Facts, settings: Settings, *, hidden: bool) -> Reply:
     """Return the reply for a message with forged fields that are not removed (RFC 8601 section 5).
 
     They are too many, or ``hidden`` in another field.

@@ -23,7 +23,6 @@ from spfmilter.daemon.events import (
     LogEnd,
     LogWaitingReload,
     News,
-    Plan,
     ReadSettings,
     RefuseReload,
     ReloadRequested,
@@ -34,6 +33,7 @@ from spfmilter.daemon.events import (
     StopRequested,
     Switch,
     Tick,
+    WorkerPlan,
 )
 from spfmilter.daemon.fleet import backoff, step
 from spfmilter.daemon.link import Word
@@ -44,8 +44,8 @@ KILLED, BROKEN, CLEAN = "killed by SIGKILL", "exit status 71", "exit status 0"
 NOTHING: list[Command] = []
 
 
-def plan(workers: int = 2) -> Plan:
-    return Plan(workers=workers, drain_timeout=30.0)
+def plan(workers: int = 2) -> WorkerPlan:
+    return WorkerPlan(workers=workers, drain_timeout=30.0)
 
 
 def ready(slot: int) -> Heard:

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from spfmilter.helplink.token import Case, Signer
 from spfmilter.model import Check, Identity, Problem, ProblemKind, Result, Verdict
-from spfmilter.web.checker import BusyError, Outcome
+from spfmilter.web.checker import BusyError, Checked
 from spfmilter.web.security import HEADERS
 from tests.web.pages import InMemory, Page, client
 from tests.web.site import CLIENT, ZONE, token
@@ -237,13 +237,13 @@ class Broken:
     def __init__(self, *, busy: bool) -> None:
         self.busy = busy
 
-    async def evaluate(self, check: Check, network: str = "") -> Outcome:  # noqa: ARG002 - as Checker's
+    async def evaluate(self, check: Check, network: str = "") -> Checked:  # noqa: ARG002 - as Checker's
         """One of both."""
         if self.busy:
             raise BusyError
         problem = Problem(kind=ProblemKind.INTERNAL, text="internal error")
         fault = "Traceback: /secret/path"
-        return Outcome(verdict=Verdict(check=check, result=Result.TEMPERROR, problem=problem, fault=fault))
+        return Checked(verdict=Verdict(check=check, result=Result.TEMPERROR, problem=problem, fault=fault))
 
 
 def test_a_busy_server_says_so() -> None:
