@@ -59,13 +59,13 @@ class Decided(Message):
         return self.action
 
     def abandon(self) -> Outcome:
-        """The message is given up by the client, the MTA or another filter."""
+        """End the message as abandoned: the client, the MTA or another filter has given it up."""
         return self._ended("abandoned", self.action)
 
 
 @dataclass(eq=False)
 class Undecided(Message):
-    """What the states have in common in which recipients and header fields have a say."""
+    """Decided after MAIL FROM: what the states have in common in which recipients have a say."""
 
     stage: ClassVar[RejectAt] = RejectAt.MESSAGE  # where the message's recipients, or all of it, are refused
 
@@ -82,7 +82,7 @@ class Undecided(Message):
         return self._in_force(self._combined())
 
     def abandon(self) -> Outcome:
-        """Nothing was decided yet."""
+        """End the message as abandoned: nothing was decided."""
         return self._ended("abandoned", Action(disposition=Disposition.ACCEPT, rule=self._rule_to_wait()))
 
     def _rule_to_wait(self) -> Rule:
@@ -113,7 +113,7 @@ class Undecided(Message):
         return policy.combine_recipients([self._called_for(kind) for kind in kinds], self.stage)
 
     def _transaction(self, how: str, action: Action) -> Transaction:
-        """With the recipients on whose own rules something depended."""
+        """Return it with the recipients whose own rules had a say."""
         ended = super()._transaction(how, action)
         if len({action.disposition for action in self.actions.values()}) > 1:
             named = [address for address, kind in self.recipients if kind != ANYBODY]
@@ -140,14 +140,14 @@ class AtRecipients(Undecided):
         return answer
 
     def abandon(self) -> Outcome:
-        """The message was refused if all of its recipients were: the client has nothing left to send."""
+        """End the message as refused where all of its recipients were, else as abandoned."""
         if not self.recipients:
             return super().abandon()
         action = policy.apply_mode(self._combined(), self.context.settings)
         return self._ended("refused" if action.disposition.refuses else "abandoned", action)
 
     def _transaction(self, how: str, action: Action) -> Transaction:
-        """With the number of recipients that were refused."""
+        """Return it with the number of recipients that were refused."""
         refused = sum(self.answers[kind].reply is not None for _, kind in self.recipients)
         ended = super()._transaction(how, action)
         return replace(ended, refused=refused) if refused else ended
@@ -192,7 +192,7 @@ class AtEnd(Undecided):
         return policy.part_ways(self.expected[first], self.expected[kind])
 
     def _transaction(self, how: str, action: Action) -> Transaction:
-        """With the number of recipients that need another message."""
+        """Return it with the number of recipients that need another message."""
         ended = super()._transaction(how, action)
         return replace(ended, separated=self.separated) if self.separated else ended
 

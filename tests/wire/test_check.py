@@ -55,6 +55,7 @@ MESSAGES = [
     Message("", helo="fail.example"),
     Message("u@pass.example", helo="fail.example"),
     Message(HIDING),
+    Message("u@pass.example", author=HIDING),
     Message("u@fail.example", rcpt="sales@example.net"),
     Message("u@soft.example", rcpt="Sales@example.net"),
     Message("u@none.example", rcpt="sales@example.net"),
