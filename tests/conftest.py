@@ -56,6 +56,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         _pure = None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Forget the test before its end, which may also be that of a server that other tests used."""
+    global _pure  # noqa: PLW0603 - as above
+    _pure = None
+
+
 def _guard(event: str, arguments: tuple[object, ...]) -> None:
     """Fail a pure test that reaches for the network, or for a program other than Python (an audit hook, PEP 578)."""
     # A thread of a server that an earlier test started may still answer; only what the test itself does counts.
