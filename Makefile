@@ -9,7 +9,7 @@ INSTALLED := .venv/.installed
 STAMP := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench fuzz lint run messages screenshots clean
+.PHONY: help demo quick test soak bench fuzz lint run messages screenshots clean
 .PHONY: setup-build setup-mta setup-lab setup-systemd setup-web
 
 # The translations (.po) as gettext reads them (.mo); an installation compiles them as well.
@@ -21,6 +21,12 @@ help: ## list these targets
 
 demo: $(INSTALLED) setup-mta ## a refused sender, from the bounce to the mended record; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
+
+# Neither root nor Postfix nor the network, once .venv is there.
+PURE := not (outside or alone or soak)
+
+quick: lint ## lint, then the pure tests with few examples, without root, Postfix or network (ARGS=... for pytest)
+	$(BIN)/python -m pytest -q --quick -n auto --maxprocesses=8 -m '$(PURE)' $(ARGS)
 
 test: lint setup-mta setup-lab setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
 	$(BIN)/python -m pytest $(ARGS)
@@ -65,7 +71,7 @@ run: $(INSTALLED) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
 screenshots: $(STAMP) setup-web ## the pictures of the help page in docs/images, made anew
 	$(BIN)/python -m tests.web.screenshots docs/images
 
-demo test soak bench fuzz run screenshots: $(MO)
+demo quick test soak bench fuzz run screenshots: $(MO)
 
 messages: $(STAMP) ## bring the texts that are to be translated from the source into spfmilter/locale
 	@mkdir -p .cache
@@ -95,6 +101,7 @@ $(INSTALLED): pyproject.toml | setup-build
 
 $(STAMP): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -c 'from lab.rfcsuite import source_distribution; source_distribution()' # the RFC suites: read later without a network
 	@touch $@
 
 # An interpreter that is too old is told so before anything is installed for it; one that is absent, setup.sh can install.

@@ -28,6 +28,7 @@ def cold(setting: Setting) -> Report:
     with nameserver(setting.shop, delay_ms=_DELAY_MS) as server, setting.filters(server, nothing=False) as filters:
         others = [name for name in filters if name != "spfmilter"]
         report.columns = (*others, "spfmilter")
+        rows: list[tuple[str, str, dict[str, str], Target | None]]
         rows = [(kind, label, zones.MAIL_ONLY, Target(ms)) for kind, (label, ms) in _COLD.items()]
         rows.append(("ip4", "one ip4, and HELO of its own with an a", zones.NEW_HELO, None))
         for row, (kind, label, client, target) in enumerate(rows):
@@ -64,7 +65,7 @@ def dead(setting: Setting) -> Report:
     return report
 
 
-_HEALTHY = {"cycle": 250, "connections": 16, "per_connection": 1, **zones.MAIL_ONLY}
+_HEALTHY: dict[str, float | str] = {"cycle": 250, "connections": 16, "per_connection": 1, **zones.MAIL_ONLY}
 
 
 def _beside_dead(setting: Setting, report: Report, each: Filter, sessions: int, enough: float, rate: int) -> None:

@@ -1,6 +1,6 @@
 """Messages a second through the milter protocol: senders that are known, and senders never seen before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -88,7 +88,7 @@ def _note(report: Report, label: str, turns: _Turns) -> None:
 def repeat(setting: Setting) -> Report:
     """1,000 domains, asked for again and again, beside filters that do nothing."""
     report = Report("repeat", "messages/s, 1,000 known domains, unix socket, 8 connections")
-    options = {"cycle": _DOMAINS, **zones.MAIL_ONLY}
+    options: Mapping[str, float | str] = {"cycle": _DOMAINS, **zones.MAIL_ONLY}
     with nameserver(setting.shop) as server, setting.filters(server, nothing=True) as filters:
         others = ["nothing", *(name for name in filters if name not in {"nothing", "spfmilter"})]
         report.columns = ("spfmilter", "DNS/msg", "p99 ms", *others, "ratio")
@@ -97,7 +97,11 @@ def repeat(setting: Setting) -> Report:
                 load(setting.shop, each, zones.EVERYDAY, messages=16 * _DOMAINS, per_connection=1, seconds=4, **options)
         for label, unit in list(_UNITS.items())[: 2 if setting.quick else None]:
             turns = _take_turns(
-                setting, server, filters, zones.EVERYDAY, lambda unit=unit: {**options, "per_connection": unit}
+                setting,
+                server,
+                filters,
+                zones.EVERYDAY,
+                lambda unit=unit: {**options, "per_connection": unit},  # type: ignore[misc]  # it binds the loop's
             )
             for yardstick in ("nothing", "plain"):
                 figures, ratio = turns.row(others, yardstick)
@@ -120,7 +124,7 @@ def fresh(setting: Setting) -> Report:
                 server,
                 filters,
                 senders,
-                lambda client=client, unit=unit: {**client, "per_connection": unit, "start": next(numbers)},
+                lambda client=client, unit=unit: {**client, "per_connection": unit, "start": next(numbers)},  # type: ignore[misc]
             )
             figures, ratio = turns.row(others, "pyspf-milter")
             report.add(label, *figures, judged=ratio, target=_OF_PYSPF if place < _JUDGED else None)

@@ -34,11 +34,11 @@ class Passage(ThreadServer):
 def _pass_on(one: socket.socket, other: socket.socket) -> None:
     """Bytes from each to the other, until one of them has no more."""
     with selectors.DefaultSelector() as selector:
-        selector.register(one, selectors.EVENT_READ, other)
-        selector.register(other, selectors.EVENT_READ, one)
+        selector.register(one, selectors.EVENT_READ, (one, other))
+        selector.register(other, selectors.EVENT_READ, (other, one))
         while True:
             for key, _ in selector.select():
-                assert isinstance(key.fileobj, socket.socket)
-                if not (data := key.fileobj.recv(_CHUNK)):
+                source, target = key.data
+                if not (data := source.recv(_CHUNK)):
                     return
-                key.data.sendall(data)
+                target.sendall(data)

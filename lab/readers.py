@@ -100,7 +100,7 @@ def spamassassin(messages: Mapping[str, bytes]) -> set[str]:
         (folder / "messages").mkdir()
         for key, message in messages.items():
             (folder / "messages" / key).write_bytes(message)
-        command = ["perl", folder / "read.pl", *messages]
+        command = ["perl", str(folder / "read.pl"), *messages]
         done = subprocess.run(
             command,
             cwd=folder / "messages",

@@ -1,7 +1,7 @@
-"""The door for what a client says of itself: its address, its HELO, its MAIL FROM.
+"""The sanitizer for a client's address, HELO and MAIL FROM, which are untrusted input.
 
-Knows how to read these from the MTA, whatever a stranger put there, and which of them name a domain that the DNS can
-hold. Nothing here raises for bad input: what cannot be read is "unknown" or "no domain".
+Knows how to read them from the MTA, and which of them name a domain that the DNS can hold. No function here raises an
+error for bad input: a value that cannot be read is "unknown" or "no domain".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import idna
 
 from spfmilter.model import Client, IPAddress, ReversePath
 
-# Addresses that say nothing of who sent the mail: RFC 1918, RFC 6598 (CGNAT), RFC 3927, RFC 4193, RFC 4291 link-local.
+# Addresses that do not identify the sender: RFC 1918, RFC 6598 (CGNAT), RFC 3927, RFC 4193, RFC 4291 link-local.
 # By the bits of an address, as numbers: this is asked for every message.
 _PRIVATE = {
     32: [
@@ -35,14 +35,17 @@ _PLAIN = re.compile(
     r"(?:@(?:[\w.-]+|\[[^][@\\]*\]))?>?",
     re.DOTALL,
 )
-# Blanks and controls stand in no name that anybody publishes; brackets and colons make an address literal.
+# No published name holds blanks or control characters; brackets and colons make an address literal.
 _NOT_IN_NAMES = re.compile(r'[^!-~]|[\[\]:"\\@]')
 _LONGEST_NAME = 254  # characters, with a final dot (RFC 1035); no A-label is shorter than its U-label
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")  # what UTS 46 takes for a dot
 
 
 def parse_address(text: str) -> IPAddress | None:
-    """An IP address as MTAs write it: ``IPv6:`` prefix and zone are dropped, IPv4-mapped becomes IPv4; else None."""
+    """Read an IP address as MTAs write it; None: it is not one.
+
+    A prefix ``IPv6:`` and a zone are dropped. An IPv4-mapped address becomes IPv4.
+    """
     text = text.strip()
     if text[:5].lower() == "ipv6:":
         text = text[5:]
@@ -55,19 +58,24 @@ def parse_address(text: str) -> IPAddress | None:
     return address
 
 
-# Of a client that connects, which often is one that has just been there.
+# For clients that connect: often one has connected a moment ago.
 _client_address = functools.lru_cache(maxsize=1024)(parse_address)
 
 
 def client_of(name: str, hostaddr: object) -> Client:
-    """The client in libmilter's terms: (address, port, ...), the path of a unix socket, or None for unknown."""
+    """Read the client from libmilter's values.
+
+    Args:
+        name: the MTA's name for the address.
+        hostaddr: (address, port, ...), the path of a unix socket, or None for unknown.
+    """
     if isinstance(hostaddr, tuple) and hostaddr and isinstance(hostaddr[0], str):
         return Client(address=_client_address(hostaddr[0]), name=name)
     return Client(address=None, name=name, local=isinstance(hostaddr, str))
 
 
 def is_private(address: IPAddress) -> bool:
-    """Whether the address is of a private network, about which the public DNS says nothing."""
+    """Return whether the address is in a private network, which the public DNS does not describe."""
     number = int(address)
     for mask, network in _PRIVATE[address.max_prefixlen]:  # noqa: SIM110 - any() takes twice as long
         if number & mask == network:
@@ -76,7 +84,7 @@ def is_private(address: IPAddress) -> bool:
 
 
 def parse_reverse_path(text: str) -> ReversePath:
-    """The address in MAIL FROM, with or without its angle brackets; a source route (RFC 5321 appendix C) is dropped.
+    """Read the address in MAIL FROM, with or without angle brackets, without a source route (RFC 5321 appendix C).
 
     The domain begins after the *last* ``@``: a quoted local part may hold others.
     """
@@ -90,7 +98,7 @@ def parse_reverse_path(text: str) -> ReversePath:
 
 
 def is_plain(text: str) -> bool:
-    """Whether an address, in MAIL FROM or RCPT TO, can only be read as it is here.
+    """Return whether every MTA reads an address in MAIL FROM or RCPT TO as it is read here.
 
     ``<alice@example.com(@example.net>`` cannot: Postfix takes it for alice@example.com, and delivers it as hers. Nor
     can ``<alice%example.com@example.net>``, which is alice@example.com's too where example.net is the MTA's own name.
@@ -99,7 +107,7 @@ def is_plain(text: str) -> bool:
 
 
 def parse_recipient(text: str) -> tuple[str, str]:
-    """Local part and domain of an address in RCPT TO, both in lower case, to be compared; U-labels become A-labels.
+    """Return local part and domain of an address in RCPT TO for comparison: in lower case, with A-labels for U-labels.
 
     The domain is empty for ``<postmaster>`` (RFC 5321 section 4.1.1.3).
     """
@@ -109,7 +117,7 @@ def parse_recipient(text: str) -> tuple[str, str]:
 
 
 def local_part(text: str) -> str:
-    """A local part, to be compared: quotes that it does not need mean nothing (RFC 5321 section 4.1.2)."""
+    """Return a local part for comparison, without quotes that it does not need (RFC 5321 section 4.1.2)."""
     local = text.lower()
     if len(local) > 1 and local[0] == local[-1] == '"':
         local = re.sub(r"\\(.)", r"\1", local[1:-1], flags=re.DOTALL)
@@ -117,7 +125,7 @@ def local_part(text: str) -> str:
 
 
 def patterns_of(domain: str) -> Iterator[str]:
-    """What can stand for a domain, the most specific first: itself, then ``.example.com`` for each name above it."""
+    """Yield the patterns that match a domain, the most specific first: itself, then ``.parent`` for each parent."""
     name = domain.lower()
     yield name
     while name:
@@ -127,7 +135,7 @@ def patterns_of(domain: str) -> Iterator[str]:
 
 
 def is_named(domain: str, patterns: Container[str]) -> bool:
-    """Whether ``example.com`` (just that) or ``.example.com`` (all below) among the patterns stands for the domain."""
+    """Return whether a pattern matches the domain: ``example.com`` only itself, ``.example.com`` all names below."""
     return any(pattern in patterns for pattern in patterns_of(domain))
 
 
@@ -142,10 +150,10 @@ _AUTHOR = re.compile(
 
 
 def author_domain(fields: Sequence[str]) -> str:
-    """The domain of the author in a message's From fields; empty unless there is one field with one plain address.
+    """Return the domain of the author in a message's From fields; empty unless one field has one plain address.
 
-    Strict on purpose: whoever reads the field after us may read a stranger form of it otherwise than we do. So no name
-    beyond ASCII is converted here: a filter that does not do that, or not by UTS 46, would pass what was left to it.
+    Strict on purpose: a DMARC filter after us may read an unusual form in another way than we do. So no name beyond
+    ASCII is converted here. A filter that does not convert it, or not by UTS 46, would accept what we leave to it.
     """
     if len(fields) != 1 or len(fields[0]) > _AUTHOR_LIMIT:
         return ""
@@ -157,14 +165,14 @@ def author_domain(fields: Sequence[str]) -> str:
 
 
 def dns_domain(text: str) -> str:
-    """The name as ASCII if the DNS can hold it and it has more than one label (RFC 7208 section 4.3), else empty.
+    """Return the name as ASCII if the DNS can hold it and it has two labels or more (RFC 7208 section 4.3), else empty.
 
     U-labels become A-labels by IDNA 2008 with the usual mapping (UTS 46). Address literals are no domains.
     """
     return _dns_domain(text) if len(text) <= _LONGEST_NAME else ""
 
 
-@functools.lru_cache(maxsize=1024)  # a message's names are looked at several times, and the same ones come again
+@functools.lru_cache(maxsize=1024)  # a message's names are read several times, and many come again
 def _dns_domain(text: str) -> str:
     name = (text if text.isascii() else _a_labels(text)).removesuffix(".")
     labels = name.split(".")
@@ -176,7 +184,7 @@ def _dns_domain(text: str) -> str:
 
 
 def _a_labels(name: str) -> str:
-    """The name with A-labels for its U-labels, empty where that cannot be; ASCII labels stay as they are."""
+    """Return the name with A-labels for its U-labels; empty: it cannot be converted. ASCII labels stay as they are."""
     if len(name) > _LONGEST_NAME:
         return ""
     try:

@@ -45,12 +45,12 @@ def main() -> NoReturn:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="spfmilter")
 def cli() -> None:
-    """SPF for Postfix and Sendmail: refuses forged senders, and says why."""
+    """Check SPF for Postfix and Sendmail: refuse forged mail, and say why."""
 
 
 @cli.command()
 @_config
-@click.option("--self-test", is_flag=True, help="Ask the resolvers first, and say what is wrong if nothing answers.")
+@click.option("--self-test", is_flag=True, help="Ask the nameservers first, and log those that do not answer.")
 def run(path: Path, *, self_test: bool) -> None:
     """Run the daemon, in the foreground."""
     running.run(path, self_test=self_test)
@@ -58,13 +58,13 @@ def run(path: Path, *, self_test: bool) -> None:
 
 @cli.group()
 def config() -> None:
-    """Look at the INI file."""
+    """Check or print the INI file."""
 
 
 @config.command("check", short_help="Validate the INI file.")
 @_config
 def config_check(path: Path) -> None:
-    """Validate the INI file: every problem with its line; exit status 78 if there is one."""
+    """Validate the INI file. List every problem with its line; exit with 78 if there is one."""
     looking.check(path)
 
 
@@ -80,22 +80,22 @@ def config_show(path: Path, *, json_output: bool) -> None:
 @_config
 @_json
 @click.option("--ip", required=True, help="The client's address.")
-@click.option("--helo", default="", help="The name that it gives in HELO or EHLO.")
+@click.option("--helo", default="", help="The client's name in HELO or EHLO.")
 @click.option("--mail-from", "mail_from", required=True, help="The sender's address; empty or <> for a bounce.")
-@click.option("--rcpt", default="", help="The recipient, where reject_at is rcpt or message.")
-@click.option("--from", "author", default="", help="The From field, where reject_at is message: for yield_to_dmarc.")
-@click.option("--auth", default="", help="The login, for a client that has authenticated.")
+@click.option("--rcpt", default="", help="The recipient, for reject_at = rcpt or message.")
+@click.option("--from", "author", default="", help="The From field, for yield_to_dmarc.")
+@click.option("--auth", default="", help="The login of an authenticated client.")
 @click.option("--hostname", default="", help="The receiving server's own name.  [default: this host's]")
-@click.option("--explain", is_flag=True, help="List the lines of the settings that were looked at, and why.")
-@click.option("--smtputf8", is_flag=True, help="The client says SMTPUTF8, and so is answered in UTF-8.")
+@click.option("--explain", is_flag=True, help="List the lines of the INI file that were looked at, with the reasons.")
+@click.option("--smtputf8", is_flag=True, help="Answer in UTF-8, as for a client that says SMTPUTF8.")
 @click.option(
     "--language",
     type=click.Choice(available(), case_sensitive=False),
     metavar=f"[{'|'.join(available())}]",  # as the INI file writes them; click would have them in lower case
-    help="The notice in this language, in UTF-8.",
+    help="Show the notice in this language, in UTF-8.",
 )
 def check(path: Path, *, explain: bool, json_output: bool, **given: str | bool | None) -> None:
-    """Evaluate now: the tree of terms, the result, the rule that decides, the reply and the header fields."""
+    """Evaluate a message now. Print the tree of terms, result, deciding rule, reply and header fields."""
     message = checking.Given(**given)  # type: ignore[arg-type]  # its fields are the options above
     checking.check(path, message, explain=explain, json_output=json_output)
 
@@ -104,7 +104,7 @@ def check(path: Path, *, explain: bool, json_output: bool, **given: str | bool |
 @_config
 @_json
 @click.option("--apply", is_flag=True, help="Change Postfix's main.cf, and reload Postfix.")
-@click.option("--postfix-config", metavar="DIR", help="Postfix's configuration directory, where it is not the default.")
+@click.option("--postfix-config", metavar="DIR", help="Postfix's configuration directory, if it is not the default.")
 def attach(path: Path, postfix_config: str | None, *, apply: bool, json_output: bool) -> None:
     """Print the settings that attach Postfix or Sendmail to this daemon."""
     attaching.attach(path, postfix_config, apply=apply, json_output=json_output)

@@ -35,7 +35,7 @@ class Result(StrEnum):
 
 
 class Disposition(StrEnum):
-    """What is done with the message; ordered from the mildest to the most severe, see ``severity``."""
+    """What to do with the message, from the mildest to the most severe (``severity``)."""
 
     ACCEPT = "accept"
     TAG = "tag"
@@ -45,12 +45,12 @@ class Disposition(StrEnum):
 
     @property
     def severity(self) -> int:
-        """The place in the order accept, tag, quarantine, defer, reject."""
+        """Return the place in the order accept, tag, quarantine, defer, reject, from 0."""
         return _SEVERITY[self]
 
     @property
     def refuses(self) -> bool:
-        """Whether the client is told that the message is not taken (now)."""
+        """Return whether the client is told that the message is not accepted, for now or for good."""
         return self in {Disposition.DEFER, Disposition.REJECT}
 
 
@@ -58,10 +58,10 @@ _SEVERITY = {disposition: place for place, disposition in enumerate(Disposition)
 
 
 class Condition(StrEnum):
-    """What can be told of a result more finely; the values are the keys of rows in the INI file."""
+    """A special case of a result; the values are keys of policy entries in the INI file."""
 
-    UNREACHABLE = "unreachable"  # of none: the domain can get no mail, so that nobody there can have written
-    WIDE_OPEN = "wide_open"  # of pass: the record lets everybody send
+    UNREACHABLE = "unreachable"  # of none: the domain can receive no mail, so no mailbox there can have sent any
+    WIDE_OPEN = "wide_open"  # of pass: the record authorizes every address
     NO_MAIL = "no_mail"  # of fail: the domain says that it sends no mail at all
 
 
@@ -73,7 +73,7 @@ CONDITIONS = {
 
 
 class ProblemKind(StrEnum):
-    """What is wrong, for a permerror, a temperror or a none: the key under which a notice explains it."""
+    """The reason for a permerror, a temperror or a none; the key under which a notice explains it."""
 
     NO_DOMAIN = "no-domain"  # the identity names no DNS domain: null HELO, address literal, single label
     SYNTAX = "syntax"
@@ -111,7 +111,7 @@ class Client:
     """The SMTP client, as the MTA reports it."""
 
     address: IPAddress | None  # None: unknown, or a client on a unix socket; IPv4-mapped addresses are IPv4 here
-    name: str = ""  # the MTA's name for the address (PTR); a stranger's text
+    name: str = ""  # the MTA's name for the address (PTR); untrusted input
     local: bool = False  # connected to the MTA over a unix socket, or not over the network at all
 
 
@@ -133,10 +133,10 @@ class ReversePath:
 
 @value
 class Facts:
-    """All that is known of a transaction when MAIL FROM has been said."""
+    """All that is known of a transaction at MAIL FROM."""
 
     client: Client
-    helo: str | None  # None: the client has not greeted, or not with a name that can be read
+    helo: str | None  # None: the client has sent no HELO, or none that can be read
     reverse_path: ReversePath
     authenticated: str = ""  # the login of an authenticated client, else empty
     smtputf8: bool = False  # MAIL FROM carried the SMTPUTF8 parameter (RFC 6531)
@@ -164,7 +164,7 @@ class Check:
 
 
 class SkipReason(StrEnum):
-    """Why a message is not checked at all; the values are the log's words."""
+    """The reason to check nothing of a message; the values are the log's words."""
 
     NETWORK = "exempt-network"
     PRIVATE = "private-client"
@@ -178,15 +178,15 @@ class SkipReason(StrEnum):
 
 @value
 class Plan:
-    """What is to be evaluated for a message, or why nothing is."""
+    """The checks to make for a message, or the reason to make none."""
 
     checks: tuple[Check, ...] = ()
     skip: SkipReason | None = None
-    rule: Rule | None = None  # the line that exempts the message, where it is skipped
+    rule: Rule | None = None  # the line that exempts the message; None: nothing does, or no line
 
     @property
     def trusted(self) -> bool:
-        """Whether the message comes from our own side, so that the header fields that it carries are left alone."""
+        """Return whether the message comes from our own side, so that its header fields are left alone."""
         return self.skip in {SkipReason.NETWORK, SkipReason.LOCAL}
 
 
@@ -213,7 +213,7 @@ class TermStep:
 
     @property
     def redirects(self) -> bool:
-        """Whether this is a ``redirect=`` (RFC 7208 section 6.1), so that the record it led to has the last word."""
+        """Return whether this is a ``redirect=`` (RFC 7208 section 6.1), so that the record it led to decides."""
         return self.text.lower().startswith("redirect=")
 
 
@@ -229,7 +229,7 @@ class RecordStep:
 
 @value
 class Verdict:
-    """What came out of one Check."""
+    """The outcome of one Check."""
 
     check: Check
     result: Result
@@ -238,14 +238,14 @@ class Verdict:
     )
     term_domain: str | None = None  # whose record holds it: the checked domain, or where a redirect led
     problem: Problem | None = None
-    explanation: str | None = None  # the domain's own exp= text, macro-expanded: a stranger's text
+    explanation: str | None = None  # the domain's own exp= text, macro-expanded; untrusted input
     lookups: int = 0  # terms that cost a lookup (RFC 7208 section 4.6.4)
     void_lookups: int = 0
     elapsed: float = 0.0  # seconds
     ttl: int | None = None  # seconds that the shortest-lived answer used may be kept; None: no DNS was asked
-    letters: frozenset[str] = frozenset()  # the macro letters that the evaluation asked for: what it depends on
-    condition: Condition | None = None  # as far as somebody has looked: see ``policy``
-    fault: str | None = None  # traceback of our own error: policy then follows on_error, not the result's row
+    letters: frozenset[str] = frozenset()  # the macro letters that the evaluation has used, and so depends on
+    condition: Condition | None = None  # as far as the record itself shows it; unreachable takes lookups of its own
+    fault: str | None = None  # traceback of our own error; the policy then follows on_error, not the result's entry
     trace: RecordStep | None = None  # only where it was asked for
 
 
@@ -253,11 +253,11 @@ class Verdict:
 class Rule:
     """The line of the settings that decided."""
 
-    section: str  # empty: no setting, but what is always done
+    section: str  # empty: built in, no setting
     key: str
     value: str
     line: int | None = None  # in the INI file; None: the default, not written there
-    remark: str = ""  # why it was not followed to the letter
+    remark: str = ""  # why the entry was not followed exactly
 
     def __str__(self) -> str:
         if not self.section:
@@ -269,7 +269,7 @@ class Rule:
 
 @value
 class Consideration:
-    """One line of the settings that was looked at on the way to a decision."""
+    """One line of the settings that was considered for a decision."""
 
     rule: Rule
     applied: bool
@@ -296,41 +296,37 @@ class Override:
 
 @value
 class Addressee:
-    """What the settings say of a recipient: alike for all recipients whom they treat alike."""
+    """A kind of recipient: equal for all recipients to which the settings apply the same rules."""
 
     exempt: bool = False  # by [exempt] recipients
     section: str = ""  # the pattern of the [recipient:...] section that fits; empty: none
 
 
-ANYBODY = Addressee()
+ANYBODY = Addressee()  # a recipient without rules of its own, or one that is not known
 
 
 @value
 class DmarcPolicy:
-    """What the domain of a From field asks of DMARC filters (RFC 7489 section 6.3)."""
+    """The DMARC policy that a domain publishes (RFC 7489 section 6.3)."""
 
-    domain: str  # that publishes it: the domain itself, or its organizational domain
+    domain: str  # the domain that publishes it: that of the From field, or its organizational domain
     policy: str  # none, quarantine or reject
 
 
 @value
 class Action:
-    """What is to be done with the message, and why."""
+    """What to do with the message, and why."""
 
     disposition: Disposition
     rule: Rule
     verdict: Verdict | None = None  # the one that decided; None: nothing was checked
-    would: Disposition | None = None  # monitor mode: what would have been done
+    would: Disposition | None = None  # monitor mode: the disposition in enforce mode
     override: Override | None = None
-
-    @property
-    def condition(self) -> Condition | None:
-        """The condition of the verdict's result whose row has decided, if it was one of those."""
-        return next((condition for condition in Condition if condition == self.rule.key), None)
+    condition: Condition | None = None  # the condition whose entry applied to the verdict; None: its plain result's
 
     @property
     def notice(self) -> bool:
-        """Whether the message is to carry the notice in a header field (tagged, or would have been refused)."""
+        """Return whether the message gets the notice in a header field: tagged, held, or spared by monitor mode."""
         return self.would is not None or self.disposition in {Disposition.TAG, Disposition.QUARANTINE}
 
 
@@ -361,7 +357,7 @@ class Replacement:
 
 @value
 class Edits:
-    """What is to be changed in an accepted message; removals come first, highest index first."""
+    """The changes to an accepted message; removals come first, highest index first."""
 
     remove: tuple[Removal, ...] = ()
     replace: tuple[Replacement, ...] = ()
@@ -371,7 +367,7 @@ class Edits:
 
 @value
 class Transaction:
-    """One MAIL FROM, from the first fact to the end: what the log, the journal and the metrics speak of."""
+    """One MAIL FROM, from the first fact to its end, as the log, the journal and the metrics report it."""
 
     facts: Facts
     plan: Plan
@@ -380,20 +376,20 @@ class Transaction:
     queue_id: str = ""
     ended: str = "message"  # how it ended: message (end of data), refused, abandoned (RSET, QUIT, lost connection)
     removed: int = 0  # forged header fields
-    recipients: tuple[str, ...] = ()  # those whose own rules had a say, as the client named them
-    refused: int = 0  # recipients that were refused while the message was taken
+    recipients: tuple[str, ...] = ()  # those whose own rules mattered, as the client wrote them; untrusted input
+    refused: int = 0  # recipients that were refused while the message was accepted
     separated: int = 0  # recipients that were told to come in a message of their own
 
 
 @dataclass(slots=True)
 class Counters:
-    """What a cache has been good for: the one value here that counts on."""
+    """The use of a cache; the only class here whose fields change."""
 
     hits: int = 0
     misses: int = 0
     evictions: int = 0
-    stale: int = 0  # ended answers that stood in for fresh ones (RFC 8767)
+    stale: int = 0  # expired answers that were used in place of fresh ones (RFC 8767)
 
     def numbers(self) -> dict[str, int]:
-        """By the word under which each is counted."""
+        """Return the counts by the word under which the metrics show each."""
         return {"hit": self.hits, "miss": self.misses, "eviction": self.evictions, "stale": self.stale}

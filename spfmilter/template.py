@@ -1,7 +1,7 @@
 """Texts with ``{placeholders}``: parsed and checked when the settings are read, filled for each reply.
 
-Knows the placeholders and how they are filled; values come in already cleaned. No attribute or index access and no
-format specifications, so that a template can name a value and do nothing else with it.
+Knows the placeholders and how they are filled; the caller has sanitized the values. A template can name a value and
+nothing else: no attribute or index access, no format specifications.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TOKENS = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
 
 
 class TemplateError(ValueError):
-    """The text is not a template; the message says what is wrong."""
+    """The text is not a template; the message says why, and what to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Template:
         known = tuple(allowed)
         size, unit = (len(text.encode(errors="replace")), "bytes") if utf8 else (len(text), "characters")
         if size > LINE_LIMIT:
-            raise TemplateError(f"a line has {size} {unit}, at most {LINE_LIMIT} are possible")
+            raise TemplateError(f"a line has {size} {unit}: write at most {LINE_LIMIT}")
         bad = next((c for c in text if not (c.isprintable() and (utf8 or c.isascii()))), None)
         if bad is not None:
             possible = "printable text" if utf8 else "printable ASCII"
@@ -77,17 +77,17 @@ class Template:
         return cls(text, (*parts, (literal, None)))
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """The text with its placeholders replaced; ``values`` holds every allowed name."""
+        """Return the text with its placeholders replaced; ``values`` holds every allowed name."""
         return "".join(literal if name is None else literal + values[name] for literal, name in self.parts)
 
     @property
     def names(self) -> frozenset[str]:
-        """The placeholders that stand in it."""
+        """Return the placeholders of the text."""
         return frozenset(name for _, name in self.parts if name is not None)
 
     @property
     def has_words(self) -> bool:
-        """Whether something is left to read where every value is empty."""
+        """Return whether there are words besides the placeholders."""
         return any(literal.strip() for literal, _ in self.parts)
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ class Template:
 
 
 def _name(name: str, known: tuple[str, ...]) -> str:
-    """The placeholder, if it is one."""
+    """Return the name of a placeholder, or raise a TemplateError that suggests one."""
     if name in known:
         return name
     close = difflib.get_close_matches(name, known, n=1)

@@ -1,7 +1,7 @@
-"""The door for strangers' text: whatever a client or a domain wrote passes here before a person or a program reads it.
+"""The sanitizer of untrusted input: all text from a client or a domain passes here before people or programs read it.
 
-Knows how to make text harmless for an SMTP reply, a header field's comment and quoted string, and a log value. Knows
-nothing of what the text means.
+Knows how to make text harmless for an SMTP reply, a header field's comment and quoted string, and a log value. Does not
+know what the text means.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import re
 import unicodedata
 
 REPLACEMENT = "?"
-# What a name from outside may take in our output at most: a DNS name has 253 characters, an address 254 (RFC 5321
-# section 4.5.3.1.3); beyond that nobody is helped by seeing all of it.
+# Characters of a name from outside in our output, at most. A DNS name has 253, an address 254 (RFC 5321 section
+# 4.5.3.1.3); a longer text is no valid name, so its end is of no use to a reader.
 NAME_LIMIT = 256
 
 
 def ascii_line(text: str, limit: int = NAME_LIMIT) -> str:
-    """One line of printable ASCII: anything else becomes ``?``; what is longer than ``limit`` ends in ``...``."""
+    """Return one line of printable ASCII, with ``?`` for all else; a text longer than ``limit`` ends in ``...``."""
     if len(text) > limit:
         text = text[: limit - 3] + "..."
     if text.isascii() and text.isprintable():
@@ -25,9 +25,9 @@ def ascii_line(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def unicode_line(text: str, limit: int = NAME_LIMIT) -> str:
-    """One line of printable Unicode for UTF-8 output: controls, surrogates and format marks become ``?``.
+    """Return one line of printable Unicode for UTF-8 output, with ``?`` for controls, surrogates and format characters.
 
-    Format characters (category Cf) reorder or hide what a person reads, so they are not shown either.
+    Format characters (category Cf) can reorder or hide other text.
     """
     if len(text) > limit:
         text = text[: limit - 3] + "..."
@@ -39,7 +39,7 @@ def unicode_line(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def utf8_line(text: str, limit: int = NAME_LIMIT) -> str:
-    """The like of ``unicode_line``, where the limit is one of octets, as that of a line on the wire is."""
+    """Return the same as ``unicode_line``, with a limit in octets, as for a line on the wire."""
     line = unicode_line(text, limit)
     if len(line) * 4 > limit and len(line.encode()) > limit:
         line = line.encode()[: limit - 3].decode(errors="ignore") + "..."
@@ -47,9 +47,9 @@ def utf8_line(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def quoted_string(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> str:
-    """An RFC 5322 quoted-string (section 3.2.4) of one line; non-ASCII only with ``utf8`` (RFC 6532).
+    """Return an RFC 5322 quoted-string (section 3.2.4) of one line; non-ASCII only with ``utf8`` (RFC 6532).
 
-    There the limit is one of octets, as that of a line is (RFC 6532 section 3.4).
+    With ``utf8`` the limit is in octets, as for a line (RFC 6532 section 3.4).
     """
     line = utf8_line(text, limit) if utf8 else ascii_line(text, limit)
     return '"' + no_encoded_word(line.replace("\\", "\\\\").replace('"', '\\"')) + '"'
@@ -74,12 +74,12 @@ _SYNTAX = re.compile(r'[()\\;"=]')
 
 
 def is_dot_atom(text: str) -> bool:
-    """Whether the text can stand unquoted (RFC 5322 section 3.2.3, dot-atom-text)."""
+    """Return whether the text needs no quotes (RFC 5322 section 3.2.3, dot-atom-text)."""
     return _DOT_ATOM.fullmatch(text) is not None
 
 
 def dot_atom_or_quoted(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False) -> str:
-    """The text as it is where the grammar allows it, else quoted (RFC 7208 section 9.1, key-value-pair).
+    """Return the text as it is where the grammar allows it, else quoted (RFC 7208 section 9.1, key-value-pair).
 
     A ``=`` and a ``?`` are quoted as well: with the ``=`` before the value, they could begin an encoded word.
     """
@@ -88,7 +88,7 @@ def dot_atom_or_quoted(text: str, limit: int = NAME_LIMIT, *, utf8: bool = False
 
 
 def comment(text: str, limit: int = 4 * NAME_LIMIT) -> str:
-    """The content of an RFC 5322 comment (section 3.2.2), without its outer parentheses.
+    """Return the content of an RFC 5322 comment (section 3.2.2), without its outer parentheses.
 
     Not all readers of comments know quoted pairs, and some look for ``spf=pass`` anywhere. So parentheses become
     brackets, a backslash becomes ``?``, and so does each ``=`` that is not of a record's modifier.
@@ -100,12 +100,12 @@ def comment(text: str, limit: int = 4 * NAME_LIMIT) -> str:
 
 
 def name_value(text: str) -> str:
-    """Return a name that a stranger gave, without what a reader could take for the field's own syntax."""
+    """Return a name that is untrusted input, without characters of the header field's own syntax."""
     return _SYNTAX.sub(REPLACEMENT, ascii_line(text))
 
 
 def log_value(text: str, limit: int = NAME_LIMIT) -> str:
-    """A value of the ``key=value`` log: plain where it is one harmless word, else quoted and escaped."""
+    """Return a value for the ``key=value`` log: plain where it is one harmless word, else quoted and escaped."""
     if len(text) <= limit and _PLAIN.fullmatch(text):
         return text
     line = unicode_line(text, limit)

@@ -1,6 +1,6 @@
-"""Zones of the DNS, and whether a name is in one of them; networks stand for the zones of their reverse DNS.
+"""Zones of the DNS, and whether a name is in one of them; a network stands for the zones of its reverse DNS.
 
-Pure: knows names, and not what the zones are good for.
+Pure. Does not know what the zones are used for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Zones:
         self._tops = frozenset(name.rpartition(".")[2] for name in self._zones)  # most names are not even below these
 
     def holds(self, name: str) -> bool:
-        """Whether a name, in any case and with or without a final dot, is in or below one of the zones."""
+        """Return whether a name, in any case and with or without a final dot, is in or below one of the zones."""
         rest = name.lower().removesuffix(".")
         if rest.rpartition(".")[2] not in self._tops:
             return False
@@ -29,12 +29,12 @@ class Zones:
         return True
 
     def enters(self, name: tuple[bytes, ...], target: tuple[bytes, ...]) -> bool:
-        """Whether an alias leads into one of the zones from outside of them; both names as lower-case labels."""
+        """Return whether an alias leads from outside the zones into one of them; both names as lower-case labels."""
         return self.holds(_text(target)) and not self.holds(_text(name))
 
 
 def _names(zone: str | IPv4Network | IPv6Network) -> Iterator[str]:
-    """The zone itself, or for a network the zones of its reverse DNS (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
+    """Yield the zone, or for a network the zones of its reverse DNS (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
     if isinstance(zone, str):
         yield zone
         return

@@ -215,6 +215,16 @@ def test_the_supervisor_makes_a_worker_in_the_child_only() -> None:
     assert "milter.callbacks" not in own_imports("daemon.supervisor")
 
 
+def test_one_name_is_one_class() -> None:
+    """A reader who searches for a class finds it, and nothing else."""
+    owners: dict[str, list[str]] = {}
+    for module in modules():
+        for node in tree(module).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                owners.setdefault(node.name, []).append(module)
+    assert {name: found for name, found in owners.items() if len(found) > 1} == {}
+
+
 @pytest.mark.parametrize("module", modules())
 def test_a_module_fits_in_a_head(module: str) -> None:
     assert len(modules()[module].read_text().splitlines()) <= MOST_LINES

@@ -15,12 +15,13 @@ from spfmilter.language import available
 from spfmilter.model import CONDITIONS, Disposition, Identity, Result, SkipReason
 from spfmilter.reply import Extras, reply_for
 from spfmilter.settings import Settings, parse, schema
+from tests import walls
 from tests.values import action, check, facts, verdict
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 DECISIONS = DOCS / "decisions"
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
+PAGES = sorted([*ROOT.glob("[A-Z]*.md"), *DOCS.rglob("*.md")])
 SOURCES = sorted((ROOT / "spfmilter").rglob("*.py"))
 
 
@@ -126,6 +127,13 @@ def test_flow_names_every_part_of_the_way() -> None:
     unnamed = {"__init__.py", "__main__.py", "model.py"}
     parts = [s.name for s in SOURCES if s.name not in unnamed and s.parts[-2] in {"spfmilter", "milter", "evaluation"}]
     assert [part for part in parts if part not in text] == []
+
+
+def test_the_layers_in_the_architecture_are_those_of_the_walls() -> None:
+    """After a change of the walls or of a package's first line: ``python -m tests.walls``."""
+    text = walls.PAGE.read_text()
+    assert "| `policy` |" in text
+    assert walls.with_layers(text) == text
 
 
 def test_every_decision_is_listed() -> None:
@@ -238,7 +246,7 @@ def test_settings_that_are_named_exist(page: Path) -> None:
 
 def test_the_reply_in_the_readme_is_the_one_that_is_sent() -> None:
     fail = verdict(Result.FAIL, check=check(local="alice", as_sent="alice@example.com"))
-    sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@example.com>"), Settings())
+    sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@example.com>"), Settings(), Extras())
     assert f"```\n{sent}\n```" in (ROOT / "README.md").read_text()
 
 

@@ -63,6 +63,7 @@ def one(key: str, unit: Path = UNIT) -> str:
     return value
 
 
+@pytest.mark.outside
 @needs("systemd-analyze")
 @pytest.mark.parametrize("unit", [UNIT, WEB], ids=lambda unit: unit.stem)
 def test_systemd_accepts_the_unit(tmp_path: Path, unit: Path) -> None:
@@ -77,6 +78,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path, unit: Path) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.outside
 @needs("systemd-analyze")
 def test_systemd_finds_fault_with_a_wrong_unit(tmp_path: Path) -> None:
     """The test above can fail."""
@@ -85,6 +87,7 @@ def test_systemd_finds_fault_with_a_wrong_unit(tmp_path: Path) -> None:
     assert "ProtectHouse" in run("systemd-analyze", "verify", "--man=no", copy).stderr
 
 
+@pytest.mark.outside
 @needs("systemd-analyze")
 @pytest.mark.parametrize("unit", [UNIT, WEB], ids=lambda unit: unit.stem)
 def test_exposure_is_low(unit: Path) -> None:
@@ -94,6 +97,7 @@ def test_exposure_is_low(unit: Path) -> None:
     assert done.returncode == 0, done.stdout.splitlines()[-1]
 
 
+@pytest.mark.outside
 @needs("systemd-analyze")
 @pytest.mark.parametrize("unit", [UNIT, WEB], ids=lambda unit: unit.stem)
 def test_what_stays_exposed_has_a_reason(unit: Path) -> None:
@@ -101,6 +105,7 @@ def test_what_stays_exposed_has_a_reason(unit: Path) -> None:
     assert {finding["json_field"] for finding in json.loads(done.stdout) if finding["exposure"]} <= set(EXPOSED)
 
 
+@pytest.mark.outside
 @needs("systemd-sysusers")
 def test_sysusers_makes_the_users_that_the_units_name(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
@@ -113,6 +118,7 @@ def test_sysusers_makes_the_users_that_the_units_name(tmp_path: Path) -> None:
         assert one("Group", unit) in groups
 
 
+@pytest.mark.outside
 @needs("systemd-tmpfiles")
 def test_tmpfiles_makes_the_folders_also_that_for_a_chrooted_postfix(tmp_path: Path) -> None:
     """The line for the chroot is a comment; without its mark it makes the folder that docs/postfix.md describes."""

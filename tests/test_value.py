@@ -1,5 +1,7 @@
 """Values: compared, hashed and copied by their fields, and changed by nobody, which mypy sees to."""
 
+import ast
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from mypy import api
 
 from spfmilter.model import HeaderField
 from spfmilter.value import value
+from tests.walls import PACKAGE
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,3 +51,21 @@ def test_mypy_lets_nobody_change_one(tmp_path: Path, line: str, said: str) -> No
     found, trouble, status = api.run(["--config-file", str(ROOT / "pyproject.toml"), str(tried)])
     assert (status, trouble) == (1, ""), found
     assert said in found
+
+
+# The modules whose values every message makes.
+FOR_EVERY_MESSAGE = {"dns/answer.py", "dns/wire.py", "model.py", "session.py"}
+
+
+def decorated(name: str) -> Iterator[tuple[str, str]]:
+    """The modules with the decorators of their classes that begin with a name."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                decorators = (ast.unparse(decorator) for decorator in node.decorator_list)
+                yield from ((path.relative_to(PACKAGE).as_posix(), d) for d in decorators if d.startswith(name))
+
+
+def test_only_what_every_message_makes_is_not_frozen_at_run_time() -> None:
+    assert {module for module, _ in decorated("value")} == FOR_EVERY_MESSAGE
+    assert {module for module, text in decorated("dataclass") if "frozen=True" in text} & FOR_EVERY_MESSAGE == set()

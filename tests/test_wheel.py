@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ["pyproject.toml", "README.md", "LICENSE", "spfmilter", "tools"]
 
 
-def test_the_wheel_holds_a_compiled_catalogue_for_each_translation(tmp_path: Path) -> None:
+def test_the_wheel_holds_compiled_catalogues_the_page_and_the_marker_of_types(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for name in SOURCES:
@@ -39,3 +39,4 @@ def test_the_wheel_holds_a_compiled_catalogue_for_each_translation(tmp_path: Pat
     page = {str(path.relative_to(ROOT)) for path in (ROOT / "spfmilter" / "web").glob("[ts]*/*")}
     assert len(page) >= 8
     assert page <= held
+    assert "spfmilter/py.typed" in held  # PEP 561: its annotations are for others, too

@@ -1,12 +1,15 @@
 """The values of one transaction, made short: whatever a test does not name is unsuspicious."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
+from spfmilter import policy, reply
 from spfmilter.addresses import parse_reverse_path
 from spfmilter.model import (
+    ANYBODY,
     Action,
+    Addressee,
     Check,
     Client,
     Condition,
@@ -15,11 +18,13 @@ from spfmilter.model import (
     Facts,
     Identity,
     IPAddress,
+    Plan,
     Result,
     Rule,
     Verdict,
 )
-from spfmilter.policy import Nothing
+from spfmilter.policy import Evidence, NoEvidence
+from spfmilter.reply import Extras, Reply
 from spfmilter.settings import Settings, parse
 
 CLIENT = "203.0.113.7"
@@ -67,7 +72,29 @@ def action(disposition: Disposition, decided: Verdict | None = None, would: Disp
     return Action(disposition=disposition, rule=rule, verdict=decided, would=would)
 
 
-class Known(Nothing):
+def decide(
+    planned: Plan,
+    verdicts: Sequence[Verdict],
+    by: Settings,
+    evidence: Evidence = policy.NO_EVIDENCE,
+    addressee: Addressee = ANYBODY,
+    author: str = "",
+) -> Action:
+    """What is done with a message of which nothing more is known: the policy itself wants to be told."""
+    return policy.decide(planned, verdicts, by, evidence, addressee, author)
+
+
+def no_extras(_verdict: Verdict, _facts: Facts) -> Extras:
+    """What a notice holds beyond the verdict: nothing."""
+    return reply.NO_EXTRAS
+
+
+def reply_for(decided: Action, about: Facts, by: Settings, extras: Extras = reply.NO_EXTRAS) -> Reply | None:
+    """What the client is told, without a link unless one is given."""
+    return reply.reply_for(decided, about, by, extras)
+
+
+class Known(NoEvidence):
     """An Evidence that is written down; what it was asked is kept."""
 
     def __init__(

@@ -19,13 +19,14 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "zones": (),
     "model": ("value",),
     "addresses": ("model",),
-    "spf": ("model", "spf", "text"),
+    "spf": ("addresses", "model", "spf", "text"),
     "settings": ("addresses", "language", "model", "settings", "spf.record", "template", "zones"),
-    "policy": ("addresses", "model", "policy", "settings"),
+    "policy": ("addresses", "model", "policy", "settings", "spf.checks"),
     "relays": ("addresses", "model", "relays", "settings.values"),
     "reply": ("language", "model", "reply", "settings", "spf.services", "template", "text"),
     "headers": ("addresses", "headers", "model", "reply", "settings", "text"),
-    "session": ("addresses", "headers", "model", "policy", "relays", "reply", "settings", "value"),
+    "message": ("addresses", "headers", "message", "model", "policy", "relays", "reply", "settings", "value"),
+    "session": ("addresses", "headers", "message", "model", "policy", "reply", "settings", "value"),
     "dns": ("dns", "model", "settings.values", "value", "zones"),
     "evaluation": ("dns", "evaluation", "model", "settings.schema", "spf", "text", "zones"),
     "observe": ("model", "observe", "settings", "text"),
@@ -36,6 +37,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "evaluation.engine",
         "headers",
         "helplink",
+        "message",
         "milter",
         "model",
         "observe",
@@ -56,6 +58,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "observe.log",
         "reply.advice",
         "settings",
+        "spf.checks",
         "spf.services",
         "text",
         "web",
@@ -65,12 +68,11 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "commands",
         "daemon.start",
         "evaluation",
-        "headers",
         "helplink",
         "language",
+        "message",
         "model",
         "policy",
-        "relays",
         "reply",
         "session",
         "settings",
@@ -95,7 +97,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.notify": (),
     # Its workers know of messages. It reads the help page's secrets only to refuse a reload that could not read them.
     "daemon.supervisor": ("daemon", "observe", "settings", "state"),
-    "web.form": ("addresses", "model", "text", "web"),
+    "web.form": ("addresses", "model", "spf.checks", "text", "web"),
     "web.fixes": ("model", "text"),
     "web.case": ("model", "reply.advice", "spf.services", "text", "web"),
     "web.errors": ("helplink.token", "web.wording"),
@@ -140,10 +142,12 @@ PURE = (
     "relays",
     "reply",
     "headers",
+    "message",
     "session",
     "dns.answer",
     "dns.private",
     "dns.wire",
+    "evaluation.budget",
     "evaluation.limits",
     "evaluation.explanation",
     "evaluation.influence",
@@ -164,7 +168,7 @@ PURE = (
 def layers() -> str:
     """Return the layers as a Markdown table, from the top: each package, what it is, and which others it may import."""
     lines = ["| package | what it is | imports |", "| --- | --- | --- |"]
-    for name, allowed in reversed(MAY_IMPORT.items()):
+    for name, allowed in reversed(list(MAY_IMPORT.items())):
         if name:
             others = ", ".join(f"`{other}`" for other in allowed if other != name)
             lines.append(f"| `{name}` | {_first_sentence(name)} | {others} |")
@@ -177,3 +181,18 @@ def _first_sentence(name: str) -> str:
         ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
     )
     return (text or "").splitlines()[0].replace("|", "\\|")
+
+
+PAGE = PACKAGE.parent / "docs" / "architecture.md"
+_BEGIN, _END = "<!-- layers: printed by python -m tests.walls -->\n", "<!-- end of layers -->"
+
+
+def with_layers(page: str) -> str:
+    """Return the text of the page with the layers as they are now between its markers."""
+    head, _, rest = page.partition(_BEGIN)
+    _, _, tail = rest.partition(_END)
+    return f"{head}{_BEGIN}\n{layers()}\n{_END}{tail}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_layers(PAGE.read_text()))

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import click
 
-from spfmilter.addresses import parse_address, parse_reverse_path
+from spfmilter.addresses import parse_address
 from spfmilter.commands.console import print_result, settings_from
 from spfmilter.commands.explain import as_json, as_text
-from spfmilter.model import Client, Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +47,19 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
     address = parse_address(given.ip)
     if address is None:
         raise click.BadParameter(f"{given.ip!r} is not an IP address", param_hint="--ip")
-    facts = Facts(
-        client=Client(address=address),
+    from spfmilter.commands.simulation import Conversation, simulate  # noqa: PLC0415 - dnspython takes its time to load
+
+    conversation = Conversation(
+        address=address,
         helo=given.helo,
-        reverse_path=parse_reverse_path(given.mail_from),
-        authenticated=given.auth,
+        sender=given.mail_from,
+        recipient=given.rcpt,
+        author=given.author,
+        login=given.auth,
         smtputf8=given.smtputf8 or given.language is not None or not given.mail_from.isascii(),
         hostname=given.hostname or socket.gethostname(),
     )
-    from spfmilter.commands.simulation import simulate  # noqa: PLC0415 - dnspython takes its time to load
-
-    explained = simulate(
-        facts, settings, rcpt=given.rcpt, author=given.author, warn=lambda text: click.echo(text, err=True)
-    )
+    explained = simulate(conversation, settings, warn=lambda text: click.echo(text, err=True))
     for verdict in explained.verdicts:
         if verdict.fault is not None:
             click.echo(verdict.fault, err=True)

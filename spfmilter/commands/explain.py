@@ -14,6 +14,7 @@ from rich.tree import Tree
 
 from spfmilter.model import (
     Action,
+    Condition,
     Consideration,
     Edits,
     Facts,
@@ -71,7 +72,7 @@ def as_json(explained: Explained, *, rules: bool = False) -> dict[str, object]:
         "helo": facts.helo,
         "mail_from": str(facts.reverse_path),
         "skip": explained.plan.skip,
-        "verdicts": [_verdict_json(verdict) for verdict in explained.verdicts],
+        "verdicts": [_verdict_json(verdict, explained.action) for verdict in explained.verdicts],
         "action": action.disposition,
         "would": action.would,
         "override": None
@@ -95,13 +96,13 @@ def _rule_json(rule: Rule) -> dict[str, object]:
     }
 
 
-def _verdict_json(verdict: Verdict) -> dict[str, object]:
+def _verdict_json(verdict: Verdict, action: Action) -> dict[str, object]:
     problem = verdict.problem
     return {
         "identity": verdict.check.identity,
         "domain": verdict.check.domain or None,
         "result": verdict.result,
-        "condition": verdict.condition,
+        "condition": _condition(verdict, action),
         "pinned": bool(verdict.check.record),
         "term": verdict.term,
         "record": verdict.term_domain,
@@ -194,10 +195,10 @@ def _rows(explained: Explained) -> Iterator[_Lines]:
     if explained.plan.skip is not None:
         yield _row("not checked", Text(explained.plan.skip))
     for verdict in explained.verdicts:
-        yield _row(_identity(verdict), _result(verdict))
+        yield _row(_identity(verdict), _result(verdict, _condition(verdict, action)))
     yield _row("rule", Text(_rule(action.rule)))
     if action.override is not None and action.override.by:
-        yield _row("excused by", Text(unicode_line(action.override.by)))
+        yield _row("override by", Text(unicode_line(action.override.by)))
     done = f"{action.disposition}" + (f" (monitor mode; would be: {action.would})" if action.would else "")
     yield _row("action", Text(done, style="bold"))
     if explained.edits.quarantine is not None:
@@ -223,14 +224,20 @@ def _block(label: str, lines: Iterable[str]) -> Iterator[_Lines]:
     yield _Lines(tuple(Text(line) for line in lines), "  ", "  ")
 
 
+def _condition(verdict: Verdict, action: Action) -> Condition | None:
+    """Return the condition that decided, for the verdict that decided; else the one that its record shows."""
+    decided = verdict is action.verdict and action.condition is not None
+    return action.condition if decided else verdict.condition
+
+
 def _identity(verdict: Verdict) -> str:
     return "HELO" if verdict.check.identity is Identity.HELO else "MAIL FROM"
 
 
-def _result(verdict: Verdict) -> Text:
+def _result(verdict: Verdict, condition: Condition | None) -> Text:
     text = Text(verdict.result, style=_STYLES[verdict.result])
-    if verdict.condition is not None:
-        text.append(f" ({verdict.condition})", style=_PLAIN)
+    if condition is not None:
+        text.append(f" ({condition})", style=_PLAIN)
     if verdict.check.record:
         text.append("  by the record in the settings, not the published one", style=_PLAIN)
     if verdict.term is not None:

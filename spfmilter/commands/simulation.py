@@ -1,24 +1,24 @@
-"""One message judged by hand: by the daemon's own functions, in the daemon's order, but without an MTA.
+"""One message by hand: the daemon's own Session, driven as an MTA would drive it, and the settings that it looked at.
 
-Knows what an MTA would have told by the end of the message; what nobody has told is unknown, as it would be there.
-Nothing is remembered: neither a deferral nor, beyond the message, an answer.
+Knows what an MTA would tell, and why each exemption fits or does not. The order of steps and all decisions are the
+Session's. Nothing is remembered: neither a deferral nor, beyond the message, an answer.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from spfmilter import headers, policy, relays, reply
-from spfmilter.addresses import author_domain
+from spfmilter import policy
 from spfmilter.commands.explain import Explained
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import Refusals, open_signer
-from spfmilter.model import ANYBODY, Action, Addressee, Consideration, Edits, Facts, Plan, SkipReason
+from spfmilter.message import Outcome
+from spfmilter.model import Addressee, Consideration, Facts, IPAddress, SkipReason, Transaction, Verdict
 from spfmilter.reply import Extras
+from spfmilter.session import Macros, Session
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 
@@ -38,65 +38,76 @@ _WHY = {
     ),
 }
 
+Warn = Callable[[str], None]
 
-def simulate(
-    facts: Facts,
-    settings: Settings,
-    *,
-    rcpt: str = "",
-    author: str = "",
-    warn: Callable[[str], None] = lambda _: None,
-) -> Explained:
-    """What would be done with a message.
 
-    Args:
-        facts: what is known at MAIL FROM.
-        settings: the daemon's.
-        rcpt: the recipient; empty: not known, as with ``reject_at = mail``.
-        author: the value of its From field; empty: it has none.
-        warn: told of what is not done here as somebody may expect.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """What the client says, and what the MTA knows of it."""
+
+    address: IPAddress
+    helo: str
+    sender: str  # in MAIL FROM, with or without angle brackets
+    recipient: str = ""  # in RCPT TO; empty: one to whom no rule of its own applies
+    author: str = ""  # the value of the From field; empty: there is none
+    login: str = ""
+    smtputf8: bool = False
+    hostname: str  # the MTA's own
+
+
+def simulate(said: Conversation, settings: Settings, *, warn: Warn) -> Explained:
+    """Return what the daemon would do with a message, and why; ``warn`` is told of what has no effect here."""
+    stage = settings.policy.reject_at
+    if said.recipient and stage is RejectAt.MAIL:
+        warn("the recipient is not known, and so has no effect, with [policy] reject_at = mail")
+    if said.author and stage is not RejectAt.MESSAGE:
+        warn(f"the From field is not known, and so has no effect, with [policy] reject_at = {stage}")
     # One lookup after the other, so that the tree shows what each of them takes.
     dns = settings.dns.model_copy(update={"prefetch": False})
-    receiver = headers.authserv_id(facts, settings)
+    receiver = settings.headers.own_id or said.hostname
     inquiry = Engine(dns, receiver=receiver, own_addresses=settings.policy.own_addresses).inquiry()
     inquiry.trace, inquiry.notes = True, []
-    inquiry.until = time.monotonic() + dns.timeout.seconds  # all lookups for a message share it
-    stage = settings.policy.reject_at
-    if rcpt and stage is RejectAt.MAIL:
-        warn("the recipient is not known, and so has no effect, with [policy] reject_at = mail")
-    if author and stage is not RejectAt.MESSAGE:
-        warn(f"the From field is not known, and so has no effect, with [policy] reject_at = {stage}")
-    kind = ANYBODY if stage is RejectAt.MAIL or not rcpt else policy.addressee(rcpt, settings)
-    planned = _plan(facts, settings, inquiry)
-    if stage is RejectAt.MAIL or planned.skip is not None:
-        verdicts, action = policy.decide_at_mail(planned, inquiry, settings)
-    else:
-        verdicts = tuple(inquiry.verdict(check) for check in planned.checks)
-        domain = author_domain([author]) if stage is RejectAt.MESSAGE and author else ""
-        action = policy.decide(planned, verdicts, settings, inquiry, kind, domain)
-    extras = _extras(inquiry, action, facts, settings, warn)
+    inquiry.budget.start(dns.timeout.seconds)
+    session = Session(
+        settings,
+        said.hostname,
+        inquiry,
+        extras=lambda verdict, facts: _extras(inquiry, verdict, facts, settings, warn),
+    )
+    outcome, ended = _converse(session, said)
     inquiry.close()
-    considered = _considered(facts, planned, settings, inquiry, kind if rcpt and stage is not RejectAt.MAIL else None)
-    answer = reply.reply_for(action, facts, settings, extras)
-    edits = Edits()
-    if answer is None:
-        edits = headers.edits(action, verdicts, facts, settings, skip=planned.skip, subject_fields=[(1, _SUBJECT)])
     return Explained(
-        facts=facts,
-        plan=planned,
-        verdicts=policy.with_condition(verdicts, action),
-        action=action,
-        reply=answer,
-        edits=edits,
-        considered=considered,
+        facts=ended.facts,
+        plan=ended.plan,
+        verdicts=ended.verdicts,
+        action=ended.action,
+        reply=outcome.reply,
+        edits=outcome.edits,
+        considered=_considered(said, ended, settings, inquiry),
     )
 
 
-def _extras(inquiry: Inquiry, action: Action, facts: Facts, settings: Settings, warn: Callable[[str], None]) -> Extras:
-    """What the notice of a refusal holds beyond the verdict; the link as configured where it cannot be signed here."""
-    if not action.disposition.refuses or action.verdict is None:
-        return reply.NOTHING
+def _converse(session: Session, said: Conversation) -> tuple[Outcome, Transaction]:
+    """Return how the message ends, and its transaction."""
+    session.connect("", (str(said.address), 0))
+    session.hello(said.helo)
+    macros = Macros(authenticated=said.login, hostname=said.hostname)
+    outcome = session.mail(said.sender, ("SMTPUTF8",) if said.smtputf8 else (), macros)
+    if outcome.reply is None:
+        outcome = session.recipient(said.recipient)
+        if outcome.reply is None:
+            if said.author:
+                session.header("From", said.author)
+            session.header("Subject", _SUBJECT)
+            outcome = session.end_of_message("")
+    # A client whose only recipient was refused gives the message up.
+    ended = outcome.ended or session.abandon().ended
+    assert ended is not None, "MAIL FROM has begun a message"  # noqa: S101 - for the type checker
+    return outcome, ended
+
+
+def _extras(inquiry: Inquiry, verdict: Verdict, facts: Facts, settings: Settings, warn: Warn) -> Extras:
+    """Return what a notice holds beyond the verdict; the link as configured where it cannot be signed here."""
     url, path, signer = settings.reply.help_url, settings.web.secret_file, None
     # Where there is no file yet, it is not for us to make one that only we could read.
     if url is not None and os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be entered
@@ -104,36 +115,38 @@ def _extras(inquiry: Inquiry, action: Action, facts: Facts, settings: Settings, 
             signer = open_signer(settings)
         except SecretError as error:
             warn(str(error))
-    found = Refusals(settings, signer).extras(inquiry, action.verdict, facts)
+    found = Refusals(settings, signer).extras(inquiry, verdict, facts)
     if url is None or signer is not None:
         return found
     warn(f"{path}: without it the link is not signed here")
     return replace(found, link=str(url))
 
 
-def _plan(facts: Facts, settings: Settings, inquiry: Inquiry) -> Plan:
-    if not policy.awaits_header(facts, settings):
-        return policy.plan(facts, settings)
-    # There is no header here: the client behind the relay is to be given in the relay's place.
-    found = relays.originating_client((), facts.client, settings.relays.trusted, inquiry.addresses_of)
-    client, helo = (found.client, found.helo) if found is not None else (None, None)
-    return policy.plan_behind(facts, client, helo, settings)[1]
+# -- the lines of the settings that were looked at ---------------------------------------------------------------------
 
 
 def _considered(
-    facts: Facts, planned: Plan, settings: Settings, inquiry: Inquiry, kind: Addressee | None
+    said: Conversation, ended: Transaction, settings: Settings, inquiry: Inquiry
 ) -> tuple[Consideration, ...]:
-    """The lines that were looked at, in their order, each once."""
-    found = [*_exemptions(facts, planned, settings)]
-    if kind is not None and not kind.exempt and planned.skip is None:
-        rule = settings.rule("exempt", "recipients", settings.exempt.recipients)
+    """Return them in their order, each once."""
+    found = [*_exemptions(ended, settings)]
+    kind = _addressee(said, settings)
+    if kind is not None and not kind.exempt and ended.plan.skip is None:
+        rule = settings.rule("exempt", "recipients")
         found.append(Consideration(rule=rule, applied=False, why="the recipient is none of them"))
-    for section, key, value, applied, why in inquiry.notes or ():
-        found.append(Consideration(rule=settings.rule(section, key, value), applied=applied, why=why))
+    for section, key, applied, why in inquiry.notes or ():
+        found.append(Consideration(rule=settings.rule(section, key), applied=applied, why=why))
     return tuple(dict.fromkeys(found))
 
 
-def _exemptions(facts: Facts, planned: Plan, settings: Settings) -> list[Consideration]:
+def _addressee(said: Conversation, settings: Settings) -> Addressee | None:
+    """Return what the settings say of the recipient; None where it is not known when the message is decided."""
+    known = said.recipient and settings.policy.reject_at is not RejectAt.MAIL
+    return policy.addressee(said.recipient, settings, understood="") if known else None
+
+
+def _exemptions(ended: Transaction, settings: Settings) -> list[Consideration]:
+    planned, facts = ended.plan, ended.facts
     if planned.skip is SkipReason.RELAY and planned.rule is not None:
         why = "the client is one of them, and there is no header that tells who is behind it"
         return [Consideration(rule=planned.rule, applied=True, why=why)]
@@ -142,11 +155,11 @@ def _exemptions(facts: Facts, planned: Plan, settings: Settings) -> list[Conside
         fits, fits_not = _WHY[reason]
         applied = reason is planned.skip
         rule = policy.exemption(reason, facts, settings)
-        if rule.section != "domain:":  # the domain in MAIL FROM has no section
+        if rule is not None:
             found.append(Consideration(rule=rule, applied=applied, why=fits if applied else fits_not))
         if applied:
             break
         if reason is SkipReason.LOCAL:  # is asked next: see ``policy.awaits_header``
-            relay = policy.exemption(SkipReason.RELAY, facts, settings)
+            relay = settings.rule("relays", "trusted")
             found.append(Consideration(rule=relay, applied=False, why="the client is none of them"))
     return found

@@ -22,5 +22,5 @@ def web(path: Path) -> None:
         sys.exit(EX_UNAVAILABLE)
     try:
         server.serve(settings)
-    except server.StartError:
+    except server.PageStartError:
         sys.exit(EX_CANTCREAT)

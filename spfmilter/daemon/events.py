@@ -13,7 +13,7 @@ from spfmilter.value import value
 
 
 @value
-class Plan:
+class WorkerPlan:
     """What the fleet has to know of a generation's settings."""
 
     workers: int  # how many serve at the same time
@@ -61,7 +61,7 @@ class ReloadRequested:
 class SettingsRead:
     """The settings that ``ReadSettings`` asked for can be used."""
 
-    plan: Plan
+    plan: WorkerPlan
 
 
 @value(kw_only=False)

@@ -24,7 +24,6 @@ from spfmilter.daemon.events import (
     LogEnd,
     LogWaitingReload,
     News,
-    Plan,
     ReadSettings,
     RefuseReload,
     ReloadRequested,
@@ -35,6 +34,7 @@ from spfmilter.daemon.events import (
     StopRequested,
     Switch,
     Tick,
+    WorkerPlan,
 )
 from spfmilter.daemon.slots import TICK, Fleet, Generation, PendingReload, Phase, Reload, Slot
 
@@ -271,7 +271,7 @@ class _Turn:
 
     # -- steps that several of them take -------------------------------------------------------------------------------
 
-    def _expect(self, plan: Plan) -> None:
+    def _expect(self, plan: WorkerPlan) -> None:
         """Begin to start the workers of a new generation."""
         if self.fleet.reload is Reload.READING and self.fleet.stop_at is None:
             generation = Generation(number=self.fleet.newest, plan=plan, has_served=False, short_lives=0)

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
 
-from spfmilter.daemon.events import Plan
+from spfmilter.daemon.events import WorkerPlan
 from spfmilter.daemon.link import Word
 from spfmilter.value import value
 
@@ -124,7 +124,7 @@ class Generation:
     """The workers that serve the same settings."""
 
     number: int
-    plan: Plan
+    plan: WorkerPlan
     has_served: bool  # all of its workers have served at the same time
     short_lives: int  # workers in a row that ended within SHORT_LIFE while it had not served yet
 
@@ -196,7 +196,7 @@ class Fleet:
         return min(TICK, max(0.0, min(starts, default=now + TICK) - now))
 
 
-def begin(plan: Plan, now: float) -> Fleet:
+def begin(plan: WorkerPlan, now: float) -> Fleet:
     """Return the fleet of a daemon that starts: the first tick starts its workers."""
     first = Generation(number=0, plan=plan, has_served=False, short_lives=0)
     return Fleet(slots=(), serving=first, newest=first.number, last_tick=now)

@@ -36,7 +36,6 @@ from spfmilter.daemon.events import (
     LogEnd,
     LogWaitingReload,
     News,
-    Plan,
     ReadSettings,
     RefuseReload,
     ReloadRequested,
@@ -47,6 +46,7 @@ from spfmilter.daemon.events import (
     StopRequested,
     Switch,
     Tick,
+    WorkerPlan,
 )
 from spfmilter.daemon.guard import Guard
 from spfmilter.daemon.listener import remove_socket
@@ -344,8 +344,8 @@ def worker_count(settings: Settings) -> int:
     return max(2, len(os.sched_getaffinity(0))) if wanted == "auto" else int(wanted)
 
 
-def _plan(settings: Settings) -> Plan:
-    return Plan(workers=worker_count(settings), drain_timeout=settings.milter.drain_timeout.seconds)
+def _plan(settings: Settings) -> WorkerPlan:
+    return WorkerPlan(workers=worker_count(settings), drain_timeout=settings.milter.drain_timeout.seconds)
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import syslog
 import threading
 import time
@@ -49,9 +48,6 @@ _FIRST_PAUSE = 0.05  # seconds between the first looks at whether sessions are o
 _THREADS = 5
 _FIX_THREADS = "raise TasksMax= and LimitNPROC= of the service, or ulimit -u"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-# Seconds after which a thread that waits for Python's lock asks for it (docs/decisions/0025-one-question.md). It wakes
-# up for that: with Python's own 5 ms, a thousand threads that wait leave no processor time to the one that works.
-_SWITCH_INTERVAL = 0.1
 
 
 class Worker:
@@ -108,7 +104,6 @@ class Worker:
         # it does not touch stay shared with the supervisor.
         gc.freeze()
         _silence_syslog()
-        sys.setswitchinterval(_SWITCH_INTERVAL)
         self._callbacks.register()
         try:
             descriptor = self._start_libmilter()
@@ -151,6 +146,7 @@ class Worker:
         """Beat until a signal comes, libmilter ends, or the supervisor is gone."""
         while not (self._signals or self._ended or self._alone):
             self._hear(_BEAT)
+            self._callbacks.running.settle()
             self._beat()
         if self._ended:
             log.error("libmilter returned", reason=self._ended[0])
@@ -177,7 +173,7 @@ class Worker:
     def _beat(self) -> None:
         """Say that we are alive, unless a callback hangs; ask to be replaced when we have grown too large."""
         limit = self._settings.dns.timeout.seconds + _STUCK_AFTER
-        if self._callbacks.longest_running() > limit:
+        if self._callbacks.running.longest() > limit:
             return
         self._tell(Word.BEAT)
         for name, counters in self._engine.counters().items():
@@ -194,7 +190,7 @@ class Worker:
         now = time.monotonic()
         if not self._unserved.is_due(now):
             return
-        if (number := self._unserved.look(now, self._callbacks.longest_running())) and not self._lost:
+        if (number := self._unserved.look(now, self._callbacks.running.longest())) and not self._lost:
             self._lost = self._replace = True
             log.error(
                 "threads refused by the system, sessions not served, replacing worker",
@@ -250,6 +246,7 @@ class Worker:
                 hurried = True
                 deadline = min(deadline, time.monotonic() + self._settings.milter.drain_timeout.seconds)
             self._hear(pause if left else _FIRST_PAUSE)
+            self._callbacks.running.settle()
             self._tell(Word.BEAT)
             pause = min(2 * pause, _BEAT)
 
@@ -257,7 +254,7 @@ class Worker:
         """How many connections a thread serves, or may serve yet."""
         left, now = connections.count(name), time.monotonic()
         if left and (self._unserved.is_due(now) or left <= self._unserved.number):
-            self._unserved.look(now, self._callbacks.longest_running())
+            self._unserved.look(now, self._callbacks.running.longest())
         return max(0, left - self._unserved.number)
 
 

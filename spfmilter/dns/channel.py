@@ -22,7 +22,6 @@ from spfmilter.dns.pending import FIRST_WAIT, TIMEOUT, Carrier, Pending, Then
 from spfmilter.dns.resolver import Resolver
 from spfmilter.dns.server import Server
 
-_PATIENCE = 2.0  # seconds, the least that Resolver.patience comes to
 _TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
 _TICK = 0.05  # seconds between two looks at an answer that another connection reads, where no descriptor is left
 
@@ -61,8 +60,7 @@ class Channel:
         key = (rdtype, name.lower().removesuffix("."))
         answer = self._known(key)
         if answer is None and key not in self._wanted:
-            self._want(key)
-            answer = self._known(key)
+            answer = self._want(key)
         if then is not None and answer is not None:
             then(answer)
         elif then is not None:
@@ -81,7 +79,8 @@ class Channel:
         try:
             return self._wait_for(key, deadline)
         finally:
-            self._read_no_more(self._reading)
+            if self._reading:
+                self._read_no_more(self._reading)
 
     def forget(self) -> None:
         """Forget the message: its answers, and its questions. Those that no other connection wants are given up."""
@@ -100,7 +99,8 @@ class Channel:
         if self._flight is not None:
             self._flight.close()
             self._flight = None
-        self._watch({})
+        if self._polled:
+            self._poll, self._polled = select.poll(), {}
         if self._waker >= 0:
             os.close(self._waker)
             self._waker = -1
@@ -114,40 +114,45 @@ class Channel:
 
     def _known(self, key: Key, *, counted: bool = True) -> Answer | None:
         pending = self._wanted.get(key)
-        if pending is not None:
-            if pending.answer is None:
-                return None
-            self._take_in(key, pending, pending.answer)
-        answer = self._answers.get(key)
-        if answer is None and pending is None:
-            answer = self._cache.get(key, counted=counted)
-            if answer is not None:
-                self._answers.put(key, answer)
-        return answer
+        if pending is None:
+            answer = self._answers.get(key)
+            if answer is None:
+                answer = self._cache.get(key, counted=counted)
+                if answer is not None:
+                    self._answers.put(key, answer)
+            return answer
+        if pending.answer is None:
+            return None
+        self._take_in(key, pending, pending.answer)
+        return self._answers.get(key)
 
-    def _want(self, key: Key) -> None:
-        """Put a question on its way, or want the answer to that of another connection."""
+    def _want(self, key: Key) -> Answer | None:
+        """Put a question on its way, or want the answer to that of another connection, which may be there already."""
         asked = wire.question(key[1], key[0])
         if asked is None:
-            self._answers.put(key, Answer(Status.NOT_ASKED))
-            return
+            answer = Answer(Status.NOT_ASKED)
+            self._answers.put(key, answer)
+            return answer
         if self._flight is None:
             self._flight = Flight(self._resolver)
         while (pending := self._flight.ask(key, asked)) is None:
-            answer = self._cache.get(key, counted=False)
-            if answer is not None:
-                self._answers.put(key, answer)
-                return
+            known = self._cache.get(key, counted=False)
+            if known is not None:
+                self._answers.put(key, known)
+                return known
         self._wanted[key] = pending
+        return None if pending.answer is None else self._known(key)
 
     def _take_in(self, key: Key, pending: Pending, answer: Answer) -> None:
         """The question is answered: do what waits for it. The answer is as old as it is, whoever has read it."""
         del self._wanted[key]
-        pending.flight.disown(pending)
+        if pending.flight is not self._flight or pending.wait > FIRST_WAIT:
+            pending.flight.disown(pending)  # else ``Flight.is_over`` puts things in order, once for the message
         self._answers.put(key, answer, pending.came)
-        thens = self._then.pop(key, None)
+        thens = self._then.pop(key, None) if self._then else None
         if thens is not None:
-            self._read_no_more(self._reading)  # what a record makes us do takes its time; others may wait for packets
+            if self._reading:  # what a record makes us do takes its time; others may wait for packets
+                self._read_no_more(self._reading)
             for then in thens:
                 then(answer)
 
@@ -163,11 +168,11 @@ class Channel:
             if pending is None:
                 if since >= deadline:
                     return self._cache.stale(key) or Answer(Status.FAILED, failure=TIMEOUT)
-                self._want(key)
-            elif over:
-                patience = max(_PATIENCE, self._resolver.patience)
-                return self._out_of_time(key, pending, patient=self._clock() - since >= patience)
-            elif pending.tcp_server is not None and not pending.fetching and self._clock() < deadline:
+                answer = self._want(key)
+                continue
+            if over:
+                return self._out_of_time(key, pending, patient=self._clock() - since >= self._resolver.patience)
+            if pending.tcp_server is not None and not pending.fetching and self._clock() < deadline:
                 since = self._clock()  # what UDP has taken says nothing of TCP
                 self._over_tcp(pending, deadline)
             else:
@@ -196,8 +201,11 @@ class Channel:
 
     def _pump(self, asked: Pending, deadline: float) -> None:
         """Wait for a packet, the next time to act, or what another connection reads; then take in what is there."""
-        until, watched, asleep = self._share_out(asked, deadline)
-        self._watch(watched)
+        asleep: list[Pending] = []
+        until = self._read_alone(deadline)
+        if until is None:
+            until, watched, asleep = self._share_out(asked, deadline)
+            self._watch(watched)
         try:
             ready = self._poll.poll(max(0.0, (until - self._clock()) * 1000))
             self._read(ready)
@@ -212,6 +220,35 @@ class Channel:
         for key, pending in list(self._wanted.items()):
             if pending.answer is not None and self._wanted.get(key) is pending:
                 self._take_in(key, pending, pending.answer)
+
+    def _read_alone(self, deadline: float) -> float | None:
+        """Read our own sockets, if all that we wait for comes over them and nothing was sent again.
+
+        Most waits are of this kind, and no other connection can have news for us: it needs no descriptor to wake us.
+
+        Returns:
+            Until when to sleep; None where ``_share_out`` has to look at everything.
+        """
+        flight = self._flight
+        if flight is None or self._reading - {flight}:
+            return None
+        with flight.lock:
+            until = deadline
+            for pending in self._wanted.values():
+                if pending.flight is not flight or pending.answer is not None:
+                    return None
+                if pending.tcp_server is not None or pending.wait > FIRST_WAIT:
+                    return None
+                until = min(until, pending.due)
+                pending.deadline = min(pending.deadline, deadline)
+            if not flight.read_alone(self, len(self._wanted)):
+                return None
+            watched = flight.watched
+        self._reading.add(flight)
+        if self._polled is not watched:
+            self._watch(watched)
+            self._polled = watched
+        return until
 
     def _share_out(self, asked: Pending, deadline: float) -> tuple[float, dict[int, Carrier | None], list[Pending]]:
         """Read for the flights that have no reader, and sleep on the answers that others read.

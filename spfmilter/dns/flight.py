@@ -20,7 +20,6 @@ failure may be over by now, and the question is asked anew.
 
 from __future__ import annotations
 
-import errno
 import secrets
 import socket
 import threading
@@ -40,8 +39,6 @@ _PACKET = 4096  # bytes: more than the EDNS size that we offer
 _FRESH = 5.0  # seconds: older questions that nobody reads are asked anew for whoever joins them
 _NEVER = float("inf")
 _NO_EDNS = frozenset({"FORMERR", "NOTIMP", "BADVERS"})
-# What we have run out of says nothing of a server: descriptors, memory, ports.
-_OUR_LACK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL})
 
 
 class Flight:
@@ -53,12 +50,14 @@ class Flight:
         lock: guards everything else here.
         reader: the connection that reads the answers at present.
         sockets: by descriptor.
+        watched: what its reader polls; another table as soon as there is another socket.
     """
 
     def __init__(self, resolver: Resolver) -> None:
         self.lock = threading.Lock()
         self.reader: Waiter | None = None
         self.sockets: dict[int, socket.socket] = {}
+        self.watched: dict[int, Carrier | None] = {}
         self._resolver, self._clock = resolver, resolver.clock
         self._pending: dict[Key | None, Pending] = {}
         self._sent: dict[tuple[int, int], tuple[Pending, Server, bool]] = {}  # by descriptor and id; with EDNS
@@ -127,6 +126,9 @@ class Flight:
         """
         if self._pending or not self._local:
             self.close()
+        elif self._sent:  # what its own connection has taken in was not disowned
+            with self.lock:
+                self._close_unused()
         return self._left
 
     def close(self) -> None:
@@ -140,13 +142,20 @@ class Flight:
         with self.lock:
             if self.reader is reader:
                 self.reader = None
-            if self.reader is None:
-                for pending in self._pending.values():
-                    for waiter in pending.waiters:
-                        waiter.wake()
-                        return
+            for pending in self._pending.values() if self.reader is None else ():
+                for waiter in pending.waiters:
+                    waiter.wake()
+                    return
 
     # -- reading -----------------------------------------------------------------------------------------------------
+
+    def read_alone(self, reader: Waiter, questions: int) -> bool:
+        """Locked: be read by that connection, if no other one reads, and this has only so many questions."""
+        if len(self._pending) != questions or (self.reader is not reader and self.reader is not None):
+            return False
+        if self.reader is None:
+            self.reader, self._resumed = reader, self._clock()
+        return True
 
     def read_by(self, reader: Waiter, watched: dict[int, Carrier | None]) -> float:
         """Be read by that connection, unless another one reads: it then watches the sockets.
@@ -158,8 +167,7 @@ class Flight:
                 self.reader, self._resumed = reader, self._clock()
             if self.reader is not reader:
                 return _NEVER
-            for descriptor in self.sockets:
-                watched[descriptor] = self
+            watched.update(self.watched)
             return min([p.due for p in self._pending.values() if p.tcp_server is None], default=_NEVER)
 
     def act(self, reader: Waiter, now: float) -> None:
@@ -287,7 +295,7 @@ class Flight:
                 edns = pending.plain is not server and server.knows_edns(self._clock())
                 transport.send(sock, wire.packet(pending.asked, ident, edns=edns))
             except OSError as error:
-                if error.errno not in _OUR_LACK:
+                if not transport.is_our_lack(error):
                     server.avoid_until = self._clock() + AVOID_FOR
                 pending.drop(server, error.strerror or "network error")
                 continue
@@ -301,14 +309,9 @@ class Flight:
     def _socket(self, server: Server) -> socket.socket:
         sock = self._by_endpoint.get(server.endpoint)
         if sock is None:
-            sock = server.socket(socket.SOCK_DGRAM)
-            try:
-                sock.settimeout(0)
-                sock.connect(server.endpoint)
-            except OSError:
-                sock.close()
-                raise
+            sock = transport.connected(server.socket(socket.SOCK_DGRAM), server.endpoint)
             self._by_endpoint[server.endpoint] = self.sockets[sock.fileno()] = sock
+            self.watched = {**self.watched, sock.fileno(): self}
             self._local = self._local and server.is_local
         return sock
 
@@ -351,10 +354,8 @@ class Flight:
         now, cache = self._clock(), self._resolver.cache
         if pending.key is not None:
             self._resolver.observe(answer)
-            stale = None
-            if answer.status is Status.FAILED:
-                stale = cache.stale(pending.key)
-            else:
+            stale = cache.stale(pending.key) if answer.status is Status.FAILED else None
+            if answer.status is not Status.FAILED:
                 # It may have lain unread while the client was idle: it is at most as old as the question.
                 answer = answer.lasting(max(0, min(pending.ttl, answer.ttl) - int(now - pending.started)))
             if stale is None:
@@ -395,3 +396,4 @@ class Flight:
                 sock.close()
             self.sockets.clear()
             self._by_endpoint.clear()
+            self.watched = {}

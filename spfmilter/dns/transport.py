@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Callable
+
+# What we have run out of says nothing of a server: descriptors, memory, ports.
+_OUR_LACK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL})
+
+
+def is_our_lack(error: OSError) -> bool:
+    """Return whether a packet could not be sent because this host has run out of something."""
+    return error.errno in _OUR_LACK
+
+
+def connected(sock: socket.socket, endpoint: tuple[str, int]) -> socket.socket:
+    """Return the datagram socket, which takes packets of that endpoint alone and waits for none.
+
+    Raises:
+        OSError: there is no way to the endpoint; the socket is closed.
+    """
+    try:
+        sock.settimeout(0)
+        sock.connect(endpoint)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def send(sock: socket.socket, packet: bytes) -> None:

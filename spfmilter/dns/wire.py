@@ -21,6 +21,7 @@ _LENGTHS = [bytes((length,)) for length in range(64)]  # as they stand before a 
 EDNS_SIZE = 1232  # bytes: fits every path without fragments (DNS flag day 2020)
 _OPT = struct.pack("!BHHIH", 0, 41, EDNS_SIZE, 0, 0)  # root name, type OPT, our size, no flags, no options
 _HEADER = 12  # bytes before the question
+_FIXED = struct.Struct("!HHIH")  # type, class, TTL and length of a record (RFC 1035 section 3.2.1)
 _NS, _CNAME, _SOA, _EDNS, _CLASS_IN = 2, 5, 6, 41, 1
 _ENDS = {rdtype: b"\0" + struct.pack("!HH", rdtype, _CLASS_IN) for rdtype in Type}  # what follows a question's labels
 _MAX_CNAMES = 10  # in one chain; as pyspf, by analogy with RFC 7208's other limits of ten
@@ -73,7 +74,7 @@ def question(name: str, rdtype: Type) -> Question | None:
 
 def from_labels(labels: tuple[bytes, ...], rdtype: Type) -> Question:
     """The question for labels that are already known to be valid."""
-    name = b"".join([part for label in labels for part in (_LENGTHS[len(label)], label)])
+    name = b"".join([_LENGTHS[len(label)] + label for label in labels])
     return Question(labels, rdtype, name + _ENDS[rdtype])
 
 
@@ -192,7 +193,9 @@ class _Reader:
 
     def _record(self) -> tuple[tuple[bytes, ...], int, int, int]:
         owner = self._labels()
-        rdtype, _, ttl, rdlength = self.parser.get_struct("!HHIH")
+        at = self.parser.current
+        self.parser.seek(at + _FIXED.size)
+        rdtype, _, ttl, rdlength = _FIXED.unpack_from(self.parser.wire, at)
         return owner, rdtype, ttl if ttl <= MAX_TTL else 0, rdlength
 
     def _labels(self) -> tuple[bytes, ...]:

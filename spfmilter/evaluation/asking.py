@@ -67,18 +67,19 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             spf.TempError: the lookup failed.
             RecordError: a limit on void lookups or records is exceeded.
         """
-        usage, start = self._usage, self._clock()
         chosen = max(chosen, self._influence)
+        usage, start = self._usage, self._clock()
         of_client = chosen is Influence.ZONE
         until = usage.deadline_of_client(start) if of_client else usage.deadline
         # Only the client's own address is asked for as PTR. The administrator chose to check it, private or not.
         hidden = rdtype is not Type.PTR and not self._trusted and self._private.holds(name)
         answer = NOT_ASKED if hidden else self._lookups.ask(name, rdtype, until)
-        spent = self._clock() - start
-        if of_client:
-            usage.spend_of_client(spent)
-        if self._tracer:
-            self._tracer.lookup(name, rdtype, answer, spent)
+        if of_client or self._tracer:
+            spent = self._clock() - start
+            if of_client:
+                usage.spend_of_client(spent)
+            if self._tracer:
+                self._tracer.lookup(name, rdtype, answer, spent)
         if answer.status is Status.FAILED and not of_client:
             raise self._temperror(name, rdtype, answer, late=start >= usage.deadline)
         if answer.status is not Status.NOT_ASKED:
@@ -88,7 +89,12 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         # Of an MX answer, ten hosts are enough to know that there are too many.
         is_cut = answer.cut and rdtype is not Type.MX
         usage.count_records(len(answer.records), cut_after=wire.MAX_RECORDS if is_cut else 0)
-        if answer.void and chosen is Influence.NONE and not (of_family and answer.status is Status.NO_DATA):
+        if (
+            not answer.records
+            and chosen is Influence.NONE
+            and answer.void
+            and not (of_family and answer.status is Status.NO_DATA)
+        ):
             usage.count_void(name)
         return answer
 

@@ -13,8 +13,9 @@ from spfmilter.dns.answer import Answer, Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
-from spfmilter.dns.resolver import Resolver
+from spfmilter.dns.resolver import PATIENCE, Resolver
 from spfmilter.evaluation import hosts
+from spfmilter.evaluation.budget import TimeBudget
 from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.limits import Limits, Share
@@ -75,8 +76,8 @@ class Engine:
             clock=clock,
             observe=observe,
             private=self.private,
+            patience=max(PATIENCE, _PATIENT * settings.timeout.seconds),
         )
-        self.resolver.patience = _PATIENT * settings.timeout.seconds
         self.evaluator = Evaluator(self.limits, receiver=receiver, clock=clock, private=self.private)
 
     def inquiry(self, since: Since | None = None) -> Inquiry:
@@ -92,19 +93,19 @@ class Inquiry:
     """The evaluations of one SMTP connection, over a channel to the DNS of its own: the policy's Evidence.
 
     Attributes:
-        until: when its lookups end at the latest, on the engine's clock; set anew for each step of a message.
+        budget: the time of the message under way, in which its lookups have to end.
         own_address: where the MTA has taken the connection, so far as it tells.
         trace: whether the trees of evaluations are kept.
-        notes: the lines of the settings that were looked at, where somebody wants to know: section, key, value,
+        notes: the lines of the settings that were looked at, where somebody wants to know: section, key,
             whether it applied, and why.
     """
 
     def __init__(self, engine: Engine, since: Since | None = None) -> None:
         self._engine, self._deferred_since = engine, since
-        self.until = 0.0
+        self.budget = TimeBudget(engine.clock)
         self.own_address: IPAddress | None = None
         self.trace = False
-        self.notes: list[tuple[str, str, object, bool, str]] | None = None
+        self.notes: list[tuple[str, str, bool, str]] | None = None
         self._channel = Channel(engine.resolver)
         self._for_strangers = Guarded(self._channel, engine.private)
         self._share = Share(engine.limits.client_time)  # of this message
@@ -122,7 +123,7 @@ class Inquiry:
         for check in checks:
             if check.domain and check not in self._expected and not self._engine.verdicts.knows(check):
                 self._expected.append(check)
-                Prefetch(check, self._channel, self._engine.limits.lookups, self._engine.private).start()
+                Prefetch(check, self._channel, self._engine.limits.lookups, self._for_strangers).start()
 
     def evaluate(self, check: Check, *, deadline: float | None = None, trace: bool = False) -> Verdict:
         """Return the verdict on a check: a cached one, unless its tree is wanted, else a fresh one."""
@@ -145,7 +146,7 @@ class Inquiry:
 
     def verdict(self, check: Check) -> Verdict:
         """Return the verdict on a check, in the time that is left."""
-        return self.evaluate(check, deadline=self.until, trace=self.trace)
+        return self.evaluate(check, deadline=self.budget.until, trace=self.trace)
 
     def holds(self, condition: Condition, verdict: Verdict) -> bool:
         """Tell whether a condition of the verdict's result holds: seen in the record, or looked up."""
@@ -155,7 +156,7 @@ class Inquiry:
             case Condition.WIDE_OPEN:
                 return self._lets_us_send(verdict.check)
             case Condition.UNREACHABLE:
-                return is_unreachable(self._for_strangers, verdict.check.domain, self.until)
+                return is_unreachable(self._for_strangers, verdict.check.domain, self.budget.until)
             case Condition.NO_MAIL:
                 return False
 
@@ -169,13 +170,13 @@ class Inquiry:
     def host_name(self, address: IPAddress, wanted: Callable[[str], bool]) -> str | None:
         """A wanted name of the address, confirmed in both directions."""
         start = self._engine.clock()
-        name = hosts.confirmed_name(self._channel, address, wanted, min(self.until, start + self._share.left))
+        name = hosts.confirmed_name(self._channel, address, wanted, min(self.budget.until, start + self._share.left))
         self._share.left -= self._engine.clock() - start
         return name
 
     def addresses_of(self, host: str) -> frozenset[IPAddress]:
         """The addresses that a host name has."""
-        return hosts.addresses_of(self._channel, host, self.until)
+        return hosts.addresses_of(self._channel, host, self.budget.until)
 
     def expect_dmarc(self, domain: str) -> None:
         """Send the questions for the DMARC policy of a domain."""
@@ -187,7 +188,7 @@ class Inquiry:
         """The DMARC policy for mail from a domain."""
         from spfmilter.evaluation import dmarc  # noqa: PLC0415
 
-        return dmarc.policy_of(self._for_strangers, domain, min(self.until, self._engine.clock() + _CLIENT_TIME))
+        return dmarc.policy_of(self._for_strangers, domain, min(self.budget.until, self._engine.clock() + _CLIENT_TIME))
 
     def deferred_for(self, key: str) -> float:
         """Seconds since something was first deferred; the first time where nothing is remembered."""
@@ -196,10 +197,10 @@ class Inquiry:
         now = time.time()
         return now - self._deferred_since(key, now)
 
-    def note(self, section: str, key: str, value: object, why: str, *, applied: bool) -> None:
+    def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
         """Note that a policy entry was considered, if notes are kept."""
         if self.notes is not None:
-            self.notes.append((section, key, value, applied, why))
+            self.notes.append((section, key, applied, why))
 
     # -- for the notice of a refusal ---------------------------------------------------------------------------------
 

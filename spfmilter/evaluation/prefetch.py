@@ -27,9 +27,10 @@ _MAX_TEXT = 4096  # bytes of TXT records that are worth reading twice: here, and
 class Prefetch:
     """The lookups of one check, sent ahead; never more terms than the lookup limit allows."""
 
-    def __init__(self, check: Check, channel: Channel, lookup_limit: int, private: Zones | None = None) -> None:
+    def __init__(self, check: Check, channel: Channel, lookup_limit: int, guarded: Guarded | None = None) -> None:
+        """``guarded`` is the same channel, for the names that a record gives; by default no name is private."""
         self._client, self._left = channel, lookup_limit  # the client's own name is asked for, private or not
-        self._channel = Guarded(channel, private or Zones())
+        self._channel = guarded or Guarded(channel, Zones())
         self._check, self._domain = check, check.domain
         self._bits = check.address.max_prefixlen
         self._address, self._address_type = int(check.address), Type.A if self._bits == 32 else Type.AAAA

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 
 from spfmilter.evaluation.engine import Inquiry
 from spfmilter.model import Check, Facts, Identity, IPAddress, Result, Verdict
+from spfmilter.spf.checks import domain_check
 from spfmilter.spf.services import Service, hinted
 
 # Seconds on top of what the evaluation took: the MTA waits at least so much longer than [dns] timeout.
@@ -51,11 +52,4 @@ def _fits(verdict: Verdict, service: Service, inquiry: Inquiry, deadline: float)
 
 def _check_of(service: Service, address: IPAddress) -> Check:
     """What evaluates the service's record for an address; the same for all messages, so that its verdict is kept."""
-    return Check(
-        identity=Identity.MAILFROM,
-        address=address,
-        local="postmaster",
-        domain=service.include,
-        helo="unknown",
-        as_sent=service.include,
-    )
+    return domain_check(address, service.include, helo="", record="")

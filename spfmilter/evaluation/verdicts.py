@@ -157,7 +157,7 @@ def _size(verdict: Verdict) -> int:
     if problem is not None:
         size += _OVERHEAD_PROBLEM
         texts += [problem.text, problem.domain, problem.term]
-    return size + sum(getsizeof(text) for text in texts if text is not None)
+    return size + sum(map(getsizeof, filter(None, texts)))
 
 
 def _ttl(verdict: Verdict) -> float:

@@ -1,7 +1,8 @@
-"""Header fields: those that we write, those that pretend to be ours, and the subject's prefix."""
+"""Header fields: the result fields, forged fields, and the prefix of the subject."""
 
 from spfmilter.headers.fields import (
     MOST_FORGED,
+    NotRemoved,
     authserv_id,
     edits,
     notice_field,
@@ -23,6 +24,7 @@ __all__ = [
     "AUTHENTICATION_RESULTS",
     "MOST_FORGED",
     "RECEIVED_SPF",
+    "NotRemoved",
     "authserv_id",
     "claims",
     "edits",

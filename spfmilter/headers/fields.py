@@ -1,7 +1,7 @@
-"""The header fields that are written; which incoming ones are forged, ``forged`` says.
+"""The header fields that are written, and all edits of an accepted message.
 
-Knows the grammar of Received-SPF (RFC 7208 section 9.1) and Authentication-Results (RFC 8601). What strangers wrote
-comes in through ``text``; no field can be broken by it.
+Knows the grammar of Received-SPF (RFC 7208 section 9.1) and Authentication-Results (RFC 8601). Untrusted input passes
+``text`` and cannot break a field. ``forged`` knows which incoming fields are forged.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Sequence
+from enum import Enum
 
 from spfmilter.addresses import dns_domain
 from spfmilter.headers import subjects
@@ -52,19 +53,19 @@ _COMMENTS = {
 
 
 def authserv_id(facts: Facts, settings: Settings) -> str:
-    """The authserv-id (RFC 8601 section 2.5): the first configured, or the MTA's own name."""
+    """Return the authserv-id (RFC 8601 section 2.5): the first configured, or the MTA's own name."""
     return settings.headers.own_id or ascii_line(facts.hostname) or "localhost"
 
 
 def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings) -> tuple[HeaderField, ...]:
-    """The fields that record the verdicts, from the top: Authentication-Results, then Received-SPF per identity.
+    """Return the fields that record the verdicts, from the top: Authentication-Results, then Received-SPF per identity.
 
     MAIL FROM's Received-SPF stands above HELO's: OpenDMARC 1.4 reads the first only, and does not believe HELO's.
     """
     if not verdicts:
         return ()
     own = authserv_id(facts, settings)
-    # A HELO that names no domain is nobody's result; it is only shown where there is nothing else to show.
+    # A HELO that names no domain has no meaningful result: it is shown only where there is no other verdict.
     alone = len(verdicts) == 1
     verdicts = [v for v in verdicts if alone or v.check.domain or v.check.identity is Identity.MAILFROM]
     comments = [comment(_comment(verdict, facts.relay)) for verdict in verdicts]
@@ -78,7 +79,7 @@ def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings)
 
 
 def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderField | None:
-    """The notice for the receiver of a message that is tagged, quarantined, or would have been refused."""
+    """Return the notice for the reader of a message that is tagged, held, or spared by monitor mode; else None."""
     if not action.notice or action.verdict is None:
         return None
     said = f"in monitor mode; would be: {action.would};" if action.would is not None else f"{action.disposition};"
@@ -88,17 +89,24 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
     )
 
 
+class NotRemoved(Enum):
+    """Why a message has forged fields that are not removed; the values stand behind the rule that refuses it."""
+
+    TOO_MANY = f"and there are more than {MOST_FORGED} of them"
+    HIDDEN = "and one is hidden in another field or in the sender"
+
+
 def edits(  # noqa: PLR0913 - all that is known of the message
     action: Action,
     verdicts: Sequence[Verdict],
     facts: Facts,
     settings: Settings,
-    forged: Iterable[Removal] = (),
+    forged: Iterable[Removal],
     *,
-    skip: SkipReason | None = None,
-    subject_fields: Sequence[tuple[int, str]] = (),
+    skip: SkipReason | None,
+    subject_fields: Sequence[tuple[int, str]],
 ) -> Edits:
-    """All that is changed in an accepted message; ``subject_fields`` as ``subjects.tagged`` takes them."""
+    """Return all changes to an accepted message; ``subject_fields`` as ``subjects.tagged`` takes them."""
     notice = notice_field(action, facts, settings)
     fields = result_fields(verdicts, facts, settings) if skip is None else skipped_fields(skip, facts, settings)
     held = action.verdict if action.disposition is Disposition.QUARANTINE else None
@@ -116,7 +124,7 @@ def edits(  # noqa: PLR0913 - all that is known of the message
 
 
 def skipped_fields(reason: SkipReason, facts: Facts, settings: Settings) -> tuple[HeaderField, ...]:
-    """That nothing was checked, and why; where the settings ask for it."""
+    """Return the field that says why nothing was checked; none unless ``[headers] skipped`` asks for it."""
     if not settings.headers.skipped or FieldKind.AUTHENTICATION_RESULTS not in settings.headers.write:
         return ()
     path = facts.reverse_path
@@ -128,7 +136,7 @@ def skipped_fields(reason: SkipReason, facts: Facts, settings: Settings) -> tupl
 
 
 def _quarantine_reason(verdict: Verdict) -> str:
-    """What the MTA records about a message that it holds."""
+    """Return the reason that the MTA records for a message that it holds."""
     return ascii_line(
         f"SPF {verdict.result} for {verdict.check.domain or verdict.check.as_sent} from {verdict.check.address}"
     )
@@ -147,7 +155,7 @@ def _comment(verdict: Verdict, relay: Client | None) -> str:
 
 
 def _received_spf(verdict: Verdict, said: str, facts: Facts, receiver: str) -> HeaderField:
-    """RFC 7208 section 9.1: result, comment, key-value list."""
+    """Return the field of RFC 7208 section 9.1: result, comment, key-value list."""
     check, utf8 = verdict.check, facts.smtputf8
     pairs = [f"client-ip={check.address}" if check.address.version == 4 else f'client-ip="{check.address}"']
     if check.identity is Identity.MAILFROM:
@@ -167,12 +175,12 @@ def _received_spf(verdict: Verdict, said: str, facts: Facts, receiver: str) -> H
 
 @functools.lru_cache(maxsize=8)
 def _receiver(name: str) -> str:
-    """The pair that is the same for all messages."""
+    """Return the pair that is the same for all messages."""
     return f"receiver={dot_atom_or_quoted(name)}"
 
 
 def _authentication_results(verdicts: Sequence[Verdict], comments: Sequence[str], own: str) -> HeaderField:
-    """RFC 8601 section 2.2, one resinfo for each identity.
+    """Return the field of RFC 8601 section 2.2, with one resinfo for each identity.
 
     ``smtp.mailfrom`` is the domain alone: OpenDMARC matches nothing else, and drops the field over a ``=`` in an
     address.
@@ -185,7 +193,7 @@ def _authentication_results(verdicts: Sequence[Verdict], comments: Sequence[str]
 
 
 def _said_domain(check: Check) -> str:
-    """What the client said in the place of a domain, without the local part before it."""
+    """Return what the client sent in the place of a domain, without the local part."""
     return check.as_sent.rpartition("@")[2] if check.identity is Identity.MAILFROM else check.as_sent
 
 
@@ -194,7 +202,7 @@ def _value(text: str) -> str:
 
 
 def _fold(name: str, text: str) -> str:
-    """The text with a line break before the blank where a line would grow past 78 characters.
+    """Return the text with a line break before the blank where a line would grow past 78 characters.
 
     Blanks that must not be broken at, those inside a quoted string, are written as ``_HARD_BLANK``.
     """

@@ -15,7 +15,7 @@ from spfmilter.model import HeaderField, Replacement
 
 SUBJECT = "Subject"
 _LINE = 78  # characters (RFC 5322 section 2.1.1)
-_DECODED_LIMIT = 2048  # characters of a subject that are decoded: nobody reads more of it
+_DECODED_LIMIT = 2048  # characters of a subject that are decoded: mail programs show fewer
 # What people see before a prefix that they still see: "Re:", "Fwd:" and their like in other languages.
 _ANSWERED = re.compile(r"\s{0,3}(?:[^\s:\uff1a]{1,12}[:\uff1a]\s{0,3}){0,5}")
 _LOOSE_BREAK = re.compile(r"\n(?![ \t])")  # of a line that no blank continues: the field would end there
@@ -30,7 +30,7 @@ _WORD_BYTES = 42  # in an encoded word of base64 with our character set: 75 char
 
 
 def tagged(subjects: Sequence[tuple[int, str]], prefix: str) -> tuple[Replacement, ...]:
-    """The subjects with the prefix before each, however it is folded and encoded; but those that show it already.
+    """Return replacements with the prefix for the subjects, folded and encoded or not, that do not show it already.
 
     Args:
         subjects: those of a message with their places among them (from 1): of several, some programs show the first,
@@ -45,12 +45,12 @@ def tagged(subjects: Sequence[tuple[int, str]], prefix: str) -> tuple[Replacemen
 
 
 def missing(prefix: str) -> tuple[HeaderField, ...]:
-    """The field for a message that has none."""
+    """Return the field for a message without a subject."""
     return (HeaderField(name=SUBJECT, value=_encoded(prefix)),)
 
 
 def _shows(subject: str, prefix: str) -> bool:
-    """Whether the prefix is where people see it: far behind the subject's beginning, a sender could hide it."""
+    """Return whether people see the prefix: far behind the beginning of the subject, a sender could hide it."""
     before, found, _ = subject.partition(prefix)
     return bool(found) and _ANSWERED.fullmatch(before) is not None
 
@@ -64,14 +64,14 @@ def _prefixed(subject: str, prefix: str) -> str:
 
 
 def _encoded(words: str) -> str:
-    """The words as they stand in the field."""
+    """Return the words, as an encoded word where they are not ASCII."""
     return words if words.isascii() else Header(words, "utf-8", maxlinelen=_LINE).encode()
 
 
 def _writable(subject: str) -> str:
-    """The subject as libmilter's Python side can write it: bytes that are no UTF-8 are kept in encoded words.
+    """Return the subject as pymilter can write it: bytes that are not UTF-8 are kept in encoded words.
 
-    Nobody knows of which character set they are (RFC 1428 section 3). What stands between two of them goes with them.
+    Their character set is not known (RFC 1428 section 3). Text between two such bytes is kept with them.
     """
     subject = _LOOSE_BREAK.sub("\n ", subject)
     bad = [found.start() for found in _BAD.finditer(subject)]
@@ -91,7 +91,7 @@ def _writable(subject: str) -> str:
 
 
 def _decoded(subject: str) -> str:
-    """The subject as people read it, or as it stands where it cannot be decoded."""
+    """Return the subject as people read it, or as it stands where it cannot be decoded."""
     try:
         parts = decode_header(subject[:_DECODED_LIMIT])
     except (MessageError, ValueError):  # bad base64, somewhere: what we have put first can be read all the same
@@ -101,7 +101,7 @@ def _decoded(subject: str) -> str:
 
 
 def _text(part: bytes, charset: str | None) -> str:
-    """The text as a mail program shows it; those of Python's character sets that none knows show nothing."""
+    """Return the text as a mail program shows it; a character set that no mail program knows shows nothing."""
     if charset is not None and _CHARSET.fullmatch(charset) is None:
         return _UNREADABLE
     try:

@@ -25,7 +25,9 @@ from spfmilter import headers, policy
 from spfmilter.addresses import parse_address
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.helplink.signing import Refusals
+from spfmilter.message import Outcome
 from spfmilter.milter.macros import macro, macros
+from spfmilter.milter.running import Running
 from spfmilter.model import Condition, Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
@@ -51,22 +53,21 @@ _MACROS = {
     milter.M_ENVFROM: "i {auth_authen} {mail_addr}",
     milter.M_EOM: "i",
 }
-_OWN_ADDRESS = "{daemon_addr}"
-_RECIPIENT = "{rcpt_addr}"
+_OWN_ADDRESS, _RECIPIENT = "{daemon_addr}", "{rcpt_addr}"
 _PERMANENT = 500  # the first code of a refusal for good
 _NOREPLY = int(milter.NOREPLY)
+_MOST_NAMES, _LONGEST_NAME = 1024, 64  # names of header fields that are remembered, and their characters
 
 
 class _Connection:
     """A Session with what libmilter needs to know beside it."""
 
-    __slots__ = ("broken", "granted", "inquiry", "left", "session", "silent")
+    __slots__ = ("broken", "granted", "inquiry", "session", "silent")
 
     def __init__(self, session: Session, inquiry: Inquiry) -> None:
         self.session, self.inquiry = session, inquiry
         self.granted = _ACTIONS  # what the MTA lets us do to a message
         self.silent = 0  # steps for which the MTA awaits no answer
-        self.left = 0.0  # seconds that a message which is decided later than at MAIL FROM has left for lookups
         self.broken = False  # an event was lost to our own error: the next message follows on_error
 
 
@@ -122,7 +123,8 @@ class Callbacks:
         self._rate_limited = log.RateLimitedLog()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
-        self._running: dict[int, float] = {}  # the MAIL FROMs being judged: when each began
+        self._passed: set[str] = set()  # names of header fields, as they were written, that are not watched
+        self.running = Running()  # those that evaluate
 
     def register(self) -> None:
         """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
@@ -148,10 +150,6 @@ class Callbacks:
             self._rate_limited.unreadable(str(error))
         else:
             log.fault("pymilter", "".join(traceback.format_exception(kind, error, trace)))
-
-    def longest_running(self) -> float:
-        """Seconds that the oldest MAIL FROM at work has taken so far."""
-        return time.monotonic() - min(list(self._running.values()), default=time.monotonic())
 
     # -- the connection ----------------------------------------------------------------------------------------------
 
@@ -208,7 +206,7 @@ class Callbacks:
         if isinstance(connection, _Connection):
             self._metrics.session(-1)
             connection.inquiry.close()
-            self._record(connection.session.abandon())
+            self._record(connection.session.abandon().ended)
         return int(milter.CONTINUE)
 
     # -- the message -------------------------------------------------------------------------------------------------
@@ -221,44 +219,44 @@ class Callbacks:
             connection.broken = False
             return self._on_error(ctx)
         self._abandon(connection)  # an MTA that begins anew without saying RSET
-        session, inquiry, key, start = connection.session, connection.inquiry, id(connection), time.monotonic()
-        inquiry.until = start + self._settings.dns.timeout.seconds
-        self._running[key] = start
+        session, inquiry = connection.session, connection.inquiry
+        inquiry.budget.start(self._settings.dns.timeout.seconds)
         try:
-            _, reply, ended = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
+            with self._running_time(connection):
+                outcome = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
         finally:
-            del self._running[key]
-            if session.undecided:
-                connection.left = inquiry.until - time.monotonic()
-            else:
+            if not session.undecided:
                 inquiry.done()
-        self._record(ended)
-        return _answer(ctx, reply)
+        return self._perform(ctx, connection, outcome)
 
     @_boundary(milter.P_NR_RCPT, decides=True)
     def envrcpt(self, ctx: Any, recipient: bytes, *_parameters: bytes) -> int:
         """RCPT TO: refuse this recipient where the policy says so."""
         connection = self._open(ctx)
-        with self._time_left(connection):
-            reply = connection.session.recipient(_text(recipient), macro(ctx, _RECIPIENT))
-        return _answer(ctx, reply)
+        with self._running_time(connection):
+            outcome = connection.session.recipient(_text(recipient), macro(ctx, _RECIPIENT))
+        return self._perform(ctx, connection, outcome)
 
     @contextmanager
-    def _time_left(self, connection: _Connection) -> Iterator[None]:
-        """Lookups for a message after MAIL FROM, in what is left of its time; the client's own pauses do not count."""
-        key, start = id(connection), time.monotonic()
-        until = connection.inquiry.until = start + max(connection.left, 0.0)
-        self._running[key] = start
+    def _running_time(self, connection: _Connection) -> Iterator[None]:
+        """Let the message's time run for one step of it; the client's own pauses do not count."""
+        key, budget = id(connection), connection.inquiry.budget
+        self.running.begin(key, time.monotonic())
+        budget.resume()
         try:
             yield
         finally:
-            del self._running[key]
-            connection.left = until - time.monotonic()
+            self.running.end(key)
+            budget.pause()
 
     def header(self, ctx: Any, name: str, value: bytes) -> int:
-        """A header field; most are nobody's business, and are let through before anything else is done."""
-        if self._all_silent and name.rstrip(" \t").lower() not in self._watched and not headers.may_hide(value):
-            return _NOREPLY
+        """A header field. Most pass at once: a known name, and no octet that ``may_hide`` looks for (a call less)."""
+        if self._all_silent:
+            if name in self._passed and b"\r" not in value and b"?" not in value:
+                return _NOREPLY
+            if name.rstrip(" \t").lower() not in self._watched and not headers.may_hide(value):
+                self._passed |= {name} if len(self._passed) < _MOST_NAMES and len(name) <= _LONGEST_NAME else set()
+                return _NOREPLY
         return self._watched_header(ctx, name, value)
 
     @_boundary(milter.P_NR_HDR, decides=False)
@@ -270,38 +268,38 @@ class Callbacks:
     def eom(self, ctx: Any) -> int:
         """The end of the message: change it as decided."""
         connection = self._open(ctx)
-        session, queue_id, reply = connection.session, macro(ctx, "i"), None
+        session, queue_id = connection.session, macro(ctx, "i")
         if not session.undecided:
-            edits, reply, ended = session.end_of_message(queue_id)
+            outcome = session.end_of_message(queue_id)
         elif connection.broken:
-            edits, ended = Edits(), session.abandon()
+            outcome = session.abandon()
         else:
-            with self._time_left(connection):
-                edits, reply, ended = session.end_of_message(queue_id)
+            with self._running_time(connection):
+                outcome = session.end_of_message(queue_id)
             connection.inquiry.done()
         if connection.broken:
             connection.broken = False
-            self._record(ended)
+            self._record(outcome.ended)
             return self._on_error(ctx)
-        if reply is None and not self._change(ctx, edits, connection.granted, ended):
-            return int(milter.TEMPFAIL)  # which does not arrive, either
-        self._record(ended)
-        return _answer(ctx, reply)
+        return self._perform(ctx, connection, outcome)
 
-    def _change(self, ctx: Any, edits: Edits, granted: int, ended: Transaction | None) -> bool:
-        """Change the message; False: the MTA has gone meanwhile, and the message is recorded as abandoned.
+    def _perform(self, ctx: Any, connection: _Connection, outcome: Outcome) -> int:
+        """Do what a step has led to: change the message, record the transaction, answer the MTA.
 
-        libmilter says no more than that a change has failed. One that fails while the MTA is there is a bug of ours.
+        libmilter says no more than that a change has failed. One that fails while the MTA is there is a bug of ours. If
+        the MTA has gone meanwhile, the message is recorded as abandoned.
         """
+        ended = outcome.ended
         try:
-            _apply(ctx, edits, granted)
+            _apply(ctx, outcome.edits, connection.granted)
         except Exception as error:
             gone = isinstance(error, milter.error) and not _is_there(ctx)
             self._record(replace(ended, ended="abandoned") if ended and gone else ended)
             if not gone:
                 raise
-            return False
-        return True
+            return int(milter.TEMPFAIL)  # which does not arrive, either
+        self._record(ended)
+        return _answer(ctx, outcome.reply)
 
     @_boundary(0, decides=False)
     def abort(self, ctx: Any) -> int:
@@ -312,7 +310,7 @@ class Callbacks:
     def _abandon(self, connection: _Connection) -> None:
         if connection.session.undecided:
             connection.inquiry.done()
-        self._record(connection.session.abandon())
+        self._record(connection.session.abandon().ended)
 
     # -- trouble and records -----------------------------------------------------------------------------------------
 

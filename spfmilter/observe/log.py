@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from spfmilter.model import Facts, Override, SkipReason, Transaction, Verdict
+from spfmilter.model import Condition, Facts, Override, SkipReason, Transaction, Verdict
 from spfmilter.observe.sink import Datagrams, Outlet, Sink, hold_standard_descriptors, standard_error
 from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
 from spfmilter.text import NAME_LIMIT, log_value, unicode_line
@@ -277,7 +277,7 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
     for verdict in ended.verdicts:
         fields[f"spf_{verdict.check.identity}"] = verdict.result
     if action.verdict is not None:
-        fields |= _deciding(action.verdict)
+        fields |= _deciding(action.verdict, action.condition or action.verdict.condition)
     if ended.plan.skip is not None:
         fields["skip"] = ended.plan.skip
     if action.override is not None:
@@ -287,8 +287,8 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
         fields["would"] = action.would
     if ended.recipients:
         fields["rcpt"] = ",".join(ended.recipients)[:_PATH_LIMIT]
-    counted = {"refused": ended.refused, "separated": ended.separated}  # recipients
-    fields |= {key: number for key, number in counted.items() if number}
+    fields |= {"refused": ended.refused} if ended.refused else {}  # recipients
+    fields |= {"separated": ended.separated} if ended.separated else {}
     fields["rule"] = str(action.rule)
     if ended.ended != "message":
         fields["ended"] = ended.ended
@@ -325,15 +325,15 @@ def _costs(verdicts: Iterable[Verdict]) -> dict[str, Value]:
     return {"lookups": lookups, "void": void, "ms": round(elapsed * 1000, 1)}
 
 
-def _deciding(verdict: Verdict) -> dict[str, Value]:
+def _deciding(verdict: Verdict, condition: Condition | None) -> dict[str, Value]:
     check, problem = verdict.check, verdict.problem
     fields: dict[str, Value] = {"identity": check.identity}
     if check.domain:
         fields["domain"] = check.domain
     if verdict.term:
         fields["term"] = verdict.term[:NAME_LIMIT]
-    if verdict.condition is not None:
-        fields["condition"] = verdict.condition
+    if condition is not None:
+        fields["condition"] = condition
     if check.record:
         fields["pinned"] = "yes"
     if verdict.term_domain and verdict.term_domain != check.domain:

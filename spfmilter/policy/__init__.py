@@ -1,11 +1,11 @@
-"""The policy: which checks a message needs, and what is done with their verdicts. Pure functions of values.
+"""The policy: which checks a message needs, and what to do with their verdicts. Pure functions of values.
 
-``plan`` says what is to be checked, or why nothing is. ``decide_at_mail`` and ``decide_for`` look at verdicts,
-``combine_recipients`` brings the recipients together. An ``Evidence`` answers what only the DNS or the past can tell.
+``plan`` returns the checks, or the reason to make none. ``decide_at_mail`` and ``decide_for`` decide by verdicts,
+``combine_recipients`` combines what the recipients call for. ``Evidence`` answers what only DNS or the past knows.
 """
 
-from spfmilter.policy.decide import apply_mode, decide, decide_at_mail, decide_for, on_error, with_condition
-from spfmilter.policy.evidence import NOTHING, Evidence, Nothing
+from spfmilter.policy.decide import apply_mode, decide, decide_at_mail, decide_for, on_error
+from spfmilter.policy.evidence import NO_EVIDENCE, Evidence, NoEvidence
 from spfmilter.policy.overrides import may_yield
 from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, helo_checks, plan, plan_behind
 from spfmilter.policy.recipients import (
@@ -21,9 +21,9 @@ from spfmilter.policy.rules import asks_for
 
 __all__ = [
     "EXEMPTIONS",
-    "NOTHING",
+    "NO_EVIDENCE",
     "Evidence",
-    "Nothing",
+    "NoEvidence",
     "addressee",
     "apply_mode",
     "asks_for",
@@ -43,5 +43,4 @@ __all__ = [
     "plan_behind",
     "separates",
     "severest",
-    "with_condition",
 ]

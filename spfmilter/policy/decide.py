@@ -1,6 +1,6 @@
-"""What is done with a message: the most severe of what its verdicts call for, unless it is pardoned.
+"""The decision about a message: the most severe disposition that its verdicts call for, unless an override applies.
 
-Knows how verdicts are brought together, and the modes; the rows are found in ``entries``, the pardons in ``overrides``.
+Knows how to combine verdicts, and the modes. ``rules`` finds the policy entries, ``overrides`` the overrides.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Override, Plan, Rule, Verdict
-from spfmilter.policy.evidence import NOTHING, Evidence
+from spfmilter.policy.evidence import Evidence
 from spfmilter.policy.overrides import override
 from spfmilter.policy.rules import AppliedEntry, applied_entries, on_fault
 from spfmilter.settings import Settings
@@ -17,46 +17,41 @@ from spfmilter.settings.schema import Mode
 
 
 def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tuple[tuple[Verdict, ...], Action]:
-    """Evaluate the planned checks until the message's fate is settled at MAIL FROM, and decide.
+    """Evaluate the planned checks at MAIL FROM until one of them rejects the message, and decide.
 
-    RFC 7208 section 2.3: where HELO alone decides, MAIL FROM need not be looked up. Monitor mode looks at everything.
+    Where HELO alone rejects it, MAIL FROM need not be looked up (RFC 7208 section 2.3). Monitor mode evaluates all.
+
+    Returns:
+        The verdicts on the checks that were evaluated, and the action.
     """
     if planned.skip is not None:
-        return (), decide(planned, (), settings)
+        return (), decide(planned, (), settings, evidence, ANYBODY, author="")
     verdicts: list[Verdict] = []
     called_for: list[AppliedEntry] = []
     for place, check in enumerate(planned.checks, start=1):
         verdicts.append(evidence.verdict(check))
-        called_for += applied_entries(verdicts[-1], settings, evidence)
-        if place < len(planned.checks) and called_for[_most_severe(called_for)].disposition is Disposition.REJECT:
-            action = apply_mode(_decided(called_for, settings, evidence), settings)
-            if action.disposition is Disposition.REJECT:  # neither pardoned nor withheld
+        called_for += applied_entries(verdicts[-1], settings, evidence, ANYBODY)
+        if place < len(planned.checks) and called_for[_most_severe(called_for, ())].disposition is Disposition.REJECT:
+            action = apply_mode(_decided(called_for, settings, evidence, author=""), settings)
+            if action.disposition is Disposition.REJECT:  # not overridden, and not in monitor mode
                 return tuple(verdicts), action
-    return tuple(verdicts), apply_mode(_decided(called_for, settings, evidence), settings)
+    return tuple(verdicts), apply_mode(_decided(called_for, settings, evidence, author=""), settings)
 
 
 def decide(
     planned: Plan,
     verdicts: Sequence[Verdict],
     settings: Settings,
-    evidence: Evidence = NOTHING,
-    addressee: Addressee = ANYBODY,
-    author: str = "",
+    evidence: Evidence,
+    addressee: Addressee,
+    author: str,
 ) -> Action:
-    """What is done with the message; monitor mode takes it, and keeps what it has withheld."""
+    """Return what to do with the message in the mode of the settings; the arguments are those of ``decide_for``."""
     return apply_mode(decide_for(planned, verdicts, settings, evidence, addressee, author), settings)
 
 
-def with_condition(verdicts: Sequence[Verdict], action: Action) -> tuple[Verdict, ...]:
-    """The verdicts, the one that decided with the condition that somebody had to look for to find its row."""
-    deciding = action.verdict
-    if deciding is None or deciding.condition is None:
-        return tuple(verdicts)
-    return tuple(deciding if verdict.check is deciding.check else verdict for verdict in verdicts)
-
-
 def apply_mode(action: Action, settings: Settings) -> Action:
-    """What is left of an action in this mode."""
+    """Return the action in the mode of the settings; monitor mode accepts, and keeps the disposition as ``would``."""
     if settings.policy.mode is Mode.MONITOR and action.disposition is not Disposition.ACCEPT:
         return replace(action, disposition=Disposition.ACCEPT, would=action.disposition)
     return action
@@ -66,57 +61,71 @@ def decide_for(
     planned: Plan,
     verdicts: Sequence[Verdict],
     settings: Settings,
-    evidence: Evidence = NOTHING,
-    addressee: Addressee = ANYBODY,
-    author: str = "",
+    evidence: Evidence,
+    addressee: Addressee,
+    author: str,
 ) -> Action:
-    """What the policy says of the message, whatever the mode.
+    """Return what the policy calls for, before the mode applies.
 
     Args:
-        planned: what was to be checked.
-        verdicts: what came out of it.
-        settings: the tables.
-        evidence: asked only where the answer can matter.
-        addressee: the recipient, where it is known who that is.
-        author: the domain of the From field, where it is known; empty: unknown, or not a single one.
+        planned: the checks, or the reason to make none.
+        verdicts: the verdicts on the checks.
+        settings: the policy tables and the exemptions.
+        evidence: answers questions, where an answer can change the action.
+        addressee: the kind of the recipient; ANYBODY where the recipient is not known.
+        author: the domain of the From field; empty: not known, or not exactly one.
     """
     if planned.skip is not None and planned.rule is not None:
         return Action(disposition=Disposition.ACCEPT, rule=planned.rule)
     if addressee.exempt:
-        evidence.note("exempt", "recipients", settings.exempt.recipients, "the recipient is among them", applied=True)
-        rule = settings.rule("exempt", "recipients", settings.exempt.recipients)
-        return Action(disposition=Disposition.ACCEPT, rule=rule)
+        evidence.note("exempt", "recipients", "the recipient is among them", applied=True)
+        return Action(disposition=Disposition.ACCEPT, rule=settings.rule("exempt", "recipients"))
     called_for = [found for verdict in verdicts for found in applied_entries(verdict, settings, evidence, addressee)]
     return _decided(called_for, settings, evidence, author)
 
 
-def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str = "") -> Action:
-    """The most severe of what is called for that nothing pardons."""
+def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str) -> Action:
+    """Return the action of the most severe entry to which no override applies."""
     if not called_for:
-        return Action(disposition=Disposition.ACCEPT, rule=settings.rule("policy", "check", settings.policy.check))
-    overrides: dict[int, Override] = {}  # by the place of what they pardon
+        return Action(disposition=Disposition.ACCEPT, rule=settings.rule("policy", "check"))
+    overrides: dict[int, Override] = {}  # by the place of the entry to which they apply
     while True:
         place = _most_severe(called_for, overrides)
         chosen = called_for[place]
         if place in overrides:
-            found = overrides[place]
-            return Action(disposition=Disposition.ACCEPT, rule=found.rule, verdict=chosen.verdict, override=found)
-        excuse = override(chosen, settings, evidence, author)
-        if excuse is None:
-            return Action(disposition=chosen.disposition, rule=chosen.rule(settings), verdict=chosen.verdict)
-        overrides[place] = excuse
+            applied = overrides[place]
+            return Action(
+                disposition=Disposition.ACCEPT,
+                rule=applied.rule,
+                verdict=chosen.verdict,
+                override=applied,
+                condition=chosen.condition,
+            )
+        found = override(chosen, settings, evidence, author)
+        if found is None:
+            return Action(
+                disposition=chosen.disposition,
+                rule=chosen.rule(settings),
+                verdict=chosen.verdict,
+                condition=chosen.condition,
+            )
+        overrides[place] = found
 
 
-def _most_severe(called_for: Sequence[AppliedEntry], overrides: Container[int] = ()) -> int:
-    """The place of the most severe.
+def _most_severe(called_for: Sequence[AppliedEntry], overrides: Container[int]) -> int:
+    """Return the place of the most severe entry.
 
-    Of equally severe ones MAIL FROM's is named, since it is what people look for; but HELO's where both refuse, since
-    HELO's refusal does not wait for MAIL FROM to be looked up (see ``decide_at_mail``). A message that
-    an override accepts counts as accepted, and is named before what was accepted anyway.
+    Of two equally severe entries MAIL FROM's wins, since people look for it first. HELO's wins where both refuse, since
+    its refusal does not wait for the lookups of MAIL FROM (see ``decide_at_mail``). An entry that is overridden counts
+    as accepted, and wins over one that accepts by itself.
+
+    Args:
+        called_for: the entries, HELO's first.
+        overrides: the places of those that are overridden.
     """
     best, most = 0, -1
     for place, applied in enumerate(called_for):
-        # Twice, so that there is a place between two for what is pardoned.
+        # Doubled, which leaves a rank between accept (0) and tag (2) for an entry that is overridden.
         rank = 2 * applied.disposition.severity if place not in overrides else 1
         if rank > most or (rank == most and not applied.disposition.refuses):
             best, most = place, rank
@@ -124,7 +133,7 @@ def _most_severe(called_for: Sequence[AppliedEntry], overrides: Container[int] =
 
 
 def on_error(settings: Settings) -> tuple[Disposition, Rule]:
-    """What is done with a message for which spfmilter itself has failed; monitor mode refuses none here either."""
+    """Return what to do with a message where spfmilter itself has failed, and the rule; monitor mode accepts it."""
     if settings.policy.mode is Mode.MONITOR:
-        return Disposition.ACCEPT, settings.rule("policy", "mode", settings.policy.mode)
+        return Disposition.ACCEPT, settings.rule("policy", "mode")
     return on_fault(settings)

@@ -1,6 +1,6 @@
-"""What the policy may ask of the world: the DNS, and what has happened before. The shell answers.
+"""The questions that the policy may ask: of the DNS, and about earlier messages. Code outside of the policy answers.
 
-Knows the questions only. Each is asked when the answer can change what is done with the message, and not before.
+Knows the questions only. The policy asks one only where the answer can change what is done with the message.
 """
 
 from __future__ import annotations
@@ -12,71 +12,71 @@ from spfmilter.model import Check, Condition, DmarcPolicy, IPAddress, Result, Ve
 
 
 class Evidence(Protocol):
-    """Who answers, for one message; an answer that cannot be had in time is the one that changes nothing."""
+    """Answers questions about one message. If no answer arrives in time, return the neutral one."""
 
     def expect(self, checks: Sequence[Check]) -> None:
-        """These verdicts will be asked for."""
+        """Prepare the verdicts on these checks, which the policy is about to ask for."""
 
     def verdict(self, check: Check) -> Verdict:
-        """What came out of a check."""
+        """Return the verdict on a check."""
 
     def holds(self, condition: Condition, verdict: Verdict) -> bool:
-        """Whether a condition of the verdict's result is given."""
+        """Return whether a condition of the verdict's result is met."""
 
     def host_name(self, address: IPAddress, wanted: Callable[[str], bool]) -> str | None:
-        """A wanted name that the address has in the reverse DNS, and that leads back to the address; or None."""
+        """Return a wanted name of the address in the reverse DNS that also leads back to it; None: there is none."""
 
     def addresses_of(self, host: str) -> frozenset[IPAddress]:
-        """The addresses that a host name has."""
+        """Return the addresses of a host name."""
 
     def expect_dmarc(self, domain: str) -> None:
-        """``dmarc`` will be asked for this domain."""
+        """Prepare the DMARC policy of this domain, which the policy may ask for."""
 
     def dmarc(self, domain: str) -> DmarcPolicy | None:
-        """The DMARC policy for mail from a domain; None where there is none."""
+        """Return the DMARC policy for mail from a domain; None where the domain publishes none."""
 
     def deferred_for(self, key: str) -> float:
-        """Seconds since a message like this one was deferred for the first time; 0.0 if it is the first."""
+        """Return the seconds since a message like this one was first deferred; 0.0 if this is the first."""
 
-    def note(self, section: str, key: str, value: object, why: str, *, applied: bool) -> None:
-        """A line of the settings was looked at; for whoever wants to know how a decision came about."""
+    def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
+        """Record that a line of the settings was considered, and why it applied or not (``check --explain``)."""
 
 
-class Nothing:
-    """An Evidence that knows of nothing: no condition holds, nobody is pardoned, no verdict is to be had."""
+class NoEvidence:
+    """An Evidence without any finding: every result is none, no condition is met, no override applies."""
 
     def expect(self, checks: Sequence[Check]) -> None:
-        """Nothing is done ahead."""
+        """NoEvidence is done ahead."""
 
     def verdict(self, check: Check) -> Verdict:
-        """None was found."""
+        """Return the result none."""
         return Verdict(check=check, result=Result.NONE)
 
     def holds(self, condition: Condition, verdict: Verdict) -> bool:
-        """What the verdict itself says."""
+        """Return what the verdict itself shows."""
         return verdict.condition is condition
 
     def host_name(self, address: IPAddress, wanted: Callable[[str], bool]) -> str | None:  # noqa: ARG002 - the protocol's
-        """No name."""
+        """Return no name."""
         return None
 
     def addresses_of(self, host: str) -> frozenset[IPAddress]:  # noqa: ARG002 - the protocol's
-        """No address."""
+        """Return no address."""
         return frozenset()
 
     def expect_dmarc(self, domain: str) -> None:
-        """Nothing is done ahead."""
+        """NoEvidence is done ahead."""
 
     def dmarc(self, domain: str) -> DmarcPolicy | None:  # noqa: ARG002 - the protocol's
-        """No policy."""
+        """Return no policy."""
         return None
 
     def deferred_for(self, key: str) -> float:  # noqa: ARG002 - the protocol's
-        """The first time."""
+        """Return the age of a first message."""
         return 0.0
 
-    def note(self, section: str, key: str, value: object, why: str, *, applied: bool) -> None:
-        """Nobody wants to know."""
+    def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
+        """Record nothing."""
 
 
-NOTHING = Nothing()
+NO_EVIDENCE = NoEvidence()

@@ -26,19 +26,27 @@ from spfmilter.policy.evidence import Evidence
 from spfmilter.policy.rules import AppliedEntry
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode
+from spfmilter.spf.checks import domain_check
 
 # Neighbours of an address that are one sender: a sender's server often tries again from another address beside it.
 _NEIGHBOURS = {4: 24, 6: 64}
 _STRICT = frozenset({"quarantine", "reject"})
 
 
-def override(applied: AppliedEntry, settings: Settings, evidence: Evidence, author: str = "") -> Override | None:
-    """Why the message is taken all the same, or None."""
-    if applied.disposition is Disposition.ACCEPT or applied.verdict.fault is not None:
+def override(applied: AppliedEntry, settings: Settings, evidence: Evidence, author: str) -> Override | None:
+    """Return the reason to accept the message that an entry would tag, hold or refuse; None: there is none.
+
+    Args:
+        applied: the entry.
+        settings: which overrides there are.
+        evidence: answers questions, where an override needs an answer.
+        author: the domain of the From field; empty: not known, or not exactly one.
+    """
+    if applied.disposition is Disposition.ACCEPT or applied.own_fault:
         return None
     found = _own_resolver(applied, settings, evidence)
     if found is None and applied.verdict.result is not Result.PASS:
-        # A domain that says "yes, mine" is not forwarded: what is done to it was meant for it.
+        # The mail of a pass comes from the domain itself and was not forwarded: the entry is meant for it.
         found = _forwarder(applied.verdict, settings, evidence)
     if found is None:
         found = _dmarc(applied, settings, evidence, author)
@@ -48,12 +56,12 @@ def override(applied: AppliedEntry, settings: Settings, evidence: Evidence, auth
 
 
 def _own_resolver(applied: AppliedEntry, settings: Settings, evidence: Evidence) -> Override | None:
-    """No nameserver of ours answers anything: that is nobody's fault but ours, and no reason to refuse mail."""
+    """Return the override where none of our nameservers answers: our own fault is no reason to refuse mail."""
     problem = applied.verdict.problem
     if problem is None or problem.kind is not ProblemKind.OWN_RESOLVER or not applied.disposition.refuses:
         return None
-    remark = "but it is our own resolver that does not answer"
-    evidence.note(applied.section, applied.key, applied.disposition, remark, applied=False)
+    remark = "but our own resolver does not answer"
+    evidence.note(applied.section, applied.key, remark, applied=False)
     return Override(rule=applied.rule(settings, remark), type=OverrideType.OWN_RESOLVER)
 
 
@@ -61,54 +69,44 @@ def _own_resolver(applied: AppliedEntry, settings: Settings, evidence: Evidence)
 
 
 def _forwarder(verdict: Verdict, settings: Settings, evidence: Evidence) -> Override | None:
-    """Whether the client is a host that forwards mail to us, by its confirmed name or by a domain's own SPF."""
+    """Return the override for a forwarder, known by its confirmed host name or by the SPF record of its domain."""
     names, domains = settings.exempt.forwarders, settings.exempt.forwarder_spf
     address = verdict.check.address
     if names:
         host = evidence.host_name(address, lambda name: is_named(name, names))
         why = f"the client is {host}" if host is not None else "no confirmed name of the client is among them"
-        evidence.note("exempt", "forwarders", names, why, applied=host is not None)
+        evidence.note("exempt", "forwarders", why, applied=host is not None)
         if host is not None:
-            return Override(
-                rule=settings.rule("exempt", "forwarders", names), type=OverrideType.TRUSTED_FORWARDER, by=host
-            )
+            rule = settings.rule("exempt", "forwarders")
+            return Override(rule=rule, type=OverrideType.TRUSTED_FORWARDER, by=host)
     if domains:
         checks = [forwarder_check(domain, address, settings) for domain in domains]
         evidence.expect(checks)
         passed = next((check.domain for check in checks if evidence.verdict(check).result is Result.PASS), None)
         why = f"the client may send for {passed}" if passed is not None else "the client may send for none of them"
-        evidence.note("exempt", "forwarder_spf", domains, why, applied=passed is not None)
+        evidence.note("exempt", "forwarder_spf", why, applied=passed is not None)
         if passed is not None:
-            return Override(
-                rule=settings.rule("exempt", "forwarder_spf", domains), type=OverrideType.TRUSTED_FORWARDER, by=passed
-            )
+            rule = settings.rule("exempt", "forwarder_spf")
+            return Override(rule=rule, type=OverrideType.TRUSTED_FORWARDER, by=passed)
     return None
 
 
 def forwarder_check(domain: str, address: IPAddress, settings: Settings) -> Check:
-    """Whether an address may send for a domain; like a MAIL FROM of its postmaster, who greets with the domain."""
+    """Return the check whether an address may send for a forwarder's domain, as if its server used that as HELO."""
     pinned = settings.domains.get(domain)
-    return Check(
-        identity=Identity.MAILFROM,
-        address=address,
-        local="postmaster",
-        domain=domain,
-        helo=domain,
-        as_sent=f"postmaster@{domain}",
-        record=pinned.record if pinned is not None else "",
-    )
+    return domain_check(address, domain, helo=domain, record=pinned.record if pinned is not None else "")
 
 
 # -- DMARC -------------------------------------------------------------------------------------------------------------
 
 
 def may_yield(verdicts: Iterable[Verdict], settings: Settings) -> bool:
-    """Whether the domain of the From field can matter for these verdicts."""
+    """Return whether the DMARC policy of the From field's domain can matter for these verdicts."""
     return settings.policy.yield_to_dmarc and any(_is_dmarcs(verdict) for verdict in verdicts)
 
 
 def _is_dmarcs(verdict: Verdict) -> bool:
-    """A fail of the identity that DMARC looks at: MAIL FROM, or HELO for a bounce (RFC 7489 section 3.1.2)."""
+    """Return whether DMARC uses this fail: of MAIL FROM, or of HELO for a bounce (RFC 7489 section 3.1.2)."""
     check = verdict.check
     return verdict.result is Result.FAIL and (check.identity is Identity.MAILFROM or check.null_sender)
 
@@ -118,14 +116,14 @@ def _dmarc(applied: AppliedEntry, settings: Settings, evidence: Evidence, author
         return None
     policy = evidence.dmarc(author) if author else None
     strict = policy is not None and policy.policy in _STRICT
-    evidence.note("policy", "yield_to_dmarc", True, _said_of(author, policy), applied=strict)  # noqa: FBT003 - a value
+    evidence.note("policy", "yield_to_dmarc", _why_dmarc(author, policy), applied=strict)
     if policy is None or not strict:
         return None
-    rule = settings.rule("policy", "yield_to_dmarc", value=True)
+    rule = settings.rule("policy", "yield_to_dmarc")
     return Override(rule=rule, type=OverrideType.DMARC, by=f"{policy.domain} p={policy.policy}")
 
 
-def _said_of(author: str, policy: DmarcPolicy | None) -> str:
+def _why_dmarc(author: str, policy: DmarcPolicy | None) -> str:
     if not author:
         return "no From field with one plain address in ASCII is known"
     return f"{policy.domain} publishes p={policy.policy}" if policy is not None else f"{author} publishes no policy"
@@ -135,9 +133,9 @@ def _said_of(author: str, policy: DmarcPolicy | None) -> str:
 
 
 def _deferred_enough(applied: AppliedEntry, settings: Settings, evidence: Evidence) -> Override | None:
-    """Whether a domain whose DNS fails has been deferred for as long as it may be.
+    """Return the override for a temperror that was deferred for as long as ``[policy] defer_at_most`` allows.
 
-    Monitor mode does not ask: nobody comes again for having been told to, so that no time would be told.
+    Monitor mode does not ask: it defers no message, so there is no first deferral to count from.
     """
     verdict, bound = applied.verdict, settings.policy.defer_at_most
     if applied.disposition is not Disposition.DEFER or verdict.result is not Result.TEMPERROR:
@@ -145,14 +143,14 @@ def _deferred_enough(applied: AppliedEntry, settings: Settings, evidence: Eviden
     if not bound.seconds or settings.policy.mode is Mode.MONITOR:
         return None
     enough = evidence.deferred_for(deferral_key(verdict.check)) >= bound.seconds
-    why = "it has been deferred for longer" if enough else "it has not been deferred for so long yet"
-    evidence.note("policy", "defer_at_most", bound, why, applied=enough)
+    why = "it has been deferred for longer" if enough else "it has not been deferred for that long"
+    evidence.note("policy", "defer_at_most", why, applied=enough)
     if not enough:
         return None
-    return Override(rule=settings.rule("policy", "defer_at_most", bound), type=OverrideType.DEFER_AT_MOST)
+    return Override(rule=settings.rule("policy", "defer_at_most"), type=OverrideType.DEFER_AT_MOST)
 
 
 def deferral_key(check: Check) -> str:
-    """What counts as the same message tried again: the domain, and the client's neighbourhood."""
+    """Return the key under which retries of a message are counted: the domain, and the network of the client."""
     prefix = _NEIGHBOURS[check.address.version]
     return f"{check.domain.lower()} {ip_network((check.address, prefix), strict=False)}"

@@ -1,6 +1,6 @@
 """Which checks a message needs, and what exempts it from all of them.
 
-Knows the exemptions and their order, and how an identity becomes a Check; looks at no verdict.
+Knows the exemptions and their order, and which identities to check. Knows no verdicts.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from spfmilter.addresses import dns_domain, is_named, is_private
-from spfmilter.model import Check, Client, Facts, Identity, IPAddress, Plan, Rule, SkipReason
+from spfmilter.model import Check, Client, Facts, Identity, Plan, Rule, SkipReason
 from spfmilter.policy.rules import domain_section
 from spfmilter.settings import Settings
+from spfmilter.spf.checks import helo_check, mail_from_check, null_sender_check
 
 
 def plan(facts: Facts, settings: Settings) -> Plan:
-    """The checks to make for a message, in their order, or the reason why none is made."""
+    """Return the checks to make for a message, in their order, or the reason to make none."""
     for reason, fits in EXEMPTIONS.items():
         if fits(facts, settings):
             return Plan(skip=reason, rule=exemption(reason, facts, settings))
@@ -24,76 +25,64 @@ def plan(facts: Facts, settings: Settings) -> Plan:
     wanted = settings.policy.check
     if facts.reverse_path.null:
         # RFC 7208 section 2.4: the MAIL FROM identity is then postmaster@HELO. It is one evaluation, reported as
-        # HELO's; both tables look at it, see ``rows.applied_entries``.
-        return Plan(checks=(_helo_check(address, helo, dns_domain(helo), null_sender=True),))
-    checks, host = [], dns_domain(helo)
+        # HELO's. The tables of both identities apply to it, see ``rules.applied_entries``.
+        return Plan(checks=(null_sender_check(address, helo),))
+    checks = []
     if Identity.HELO in wanted:
-        checks.append(_helo_check(address, helo, host))
+        checks.append(helo_check(address, helo))
     if Identity.MAILFROM in wanted:
         path = facts.reverse_path
-        domain = dns_domain(path.domain)
-        pinned = domain_section(domain, settings) if settings.domains else None
-        checks.append(
-            Check(
-                identity=Identity.MAILFROM,
-                address=address,
-                local=path.local or "postmaster",  # section 4.3
-                domain=domain,
-                helo=host or "unknown",
-                as_sent=str(path),
-                record=settings.domains[pinned].record if pinned is not None else "",
-            )
-        )
+        checks.append(mail_from_check(address, path, helo, record=_pinned_record(path.domain, settings)))
     return Plan(checks=tuple(checks))
 
 
+def _pinned_record(domain: str, settings: Settings) -> str:
+    """Return the administrator's record for a sender's domain; empty where the published one counts."""
+    name = domain_section(dns_domain(domain), settings) if settings.domains else None
+    return settings.domains[name].record if name is not None else ""
+
+
 def helo_checks(facts: Facts, settings: Settings) -> tuple[Check, ...]:
-    """What will be looked up whatever MAIL FROM says, known since HELO; empty where that is not sure, or nothing."""
+    """Return the checks that are certain at HELO, before MAIL FROM; empty where none is."""
     helo, address = facts.helo or "", facts.client.address
-    domain = dns_domain(helo) if Identity.HELO in settings.policy.check else ""
-    if not domain or address is None or is_relay(facts.client, settings):
+    wanted = Identity.HELO in settings.policy.check and dns_domain(helo)
+    if not wanted or address is None or is_relay(facts.client, settings):
         return ()
     if any(fits(facts, settings) for fits in EXEMPTIONS.values()):
         return ()
-    return (_helo_check(address, helo, domain),)
+    return (helo_check(address, helo),)
 
 
 def plan_behind(facts: Facts, found: Client | None, helo: str | None, settings: Settings) -> tuple[Facts, Plan]:
-    """The same for a message that a trusted relay handed on, when its header is known: for the client that was found.
+    """Return facts and plan for a message that a trusted relay handed on, when its header is known.
 
-    Nothing is checked where none was found: the relay's own address would fail for every domain.
+    Nothing is checked where no client was found: the relay's own address would fail for every domain.
+
+    Args:
+        facts: those of the relay's connection.
+        found: the client behind the relay; None: its Received fields do not tell.
+        helo: that client's HELO.
+        settings: the exemptions and the identities to check.
     """
     if found is None:
         return facts, Plan(skip=SkipReason.RELAY, rule=exemption(SkipReason.RELAY, facts, settings))
-    # Whoever has logged in is the relay, not the client behind it.
+    # The relay has logged in, not the client behind it.
     behind = replace(facts, client=found, helo=helo, authenticated="", relay=facts.client)
     return behind, plan(behind, settings)
 
 
 def is_relay(client: Client, settings: Settings) -> bool:
-    """Whether the client is one of our own servers, so that the one to be checked stands in the Received fields."""
+    """Return whether the client is a trusted relay, so that the Received fields name the client to check."""
     address, trusted = client.address, settings.relays.trusted
     return bool(trusted) and address is not None and any(address in network for network in trusted)
 
 
 def awaits_header(facts: Facts, settings: Settings) -> bool:
-    """Whether the message comes from a relay of ours, so that the client to be checked stands in its header.
+    """Return whether the client to check is only known with the message's header.
 
-    Not where the relay itself is trusted to send for the domain: a list server of ours, for example.
+    It is so for a trusted relay, unless the relay is trusted to send for the domain itself, as a list server may be.
     """
     return is_relay(facts.client, settings) and not _is_trusted_for_domain(facts, settings)
-
-
-def _helo_check(address: IPAddress, helo: str, domain: str, *, null_sender: bool = False) -> Check:
-    return Check(
-        identity=Identity.HELO,
-        address=address,
-        local="postmaster",
-        domain=domain,
-        helo=domain or "unknown",
-        as_sent=helo,
-        null_sender=null_sender,
-    )
 
 
 # -- exemptions --------------------------------------------------------------------------------------------------------
@@ -123,7 +112,7 @@ def _is_trusted_for_domain(facts: Facts, settings: Settings) -> bool:
     )
 
 
-# The first that fits is the reason that is named: who is known best comes first.
+# First match wins; the most specific exemptions come first.
 EXEMPTIONS: Mapping[SkipReason, Callable[[Facts, Settings], bool]] = {
     SkipReason.LOCAL: lambda facts, _: facts.client.local,
     SkipReason.NETWORK: _in_network,
@@ -135,23 +124,24 @@ EXEMPTIONS: Mapping[SkipReason, Callable[[Facts, Settings], bool]] = {
 }
 
 
-def exemption(reason: SkipReason, facts: Facts, settings: Settings) -> Rule:
-    """The line of the settings that exempts a message for this reason, or would."""
-    exempt = settings.exempt
+def exemption(reason: SkipReason, facts: Facts, settings: Settings) -> Rule | None:
+    """Return the line of the settings that exempts a message for this reason, or would; None where there is no line.
+
+    That is so for TRUSTED_FOR_DOMAIN where the domain in MAIL FROM has no section.
+    """
     match reason:
         case SkipReason.NETWORK:
-            return settings.rule("exempt", "networks", exempt.networks)
+            return settings.rule("exempt", "networks")
         case SkipReason.PRIVATE:
-            return settings.rule("exempt", "private_clients", exempt.private_clients)
+            return settings.rule("exempt", "private_clients")
         case SkipReason.AUTHENTICATED:
-            return settings.rule("exempt", "authenticated", exempt.authenticated)
+            return settings.rule("exempt", "authenticated")
         case SkipReason.SENDER:
-            return settings.rule("exempt", "senders", exempt.senders)
+            return settings.rule("exempt", "senders")
         case SkipReason.RELAY:
-            return settings.rule("relays", "trusted", settings.relays.trusted)
+            return settings.rule("relays", "trusted")
         case SkipReason.TRUSTED_FOR_DOMAIN:
-            name = domain_section(dns_domain(facts.reverse_path.domain), settings) or ""
-            section = settings.domains.get(name)
-            return settings.rule(f"domain:{name}", "trust", section.trust if section is not None else ())
+            name = domain_section(dns_domain(facts.reverse_path.domain), settings)
+            return settings.rule(f"domain:{name}", "trust") if name is not None else None
         case SkipReason.LOCAL | SkipReason.UNKNOWN_CLIENT:
             return Rule(section="", key=reason, value="")  # no address: nothing that SPF could check

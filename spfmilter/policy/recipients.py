@@ -1,7 +1,7 @@
-"""Recipients: which rules are theirs, and what becomes of one message whose recipients are treated differently.
+"""Recipients: which rules apply to each, and what happens to one message whose recipients have different rules.
 
-Knows that there is one copy of the message: refused, it is lost for all; held or tagged, it is so for all. So at the
-end of the message, recipients who would refuse it and recipients who would take it must not share it.
+Knows that there is one copy of the message. If it is refused, held or tagged, it is so for all its recipients. At the
+end of the message, recipients that refuse it and recipients that accept it must therefore not share it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode, PolicyEntries, RejectAt
 
 
-def addressee(recipient: str, settings: Settings, understood: str = "") -> Addressee:
-    """What the settings say of an address in RCPT TO.
+def addressee(recipient: str, settings: Settings, understood: str) -> Addressee:
+    """Return which rules the settings have for an address in RCPT TO.
 
     Args:
-        recipient: the address as the client wrote it.
+        recipient: the address as the client wrote it; untrusted input.
         settings: the patterns.
-        understood: what the MTA makes of it; empty where it does not say.
+        understood: the address as the MTA has read it; empty where the MTA does not say.
     """
     exempt, own = settings.exempt.recipients, settings.recipients
     if not exempt and not own:
         return ANYBODY
     addresses = [parse_recipient(text) for text in _readings(recipient, understood)]
-    patterns = [  # the most particular first
+    patterns = [  # the most specific first
         pattern
         for ways in zip(*(_patterns(local, domain) for local, domain in addresses), strict=True)
         for pattern in ways
@@ -37,11 +37,15 @@ def addressee(recipient: str, settings: Settings, understood: str = "") -> Addre
 
 
 def _readings(recipient: str, understood: str) -> list[str]:
-    """Whose rules the client cannot choose by the way in which it writes an address; none where that cannot be told.
+    """Return the addresses whose rules apply, so that a client cannot choose rules by its way of writing an address.
 
-    Postfix delivers ``bob%example.net`` and, where lists.example is its own, ``bob%example.net@lists.example`` to
-    bob@example.net, Sendmail ``@x(:postmaster@):bob%example.net``. So what is written counts only where it is plain; it
-    does then, because a table of the MTA's may have led elsewhere. Of a user of its host Sendmail tells just the name.
+    Postfix delivers ``bob%example.net`` to bob@example.net, and ``bob%example.net@lists.example`` as well where
+    lists.example is its own domain. Sendmail does so with ``@x(:postmaster@):bob%example.net``. So the written address
+    counts only where it is plain. There it does count, because a table of the MTA may have rewritten it. Of a user of
+    its own host Sendmail reports only the name.
+
+    Returns:
+        One or two addresses; none where the recipient cannot be told.
     """
     if is_plain(recipient):
         return [understood, recipient] if "@" in understood else [recipient]
@@ -49,25 +53,25 @@ def _readings(recipient: str, understood: str) -> list[str]:
 
 
 def _patterns(local: str, domain: str) -> tuple[str, str, str]:
-    """What can stand for an address, the most particular first."""
+    """Return the patterns that match an address, the most specific first."""
     return f"{local}@{domain}", f"@{domain}", f"{local}@"
 
 
 def separates(settings: Settings) -> bool:
-    """Return whether a recipient may be told that it needs a message of its own.
+    """Return whether the settings can ask for a separate message for a recipient.
 
-    It is where a refusal at the end of the message has to be for all recipients, and the settings distinguish them.
+    They can where they have rules for recipients, and where a message can be refused at all.
     """
     return settings.policy.mode is Mode.ENFORCE and bool(settings.exempt.recipients or settings.recipients)
 
 
 def part_ways(one: Action, other: Action) -> bool:
-    """Return whether one recipient would have the message refused, now or for good, and the other would take it."""
+    """Return whether one recipient would refuse the message, for now or for good, and the other would accept it."""
     return one.disposition.refuses != other.disposition.refuses
 
 
 def could_part_ways(one: Addressee, other: Addressee, settings: Settings) -> bool:
-    """Return whether two kinds of recipients would part ways at some result, for a message whose result is unknown."""
+    """Return whether two kinds of recipients part ways at any possible result, while the result is not known."""
     general = [settings.table(identity) for identity in settings.policy.check]
     tables: list[tuple[PolicyEntries, ...]] = [*((table,) for table in general)]
     tables += [(domain, table) for domain in settings.domains.values() for table in general]
@@ -82,22 +86,22 @@ def could_part_ways(one: Addressee, other: Addressee, settings: Settings) -> boo
 def _refuses(
     kind: Addressee, keys: tuple[Result | Condition, ...], sections: tuple[PolicyEntries, ...], settings: Settings
 ) -> bool:
-    """Return whether the first row that speaks refuses; in each section, a condition before its result."""
+    """Return whether the entry that applies refuses; in each section, a condition goes before its result."""
     own = (settings.recipients[kind.section],) if kind.section else ()
     entries = (entries.entry(key) for entries in (*own, *sections) for key in keys)
-    speaks = next((entry for entry in entries if entry is not None), None)
-    return not kind.exempt and speaks is not None and speaks.refuses
+    applied = next((entry for entry in entries if entry is not None), None)
+    return not kind.exempt and applied is not None and applied.refuses
 
 
 def combine_recipients(actions: Sequence[Action], stage: RejectAt) -> Action:
-    """What becomes of the message, given what its recipients (at least one) call for.
+    """Combine the actions of a message's recipients into one for the message.
 
     Args:
-        actions: one for each recipient.
-        stage: whether those that refuse have been refused at RCPT, or are part of the message still.
+        actions: one for each kind of recipient, at least one.
+        stage: ``rcpt``: recipients that refuse were refused already; ``message``: they still share the message.
     """
     if all(action.disposition.refuses for action in actions):
-        return min(actions, key=_severity)  # not lost for the one whose rules would have it come again
+        return min(actions, key=_severity)  # a deferral goes first: that recipient's message may come again
     kept = [action for action in actions if not action.disposition.refuses]
     if stage is RejectAt.MESSAGE:
         kept += [downgrade(action, "but other recipients take it") for action in actions if action.disposition.refuses]
@@ -105,7 +109,7 @@ def combine_recipients(actions: Sequence[Action], stage: RejectAt) -> Action:
 
 
 def downgrade(action: Action, remark: str) -> Action:
-    """Tagged, where it would be refused and cannot."""
+    """Return the action with a tag in the place of a refusal that is not possible, and the remark that says why."""
     if not action.disposition.refuses:
         return action
     remark = f"{action.rule.remark}, {remark}" if action.rule.remark else remark
@@ -113,7 +117,7 @@ def downgrade(action: Action, remark: str) -> Action:
 
 
 def severest(*actions: Action) -> Action:
-    """The first of those that call for the most, monitor mode or not."""
+    """Return the most severe action, the first of equals; in monitor mode by what it would have done."""
     return max(actions, key=_severity)
 
 

@@ -1,7 +1,7 @@
-"""What the tables say of a verdict: the rows of all sections that apply to it, the most particular first.
+"""The policy entry that applies to a verdict, from all sections of the settings.
 
-Knows the order (recipient, then domain, then the general table of the identity), how a domain finds its section, and
-that inside a section a condition goes before its plain result. Knows nothing of pardons, stages and modes.
+Knows the order of the sections: recipient, then domain, then the table of the identity. In a section the entry of a
+condition goes before that of its plain result. Knows how a domain finds its section. Knows no overrides and no modes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from spfmilter.addresses import patterns_of
 from spfmilter.model import (
-    ANYBODY,
     CONDITIONS,
     Addressee,
     Condition,
@@ -25,38 +24,48 @@ from spfmilter.settings import Settings
 from spfmilter.settings.schema import OnError, PolicyEntries
 
 _TABLES = {identity: f"policy.{identity}" for identity in Identity}
-_GIVEN, _NOT_GIVEN = "the condition is given", "the condition is not given"
-_APPLIES, _EMPTY = "this is the row of the result", "empty, so that the next section speaks"
+_ON_ERROR = ("milter", "on_error")  # decides instead of an entry where the evaluation itself has failed
+_MET, _NOT_MET = "the condition is met", "the condition is not met"
+_APPLIES, _EMPTY = "this is the entry of the result", "empty, so the next section applies"
 
 
 class AppliedEntry(NamedTuple):
-    """What one row says of one verdict; a tuple, since there are two for each message that passes."""
+    """The policy entry that applies to a verdict.
+
+    A tuple, which is cheap to make: each message that passes has two.
+    """
 
     disposition: Disposition
-    identity: Identity  # whose table was looked at; for a null sender not always the verdict's own
+    identity: Identity  # whose table holds it; for a null sender not always the verdict's own
     verdict: Verdict
     section: str
     key: str
+    condition: Condition | None  # whose entry this is; None: the plain result's
+
+    @property
+    def own_fault(self) -> bool:
+        """Whether our own error stands in the place of a result: ``on_error`` decides, and no override."""
+        return self.section == _ON_ERROR[0]
 
     def rule(self, settings: Settings, remark: str = "") -> Rule:
-        """The row, as a line of the settings."""
-        if self.verdict.fault is not None:
+        """Return the entry as a line of the settings, with a remark where it was not followed."""
+        if self.own_fault:
             return on_fault(settings)[1]
-        rule = settings.rule(self.section, self.key, self.disposition)
+        rule = settings.rule(self.section, self.key)
         return replace(rule, remark=remark) if remark else rule
 
 
 def domain_section(domain: str, settings: Settings) -> str | None:
-    """The name of the ``[domain:...]`` section for a domain: its own, else the longest ``.name`` above it."""
+    """Return the name of the ``[domain:...]`` section for a domain: its own, else the longest ``.name`` above it."""
     return next((name for name in patterns_of(domain) if name in settings.domains), None) if domain else None
 
 
 def sections(
-    verdict: Verdict, identity: Identity, settings: Settings, addressee: Addressee = ANYBODY
+    verdict: Verdict, identity: Identity, settings: Settings, addressee: Addressee
 ) -> list[tuple[str, PolicyEntries]]:
-    """The sections that may speak, the most particular first, by name.
+    """Return the sections that can apply, with their names, the most specific first.
 
-    A domain's section is about the domain in the MAIL FROM address: a bounce has none.
+    A domain's section is about the domain in the MAIL FROM address, so it never applies to a bounce.
     """
     found: list[tuple[str, PolicyEntries]] = []
     if addressee.section:
@@ -70,11 +79,11 @@ def sections(
 
 
 def applied_entries(
-    verdict: Verdict, settings: Settings, evidence: Evidence, addressee: Addressee = ANYBODY
+    verdict: Verdict, settings: Settings, evidence: Evidence, addressee: Addressee
 ) -> list[AppliedEntry]:
-    """What is called for; for a null sender by the tables of both identities, as far as they are checked."""
+    """Return the entries that apply: one, or for a null sender one from the table of each identity that is checked."""
     if verdict.fault is not None:
-        return [AppliedEntry(on_fault(settings)[0], verdict.check.identity, verdict, "milter", "on_error")]
+        return [AppliedEntry(on_fault(settings)[0], verdict.check.identity, verdict, *_ON_ERROR, None)]
     if not verdict.check.null_sender:
         return [_applied_entry(verdict, verdict.check.identity, settings, evidence, addressee)]
     wanted = [identity for identity in Identity if identity in settings.policy.check]  # HELO first, as in ``plan``
@@ -89,26 +98,25 @@ def _applied_entry(
         finer = entries.entry(condition) if condition is not None else None
         if finer is not None and condition is not None:
             given = evidence.holds(condition, verdict)
-            evidence.note(name, condition, finer, _GIVEN if given else _NOT_GIVEN, applied=given)
+            evidence.note(name, condition, _MET if given else _NOT_MET, applied=given)
             if given:
-                found = verdict if verdict.condition is condition else replace(verdict, condition=condition)
-                return AppliedEntry(finer, identity, found, name, condition)
+                return AppliedEntry(finer, identity, verdict, name, condition, condition)
         plain = entries.entry(result)
-        evidence.note(name, result, plain, _APPLIES if plain is not None else _EMPTY, applied=plain is not None)
+        evidence.note(name, result, _APPLIES if plain is not None else _EMPTY, applied=plain is not None)
         if plain is not None:
-            return AppliedEntry(plain, identity, verdict, name, result)
-    raise AssertionError(f"[policy.{identity}] has no row for {result}")  # its rows cannot be empty
+            return AppliedEntry(plain, identity, verdict, name, result, None)
+    raise AssertionError(f"[policy.{identity}] has no entry for {result}")  # the schema requires one
 
 
 def on_fault(settings: Settings) -> tuple[Disposition, Rule]:
-    """What stands in the place of a row where the evaluation itself has failed."""
+    """Return what replaces a policy entry where the evaluation itself has failed: ``[milter] on_error``."""
     chosen = settings.milter.on_error
     disposition = Disposition.DEFER if chosen is OnError.TEMPFAIL else Disposition.ACCEPT
-    return disposition, settings.rule("milter", "on_error", chosen)
+    return disposition, settings.rule("milter", "on_error")
 
 
 def asks_for(condition: Condition, settings: Settings) -> bool:
-    """Whether any row anywhere is about a condition."""
+    """Return whether any section has an entry for a condition."""
     tables: list[PolicyEntries] = [
         settings.mailfrom,
         settings.helo,

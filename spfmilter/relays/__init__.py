@@ -1,6 +1,6 @@
-"""Our own servers in front of this one: who gave them a message, by the Received fields that they wrote.
+"""Our own servers in front of this one, and the client that sent them a message, by their Received fields.
 
-``received`` reads one field; ``trail`` walks from the relay that is connected to the client that it all began with.
+``received`` reads one field; ``chain`` walks from the connected relay back to the originating client.
 """
 
 from spfmilter.relays.chain import OriginatingClient, originating_client

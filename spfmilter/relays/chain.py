@@ -1,9 +1,9 @@
-"""The walk from the relay that is connected to the client from which our first server had the message.
+"""The walk along the Received chain, from the connected relay back to the originating client.
 
-Knows whose field each one may be, and where to stop; does not read fields, and asks the DNS through a function that it
-is given. The first field was written by the relay itself, since it stands above all that the relay received. So each
-field is believed only if the server found so far has written it, and it says who wrote the one below: once a server is
-reached that is not ours, that is the client, and all further fields are its word and are not looked at.
+Knows which server may have written each field, and where to stop. Does not read fields, and asks the DNS through a
+function that the caller gives. The topmost field was written by the connected relay, since it stands above all that the
+relay received. Each field names the server that wrote the field below it, and is believed only if the server found so
+far has written it. The first server that is not ours is the client; all further fields are untrusted and not read.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from spfmilter.relays.received import Peer, Received
 from spfmilter.settings.values import Network
 
 MOST_FIELDS = 50  # RFC 5321 section 6.3 lets a server take 100 for a loop; Postfix's hopcount_limit is 50
-MOST_NAMES = 10  # whose addresses are asked for, as RFC 7208 section 4.6.4 has it for all that looks up
+MOST_NAMES = 10  # host names that are looked up for a message, at most; the limit of RFC 7208 section 4.6.4
 
 NamesOf = Callable[[str], frozenset[IPAddress]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginatingClient:
-    """Who gave the message to the first of our servers."""
+    """The client that sent the message to the first of our servers."""
 
     client: Client
-    helo: str | None  # as that server recorded it; a stranger's text
-    hops: int  # our servers between that one and the connected relay, which counts; 0: they are the same
+    helo: str | None  # as that server recorded it; untrusted input
+    hops: int  # hand-overs from that server to the connected relay; 0: they are the same
 
 
 @dataclass(slots=True)
 class _Server:
-    """A server of ours that the message passed, by all that it is known under."""
+    """A server of ours that the message passed, with all its known addresses and names."""
 
     addresses: set[IPAddress]
     names: set[str]
 
     def wrote(self, field: Received, addresses_of: NamesOf) -> bool:
-        """Whether the field names this server as its writer: by name, by address, or by a name with the address."""
+        """Return whether the field names this server as its writer: by name, address, or a name with its address."""
         if not field.by:
-            return True  # a step of qmail's: whoever wrote the field above it, which stays to be shown by the one below
+            return True  # a step of qmail's, which names no writer; the field below it has to name this server
         if _plain(field.by) in self.names or field.by_address in self.addresses:
             return True
         if parse_address(field.by.strip("[]")) in self.addresses:
@@ -51,19 +51,24 @@ class _Server:
         return bool(domain) and not self.addresses.isdisjoint(addresses_of(domain))
 
     def also(self, peer: Peer) -> None:
-        """It has handed the message to itself, under this name."""
+        """Add the name under which the server has handed the message to itself."""
         self.names |= _names(peer.name, peer.helo or "", "localhost")
 
 
 def originating_client(
-    received: Sequence[str], relay: Client, trusted: Sequence[Network], names_of: NamesOf, helo: str | None = None
+    received: Sequence[str], relay: Client, trusted: Sequence[Network], names_of: NamesOf, helo: str | None
 ) -> OriginatingClient | None:
-    """Who gave the message to the first of our servers, or None: it cannot be told.
+    """Return the client that sent the message to the first of our servers; None: it cannot be told.
 
-    ``received`` are the values of the message's Received fields, topmost first and without the MTA's own; ``relay`` is
-    the client that is connected, with its ``helo``; ``names_of`` gives the addresses that a host name has, none where
-    it has none or the DNS fails. None is also the answer where nobody sent it to us from outside: the client has
-    logged in, or its address is private.
+    None is also the answer where the message does not come from outside: the client has logged in, or its address is
+    private.
+
+    Args:
+        received: the values of the message's Received fields, topmost first, without the MTA's own.
+        relay: the client that is connected.
+        trusted: the networks of our own servers.
+        names_of: returns the addresses of a host name; none where it has none, or the DNS fails.
+        helo: the HELO of the connected client.
     """
     if relay.address is None or not _within(relay.address, trusted):
         return None
@@ -97,12 +102,12 @@ def _plain(name: str) -> str:
 
 
 def _names(*names: str) -> set[str]:
-    """As they are compared, without those that name nobody."""
+    """Return names for comparison, without those that name no host."""
     return {_plain(name) for name in names} - {"", "unknown"}
 
 
 def _bounded(names_of: NamesOf) -> NamesOf:
-    """The same, asked once a name and for so many names only."""
+    """Return the same function, called once a name and for ``MOST_NAMES`` names at most."""
     known: dict[str, frozenset[IPAddress]] = {}
 
     def ask(name: str) -> frozenset[IPAddress]:

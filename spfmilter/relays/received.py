@@ -1,11 +1,11 @@
-"""One Received field (RFC 5321 section 4.4): which server wrote it, and from whom it had the message.
+"""One Received field (RFC 5321 section 4.4): which server wrote it, and which peer sent the message to that server.
 
-Knows the forms of Postfix, Sendmail, Exim, Exchange, qmail, Gmail and amavis; knows nothing of whom to believe. What
-does not fit a form exactly is not read at all: a guess here would be a client address that somebody else has chosen.
+Knows the forms of Postfix, Sendmail, Exim, Exchange, qmail, Gmail and amavis. Does not know which field to believe. A
+field that does not fit a form exactly is not read at all: a guess could be an address that the sender has chosen.
 
-Most forms say the client's HELO *before* its address. None of these servers lets a blank, a parenthesis or a semicolon
-into it, so that it stays one word. What stands after the protocol is not read: there are the recipient and, in
-Exim's, the sender, and both may hold anything.
+Most forms have the client's HELO *before* its address. None of these servers accepts a blank, a parenthesis or a
+semicolon in it, so it stays one word. Text after the protocol is not read: the recipient stands there, and in Exim's
+form the sender, and both may hold any text.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from spfmilter.addresses import parse_address
 from spfmilter.model import IPAddress
 
-LONGEST = 16_384  # characters that are looked at; Postfix takes a HELO of 2048, and no form has more than one
+LONGEST = 16_384  # characters that are read; Postfix takes a HELO of 2048, and no form has more than one
 
-# A line as long as this was not folded by whoever wrote the field; a break behind it comes from an SMTP client that
-# must not send more than 998 characters at once (RFC 5321 section 4.5.3.1.6), and breaks in the middle of a word.
+# The writer of a field folds its lines before this length. A break behind a longer line is an SMTP client's, which
+# must not send more than 998 characters at once (RFC 5321 section 4.5.3.1.6) and breaks in the middle of a word.
 _BROKEN_LINE = 900
 
-_BLANKS = re.compile(r"[ \t\r\n]+")  # and no others: a HELO may hold what else Unicode takes for a blank
+_BLANKS = re.compile(r"[ \t\r\n]+")  # and no others: a HELO may hold other blanks of Unicode
 _PIECE = re.compile(r"[^ ();]+|[();]")
 _IN_COMMENT = re.compile(r"[()]|\\.", re.DOTALL)
-_BROKEN = ")"  # in the place of a piece: what follows cannot be read, and this fits nothing
+_BROKEN = ")"  # in the place of a piece after which the text cannot be read; it fits no form
 
 _ADDRESS = r"(?:IPv6:)?[0-9a-f:.]{2,45}(?:%[\w.-]{1,32})?"
 _IDENT = r"(?:[^ @=()\[\]]+@)?"  # what the client's host says of its user (RFC 1413)
@@ -48,16 +48,16 @@ _LOGGED_IN = ("authenticated ", "auth: ", "smtp-auth ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """Who handed the message over, as the server has recorded it."""
+    """The host that sent the message, as the server has recorded it."""
 
     address: IPAddress
-    name: str = ""  # of its address (PTR), where the server says it; a stranger's text
-    helo: str | None = None  # a stranger's text
+    name: str = ""  # of its address (PTR), where the server says it; untrusted input
+    helo: str | None = None  # untrusted input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """What one field says."""
+    """The content of one field."""
 
     by: str = ""  # the server that wrote it; empty: a step of qmail's, which does not say
     by_address: IPAddress | None = None  # the server's own address, where it says it
@@ -66,8 +66,8 @@ class Received:
 
 
 def parse(value: str) -> Received | None:
-    """What the field says, folded or not; None where it fits no form, or tells of no hand-over by SMTP."""
-    pieces = _pieces(" ".join(_BLANKS.split(_mended(value[:LONGEST]))))
+    """Read a field, folded or not; None: it fits no form, or the message did not come by SMTP."""
+    pieces = _pieces(" ".join(_BLANKS.split(_unbroken(value[:LONGEST]))))
     word, said = _comments(pieces)
     source = ""
     if word.lower() == "from" and not said:
@@ -86,28 +86,28 @@ def parse(value: str) -> Received | None:
     peer, smtp = _peer(source, said, beside), _SMTP.fullmatch(protocol)
     if peer is None or smtp is None:
         return None
-    # Not the comment with the address: its name may be "authenticated", by whoever has the reverse zone.
+    # Not the comment with the address: the owner of the reverse zone may have chosen "authenticated" as the name.
     others = (comment for comment in said if _address_in(comment) is None)
     authenticated = any(comment.lower().startswith(_LOGGED_IN) for comment in others)
     authenticated = authenticated or bool(smtp["login"] or smtp["old_login"])
     return Received(by=by, by_address=by_address, peer=peer, authenticated=authenticated)
 
 
-def _mended(value: str) -> str:
-    """The field without the breaks that Postfix puts into a line that is too long: a line end, and one blank.
+def _unbroken(value: str) -> str:
+    """Return the field without the breaks that Postfix puts into a line that is too long: a line end, and one blank.
 
-    A stranger can have it so long by his HELO, and could hide his address by a break that makes two words of it.
+    A client can make it that long with its HELO. With a break in the middle of its address, it could hide that.
     """
     first, *others = value.split("\n")
-    mended, before = [first], first
+    lines, before = [first], first
     for line in others:
-        mended.append(line[1:] if len(before) >= _BROKEN_LINE and line.startswith(" ") else f"\n{line}")
+        lines.append(line[1:] if len(before) >= _BROKEN_LINE and line.startswith(" ") else f"\n{line}")
         before = line
-    return "".join(part.rstrip("\r") for part in mended)
+    return "".join(part.rstrip("\r") for part in lines)
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Words, and comments (RFC 5322 section 3.2.2) with their parentheses, up to the semicolon before the date."""
+    """Yield words, and comments (RFC 5322 section 3.2.2) with parentheses, up to the semicolon before the date."""
     place = 0
     while found := _PIECE.search(text, place):
         piece, place = found[0], found.end()
@@ -122,7 +122,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _end_of_comment(text: str, place: int) -> int:
-    """The place behind the parenthesis that closes what was opened before ``place``; 0 if none does."""
+    """Return the place behind the parenthesis that closes the one before ``place``; 0: there is none."""
     depth = 1
     for found in _IN_COMMENT.finditer(text, place):
         depth += (found[0] == "(") - (found[0] == ")")
@@ -132,7 +132,7 @@ def _end_of_comment(text: str, place: int) -> int:
 
 
 def _comments(pieces: Iterator[str]) -> tuple[str, tuple[str, ...]]:
-    """The next word, empty where there is none, and the comments that stand before it."""
+    """Return the next word and the comments before it; the word is empty where there is none."""
     comments: list[str] = []
     for piece in pieces:
         if not piece.startswith("("):
@@ -142,10 +142,10 @@ def _comments(pieces: Iterator[str]) -> tuple[str, tuple[str, ...]]:
 
 
 def _is_local(source: str, said: Sequence[str], beside: Sequence[str], protocol: str) -> bool:
-    """Whether a program on the same machine handed the message over.
+    """Return whether a program on the same machine handed the message over.
 
-    Only where a form says so. A field that merely has no address may be one from which it was removed, and what stands
-    below it is then a stranger's.
+    It is so only where a form says it. From a field without an address the address may have been removed, and then the
+    fields below it are untrusted.
     """
     if source:  # exim: from root by host with local
         return protocol.startswith("local") and not _LITERAL.fullmatch(source) and not any(map(_address_in, said))
@@ -156,13 +156,13 @@ def _is_local(source: str, said: Sequence[str], beside: Sequence[str], protocol:
 
 
 def _peer(source: str, said: Sequence[str], beside: Sequence[str]) -> Peer | None:
-    """Who is described by the word after ``from`` and the comments behind it.
+    """Return the peer that the word after ``from`` and the comments behind it describe; None: it cannot be told.
 
-    Where two addresses are in the places for one, it is not clear which the server has seen, so that it is nobody:
-    an Exim that accepts any HELO (``helo_accept_junk_hosts``) lets the client close the comment and open another.
+    With two addresses in the place of one, it is not clear which one the server has seen. An Exim that accepts any HELO
+    (``helo_accept_junk_hosts``) lets the client close the comment and open another.
 
-    An address as the word is the client's HELO with all servers but Exim. Postfix, Sendmail and Exchange can be told
-    from it by the comment beside their own name (``beside``), also where the one with the address was removed.
+    An address as the word is the client's HELO with all servers but Exim. Postfix, Sendmail and Exchange differ from
+    Exim by the comment beside their own name (``beside``), also where the comment with the address was removed.
     """
     found = [match for match in map(_address_in, said) if match is not None]
     literal, more = _LITERAL.fullmatch(source), _EXIM.fullmatch(said[0] if said else "")
@@ -185,7 +185,7 @@ def _made(address: str, name: str, helo: str | None) -> Peer | None:
 
 
 def _address_in(comment: str) -> re.Match[str] | None:
-    """The comment as one that holds an address, or None."""
+    """Return the match of a comment that holds an address; None: it holds none."""
     text = comment.removeprefix("from ")  # sendmail, where the client has said no HELO
     match = _BRACKETED.fullmatch(text) or _BARE.fullmatch(text)
     return match if match is not None and parse_address(match["address"]) is not None else None

@@ -1,7 +1,7 @@
 """The advice: what a sender can do about a verdict, and in whose DNS, as a value that replies and pages put into words.
 
 Knows which remedies fit which verdict. They are always about the *sender domain's own* record or server. Knows no
-words; strangers' texts are in it as they came, and whoever shows them cleans them.
+words. Untrusted input is kept as it came; the code that shows it must sanitize it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class Situation(StrEnum):
     UNLISTED = "unlisted"  # nothing in the record fits the address but all, or the record's end
     REDIRECTED = "redirected"  # so says the record of another domain, to which redirect= led
     DENIED = "denied"  # a term other than all fits the address, and does not allow it
-    PINNED = "pinned"  # the receiver has a record of its own for the domain, which is in nobody's DNS
+    PINNED = "pinned"  # the receiver has a record of its own for the domain, which is not in the DNS
     NO_MAIL = "no-mail"  # the record says that the domain sends none at all
     WIDE_OPEN = "wide-open"  # the record allows the address, as it allows every other
-    UNREACHABLE = "unreachable"  # there is no record, and nobody at the domain could be answered
+    UNREACHABLE = "unreachable"  # there is no record, and the domain can receive no answer
     NO_RECORD = "no-record"
     NO_DOMAIN = "no-domain"  # the identity names none that the DNS could hold
     ALLOWED = "allowed"  # refused although the record allows it
@@ -48,7 +48,7 @@ class Remedy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What is the matter with a message's identity, and what can be done about it."""
+    """What is wrong with a message's identity, and what the sender can do."""
 
     result: Result
     identity: Identity
@@ -76,12 +76,12 @@ _CONDITIONS = {
 
 
 def advice(verdict: Verdict, service: Service | None = None, condition: Condition | None = None) -> Advice:
-    """The advice on a verdict.
+    """Return the advice on a verdict.
 
     Args:
-        verdict: whatever came out of a check.
-        service: the well-known service whose published record passes the address, where somebody has found out.
-        condition: of the verdict's result, for whose sake the message is refused or tagged.
+        verdict: the outcome of a check.
+        service: the well-known service whose published record passes the address; None: none is known.
+        condition: the condition whose policy entry applied; None: that of the plain result.
     """
     check, problem = verdict.check, verdict.problem
     situation = _situation(verdict, condition)
@@ -102,7 +102,7 @@ def advice(verdict: Verdict, service: Service | None = None, condition: Conditio
 
 
 def is_all(term: str) -> bool:
-    """Whether a term is ``all``, which fits every address."""
+    """Return whether a term is ``all``, which fits every address."""
     return term.lstrip("+-~?").lower() == _ALL
 
 

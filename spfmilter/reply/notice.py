@@ -1,8 +1,7 @@
 """The notice of one case: the lines that a refused sender reads, and the sentences of a tagged message's header field.
 
-Knows what the placeholders stand for, in which language a sender can be told, and that whatever strangers wrote is
-cleaned and bounded before it is shown: as ASCII, or as UTF-8 for a client that has asked for it by SMTPUTF8 (RFC 6531
-section 3.7.4.2).
+Knows what the placeholders stand for, and in which language the client can read them. Sanitizes and shortens untrusted
+input before it is shown: as ASCII, or as UTF-8 for a client that uses SMTPUTF8 (RFC 6531 section 3.7.4.2).
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ _Clean = Callable[[str, int], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extras:
-    """What a notice holds beyond the verdict; found out only where a message is refused, since it takes time."""
+    """The content of a notice besides the verdict; looked up only where a message is refused, since it takes time."""
 
     service: Service | None = None  # to which the client belongs
     link: str = ""  # to the help page, for this very case
 
 
-NOTHING = Extras()
+NO_EXTRAS = Extras()
 
 
 def notice_language(facts: Facts, settings: Settings) -> Language:
-    """The first of the configured languages that can be shown to the client; English to whom there is none."""
+    """Return the first of the configured languages that can be shown to the client, or English."""
     return first(settings.reply.languages, lambda found: facts.smtputf8 or texts.is_ascii(found))
 
 
@@ -45,11 +44,11 @@ def notice(
     verdict: Verdict,
     facts: Facts,
     settings: Settings,
-    extras: Extras = NOTHING,
+    extras: Extras,
     *,
-    condition: Condition | None = None,
+    condition: Condition | None,
 ) -> tuple[str, ...]:
-    """The lines that explain a verdict: which identity, domain, address and term, what to change, and whom to ask."""
+    """Return the lines that explain a verdict: identity, domain, address and term, what to change, and whom to ask."""
     language, clean = notice_language(facts, settings), utf8_line if facts.smtputf8 else ascii_line
     found = advice(verdict, extras.service, condition)
     values = _values(found, verdict, facts, settings, language, clean)
@@ -64,17 +63,15 @@ def notice(
     return tuple(lines)
 
 
-def sentences(
-    verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None = None
-) -> tuple[str, ...]:
-    """The same as whole sentences, which can follow each other in a line."""
+def sentences(verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None) -> tuple[str, ...]:
+    """Return the same as whole sentences, which can follow each other in a line."""
     stop = texts.template(texts.SENTENCE, notice_language(facts, settings))
-    lines = notice(verdict, facts, settings, condition=condition)
+    lines = notice(verdict, facts, settings, NO_EXTRAS, condition=condition)
     return tuple(line if line.endswith((".", "!", "?", "。")) else stop.fill({"sentence": line}) for line in lines)
 
 
 def problem_text(problem: Problem) -> str:
-    """A problem in one English clause of ASCII: what, at which term, in whose record."""
+    """Return a problem as one English clause of ASCII: what, at which term, in whose record."""
     return ascii_line(texts.clause(problem, language(SOURCE)), _PROBLEM)
 
 
@@ -104,5 +101,5 @@ def _values(
 
 
 def _quotable(explanation: str) -> str:
-    """A domain's own words as they can stand between quotation marks: one line without such marks of its own."""
+    """Return a domain's own words for use between quotation marks: one line, without such marks of its own."""
     return ascii_line(" ".join(explanation.split()).replace('"', "'"), 200)

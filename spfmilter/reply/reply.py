@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from spfmilter.model import Action, Disposition, Facts, Result
 from spfmilter.reply import texts
-from spfmilter.reply.notice import MAX_LINE, NOTHING, Extras, notice, notice_language
+from spfmilter.reply.notice import MAX_LINE, Extras, notice, notice_language
 from spfmilter.settings import Settings
 
 _MAX_LINES = 32  # what libmilter takes
@@ -53,8 +53,8 @@ class Reply:
 _INTERNAL = Reply(code=451, status="4.3.0", lines=(texts.INTERNAL,))
 
 
-def reply_for(action: Action, facts: Facts, settings: Settings, extras: Extras = NOTHING) -> Reply | None:
-    """What the client is told, or None where the message is taken."""
+def reply_for(action: Action, facts: Facts, settings: Settings, extras: Extras) -> Reply | None:
+    """Return the reply of a refusal; None: the message is accepted."""
     if not action.disposition.refuses:
         return None
     if action.verdict is None or action.verdict.fault is not None:
@@ -65,12 +65,12 @@ def reply_for(action: Action, facts: Facts, settings: Settings, extras: Extras =
 
 
 def internal_error() -> Reply:
-    """What the client is told where spfmilter itself fails and ``on_error`` is tempfail."""
+    """Return the reply where spfmilter itself fails and ``on_error`` is tempfail."""
     return _INTERNAL
 
 
-def forged_fields(facts: Facts, settings: Settings, *, hidden: bool = False) -> Reply:
-    """What the client is told whose message has forged fields that are not removed (RFC 8601 section 5).
+def forged_fields(facts: Facts, settings: Settings, *, hidden: bool) -> Reply:
+    """Return the reply for a message with forged fields that are not removed (RFC 8601 section 5).
 
     They are too many, or ``hidden`` in another field.
     """
@@ -79,17 +79,17 @@ def forged_fields(facts: Facts, settings: Settings, *, hidden: bool = False) -> 
 
 
 def separate_message(facts: Facts, settings: Settings) -> Reply:
-    """What the client is told of a recipient who needs a message of its own.
+    """Return the reply for a recipient that needs a message of its own.
 
     The code is that for too many recipients (RFC 5321 section 4.5.3.1.10, RFC 3463 section 3.6): the client delivers to
-    those who were taken, and sends to the others again.
+    the accepted recipients, and sends to the others again.
     """
     line = texts.template(texts.SEPARATE, notice_language(facts, settings)).fill({})
     return Reply(code=452, status="4.5.3", lines=(line,), utf8=facts.smtputf8)
 
 
 def _codes(disposition: Disposition, result: Result) -> tuple[int, str]:
-    """Reply code and enhanced status (RFC 7372 section 3.2): 7.23 for what SPF says, 7.24 for what it cannot."""
+    """Return reply code and enhanced status (RFC 7372 section 3.2): 7.23 for what SPF says, 7.24 for what it cannot."""
     code = 550 if disposition is Disposition.REJECT else 451
     match result:
         case Result.PERMERROR | Result.TEMPERROR:

@@ -4,7 +4,7 @@
 """
 
 from spfmilter.settings.effective import Settings, show
-from spfmilter.settings.ini import Problem
+from spfmilter.settings.ini import SettingProblem
 from spfmilter.settings.reader import DEFAULT_PATH, SettingsError, load, parse
 
-__all__ = ["DEFAULT_PATH", "Problem", "Settings", "SettingsError", "load", "parse", "show"]
+__all__ = ["DEFAULT_PATH", "SettingProblem", "Settings", "SettingsError", "load", "parse", "show"]

@@ -1,6 +1,6 @@
-"""What can only be said of several sections together: settings that would have no effect, or need another.
+"""Contradictions between settings: those that would have no effect, or need another setting.
 
-Knows which key depends on which; every finding has the line of the setting that would be in vain.
+Knows which key depends on which. Every finding has the line of the setting that would have no effect.
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spfmilter.settings.effective import Settings
-from spfmilter.settings.ini import Problem
+from spfmilter.settings.ini import SettingProblem
 from spfmilter.settings.schema import ExemptSection, RejectAt
 from spfmilter.settings.values import nameserver
 from spfmilter.zones import Zones
 
 
-def contradictions(settings: Settings) -> Iterator[Problem]:
-    """Everything that does not go together."""
+def contradictions(settings: Settings) -> Iterator[SettingProblem]:
+    """Yield a problem for each contradiction."""
     policy = settings.policy
     if policy.yield_to_dmarc and policy.reject_at is not RejectAt.MESSAGE:
         yield _problem(
             settings,
             ("policy", "yield_to_dmarc"),
-            "the From field is only known when the whole header is: write reject_at = message as well",
+            "the From field is known only with the whole header: write reject_at = message as well",
         )
     if policy.reject_at is RejectAt.MAIL:
         unknown = "no recipient is known at reject_at = mail: write reject_at = rcpt, or message, in [policy]"
@@ -36,23 +36,27 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
             f"{domain} is in a zone of [dns] private_zones, whose names are not looked up: leave that zone out there"
         )
         yield _problem(settings, ("exempt", "forwarder_spf"), found)
-    yield from _everybody(settings)
+    yield from _whole_internet(settings)
     yield from _one_address(settings)
 
 
-def _everybody(settings: Settings) -> Iterator[Problem]:
-    """Networks that hold every address, where being in one of them means to be believed."""
+def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:
+    """Yield a problem for each network that holds every address, where its clients would be trusted."""
     for place, networks, effect in (
-        (("exempt", "networks"), settings.exempt.networks, "nobody in it would be checked"),
-        (("relays", "trusted"), settings.relays.trusted, "any client could write the Received field that it likes"),
+        (("exempt", "networks"), settings.exempt.networks, "no client would be checked: write only your own networks"),
+        (
+            ("relays", "trusted"),
+            settings.relays.trusted,
+            "any client could forge the Received fields: write only the addresses of your own servers",
+        ),
     ):
         for network in networks:
             if network.prefixlen == 0:
-                yield _problem(settings, place, f"{network} is every address: {effect}")
+                yield _problem(settings, place, f"{network} is every address, so {effect}")
 
 
-def _one_address(settings: Settings) -> Iterator[Problem]:
-    """Listeners that are in each other's way; the help page's only where it is written, since it need not be run."""
+def _one_address(settings: Settings) -> Iterator[SettingProblem]:
+    """Yield a problem for listeners at one address; ``[web] listen`` counts only where the file sets it."""
     socket = settings.milter.socket
     taken = {(socket.host, socket.port): "[milter] socket"} if socket.family in {"inet", "inet6"} else {}
     for section, listen in (("metrics", settings.metrics.listen), ("web", settings.web.listen)):
@@ -64,6 +68,6 @@ def _one_address(settings: Settings) -> Iterator[Problem]:
             yield _problem(settings, (section, "listen"), f"{listen} is taken already, by {other}: choose another port")
 
 
-def _problem(settings: Settings, place: tuple[str, str], message: str) -> Problem:
+def _problem(settings: Settings, place: tuple[str, str], message: str) -> SettingProblem:
     section, key = place
-    return Problem(message=message, line=settings.lines.get(place), section=section, key=key or None)
+    return SettingProblem(message=message, line=settings.lines.get(place), section=section, key=key or None)

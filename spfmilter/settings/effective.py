@@ -1,6 +1,6 @@
-"""The settings in force: what the INI file says, with the defaults of what it does not say.
+"""The settings in force: the values of the INI file, and defaults for all others.
 
-Knows one attribute a section, and which line of the file a value comes from. Reads no file.
+Knows one attribute a section, and which line of the file sets a value. Reads no file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from spfmilter.settings.values import to_ini
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the INI file says, defaults filled in; one attribute a section."""
+    """The settings of the INI file with defaults; one attribute a section."""
 
     milter: schema.MilterSection = field(default_factory=schema.MilterSection)
     policy: schema.PolicySection = field(default_factory=schema.PolicySection)
@@ -35,18 +35,49 @@ class Settings:
     recipients: Mapping[str, schema.RecipientSection] = field(default_factory=dict)  # by the pattern
     # (section, key) -> line in the file, key "" for the section itself; two files that say the same are equal settings
     lines: Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False, repr=False)
+    _rules: dict[tuple[str, str], Rule] = field(default_factory=dict, init=False, compare=False, repr=False)  # a cache
 
     def table(self, identity: Identity) -> schema.ResultTable:
-        """The policy table of an identity."""
+        """Return the policy table of an identity."""
         return self.helo if identity is Identity.HELO else self.mailfrom
 
-    def rule(self, section: str, key: str, value: object) -> Rule:
-        """The line of the file that says so, for the log and for people."""
-        return Rule(section=section, key=key, value=to_ini(value), line=self.lines.get((section, key)))
+    def rule(self, section: str, key: str) -> Rule:
+        """Return the line of the file that sets a key, or the default, for the log and for people.
+
+        Args:
+            section: its name in the file, such as ``policy.mailfrom`` or ``domain:example.com``.
+            key: its name in the file, such as ``pass``.
+
+        Raises:
+            KeyError: these settings have no such section, or the section has no such key: an error of the caller.
+        """
+        # Each message is decided by such a line, and most messages by the same few.
+        rule = self._rules.get((section, key))
+        if rule is None:
+            value, line = to_ini(self._value(section, key)), self.lines.get((section, key))
+            rule = self._rules[section, key] = Rule(section=section, key=key, value=value, line=line)
+        return rule
+
+    def _value(self, section: str, key: str) -> object:
+        found = self._section(section)
+        attribute = schema.attribute_of(type(found), key) if found is not None else None
+        if attribute is None:
+            raise KeyError(f"[{section}] {key}")
+        return getattr(found, attribute)
+
+    def _section(self, name: str) -> schema.SectionModel | None:
+        if name in schema.SECTIONS:
+            found: schema.SectionModel = getattr(self, schema.SECTIONS[name][0])
+            return found
+        kind, _, own_name = name.partition(":")
+        if kind not in schema.NAMED_SECTIONS:
+            return None
+        named: Mapping[str, schema.SectionModel] = getattr(self, schema.NAMED_SECTIONS[kind][2])
+        return named.get(own_name)
 
 
 def show(settings: Settings) -> str:
-    """The effective settings as an INI text, defaults included; parsed again it gives the same settings."""
+    """Return the effective settings as INI text with defaults; parsed again, it gives equal settings."""
     blocks = [_shown(section, getattr(settings, attribute)) for section, (attribute, _) in schema.SECTIONS.items()]
     for kind, (_, _, attribute) in schema.NAMED_SECTIONS.items():
         blocks += [_shown(f"{kind}:{name}", value) for name, value in getattr(settings, attribute).items()]

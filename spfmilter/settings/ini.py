@@ -19,8 +19,8 @@ _LOGIN = re.compile(r"(://).*@")  # of a URL, up to the last @: a password that 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One thing wrong with the file; ``str()`` is the line that an administrator reads."""
+class SettingProblem:
+    """One error in the file; ``str()`` is the line that an administrator reads."""
 
     message: str
     line: int | None = None
@@ -55,15 +55,15 @@ class Section:
 
 @dataclass(slots=True)
 class Document:
-    """The whole file: sections by name in the file's order, and what is wrong with its syntax."""
+    """The whole file: sections by name in the file's order, and its syntax errors."""
 
     sections: dict[str, Section] = field(default_factory=dict)
     repeated: list[Section] = field(default_factory=list)  # second sections of a name: reported, and still looked at
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[SettingProblem] = field(default_factory=list)
 
 
 def quoted(text: str) -> str:
-    """What stands in the file, as a message repeats it: without the login of a URL, which no log may hold."""
+    """Return text of the file as an error message quotes it: without the login of a URL, which no log may hold."""
     if not text:
         return "an empty value"
     text = _LOGIN.sub(r"\1***@", text)
@@ -71,32 +71,34 @@ def quoted(text: str) -> str:
 
 
 def key_in(text: str) -> str | None:
-    """The key, where the text looks like ``key = value``."""
+    """Return the key, where the text looks like ``key = value``."""
     found = _KEY.fullmatch(text)
     return found[1] if found is not None else None
 
 
 def header_in(text: str) -> str | None:
-    """The section's name, where the text looks like ``[name]``."""
+    """Return the section's name, where the text looks like ``[name]``."""
     found = _SECTION.fullmatch(text)
     return found[1].strip() if found is not None else None
 
 
-def decode(data: bytes) -> tuple[str, list[Problem]]:
-    """The file's bytes as text; a byte-order mark is let through, anything that is not UTF-8 text is a problem."""
+def decode(data: bytes) -> tuple[str, list[SettingProblem]]:
+    """Return the file's bytes as text; a byte-order mark is accepted, anything that is not UTF-8 is a problem."""
     if len(data) > SIZE_LIMIT:
-        return "", [Problem(message=f"the file is larger than {SIZE_LIMIT // 1024} KB: this is not a settings file")]
+        return "", [
+            SettingProblem(message=f"the file is larger than {SIZE_LIMIT // 1024} KB: this is not a settings file")
+        ]
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"byte 0x{data[error.start]:02x} is not UTF-8: save the file in that encoding"
-        return "", [Problem(message=message, line=line)]
+        return "", [SettingProblem(message=message, line=line)]
     return text, []
 
 
 def parse(text: str) -> Document:
-    """Sections and entries of an INI text.
+    """Read the sections and entries of an INI text.
 
     A comment stands on a line of its own and begins with ``;`` or ``#``; inside a value these are plain characters, as
     ``%`` is. A line that begins with white space continues the value above it.
@@ -104,13 +106,13 @@ def parse(text: str) -> Document:
     return _Reader().read(text)
 
 
-def _nobodys(line: int) -> Entry:
-    """Takes the lines that continue something wrong, so that they are not reported as well."""
+def _ignored(line: int) -> Entry:
+    """Return an entry for the lines that continue something wrong, so that they are not reported as well."""
     return Entry("", "", line)
 
 
 class _Reader:
-    """The state of one reading: the section and the entry that the next line may belong to."""
+    """Reads a file line by line; holds the section and the entry that the next line may belong to."""
 
     def __init__(self) -> None:
         self.document = Document()
@@ -136,7 +138,7 @@ class _Reader:
 
     def _problem(self, line: int, message: str, key: str | None = None) -> None:
         section = self.section.name if self.section else None
-        self.document.problems.append(Problem(message=message, line=line, section=section, key=key))
+        self.document.problems.append(SettingProblem(message=message, line=line, section=section, key=key))
 
     def _unprintable(self, number: int, line: str, bad: str) -> None:
         name = unicodedata.name(bad, "a control character")
@@ -144,7 +146,7 @@ class _Reader:
         if line[0] == "[":
             self.section, self.entry, self.skipping = None, None, True
         elif not line[0].isspace():
-            self.entry = _nobodys(number)
+            self.entry = _ignored(number)
 
     def _header(self, number: int, line: str) -> None:
         self.entry, self.skipping = None, False
@@ -162,7 +164,7 @@ class _Reader:
         self.document.sections[name] = self.section
 
     def _entry(self, number: int, line: str) -> None:
-        self.entry, found = _nobodys(number), _KEY.fullmatch(line)
+        self.entry, found = _ignored(number), _KEY.fullmatch(line)
         if found is None:
             self._problem(number, f"{quoted(line)} is neither [section], key = value nor a comment (; or #)")
         elif self.section is None:

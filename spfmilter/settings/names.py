@@ -1,6 +1,6 @@
 """The kinds of value that are names or texts: domains, recipients, header field names, templates.
 
-Knows the notation of each and its error messages; knows no key. The other kinds are in ``types``.
+Knows the notation of each and its error messages. Knows no keys. The other kinds are in ``values``.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,253}")  # RFC 2045 token, what an authserv-id is without quotes
 _RATE = re.compile(r"([1-9][0-9]{0,4}) ?/ ?(second|minute|hour)")
 _FILE = re.compile(r"(?:/[^/\x00-\x1f\x7f]+)+")
-_FIELD_NAME = re.compile(r"X-[A-Z0-9](?:[A-Z0-9-]{0,72})", re.IGNORECASE)  # RFC 5322, without its stranger characters
+_FIELD_NAME = re.compile(r"X-[A-Z0-9](?:[A-Z0-9-]{0,72})", re.IGNORECASE)  # RFC 5322, without its unusual characters
 
 
 def plain_line(text: str) -> str:
-    """One line of text."""
+    """Read one line of text."""
     if "\n" in text:
         raise ValueError("the value continues in the next line, but only one line is possible here")
     return text
 
 
 def file_path(text: str) -> str:
-    """The absolute path of a file."""
+    """Read the absolute path of a file."""
     if _FILE.fullmatch(text) is None:
         raise ValueError(f"{quoted(text)} is not the path of a file: write one that begins with /")
     return text
 
 
 def rate(text: str) -> str:
-    """``30/minute``: how often something may happen, in a second, a minute or an hour."""
+    """Read a rate: ``30/minute``, or a number in a second or an hour."""
     found = _RATE.fullmatch(text.lower())
     if found is None:
         raise ValueError(f"{quoted(text)} is not a rate: write a number, / and second, minute or hour: 30/minute")
@@ -53,14 +53,14 @@ def rate(text: str) -> str:
 
 
 def group_name(text: str) -> str:
-    """The name of a group of the system, which is looked up at start; empty for none."""
+    """Read the name of a system group, which is looked up at start; empty for none."""
     if any(c.isspace() or c in ":,/" for c in text):
         raise ValueError(f"{quoted(text)} is not a group: write the name of one, such as postfix")
     return text
 
 
 def domain_name(text: str) -> str:
-    """A domain name as ASCII in lower case; U-labels are converted (IDNA 2008)."""
+    """Read a domain name as ASCII in lower case; U-labels are converted (IDNA 2008)."""
     name = text.strip().removesuffix(".").lower()
     if not name.isascii():
         try:
@@ -77,14 +77,14 @@ def domain_name(text: str) -> str:
 
 
 def domain_or_subdomains(text: str) -> str:
-    """``example.com``, or ``.example.com`` for all names below it."""
+    """Read ``example.com``, or ``.example.com`` for all names below it."""
     if text.startswith("*."):
         raise ValueError(f"{quoted(text)} is not a domain name: write {text[1:]} for all names below {text[2:]}")
     return "." + domain_name(text[1:]) if text.startswith(".") else domain_name(text)
 
 
 def recipient_pattern(text: str) -> str:
-    """``user@example.com``, ``user@`` for every domain, or ``@example.com`` for every user."""
+    """Read ``user@example.com``, ``user@`` for every domain, or ``@example.com`` for every user."""
     local, at, domain = text.rpartition("@")
     slip = "@" in local and not (local[0] == local[-1] == '"')
     if not at or not (local or domain) or slip or any(c.isspace() for c in text):
@@ -93,7 +93,7 @@ def recipient_pattern(text: str) -> str:
 
 
 def authserv_id(text: str) -> str:
-    """An authserv-id (RFC 8601 section 2.5) that needs no quotes; empty for the MTA's own name."""
+    """Read an authserv-id (RFC 8601 section 2.5) that needs no quotes; empty for the MTA's own name."""
     if text and _TOKEN.fullmatch(text) is None:
         raise ValueError(
             f"{quoted(text)} is not an authserv-id: write one word such as mx.example.net, without blanks, quotes, "
@@ -103,7 +103,7 @@ def authserv_id(text: str) -> str:
 
 
 def field_name(text: str) -> str:
-    """The name of a header field that readers of mail will not take for one of its standard ones."""
+    """Read the name of a header field that mail programs do not confuse with a standard one."""
     if _FIELD_NAME.fullmatch(text) is None:
         raise ValueError(
             f"{quoted(text)} cannot be the name of our header field: write X- and then letters, digits and hyphens, "
@@ -113,7 +113,7 @@ def field_name(text: str) -> str:
 
 
 def spf_record(text: str) -> str:
-    """An SPF record, as it would be published; empty for none."""
+    """Read an SPF record, as it would be published; empty for none."""
     if text and text.partition(" ")[0].lower() != "v=spf1":
         raise ValueError(f"{quoted(text)} is not an SPF record: write one that begins with v=spf1")
     record = " ".join(text.split())
@@ -128,7 +128,7 @@ def spf_record(text: str) -> str:
 
 
 def subject_prefix(text: str) -> str:
-    """Words that go before a subject; empty for none."""
+    """Read the words to put before a subject; empty for none."""
     text = plain_line(text)
     if len(text.encode()) > MAX_PREFIX:
         raise ValueError(f"{quoted(text)} is too long to go before a subject: write at most {MAX_PREFIX} bytes")
@@ -136,13 +136,13 @@ def subject_prefix(text: str) -> str:
 
 
 def template_lines(text: str) -> tuple[Template, ...]:
-    """The lines of a reply; empty for the built-in text."""
+    """Read the lines of a reply; empty for the built-in text."""
     if not text:
         return ()
     lines = text.split("\n")
     if len(lines) > MAX_REPLY_LINES:
         raise ValueError(
-            f"a reply of {len(lines)} lines: write at most {MAX_REPLY_LINES}, and what matters into the first, since "
+            f"a reply has {len(lines)} lines: write at most {MAX_REPLY_LINES}, the most important one first, since "
             "many servers show only that"
         )
     templates = tuple(_template(line) for line in lines)
@@ -152,14 +152,16 @@ def template_lines(text: str) -> tuple[Template, ...]:
 
 
 def contact_template(text: str) -> Template:
-    """One line in which only the receiving server's name is known."""
+    """Read one line, which may hold ``{hostname}`` and no other placeholder."""
     if not text:
-        raise ValueError("an empty value helps nobody: write whom a refused sender can ask, or postmaster@{hostname}")
+        raise ValueError(
+            "an empty value: write an address that a refused sender can ask, such as postmaster@{hostname}"
+        )
     return _template(plain_line(text), ("hostname",))
 
 
 def language_tag(text: str) -> str:
-    """The tag of a language that we have texts in (BCP 47, in which case does not matter)."""
+    """Read the tag of a language that has a catalogue (BCP 47), in any case."""
     known = {tag.lower(): tag for tag in available()}
     if text.lower() not in known:
         raise ValueError(f"{quoted(text)} is not one of {', '.join(known.values())}")
@@ -167,7 +169,7 @@ def language_tag(text: str) -> str:
 
 
 def help_url(text: str) -> Template | None:
-    """The address of the help page, with ``{token}`` for the case; empty for none."""
+    """Read the address of the help page, with ``{token}`` for the case; empty for none."""
     if not text:
         return None
     url = _template(plain_line(text), ("token",))
@@ -177,8 +179,8 @@ def help_url(text: str) -> Template | None:
         raise ValueError(f"{quoted(text)} has to hold {{token}} once: write one such as {_URL_EXAMPLE}")
     if (length := len(url.fill({"token": ""}))) > MAX_URL_BASE:
         raise ValueError(
-            f"{quoted(text)} has {length} characters beside {{token}}, at most {MAX_URL_BASE} are possible, so that a "
-            "link stays short enough to be read and copied"
+            f"{quoted(text)} has {length} characters beside {{token}}: write at most {MAX_URL_BASE}, so that people "
+            "can read and copy the link"
         )
     return url
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from spfmilter.settings import ini, schema
 from spfmilter.settings.consistency import contradictions
 from spfmilter.settings.effective import Settings
-from spfmilter.settings.ini import Problem
+from spfmilter.settings.ini import SettingProblem
 from spfmilter.settings.values import to_ini
 
 DEFAULT_PATH = Path("/etc/spfmilter/spfmilter.ini")
@@ -24,16 +24,16 @@ _REMARK = re.compile(r"(?:^|\s)[;#]")  # in a value that is wrong: probably mean
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; ``problems`` holds every reason, ``source`` the file's name."""
+    """The settings cannot be used; ``problems`` holds every error, ``source`` the name of the file."""
 
-    def __init__(self, source: str, problems: Iterable[Problem]) -> None:
+    def __init__(self, source: str, problems: Iterable[SettingProblem]) -> None:
         self.source = source
         self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
         super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
 
 
 def load(path: Path) -> Settings:
-    """The settings in a file.
+    """Read the settings from a file.
 
     Raises:
         SettingsError: the file cannot be read, or holds problems.
@@ -43,9 +43,9 @@ def load(path: Path) -> Settings:
             data = file.read(ini.SIZE_LIMIT + 1)  # one more than is taken, so that decode() can refuse it
     except FileNotFoundError:
         message = "there is no such file: write it, or name another with -c FILE"
-        raise SettingsError(str(path), [Problem(message=message)]) from None
+        raise SettingsError(str(path), [SettingProblem(message=message)]) from None
     except OSError as error:
-        raise SettingsError(str(path), [Problem(message=f"cannot be read: {error.strerror}")]) from None
+        raise SettingsError(str(path), [SettingProblem(message=f"cannot be read: {error.strerror}")]) from None
     text, problems = ini.decode(data)
     if problems:
         raise SettingsError(str(path), problems)
@@ -53,7 +53,7 @@ def load(path: Path) -> Settings:
 
 
 def parse(text: str, source: str = "settings") -> Settings:
-    """The settings in an INI text.
+    """Read the settings from an INI text.
 
     Raises:
         SettingsError: with every problem of the text, not only the first.
@@ -79,7 +79,7 @@ def parse(text: str, source: str = "settings") -> Settings:
         lines.setdefault((name, ""), section.line)
         lines |= {(name, key): entry.line for key, entry in section.entries.items()}
     settings = Settings(**values, lines=lines)
-    # Or defaults, which nobody has written, would be compared.
+    # Of a section with errors there are only defaults, which are not in the file: do not compare them.
     if not failed & {"policy", "exempt", "milter", "dns", "web"}:
         problems.extend(contradictions(settings))
     if problems:
@@ -88,9 +88,9 @@ def parse(text: str, source: str = "settings") -> Settings:
 
 
 def _validated(
-    section: ini.Section, model: type[schema.SectionModel], problems: list[Problem]
+    section: ini.Section, model: type[schema.SectionModel], problems: list[SettingProblem]
 ) -> schema.SectionModel | None:
-    """The section as its model; what is wrong is added to ``problems``."""
+    """Return the section as its model; add its errors to ``problems``."""
     by_key = {schema.key_of(model, attribute): attribute for attribute in model.model_fields}
     given = {}
     for key, entry in section.entries.items():
@@ -98,7 +98,7 @@ def _validated(
         problems.extend(swallowed)
         if key not in by_key:
             message = f"there is no such key{_suggestion(key, by_key)}"
-            problems.append(Problem(message=message, line=entry.line, section=section.name, key=key))
+            problems.append(SettingProblem(message=message, line=entry.line, section=section.name, key=key))
         elif not swallowed:
             given[key] = entry.value
     try:
@@ -113,12 +113,14 @@ def _validated(
             default = to_ini(info.default)
             leave = f"leave it at {default!r}" if default else "leave it empty"
             message = f"{ini.quoted(to_ini(chosen))} is not available yet in this version; {leave}"
-            problems.append(Problem(message=message, line=section.entries[key].line, section=section.name, key=key))
+            problems.append(
+                SettingProblem(message=message, line=section.entries[key].line, section=section.name, key=key)
+            )
     return value
 
 
-def _swallowed(entry: ini.Entry, section: ini.Section, known: Collection[str]) -> Iterator[Problem]:
-    """Keys and sections that became part of the value above them, because they are indented."""
+def _swallowed(entry: ini.Entry, section: ini.Section, known: Collection[str]) -> Iterator[SettingProblem]:
+    """Yield a problem for each key or section that is part of the value above it because it is indented."""
     for number, text in entry.continuation:
         header, key = ini.header_in(text), ini.key_in(text)
         if header in schema.SECTIONS or (key is not None and key in known):
@@ -126,21 +128,21 @@ def _swallowed(entry: ini.Entry, section: ini.Section, known: Collection[str]) -
                 f"{ini.quoted(text)} is indented, and so continues the value of {entry.key} in line {entry.line}: "
                 "remove the blanks before it"
             )
-            yield Problem(message=message, line=number, section=section.name)
+            yield SettingProblem(message=message, line=number, section=section.name)
 
 
 def _named_section(
     section: ini.Section,
     values: dict[str, Any],
     lines: Mapping[tuple[str, str], int],
-    problems: list[Problem],
+    problems: list[SettingProblem],
     *,
     repeated: bool,
 ) -> str:
-    """A section such as ``[domain:example.com]``, put among ``values``; its name as we keep it."""
+    """Add a section such as ``[domain:example.com]`` to ``values``; return its normalized name."""
 
     def report(message: str) -> None:
-        problems.append(Problem(message=message, line=section.line, section=section.name))
+        problems.append(SettingProblem(message=message, line=section.line, section=section.name))
 
     kind, colon, text = section.name.partition(":")
     known = schema.NAMED_SECTIONS.get(kind)
@@ -163,8 +165,8 @@ def _named_section(
     return whole
 
 
-def _of_pydantic(error: ValidationError, section: ini.Section) -> Iterator[Problem]:
-    """Pydantic's findings in the file's words."""
+def _of_pydantic(error: ValidationError, section: ini.Section) -> Iterator[SettingProblem]:
+    """Yield pydantic's errors in the words of the file."""
     for finding in error.errors():
         key = str(finding["loc"][0])
         entry = section.entries[key]
@@ -174,7 +176,7 @@ def _of_pydantic(error: ValidationError, section: ini.Section) -> Iterator[Probl
             message = f"{ini.quoted(entry.value)}: {finding['msg'][0].lower()}{finding['msg'][1:]}"
         if _REMARK.search(entry.value):
             message += " (a comment stands on a line of its own)"
-        yield Problem(message=message, line=entry.line, section=section.name, key=key)
+        yield SettingProblem(message=message, line=entry.line, section=section.name, key=key)
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
@@ -183,7 +185,7 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def _section_suggestion(kind: str, name: str) -> str:
-    """The like of ``_suggestion``; the sections that carry a name are known by their kind."""
+    """Return a suggestion for a section; those that carry a name are known by their kind."""
     named = difflib.get_close_matches(kind.lower(), list(schema.NAMED_SECTIONS), n=1)
     if named and kind != name:
         return f"; did you mean [{named[0]}:{name.partition(':')[2].strip()}]?"

@@ -1,7 +1,7 @@
-"""Every section and key of the INI file with its kind and default; ``conf/spfmilter.ini`` says what each is for.
+"""Every section and key of the INI file with its kind and default; ``conf/spfmilter.ini`` explains each.
 
-Knows names, kinds, defaults and which features are still to come. A test ties this file and the shipped one together,
-both ways.
+Knows names, kinds, defaults, and which features are not available yet. A test compares this file with the shipped INI
+file, in both directions.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from spfmilter.template import Template
 
 
 class Later:
-    """Marks a key whose feature is not there yet: any value but the default is refused, never silently ignored."""
+    """Marks a key whose feature is not available yet: each value but the default is an error, never ignored."""
 
 
 LATER = Later()
 
 
 class OnError(StrEnum):
-    """What the MTA is told when spfmilter itself fails."""
+    """The answer to the MTA when spfmilter itself fails."""
 
     TEMPFAIL = "tempfail"
     ACCEPT = "accept"
 
 
 class Mode(StrEnum):
-    """Whether the policy acts or only speaks."""
+    """Whether the policy acts, or only reports what it would do."""
 
     ENFORCE = "enforce"
     MONITOR = "monitor"
 
 
 class RejectAt(StrEnum):
-    """The stage of the conversation at which a refusal is said."""
+    """The stage of the SMTP conversation at which a message is refused."""
 
     MAIL = "mail"
     RCPT = "rcpt"
@@ -92,14 +92,14 @@ PRIVATE_ZONES = tuple(
 )
 
 
-AppliedEntry = Annotated[Disposition, types.reader(types.one_of(Disposition))]
-# A row that may be left empty: another, more general one then speaks.
-Row = Annotated[Disposition | None, types.reader(types.or_empty(types.one_of(Disposition)))]
+RequiredEntry = Annotated[Disposition, types.reader(types.one_of(Disposition))]
+# An entry that may be empty: the more general one then applies.
+OptionalEntry = Annotated[Disposition | None, types.reader(types.or_empty(types.one_of(Disposition)))]
 ReplyText = Annotated[tuple[Template, ...], types.reader(names.template_lines)]
 
 
 class SectionModel(BaseModel):
-    """What all sections share: frozen, and no key that is not declared."""
+    """The base of all sections: frozen, without undeclared keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
 
@@ -120,7 +120,7 @@ class MilterSection(SectionModel):
 
 
 class PolicySection(SectionModel):
-    """``[policy]``: what is checked, when a refusal is said, and whether it is."""
+    """``[policy]``: what to check, when to refuse, and whether to refuse at all."""
 
     mode: Annotated[Mode, types.reader(types.one_of(Mode))] = Mode.ENFORCE
     reject_at: Annotated[RejectAt, types.reader(types.one_of(RejectAt))] = RejectAt.MAIL
@@ -128,40 +128,40 @@ class PolicySection(SectionModel):
         tuple[Identity, ...], types.list_reader(types.one_of(Identity), needed="helo, mailfrom or one of them")
     ] = (Identity.HELO, Identity.MAILFROM)
     yield_to_dmarc: YesNo = False
-    # A sender's server gives up after days, not hours; a domain's DNS that is mended at all, is mended sooner.
+    # A sender's server gives up after days, not hours; a domain whose DNS is repaired at all, is repaired sooner.
     defer_at_most: Annotated[Duration, types.reader(types.duration_between("0s", "7d"))] = Duration(4 * 3600)
     own_addresses: Annotated[tuple[IPv4Address | IPv6Address, ...], types.list_reader(types.address)] = ()
 
 
 class PolicyEntries(SectionModel):
-    """What a section says for each result, and for each condition, which is a finer result."""
+    """The policy entries of a section: one for each result, and for each condition, a special case of a result."""
 
     def entry(self, key: Result | Condition) -> Disposition | None:
-        """What stands there; None where that is left to another section, or to the plain result."""
+        """Return the entry; None: empty, so that another section or the plain result applies."""
         value: Disposition | None = getattr(self, "pass_" if key is Result.PASS else key)
         return value
 
 
 class ResultTable(PolicyEntries):
-    """A row of the policy for each result; a condition without one is treated as its result."""
+    """A policy table, with an entry for each result; a condition without an entry counts as its result."""
 
-    none: AppliedEntry = Disposition.ACCEPT
-    unreachable: Row = None
-    neutral: AppliedEntry = Disposition.ACCEPT
-    pass_: AppliedEntry = Field(default=Disposition.ACCEPT, alias="pass")
-    wide_open: Row = None
-    softfail: AppliedEntry = Disposition.ACCEPT
-    fail: AppliedEntry = Disposition.REJECT
-    no_mail: Row = None
-    temperror: AppliedEntry = Disposition.ACCEPT
-    permerror: AppliedEntry = Disposition.ACCEPT
+    none: RequiredEntry = Disposition.ACCEPT
+    unreachable: OptionalEntry = None
+    neutral: RequiredEntry = Disposition.ACCEPT
+    pass_: RequiredEntry = Field(default=Disposition.ACCEPT, alias="pass")
+    wide_open: OptionalEntry = None
+    softfail: RequiredEntry = Disposition.ACCEPT
+    fail: RequiredEntry = Disposition.REJECT
+    no_mail: OptionalEntry = None
+    temperror: RequiredEntry = Disposition.ACCEPT
+    permerror: RequiredEntry = Disposition.ACCEPT
 
 
 class MailFromTable(ResultTable):
     """``[policy.mailfrom]``."""
 
-    softfail: AppliedEntry = Disposition.TAG
-    permerror: AppliedEntry = Disposition.TAG
+    softfail: RequiredEntry = Disposition.TAG
+    permerror: RequiredEntry = Disposition.TAG
 
 
 class HeloTable(ResultTable):
@@ -169,7 +169,7 @@ class HeloTable(ResultTable):
 
 
 class ExemptSection(SectionModel):
-    """``[exempt]``: what is not checked at all."""
+    """``[exempt]``: the messages that are not checked or not refused."""
 
     networks: Annotated[tuple[Network, ...], types.list_reader(types.network)] = (
         types.network("127.0.0.0/8"),
@@ -190,29 +190,29 @@ class RelaysSection(SectionModel):
     refuse: YesNo = False
 
 
-class Overrides(PolicyEntries):
-    """Rows of which each may be missing: the more general section then speaks."""
+class OptionalEntries(PolicyEntries):
+    """Entries that may each be empty: the more general section then applies."""
 
-    none: Row = None
-    unreachable: Row = None
-    neutral: Row = None
-    pass_: Row = Field(default=None, alias="pass")
-    wide_open: Row = None
-    softfail: Row = None
-    fail: Row = None
-    no_mail: Row = None
-    temperror: Row = None
-    permerror: Row = None
+    none: OptionalEntry = None
+    unreachable: OptionalEntry = None
+    neutral: OptionalEntry = None
+    pass_: OptionalEntry = Field(default=None, alias="pass")
+    wide_open: OptionalEntry = None
+    softfail: OptionalEntry = None
+    fail: OptionalEntry = None
+    no_mail: OptionalEntry = None
+    temperror: OptionalEntry = None
+    permerror: OptionalEntry = None
 
 
-class DomainSection(Overrides):
+class DomainSection(OptionalEntries):
     """``[domain:NAME]``: a sender domain's own rules."""
 
     record: Annotated[str, types.reader(names.spf_record)] = ""
     trust: Annotated[tuple[Network, ...], types.list_reader(types.network)] = ()
 
 
-class RecipientSection(Overrides):
+class RecipientSection(OptionalEntries):
     """``[recipient:PATTERN]``: a recipient's own rules."""
 
 
@@ -236,13 +236,13 @@ class ReplySection(SectionModel):
     temperror: ReplyText = ()
 
     def lines(self, result: Result) -> tuple[Template, ...]:
-        """The administrator's own text for a result, empty where there is none."""
+        """Return the administrator's own text for a result; empty: use the built-in text."""
         value: tuple[Template, ...] = getattr(self, "pass_" if result is Result.PASS else result.value)
         return value
 
 
 class HeadersSection(SectionModel):
-    """``[headers]``: the fields that are written and removed."""
+    """``[headers]``: the header fields to write and to remove."""
 
     write: Annotated[tuple[FieldKind, ...], types.list_reader(types.one_of(FieldKind))] = (
         FieldKind.RECEIVED_SPF,
@@ -256,12 +256,12 @@ class HeadersSection(SectionModel):
 
     @property
     def own_id(self) -> str:
-        """The authserv-id that is written, the first of the list; empty: the MTA's own name."""
+        """Return the authserv-id to write, the first of the list; empty: the MTA's own name."""
         return self.authserv_id[0] if self.authserv_id else ""
 
 
 class DnsSection(SectionModel):
-    """``[dns]``: whom to ask, and the limits of an evaluation."""
+    """``[dns]``: the nameservers, and the limits of an evaluation."""
 
     nameservers: Annotated[tuple[Nameserver, ...], types.list_reader(types.nameserver)] = ()
     # The MTA waits for the verdict: Postfix 30 s by default (milter_command_timeout).
@@ -284,7 +284,7 @@ class LogSection(SectionModel):
 
 
 class StateSection(SectionModel):
-    """``[state]``: what several processes or hosts must remember together."""
+    """``[state]``: where several processes or hosts keep common state."""
 
     url: Annotated[urls.StateUrl | None, types.reader(urls.state_url)] = None
 
@@ -342,5 +342,10 @@ NAMED_SECTIONS: dict[str, tuple[type[SectionModel], Callable[[str], str], str]] 
 
 
 def key_of(model: type[SectionModel], attribute: str) -> str:
-    """The INI key of a model's attribute (``pass`` for ``pass_``)."""
+    """Return the INI key of a model's attribute (``pass`` for ``pass_``)."""
     return model.model_fields[attribute].alias or attribute
+
+
+def attribute_of(model: type[SectionModel], key: str) -> str | None:
+    """Return the attribute of a model for an INI key (``pass_`` for ``pass``); None: there is no such key."""
+    return next((name for name in model.model_fields if key_of(model, name) == key), None)

@@ -1,6 +1,6 @@
-"""The URL of a server that remembers for us: text to a typed value, and back without its password.
+"""The URL of the state server: text to a typed value, and back without its password.
 
-Knows the notation of Redis's URLs and its error messages; knows no key. The other kinds of value are in ``types``.
+Knows the notation of Redis's URLs and its error messages. Knows no keys. The other kinds of value are in ``values``.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class StateUrl:
 
 
 def state_url(text: str) -> StateUrl | None:
-    """``redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]``, the same with ``rediss``, ``unix://...``; None for nothing.
+    """Read ``redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]``, the same with ``rediss``, or ``unix://...``; None: empty.
 
     Raises:
-        ValueError: it is none of these; the message says no password.
+        ValueError: it is none of these; the message holds no password.
     """
     if not text:
         return None

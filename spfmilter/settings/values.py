@@ -1,6 +1,6 @@
 """The kinds of value that a key can have: INI text to a typed value, and back for ``config show``.
 
-Knows the notation of each kind and its error messages; knows no key. Names and texts are in ``names``.
+Knows the notation of each kind and its error messages. Knows no keys. Names and texts are in ``names``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PATH_LIMIT = (
 
 
 def split_list(text: str) -> tuple[str, ...]:
-    """The items of a list: separated by commas or lines, empty ones dropped."""
+    """Return the items of a list, which commas or line breaks separate; empty items are dropped."""
     return tuple(item for item in (part.strip() for part in re.split(r"[,\n]", text)) if item)
 
 
@@ -55,11 +55,11 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class SocketAddress:
-    """Where the MTA finds the daemon, in the notation of libmilter and Sendmail."""
+    """The daemon's socket, in the notation of libmilter and Sendmail."""
 
     family: str  # inet, inet6, unix, systemd
     port: int = 0
-    host: str = ""  # an address: names would be looked up when the daemon starts, before the network is sure
+    host: str = ""  # an address: a name would need a lookup at start, when the network may not be up
     path: str = ""
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ class FileMode:
 
 
 def duration(text: str) -> Duration:
-    """``30s``, ``250ms``, ``5m``, ``1h``, ``30d``."""
+    """Read a span of time: ``30s``, ``250ms``, ``5m``, ``1h``, ``30d``."""
     found = _DURATION.fullmatch(text)
     if found is None:
         raise ValueError(f"{quoted(text)} is not a time: write a whole number with ms, s, m, h or d, such as 30s")
@@ -104,7 +104,7 @@ def duration(text: str) -> Duration:
 
 
 def duration_between(shortest: str, longest: str) -> Callable[[str], Duration]:
-    """A reader for times within bounds, both included."""
+    """Return a reader for times within bounds, both included."""
     low, high = duration(shortest), duration(longest)
 
     def read(text: str) -> Duration:
@@ -130,7 +130,7 @@ class Size:
 
 
 def size(text: str) -> Size:
-    """``512M``, ``1G``."""
+    """Read an amount of memory: ``512M``, ``1G``."""
     found = _SIZE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not an amount of memory: write a whole number with K, M or G, such as 512M")
@@ -138,7 +138,7 @@ def size(text: str) -> Size:
 
 
 def size_between(smallest: str, largest: str) -> Callable[[str], Size]:
-    """A reader for amounts of memory within bounds, both included."""
+    """Return a reader for amounts of memory within bounds, both included."""
     low, high = size(smallest), size(largest)
 
     def read(text: str) -> Size:
@@ -151,7 +151,7 @@ def size_between(smallest: str, largest: str) -> Callable[[str], Size]:
 
 
 def yes_no(text: str) -> bool:
-    """``yes`` or ``no``."""
+    """Read ``yes`` or ``no``."""
     if text.lower() in _YES:
         return True
     if text.lower() in _NO:
@@ -160,7 +160,7 @@ def yes_no(text: str) -> bool:
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """A reader for whole numbers within bounds, both included."""
+    """Return a reader for whole numbers within bounds, both included."""
 
     def read(text: str) -> int:
         if re.fullmatch(r"[0-9]{1,12}", text) is None or not low <= int(text) <= high:
@@ -177,7 +177,7 @@ def _port(text: str) -> int:
 
 
 def socket_address(text: str) -> SocketAddress:
-    """``inet:PORT@ADDRESS``, ``inet6:PORT@ADDRESS``, ``unix:/path`` or ``systemd``."""
+    """Read a socket: ``inet:PORT@ADDRESS``, ``inet6:PORT@ADDRESS``, ``unix:/path`` or ``systemd``."""
     family, _, rest = text.partition(":")
     if text == "systemd":
         return SocketAddress("systemd")
@@ -200,8 +200,8 @@ def _socket_path(text: str, path: str) -> str:
         raise ValueError(f"{quoted(text)} names a directory: write the path of the socket itself")
     if _PATH.fullmatch(path) is None or {".", ".."} & set(path.split("/")):
         raise ValueError(
-            f"{quoted(text)}: the path of a unix socket is written with letters, digits and any of ._@%+:=~- here, and "
-            "without . and .. as directories"
+            f"{quoted(text)}: write the path of a unix socket with letters, digits and any of ._@%+:=~-, and without "
+            ". and .. as directories"
         )
     return path
 
@@ -216,15 +216,13 @@ def _inet_socket(text: str, family: str, rest: str) -> SocketAddress:
     except ValueError:
         raise ValueError(f"{quoted(text)}: {quoted(host)} is not an IP address: write {example}") from None
     if address.version != (4 if family == "inet" else 6):
-        raise ValueError(
-            f"{quoted(text)}: an IPv{address.version} address: write {'inet' if address.version == 4 else 'inet6'}:"
-            f"{port}@{address}"
-        )
+        fitting = "inet" if address.version == 4 else "inet6"
+        raise ValueError(f"{quoted(text)} names an IPv{address.version} address: write {fitting}:{port}@{address}")
     return SocketAddress(family, port=_port(port), host=str(address))
 
 
 def endpoint(usual: int, *, optional: bool = False) -> Callable[[str], str]:
-    """A reader for ``ADDRESS:PORT`` of an HTTP listener, kept as written; ``usual`` is the port of the examples."""
+    """Return a reader for ``ADDRESS:PORT`` of an HTTP listener, kept as written; ``usual`` is the examples' port."""
 
     def read(text: str) -> str:
         if text or not optional:
@@ -235,7 +233,7 @@ def endpoint(usual: int, *, optional: bool = False) -> Callable[[str], str]:
 
 
 def nameserver(text: str, *, needed: str = "") -> Nameserver:
-    """``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``; with examples of what is ``needed``, not without a port."""
+    """Read ``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``; with examples (``needed``), only with a port."""
     found = _ENDPOINT.fullmatch(text)
     host, port = (text, None) if found is None else (found["bracketed"] or found["host"] or "", found["port"])
     try:
@@ -251,7 +249,7 @@ def nameserver(text: str, *, needed: str = "") -> Nameserver:
 
 
 def network(text: str) -> Network:
-    """An address or a network; host bits below the prefix are an error, since one of the two is then wrong."""
+    """Read an address or a network; host bits below the prefix are an error, since address or prefix is then wrong."""
     host, slash, prefix = text.partition("/")
     try:
         meant = ip_network(text, strict=False)
@@ -262,7 +260,7 @@ def network(text: str) -> Network:
             f"{quoted(text)} is not an IP address or network: write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
         )
     if slash and not prefix.isdigit():
-        raise ValueError(f"{quoted(text)}: write the length of the prefix in place of the mask: {meant}")
+        raise ValueError(f"{quoted(text)}: write the prefix length in place of the netmask: {meant}")
     if isinstance(meant, IPv6Network) and meant.subnet_of(_MAPPED):
         ip4 = IPv4Network((int(meant.network_address) & 0xFFFFFFFF, meant.prefixlen - 96))
         raise ValueError(f"{quoted(text)}: clients at mapped addresses count as IPv4 here: write {to_ini(ip4)}")
@@ -274,7 +272,7 @@ def network(text: str) -> Network:
 
 
 def private_zone(text: str) -> str | Network:
-    """A domain, for all names in and below it, or a network, for its reverse DNS."""
+    """Read a domain, for all names in and below it, or a network, for its reverse DNS."""
     try:
         ip_network(text, strict=False)
     except ValueError:
@@ -285,7 +283,7 @@ def private_zone(text: str) -> str | Network:
 
 
 def address(text: str) -> IPv4Address | IPv6Address:
-    """One IP address."""
+    """Read one IP address."""
     try:
         ip_address(text)
     except ValueError:
@@ -294,16 +292,16 @@ def address(text: str) -> IPv4Address | IPv6Address:
 
 
 def file_mode(text: str) -> FileMode:
-    """Octal permission bits."""
+    """Read octal permission bits."""
     if re.fullmatch(r"0?[0-7]{3}", text) is None:
         raise ValueError(f"{quoted(text)} is not a mode: write octal digits, such as 0660")
     if not int(text, 8) & 0o222:
-        raise ValueError(f"{quoted(text)} lets nobody connect, which takes the right to write: write 0660, for example")
+        raise ValueError(f"{quoted(text)} has no write bit, so no MTA can connect: write 0660, for example")
     return FileMode(int(text, 8))
 
 
 def workers(text: str) -> str:
-    """``auto``, or how many processes."""
+    """Read ``auto``, or a number of processes."""
     if re.fullmatch(r"auto|[1-9][0-9]?", text.lower()) is None:
         raise ValueError(f"{quoted(text)} is not a number of processes: write auto, or a number from 1 to 99")
     return text.lower()
@@ -313,7 +311,7 @@ E_ = TypeVar("E_", bound=StrEnum)
 
 
 def one_of(choices: type[E_]) -> Callable[[Any], Any]:
-    """A reader for the words of an enumeration."""
+    """Return a reader for the words of an enumeration."""
 
     def read(text: Any) -> Any:
         if not isinstance(text, str) or isinstance(text, choices):
@@ -327,7 +325,7 @@ def one_of(choices: type[E_]) -> Callable[[Any], Any]:
 
 
 def or_empty(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A reader for keys that may be left empty, which is None."""
+    """Return a reader for keys that may be empty, which is None."""
 
     def read(text: str) -> Any:
         return parse(text) if text else None
@@ -336,12 +334,12 @@ def or_empty(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def reader(parse: Callable[[str], Any]) -> BeforeValidator:
-    """Let pydantic read a value by ``parse`` where it comes as text; a default comes typed already."""
+    """Let pydantic read a value by ``parse`` where it is text; a default is typed already."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
 def list_reader(parse: Callable[[str], Any] = str, *, needed: str = "") -> BeforeValidator:
-    """The same for lists; every item that is wrong is named. An empty list is an error that says what is ``needed``."""
+    """Do the same for lists, and name every wrong item. With ``needed``, an empty list is an error that says so."""
 
     def read(value: Any) -> Any:
         if not isinstance(value, str):
@@ -367,7 +365,7 @@ Line = Annotated[str, reader(plain_line)]
 
 
 def to_ini(value: object) -> str:
-    """The value in the file's own notation; lists of texts by lines, other lists by commas."""
+    """Return the value in the notation of the file: lists of texts by lines, other lists by commas."""
     if value is None:
         return ""
     if isinstance(value, bool):

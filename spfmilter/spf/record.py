@@ -74,7 +74,9 @@ class Directive:
 
     def lists(self, address: int, bits: int) -> bool:
         """Whether this is an ip4 or ip6 that holds the address, of 32 or 128 bits (section 5.6)."""
-        return self.mechanism == ("ip4" if bits == 32 else "ip6") and self.covers(self.network, address, bits)
+        if bits == 32:  # without the call of ``covers``: a record may have hundreds of these
+            return self.mechanism == "ip4" and (self.network ^ address) >> (32 - self.prefix4) == 0
+        return self.mechanism == "ip6" and (self.network ^ address) >> (bits - self.prefix6) == 0
 
     def covers(self, network: int, address: int, bits: int) -> bool:
         """Whether the address is in the network, by the prefix length that the directive gives for its family."""

@@ -30,12 +30,13 @@ from starlette.types import ASGIApp
 from spfmilter.helplink.token import Case, Signer, TokenError
 from spfmilter.model import Check, Identity
 from spfmilter.settings import Settings
+from spfmilter.spf.checks import domain_check, helo_check
 from spfmilter.text import is_dot_atom
 from spfmilter.web import form, languages
-from spfmilter.web.case import CaseView, Then, build_view
+from spfmilter.web.case import CaseView, OriginalResult, build_view
 from spfmilter.web.checker import BusyError, Checker
 from spfmilter.web.errors import ErrorPage
-from spfmilter.web.languages import Language
+from spfmilter.web.languages import PageLanguage
 from spfmilter.web.ratelimit import RateLimit, network_of
 from spfmilter.web.render import render
 from spfmilter.web.security import SecurityHeaders
@@ -86,7 +87,7 @@ class _Pages:
             )
         except TokenError as error:
             raise _Stop(ErrorPage(error.kind)) from None
-        view = await self._view(request, _check_of(case), Then(result=case.result, time=case.time))
+        view = await self._view(request, _check_of(case), OriginalResult(result=case.result, time=case.time))
         return self._page(request, "case.html", view=view)
 
     async def by_hand(self, request: Request) -> Response:
@@ -98,7 +99,7 @@ class _Pages:
         view = await self._view(request, entered.check)
         return self._page(request, "case.html", form=entered, view=view)
 
-    async def _view(self, request: Request, check: Check, then: Then | None = None) -> CaseView:
+    async def _view(self, request: Request, check: Check, then: OriginalResult | None = None) -> CaseView:
         """What a check gives now, for a visitor whose turn it is."""
         host = request.client.host if request.client else ""
         wait = self._rate_limit.wait(host)
@@ -175,18 +176,12 @@ class _Pages:
 
 def _check_of(case: Case) -> Check:
     """The check of a token, which holds no part before the @."""
-    helo = case.domain if case.identity is Identity.HELO else "unknown"
-    return Check(
-        identity=case.identity,
-        address=case.address,
-        local="postmaster",
-        domain=case.domain,
-        helo=helo,
-        as_sent=case.domain,
-    )
+    if case.identity is Identity.HELO:
+        return helo_check(case.address, case.domain)
+    return domain_check(case.address, case.domain, helo="", record="")
 
 
-def _switch(parameters: Mapping[str, str]) -> Callable[[Language], str]:
+def _switch(parameters: Mapping[str, str]) -> Callable[[PageLanguage], str]:
     """The same page in another language, as an address relative to it."""
     fields = [(name, parameters[name]) for name in form.FIELDS if name in parameters]
     return lambda language: "?" + urlencode([*fields, ("lang", language.tag)])

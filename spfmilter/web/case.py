@@ -59,11 +59,11 @@ class Term:
     result: Result | None  # of a match
     decided: bool  # this one made the result
     lookups: tuple[Lookup, ...]
-    record: Record | None
+    record: RecordView | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class RecordView:
     """A record, with the terms that were looked at."""
 
     domain: str
@@ -74,7 +74,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Then:
+class OriginalResult:
     """What the token says of the time when the message came."""
 
     result: Result
@@ -89,7 +89,7 @@ class CaseView:
     address: str
     domain: str
     helo: str
-    then: Then | None  # None: checked by hand
+    then: OriginalResult | None  # None: checked by hand
     now: Result
     title: str  # keys of the catalogue, which take address and domain
     lead: str
@@ -98,7 +98,7 @@ class CaseView:
     problem: str | None  # a key of the catalogue
     problem_term: str | None
     explanation: str | None
-    record: Record | None
+    record: RecordView | None
     remedies: tuple[Remedy, ...]  # what the sender can do: alternatives, the most likely one first
     suggested: SuggestedRecord | None
     added: str  # the term for the address, where no whole record can be offered
@@ -119,7 +119,7 @@ class CaseView:
 
 
 def build_view(
-    verdict: Verdict, service: Service | None = None, *, then: Then | None = None, longest_ttl: float = 3600.0
+    verdict: Verdict, service: Service | None = None, *, then: OriginalResult | None = None, longest_ttl: float = 3600.0
 ) -> CaseView:
     """The story of a verdict of this moment, and of what was ``then``.
 
@@ -168,13 +168,13 @@ def _lead(advised: Advice, told: Result) -> str:
     return wording.STORIES[advised.identity][told]
 
 
-def _record(step: RecordStep, verdict: Verdict, *, last: bool) -> Record:
+def _record(step: RecordStep, verdict: Verdict, *, last: bool) -> RecordView:
     """A record of the trace; ``last``: what matches in it is what decided."""
     shown = step.terms[:_SHOWN_TERMS]
     if len(step.terms) > _SHOWN_TERMS:
         shown = (*shown[:-1], step.terms[-1])  # the last one is the one that decided
     unread = step.text is None and step.lookups and verdict.result is Result.TEMPERROR
-    return Record(
+    return RecordView(
         domain=unicode_line(step.domain),
         text=unicode_line(step.text, _SHOWN_RECORD) if step.text is not None else None,
         unread=unicode_line(step.lookups[-1].outcome) if unread else "",

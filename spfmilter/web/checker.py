@@ -30,7 +30,7 @@ class BusyError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Checked:
     """What was found out for a visitor."""
 
     verdict: Verdict
@@ -61,7 +61,7 @@ class Checker:
         self._lock = threading.Lock()
         self._taken: Counter[str] = Counter()  # places, by network
 
-    async def evaluate(self, check: Check, network: str = "") -> Outcome:
+    async def evaluate(self, check: Check, network: str = "") -> Checked:
         """The verdict of this moment, with its tree, and the client's service.
 
         Args:
@@ -93,14 +93,14 @@ class Checker:
         """Start nothing that still waits."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _evaluate(self, check: Check, deadline: float) -> Outcome:
+    def _evaluate(self, check: Check, deadline: float) -> Checked:
         if self._engine.clock() >= deadline:
             raise BusyError
         inquiry = self._engine.inquiry()
         try:
             inquiry.expect([check])
             verdict = inquiry.evaluate(check, deadline=deadline, trace=True)
-            return Outcome(
+            return Checked(
                 verdict=verdict, service=service_of(verdict, _facts(check), inquiry) if self._suggest else None
             )
         finally:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spfmilter.addresses import dns_domain, is_private, parse_address, parse_reverse_path
-from spfmilter.model import Check, Identity, IPAddress
+from spfmilter.model import Check, IPAddress
+from spfmilter.spf.checks import domain_check, helo_check, mail_from_check
 from spfmilter.text import unicode_line
 from spfmilter.web.wording import N_
 
@@ -58,15 +59,8 @@ def _domain(sender: str) -> str:
 
 
 def _check(address: IPAddress, sender: str, helo: str) -> Check:
-    name = dns_domain(helo)
     if not sender:
-        return Check(identity=Identity.HELO, address=address, local="postmaster", domain=name, helo=name, as_sent=helo)
-    local = parse_reverse_path(sender).local if "@" in sender else ""
-    return Check(
-        identity=Identity.MAILFROM,
-        address=address,
-        local=local or "postmaster",  # RFC 7208 section 4.3
-        domain=_domain(sender),
-        helo=name or "unknown",
-        as_sent=sender,
-    )
+        return helo_check(address, helo)
+    if "@" not in sender:
+        return domain_check(address, _domain(sender), helo, record="")
+    return mail_from_check(address, parse_reverse_path(sender), helo, record="")

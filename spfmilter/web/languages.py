@@ -22,7 +22,7 @@ _RANGE = re.compile(r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,3})(?:;q=([01](?:\.[
 
 
 @dataclass(frozen=True, slots=True)
-class Language:
+class PageLanguage:
     """One of the page's languages."""
 
     tag: str  # BCP 47, as in lang=
@@ -38,16 +38,16 @@ class Language:
 
 _CHINESE_CLOCK = "y年M月d日 HH:mm 'UTC'"
 LANGUAGES = (
-    Language("en", "English", "d MMMM y, HH:mm 'UTC'"),
-    Language("zh-Hans", "简体中文", _CHINESE_CLOCK, gap=""),
-    Language("zh-Hant", "繁體中文", _CHINESE_CLOCK, gap=""),
+    PageLanguage("en", "English", "d MMMM y, HH:mm 'UTC'"),
+    PageLanguage("zh-Hans", "简体中文", _CHINESE_CLOCK, gap=""),
+    PageLanguage("zh-Hant", "繁體中文", _CHINESE_CLOCK, gap=""),
 )
 _BY_TAG = {language.tag: language for language in LANGUAGES}
 # Chinese without a word on its script; a region tells it (CN, SG; TW, HK, MO), and Babel knows which.
 _BY_LANGUAGE = {"en": LANGUAGES[0], "zh": LANGUAGES[1]}
 
 
-def choose(wanted: str | None, accepted: str | None) -> Language:
+def choose(wanted: str | None, accepted: str | None) -> PageLanguage:
     """A reader's language: of the switch, else by Accept-Language (RFC 9110 section 12.5.4), else English.
 
     Args:
@@ -69,7 +69,7 @@ def _ranges(accepted: str) -> Iterator[tuple[str, float]]:
             yield found[1], float(found[2] or 1)
 
 
-def _language(tag: str) -> Language | None:
+def _language(tag: str) -> PageLanguage | None:
     for language in LANGUAGES:
         if f"{tag}-".lower().startswith(f"{language.tag}-".lower()):  # the script is named: Babel goes by the region
             return language
@@ -80,12 +80,12 @@ def _language(tag: str) -> Language | None:
     return _BY_TAG.get(f"{locale.language}-{locale.script}") or _BY_LANGUAGE.get(locale.language)
 
 
-def translations(language: Language) -> NullTranslations:
+def translations(language: PageLanguage) -> NullTranslations:
     """The texts of a language; English is in the program itself."""
     return catalogues.language(language.tag, _DOMAIN).catalogue
 
 
-def moment(seconds: int, language: Language) -> str:
+def moment(seconds: int, language: PageLanguage) -> str:
     """A time of day in UTC, as the language writes it."""
     when = datetime.fromtimestamp(seconds, UTC)
     return format_datetime(when, language.clock, locale=language.locale)

@@ -11,11 +11,11 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spfmilter.web import wording
-from spfmilter.web.languages import LANGUAGES, Language, moment, translations
+from spfmilter.web.languages import LANGUAGES, PageLanguage, moment, translations
 
 
 @cache
-def _environment(language: Language) -> Environment:
+def _environment(language: PageLanguage) -> Environment:
     """Templates with the texts of one language; `_` translates, and escapes the values that it is given."""
     environment = Environment(
         loader=PackageLoader("spfmilter.web"),
@@ -40,6 +40,6 @@ def _environment(language: Language) -> Environment:
     return environment
 
 
-def render(template: str, language: Language, **values: object) -> str:
+def render(template: str, language: PageLanguage, **values: object) -> str:
     """A whole page."""
     return _environment(language).get_template(template).render(values)

@@ -29,7 +29,7 @@ _SLACK = 64  # connections that are about to end while others have come
 _STOP_TIME = 5  # seconds for requests that are under way
 
 
-class StartError(Exception):
+class PageStartError(Exception):
     """The page cannot be served; the log says why."""
 
 
@@ -54,7 +54,7 @@ def serve(settings: Settings) -> None:
     """Serve the page until SIGTERM or SIGINT.
 
     Raises:
-        StartError: there is no secret, or the socket cannot be had.
+        PageStartError: there is no secret, or the socket cannot be had.
     """
     log.capture_output()
     log.configure(settings.log)
@@ -63,7 +63,7 @@ def serve(settings: Settings) -> None:
         listener = _listen(settings.web.listen)
     except (SecretError, OSError) as error:
         log.error("cannot start", reason=str(error))
-        raise StartError(str(error)) from None
+        raise PageStartError(str(error)) from None
     config = uvicorn.Config(
         app,
         lifespan="off",

@@ -139,6 +139,7 @@ def no_postfix(monkeypatch) -> None:
     monkeypatch.setattr(attaching, "read_postfix", lambda _directory: None)
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize(
     ("socket", "said"),
     [
@@ -175,6 +176,7 @@ def postconf(mta: lab_postfix.Postfix, name: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - our own
 
 
+@pytest.mark.outside
 @with_postfix
 def test_what_is_printed_is_what_apply_does(run, write, mta) -> None:
     path, directory = write(), mta.folder / "etc"
@@ -195,6 +197,7 @@ def test_what_is_printed_is_what_apply_does(run, write, mta) -> None:
     assert postconf(mta, "smtpd_milters") == "inet:127.0.0.1:8890, inet:127.0.0.1:8891"
 
 
+@pytest.mark.outside
 @with_postfix
 def test_applying_reloads_a_running_postfix(run, write, mta) -> None:
     directory = mta.folder / "etc"
@@ -207,6 +210,7 @@ def test_applying_reloads_a_running_postfix(run, write, mta) -> None:
     mta.wait_for_log("reload -- version")
 
 
+@pytest.mark.outside
 @with_postfix
 def test_a_chrooted_postfix_that_cannot_reach_the_socket_is_left_alone(run, write, mta) -> None:
     path = write("[milter]\nsocket = unix:/run/spfmilter/a.sock\n")
@@ -216,6 +220,7 @@ def test_a_chrooted_postfix_that_cannot_reach_the_socket_is_left_alone(run, writ
     assert postconf(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
 
 
+@pytest.mark.outside
 @with_postfix
 def test_a_directory_without_a_postfix_configuration_is_said(run, write, tmp_path) -> None:
     done = run("attach", "-c", write(), "--postfix-config", tmp_path / "none")

@@ -7,6 +7,8 @@ import pytest
 
 from tests.commands.conftest import MESSAGE
 
+pytestmark = pytest.mark.outside
+
 PASSING = ["--ip", "192.0.2.1", "--helo", "mail.example.com", "--mail-from", "alice@example.com"]
 
 
@@ -260,10 +262,10 @@ def test_explain_lists_each_rule_in_its_order_with_line_and_reason(run, write) -
         f"· {where}: the domain in MAIL FROM is none of them",
         "· [domain:.com] trust = (empty): the client is in none of them",
         "· [exempt] recipients = postmaster@, abuse@ (the default): the recipient is none of them",
-        "✔ [policy.helo] pass = accept (the default): this is the row of the result",
-        "· [domain:.com] fail = (empty): empty, so that the next section speaks",
-        f"· {no_mail}: the condition is not given",
-        "✔ [policy.mailfrom] fail = reject (the default): this is the row of the result",
+        "✔ [policy.helo] pass = accept (the default): this is the entry of the result",
+        "· [domain:.com] fail = (empty): empty, so the next section applies",
+        f"· {no_mail}: the condition is not met",
+        "✔ [policy.mailfrom] fail = reject (the default): this is the entry of the result",
     ]
     assert [line.split(" = ")[0] for line in shown[:6]] == [
         "· built in: local-client: the client came over the network",

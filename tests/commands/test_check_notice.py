@@ -10,12 +10,15 @@ from spfmilter.helplink.token import Signer
 from spfmilter.model import Result
 from tests.commands.conftest import MESSAGE
 
+pytestmark = pytest.mark.outside
+
 FAIL = [*MESSAGE, "alice@example.com"]
 
 
 def reply(done) -> list[str]:
     assert done.returncode == 0
-    return json.loads(done.stdout)["reply"]
+    reply: list[str] = json.loads(done.stdout)["reply"]
+    return reply
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_the_heading_names_the_version(page) -> None:
     assert f'"spfmilter {__version__}"' in source(page).splitlines()[0]
 
 
+@pytest.mark.outside
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
 @pytest.mark.parametrize("page", PAGES)
 def test_groff_has_no_complaint(page) -> None:

@@ -48,6 +48,7 @@ def test_wrong_usage_is_64_and_said_on_stderr(run, arguments) -> None:
     assert done.stderr.startswith(("Usage: ", "Error: "))
 
 
+@pytest.mark.outside
 def test_what_is_no_address_is_wrong_usage(run, write) -> None:
     done = run("check", "-c", write(), "--ip", "localhost", "--mail-from", "a@example.com")
     assert done.returncode == os.EX_USAGE
@@ -68,6 +69,7 @@ def test_without_a_file_the_default_one_is_read_and_its_absence_said(run, comman
     assert done.stderr == f"{DEFAULT_PATH}: there is no such file: write it, or name another with -c FILE\n"
 
 
+@pytest.mark.outside
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_an_unreadable_file_is_said(run, write) -> None:
     path = write()
@@ -76,18 +78,21 @@ def test_an_unreadable_file_is_said(run, write) -> None:
     assert (done.returncode, done.stderr) == (os.EX_CONFIG, f"{path}: cannot be read: Permission denied\n")
 
 
+@pytest.mark.outside
 def test_a_path_that_leads_through_a_file_is_said(run, write) -> None:
     path = write() / "below"
     done = run("config", "check", "-c", path)
     assert (done.returncode, done.stderr) == (os.EX_CONFIG, f"{path}: cannot be read: Not a directory\n")
 
 
+@pytest.mark.outside
 def test_config_check_of_a_good_file(run, write) -> None:
     path = write()
     done = run("config", "check", "-c", path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: no problems\n", "")
 
 
+@pytest.mark.outside
 def test_config_show_prints_every_key_and_can_be_read_again(run, write) -> None:
     path = write("[policy]\nmode = monitor\n[reply]\nfail = first; # %\n  second {domain}\n")
     done = run("config", "show", "-c", path)
@@ -97,6 +102,7 @@ def test_config_show_prints_every_key_and_can_be_read_again(run, write) -> None:
     assert done.stdout == show(settings)
 
 
+@pytest.mark.outside
 def test_config_show_as_json(run, write) -> None:
     shown = json.loads(run("config", "show", "--json", "-c", write("[policy]\nmode = monitor\n")).stdout)
     assert shown["policy"] == {
@@ -110,6 +116,7 @@ def test_config_show_as_json(run, write) -> None:
     assert list(shown) == [line.strip("[]") for line in show(Settings()).splitlines() if line.startswith("[")]
 
 
+@pytest.mark.outside
 def test_a_reader_that_goes_away_is_no_error(write) -> None:
     """As in ``spfmilter config show | head -1``: no traceback."""
     reading, writing = os.pipe()

@@ -13,6 +13,8 @@ import pytest
 from spfmilter.daemon import connections
 from spfmilter.daemon.connections import Unserved, can_start_threads
 
+pytestmark = pytest.mark.outside
+
 EVERY, SHORT, PATIENCE = connections._LOOK_EVERY, connections._SHORT, 50.0
 
 

@@ -23,7 +23,6 @@ from spfmilter.daemon.events import (
     LogEnd,
     LogWaitingReload,
     News,
-    Plan,
     ReadSettings,
     RefuseReload,
     ReloadRequested,
@@ -34,6 +33,7 @@ from spfmilter.daemon.events import (
     StopRequested,
     Switch,
     Tick,
+    WorkerPlan,
 )
 from spfmilter.daemon.fleet import backoff, step
 from spfmilter.daemon.link import Word
@@ -44,8 +44,8 @@ KILLED, BROKEN, CLEAN = "killed by SIGKILL", "exit status 71", "exit status 0"
 NOTHING: list[Command] = []
 
 
-def plan(workers: int = 2) -> Plan:
-    return Plan(workers=workers, drain_timeout=30.0)
+def plan(workers: int = 2) -> WorkerPlan:
+    return WorkerPlan(workers=workers, drain_timeout=30.0)
 
 
 def ready(slot: int) -> Heard:
@@ -117,7 +117,7 @@ def draining_since(generations: int) -> Fleet:
         now += 60.0
         new = min(set(range(20)) - {slot.number for slot in fleet.slots})
         old = next(slot.number for slot in fleet.slots if slot.phase is Phase.SERVING)
-        reload = [ReloadRequested(), SettingsRead(plan(1)), ready(new), draining(old)]
+        reload: list[Event] = [ReloadRequested(), SettingsRead(plan(1)), ready(new), draining(old)]
         fleet = after(fleet, *[(now, event) for event in reload])
         fleet = replace(fleet, slots=tuple(replace(slot, last_beat=1e9) for slot in fleet.slots))
     return fleet
@@ -528,7 +528,7 @@ def test_restarts_are_bounded_while_another_worker_serves() -> None:
 
 def test_the_last_worker_is_restarted_whatever_came_before() -> None:
     """All are killed as fast as can be: there is never none."""
-    fleet = serving(4)
+    fleet, now = serving(4), 20.0
     for number in range(1, 2000):
         now = 20.0 + number / 50
         for slot in fleet.slots:
@@ -558,7 +558,7 @@ def test_a_worker_that_lived_long_does_not_count_towards_giving_up() -> None:
 
 def test_of_workers_that_were_replaced_the_oldest_must_hurry() -> None:
     """Each has sessions that stay; the newest may keep theirs."""
-    fleet, told = serving(1), []
+    fleet, told = serving(1), list[Command]()
     for number in range(12):
         now = 40.0 + 20 * number
         serves = next(slot.number for slot in fleet.slots if slot.phase is Phase.SERVING)

@@ -29,6 +29,8 @@ from tests.evaluation.world import check
 from tests.scripted import Single
 from tests.values import settings as ini
 
+pytestmark = pytest.mark.outside
+
 HOST = {"A": "192.0.2.1"}
 FOUND = Answer(Status.DATA, (b"\xc0\0\2\1",), 300)
 
@@ -284,14 +286,12 @@ def test_the_timeout_of_a_patient_one_is_known_to_all(server: ScriptedDNS) -> No
 
 
 @pytest.mark.parametrize("patience", [2.0, 0.1])
-def test_who_has_time_left_goes_on_waiting(
-    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch, patience: float
-) -> None:
+def test_who_has_time_left_goes_on_waiting(server: ScriptedDNS, patience: float) -> None:
     """A deadline is its caller's own, however much others in the message, or in other ones, may learn of it."""
-    monkeypatch.setattr("spfmilter.dns.channel._PATIENCE", patience)
     server.load({"e.example": [HOST, {"DELAY": 0.3}]})
     server.reset_counts()
     resolver, heard = caching(nameserver(server.address)), list[Answer]()
+    resolver.patience = patience
     with channel(resolver) as asking:
         asking.start("e.example", Type.A, heard.append)
         assert asking.ask("e.example", Type.A, soon(0.15)).status is Status.FAILED
@@ -375,12 +375,12 @@ def test_tcp_that_the_caller_has_no_time_for_is_tried_again(server: ScriptedDNS,
 
 @pytest.mark.parametrize(("patience", "known"), [(0.2, True), (0.6, False)])
 def test_tcp_that_a_patient_one_has_waited_for_is_known_to_all(
-    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch, patience: float, known: bool
+    server: ScriptedDNS, patience: float, known: bool
 ) -> None:
     """What the answer over UDP took does not count: TCP has its own time."""
-    monkeypatch.setattr("spfmilter.dns.channel._PATIENCE", patience)
     server.load({"e.example": [HOST, {"TRUNCATE": True}, {"TCP_ONLY_TIMEOUT": True}, {"DELAY": 0.3}]})
     resolver = caching(nameserver(server.address))
+    resolver.patience = patience
     assert ask(resolver, limit=0.8).status is Status.FAILED
     assert (resolver.cache.get((Type.A, "e.example")) is not None) is known
 
@@ -389,7 +389,7 @@ def test_a_question_that_had_to_wait_for_its_turn_has_not_been_waited_for(
     server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stranger's slow name comes first, and TCP for his victim's begins when hardly any time is left."""
-    monkeypatch.setattr("spfmilter.dns.channel._PATIENCE", 0.5)
+    monkeypatch.setattr("spfmilter.evaluation.engine.PATIENCE", 0.5)
     server.load(
         {
             "evil.example": [{"TXT": "v=spf1 include:slow.example include:e.example -all"}],
@@ -457,7 +457,7 @@ def test_a_slow_helo_leaves_time_for_mail_from(server: ScriptedDNS) -> None:
 def test_what_a_helo_had_no_time_for_is_there_for_mail_from(
     server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch, patience: float, prefetch: bool
 ) -> None:
-    monkeypatch.setattr("spfmilter.dns.channel._PATIENCE", patience)
+    monkeypatch.setattr("spfmilter.evaluation.engine.PATIENCE", patience)
     server.load({"e.example": [{"TXT": "v=spf1 -all"}, {"DELAY": 0.75}]})
     engine = limited(server, 1)
     engine.prefetch = prefetch
@@ -696,7 +696,7 @@ def make(query: bytes, piece: bytes | tuple[str, bytes]) -> bytes:
     return bytes(true)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(pieces=st.lists(PIECES, max_size=6))
 def test_whatever_a_server_sends_is_an_answer_in_the_end(pieces: list[bytes | tuple[str, bytes]]) -> None:
     """And nothing is left behind."""

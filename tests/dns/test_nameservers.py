@@ -13,6 +13,8 @@ from spfmilter.dns.resolver import Resolver
 from spfmilter.settings.values import nameserver
 from tests.dns.test_resolver import FOUND, HOST, ask, closed_port, unused_port
 
+pytestmark = pytest.mark.outside
+
 
 def with_edns(seen: list[bytes]) -> dict[str, object]:
     """An entry that answers with the address, and keeps the questions."""
@@ -111,6 +113,7 @@ def test_a_refusal_after_a_truncated_answer_leaves_tcp(server: ScriptedDNS) -> N
 
 def refuse(asking: Channel) -> None:
     """What is done about an ICMP refusal, for each of its sockets."""
+    assert asking._flight
     for sock in list(asking._flight.sockets.values()):
         asking._flight.refused(sock, "Connection refused")
 

@@ -26,6 +26,7 @@ def test_resolv_conf_gives_addresses_and_nothing_else(tmp_path: Path) -> None:
     assert Resolver(resolv_conf=conf).nameservers() == (Nameserver("192.0.2.53"), Nameserver("::1"))
 
 
+@pytest.mark.outside
 def test_the_search_list_is_never_applied(server: ScriptedDNS, resolver: Resolver) -> None:
     """A sender's domain that does not exist was evaluated as its namesake under the host's own domain, and passed."""
     server.load({"e.example.corp.local": [HOST], "mail.corp.local": [HOST]})
@@ -34,6 +35,7 @@ def test_the_search_list_is_never_applied(server: ScriptedDNS, resolver: Resolve
     assert set(server.queries) == {("e.example", "A"), ("mail", "A")}
 
 
+@pytest.mark.outside
 def test_the_host_of_resolv_conf_is_asked_for_the_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As above, with the file: it cannot name a port, so that the packet is caught where it is sent."""
     conf = tmp_path / "resolv.conf"

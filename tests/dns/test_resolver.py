@@ -15,6 +15,8 @@ from spfmilter.dns.channel import ask_once
 from spfmilter.dns.resolver import Resolver
 from spfmilter.settings.values import Nameserver, nameserver
 
+pytestmark = pytest.mark.outside
+
 FOUND = Answer(Status.DATA, (b"\xc0\0\2\1",), 300)
 HOST = {"A": "192.0.2.1"}
 

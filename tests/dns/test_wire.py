@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from spfmilter.dns import wire
-from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.dns.answer import Answer, RecordData, Status, Type
 from spfmilter.dns.wire import Dangling, MalformedError, Question, TruncatedError
 
 POINTER = b"\xc0\x0c"  # to the question's name
@@ -150,7 +150,7 @@ def test_a_record_may_name_its_owner_in_any_way(owner: bytes) -> None:
         (Type.TXT, b"\2\xff\x00", b"\xff\x00"),
     ],
 )
-def test_a_record_is_read(rdtype: Type, data: bytes, record: object) -> None:
+def test_a_record_is_read(rdtype: Type, data: bytes, record: RecordData) -> None:
     question = asked("e.example", rdtype)
     answer = wire.parse(question, packet(question, (rr(rdtype.value, data),)))
     assert answer == Answer(Status.DATA, (record,), 300)

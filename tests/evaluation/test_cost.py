@@ -22,6 +22,8 @@ from spfmilter.spf.record import RecordError
 from tests.cost import ALLOWED, cpu
 from tests.evaluation.world import CLIENT, Stock, World, check
 
+pytestmark = pytest.mark.alone
+
 Zone = dict[str, list[Any]]
 
 

@@ -11,7 +11,7 @@ import spf
 
 from spfmilter.addresses import dns_domain, parse_address, parse_reverse_path
 from spfmilter.model import ProblemKind, Result
-from tests.evaluation.world import CLIENT, CLIENT6, Stock, World, check, ours
+from tests.evaluation.world import CLIENT, CLIENT6, Stock, World, Zone, check, ours
 
 REVERSE = "1.2.0.192.in-addr.arpa"
 LONG = ".".join(["a" * 60] * 3)
@@ -221,7 +221,7 @@ def test_the_stock_class_swallows_the_time_limit_in_exp() -> None:
 
 def test_mx_hosts_are_looked_up_until_one_matches() -> None:
     """Section 5.4 wants the best first; the stock class resolves all before it compares the first."""
-    zone = {
+    zone: Zone = {
         "e.example": [{"TXT": "v=spf1 mx -all"}, *({"MX": (n, f"h{n}.e.example")} for n in (3, 1, 2))],
         "h1.e.example": [{"A": "192.0.2.9"}],
         "h2.e.example": [{"A": CLIENT}],

@@ -1,6 +1,5 @@
 """What the policy asks of the DNS beside the evaluation, of a real server: conditions, hosts, DMARC, pinned records."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,8 @@ from spfmilter.model import Check, Condition, DmarcPolicy, Result, Verdict
 from spfmilter.settings import Settings
 from tests.evaluation import world
 from tests.values import settings as ini
+
+pytestmark = pytest.mark.outside
 
 CLIENT = ip_address("203.0.113.7")
 CLIENT6 = ip_address("2001:db8::7")
@@ -31,7 +32,7 @@ def inquiry(server: ScriptedDNS, zone: ZoneData, text: str = "", *, seconds: flo
     server.reset_counts()
     chosen: Settings = ini(f"[dns]\nnameservers = {server.address}\n{text}")
     opened = Engine(chosen.dns, own_addresses=chosen.policy.own_addresses).inquiry()
-    opened.until = time.monotonic() + seconds
+    opened.budget.start(seconds)
     try:
         yield opened
     finally:

@@ -135,7 +135,7 @@ def worlds(draw: Callable[[Any], Any]) -> Zone:
     return zone
 
 
-BROAD = settings(deadline=None, max_examples=500, suppress_health_check=list(HealthCheck))
+BROAD = settings(deadline=None, max_examples=5 * settings().max_examples, suppress_health_check=list(HealthCheck))
 clients = st.builds(
     check,
     st.just("e.example"),

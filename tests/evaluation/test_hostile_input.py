@@ -28,7 +28,9 @@ from spfmilter.spf.macros import MacroError
 from spfmilter.spf.record import RecordError
 from tests.evaluation.world import CLIENT, Stock, World, check, ours
 
-BROAD = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+BROAD = settings(
+    deadline=None, max_examples=3 * settings().max_examples // 2, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def published(text: str, **beside: list[Any]) -> dict[str, list[Any]]:

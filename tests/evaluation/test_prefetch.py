@@ -91,6 +91,7 @@ def outcome(verdict: Verdict) -> tuple[Result, str | None, str | None, Problem |
 # -- the same verdict -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize(("scenario", "case"), [*suite("rfc7208-tests"), *suite("rfc4408-tests"), *suite("test")])
 def test_the_verdict_on_a_case_of_the_suites_is_the_same(
     server: ScriptedDNS, ways: Ways, scenario: Scenario, case: Case, monkeypatch: pytest.MonkeyPatch
@@ -174,9 +175,10 @@ checks = st.builds(
     client=st.sampled_from(CLIENTS),
     helo=st.sampled_from(["mail.e.example", "d3.example", "unknown"]),
 )
-BROAD = settings(deadline=None, max_examples=250, suppress_health_check=list(HealthCheck))
+BROAD = settings(deadline=None, max_examples=5 * settings().max_examples // 2, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.outside
 @BROAD
 @given(zone=worlds(), asked=checks)
 def test_the_verdict_on_any_world_is_the_same(server: ScriptedDNS, ways: Ways, zone: Zone, asked: Check) -> None:
@@ -385,6 +387,7 @@ def test_a_verdict_takes_the_depth_of_the_record_in_round_trips(zone: Zone, dept
     assert set(world.asked) <= set().union(*trips)
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize(("zone", "_depth", "more"), NAMED.values(), ids=NAMED.keys())
 def test_hardly_more_is_asked_than_without(zone: Zone, _depth: int, more: int) -> None:
     without, with_it = (questions(zone, check(), prefetch=prefetch) for prefetch in (False, True))
@@ -400,6 +403,7 @@ def slow(server: ScriptedDNS) -> Iterator[float]:
     server.delay = 0.0
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize(("name", "depth"), [(name, depth) for name, (_, depth, _) in NAMED.items()])
 def test_the_time_that_it_takes(server: ScriptedDNS, ways: Ways, slow: float, name: str, depth: int) -> None:
     """`pytest -s` prints it; asserted is that it is the same verdict, since a shared machine's clock proves nothing."""
@@ -436,6 +440,7 @@ BEYOND: dict[str, tuple[Zone, Result]] = {
 }
 
 
+@pytest.mark.outside
 @pytest.mark.parametrize("case", BEYOND)
 @pytest.mark.parametrize("prefetch", [False, True])
 def test_more_records_than_are_read_are_no_fault_of_the_dns(server: ScriptedDNS, case: str, prefetch: bool) -> None:
@@ -444,6 +449,7 @@ def test_more_records_than_are_read_are_no_fault_of_the_dns(server: ScriptedDNS,
     assert Ways(server).inquire(check(), prefetch=prefetch).result is result
 
 
+@pytest.mark.outside
 def test_of_many_mail_servers_not_all_addresses_are_sent_for_ahead(server: ScriptedDNS) -> None:
     """A hundred answers full of addresses would be read for a record that ends in permerror after fifteen."""
     zone: Zone = {"e.example": [{"TXT": "v=spf1 " + " ".join(f"mx:m{n}.example" for n in range(10)) + " -all"}]}

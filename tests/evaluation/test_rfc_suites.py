@@ -15,6 +15,8 @@ from spfmilter.model import Check, Identity
 from spfmilter.settings.values import nameserver
 from tests.scripted import Single
 
+pytestmark = pytest.mark.outside
+
 
 def suite(name: str) -> list[object]:
     """The cases of a suite as parameters, each with its scenario; not those for pyspf's lax and harsh modes."""

@@ -14,6 +14,8 @@ from spfmilter.model import ProblemKind, Result
 from tests.evaluation.world import check
 from tests.scripted import Single
 
+pytestmark = pytest.mark.outside
+
 
 class Spending:
     """A resolver whose answer for one name comes, but only when so many seconds are gone."""

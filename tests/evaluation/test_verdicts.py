@@ -136,6 +136,7 @@ def test_a_known_verdict_is_what_a_fresh_one_would_be(zone: Zone, asked: list[Ch
             assert outcome(known)[:-1] == outcome(fresh)[:-1]
 
 
+@pytest.mark.outside
 @BROAD
 @given(zone=worlds(), asked=st.lists(checks, min_size=2, max_size=12))
 def test_the_engine_with_its_caches_says_what_one_without_does(
@@ -205,6 +206,7 @@ def test_what_may_not_be_kept_is_not(made: Verdict) -> None:
     assert cache.get(check()) is None
 
 
+@pytest.mark.outside
 def test_a_verdict_over_an_answer_from_the_cache_holds_for_what_is_left_of_it(server: ScriptedDNS) -> None:
     """The record has lived 200 of its 300 seconds when another client asks for it."""
     server.load({"e.example": [{"TXT": "v=spf1 ip4:192.0.2.1 -all"}]})
@@ -232,6 +234,7 @@ def test_a_known_verdict_has_cost_no_time_and_has_no_tree() -> None:
     assert (found.elapsed, found.trace) == (0.0, None)
 
 
+@pytest.mark.outside
 def test_a_tree_is_made_anew(server: ScriptedDNS) -> None:
     server.load(zone("-all"))
     inquiry = Engine(ini(f"[dns]\nnameservers = {server.address}").dns).inquiry()
@@ -240,6 +243,7 @@ def test_a_tree_is_made_anew(server: ScriptedDNS) -> None:
     inquiry.close()
 
 
+@pytest.mark.outside
 def test_who_can_do_without_an_answer_leaves_no_temperror_behind(server: ScriptedDNS) -> None:
     """The hurry was theirs: the next message gets all of its time."""
     server.load({**zone("ip4:192.0.2.1 -all"), "f.example": [{"RCODE": "SERVFAIL"}]})
@@ -289,6 +293,7 @@ def test_no_entries_mean_no_verdicts() -> None:
     assert cache.get(check()) is None
 
 
+@pytest.mark.outside
 def test_what_is_only_expected_is_not_counted(server: ScriptedDNS) -> None:
     """A message counts once for each check, however often one looks."""
     server.load(zone("-all"))

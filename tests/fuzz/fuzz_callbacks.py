@@ -8,6 +8,7 @@ which, the rest is its text. The very first octet chooses the settings.
 import logging
 import re
 import socket
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -15,12 +16,13 @@ from unittest import mock
 
 import milter
 
+from spfmilter.evaluation.budget import TimeBudget
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.model import Check, Result, Verdict
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
-from spfmilter.reply import NOTHING
+from spfmilter.reply import NO_EXTRAS
 from spfmilter.settings.schema import LogFormat
 from spfmilter.state import Deferrals
 from tests.evaluation.world import World
@@ -35,7 +37,7 @@ INI = (
     "softfail = quarantine\n[relays]\ntrusted = 192.0.2.2\n[headers]\ntag_subject = [垃圾]\nskipped = yes\n"
     "[reply]\nsuggest_services = no\n"
 )
-ZONE = {
+ZONE: Mapping[str, list[Any]] = {
     "pass.example": [{"TXT": "v=spf1 ip4:203.0.113.7 -all"}],
     "fail.example": [{"TXT": "v=spf1 -all"}],
     "soft.example": [{"TXT": "v=spf1 ~all"}],
@@ -48,7 +50,7 @@ class _Inquiry(Known):
 
     def __init__(self, world: World) -> None:
         super().__init__(lambda _: Result.NONE)
-        self.until, self.own_address = 0.0, None
+        self.budget, self.own_address = TimeBudget(time.monotonic), None
         self._world = world
 
     def verdict(self, check: Check) -> Verdict:
@@ -153,7 +155,7 @@ def _callbacks(choice: int) -> Callbacks:
     engine: Any = _Engine()
     deferrals: Deferrals = mock.Mock()
     called = Callbacks(chosen, engine, "mx.example.net", Metrics(), deferrals=deferrals)
-    called._refusals.extras = lambda *_: NOTHING  # type: ignore[method-assign]  # it asks the network
+    called._refusals.extras = lambda *_: NO_EXTRAS  # type: ignore[method-assign]  # it asks the network
     return called
 
 

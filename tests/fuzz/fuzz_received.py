@@ -21,13 +21,13 @@ def one_input(data: bytes) -> None:
     helo, *received = data.decode("utf-8", "surrogateescape").split("\0")
     for value in received:
         parse(value)
-    found = originating_client(received, RELAY, TRUSTED, every_name)
+    found = originating_client(received, RELAY, TRUSTED, every_name, None)
     if found is not None:  # the stranger has written a field in our relay's place
         assert not any(found.client.address in network for network in TRUSTED)
     for top in (f"from [203.0.113.7] (helo={helo})", f"from mail.example.com ([203.0.113.7] helo={helo})"):
         # An Exim that accepts any HELO as it is: the client can make the field unreadable, but not choose an address.
         found = originating_client(
-            [f"{top} by mx2.example.net with esmtp (Exim 4.96) id 1", *received], RELAY, TRUSTED, every_name
+            [f"{top} by mx2.example.net with esmtp (Exim 4.96) id 1", *received], RELAY, TRUSTED, every_name, None
         )
         assert found is None or found.client.address == CLIENT
     # As Postfix and Exim write it: the one without what would end a word, the other without what would end a comment.
@@ -38,6 +38,6 @@ def one_input(data: bytes) -> None:
         f"from [203.0.113.7] (helo={inside}) by mx2.example.net with esmtps (Exim 4.96) id 1",
         f"from mail.example.com ([203.0.113.7] helo={inside}) by mx2.example.net with esmtps (Exim 4.96) id 1",
     ):
-        found = originating_client([top, *received], RELAY, TRUSTED, every_name)
+        found = originating_client([top, *received], RELAY, TRUSTED, every_name, None)
         assert found is not None or len(top) > LONGEST
         assert found is None or found.client.address == CLIENT

@@ -8,7 +8,7 @@ import importlib
 import sys
 from pathlib import Path
 
-import atheris  # type: ignore[import-not-found]  # in an environment of its own, see the Makefile
+import atheris  # in an environment of its own, see the Makefile
 
 HERE = Path(__file__).parent
 

@@ -16,6 +16,8 @@ from spfmilter.headers.subjects import tagged
 from spfmilter.relays import received
 from tests.cost import ALLOWED, cpu
 
+pytestmark = pytest.mark.alone
+
 KB = 1024
 PIECES = [
     *(

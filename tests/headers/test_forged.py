@@ -147,7 +147,9 @@ def test_removals_go_from_the_highest_index_down() -> None:
     """Each removal moves the fields below it up, for the MTA as for libmilter."""
     forged = [Removal(name="Received-SPF", index=n) for n in (1, 3, 2)]
     found = verdict(Result.PASS, term="mx")
-    change = edits(action(Disposition.ACCEPT, found), [found], facts(), settings(), forged)
+    change = edits(
+        action(Disposition.ACCEPT, found), [found], facts(), settings(), forged, skip=None, subject_fields=()
+    )
     assert [removal.index for removal in change.remove] == [3, 2, 1]
 
 

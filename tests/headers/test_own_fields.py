@@ -77,8 +77,8 @@ def message(place: str, name: str) -> bytes:
     """All that we write about such a message, above what came in."""
     about, found = transaction(place, name)
     chosen = settings(f"[headers]\nauthserv_id = {OWN}\nskipped = yes")
-    change = edits(action(Disposition.TAG, found), [found], about, chosen)
-    skipped = edits(action(Disposition.ACCEPT), [], about, chosen, skip=SkipReason.AUTHENTICATED)
+    change = edits(action(Disposition.TAG, found), [found], about, chosen, (), skip=None, subject_fields=())
+    skipped = edits(action(Disposition.ACCEPT), [], about, chosen, (), skip=SkipReason.AUTHENTICATED, subject_fields=())
     fields = "".join(f"{field.name}: {field.value}\n" for field in (*change.insert, *skipped.insert))
     return fields.encode() + b"From: a@evil.example\nSubject: Greetings\n\nHello.\n"
 
@@ -125,6 +125,7 @@ def test_no_pieces_of_names_do_either(place: str, name: str) -> None:
     assert is_harmless(message(place, name))
 
 
+@pytest.mark.outside
 @pytest.mark.skipif(bool(readers.no_spamassassin()), reason=readers.no_spamassassin() or "available")
 def test_spamassassin_sees_no_pass() -> None:
     cases = [(place, name) for place in PLACES for name in NAMES]

@@ -17,6 +17,8 @@ from spfmilter.headers.forged import claims
 from tests.headers.python_reader import decoded, exact, generous, taken
 from tests.headers.spellings import OWN, Spelling, content, spellings
 
+pytestmark = pytest.mark.outside
+
 ALL = list(spellings())
 # Received-SPF and the notice carry no authserv-id: what is read in these is not the question.
 RESULTS = [s for s in ALL if b"Results" in s.name.title() or s.kind == "hidden"]

@@ -235,7 +235,7 @@ def test_the_notice_comes_with_tag_quarantine_and_what_monitor_mode_withheld(
     disposition: Disposition, would: Disposition | None, notice: str | None
 ) -> None:
     found = verdict(Result.SOFTFAIL)
-    change = edits(action(disposition, found, would), [found], facts(), settings())
+    change = edits(action(disposition, found, would), [found], facts(), settings(), (), skip=None, subject_fields=())
     assert [f.name for f in change.insert[:2]] == ["Authentication-Results", "Received-SPF"]
     notices = [f.value.replace("\n", "") for f in change.insert if f.name == "X-SPF-Notice"]
     assert [n[: len(notice)] for n in notices if notice] == ([notice] if notice else [])
@@ -246,7 +246,15 @@ def test_the_notice_comes_with_tag_quarantine_and_what_monitor_mode_withheld(
 
 def test_the_notice_goes_under_the_configured_name() -> None:
     found = verdict(Result.SOFTFAIL)
-    change = edits(action(Disposition.TAG, found), [found], facts(), settings("[headers]\ntag_header = X-Why"))
+    change = edits(
+        action(Disposition.TAG, found),
+        [found],
+        facts(),
+        settings("[headers]\ntag_header = X-Why"),
+        (),
+        skip=None,
+        subject_fields=(),
+    )
     assert [f.name for f in change.insert] == ["Authentication-Results", "Received-SPF", "X-Why"]
 
 
@@ -311,7 +319,7 @@ def test_nothing_hostile_breaks_a_field(
         problem=trouble,
         explanation=explanation,
     )
-    change = edits(action(Disposition.QUARANTINE, found), [found], about, settings())
+    change = edits(action(Disposition.QUARANTINE, found), [found], about, settings(), (), skip=None, subject_fields=())
     assert [field.name for field in change.insert] == ["Authentication-Results", "Received-SPF", "X-SPF-Notice"]
     for field in change.insert:
         assert_well_formed(field)

@@ -4,8 +4,8 @@ import pytest
 
 from spfmilter.headers import edits
 from spfmilter.model import Edits, SkipReason
-from spfmilter.policy import decide, plan
-from tests.values import facts, settings
+from spfmilter.policy import plan
+from tests.values import decide, facts, settings
 
 WANTED = "[headers]\nskipped = yes\n"
 
@@ -14,7 +14,7 @@ def written(ini: str, **about: object) -> Edits:
     given = facts(**about)  # type: ignore[arg-type]
     chosen = settings(ini)
     planned = plan(given, chosen)
-    return edits(decide(planned, (), chosen), (), given, chosen, skip=planned.skip)
+    return edits(decide(planned, (), chosen), (), given, chosen, (), skip=planned.skip, subject_fields=())
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ def test_every_reason_can_stand_in_it() -> None:
     for reason in SkipReason:
         chosen = settings(WANTED)
         action = decide(plan(facts(authenticated="joe"), chosen), (), chosen)
-        (field,) = edits(action, (), facts(), chosen, skip=reason).insert
+        (field,) = edits(action, (), facts(), chosen, (), skip=reason, subject_fields=()).insert
         assert f"(not checked: {reason})" in field.value.replace("\n ", " ")

@@ -1,12 +1,14 @@
 """The boundary around each callback: an error of ours is one line in the log, and what `on_error` says."""
 
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import milter
 import pytest
 
 from spfmilter.evaluation.engine import Engine
+from spfmilter.message import Outcome
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.model import Edits, HeaderField
 from spfmilter.observe.metrics import Metrics
@@ -132,7 +134,7 @@ def test_a_change_that_fails_is_our_error_only_where_the_mta_is_there(
     monkeypatch.setattr(logging.getLogger("spfmilter"), "propagate", True)
     caplog.set_level(logging.INFO, logger="spfmilter")
     context, called = Refusing(gone=gone), callbacks("mail", "accept")
-    ending = Edits(insert=(HeaderField(name="X-Test", value="x"),)), None, transaction()
+    ending = Outcome(edits=Edits(insert=(HeaderField(name="X-Test", value="x"),)), ended=transaction())
     monkeypatch.setattr(Session, "end_of_message", lambda *_: ending)
     assert called.eom(context) == (milter.TEMPFAIL if gone else milter.ACCEPT)
     events = [record.message for record in caplog.records if record.levelno != logging.WARNING]
@@ -147,9 +149,8 @@ def test_a_reply_that_libmilter_does_not_take_is_our_error_also_where_the_mta_is
     """Nothing is written for it."""
     context, called = Refusing(gone=True), callbacks("mail", "accept")
     monkeypatch.setattr(logging.getLogger("spfmilter"), "propagate", True)
-    monkeypatch.setattr(
-        Session, "end_of_message", lambda *_: (Edits(), Reply(code=550, status="5.7.23", lines=("no",)), None)
-    )
+    refusal = Outcome(reply=Reply(code=550, status="5.7.23", lines=("no",)))
+    monkeypatch.setattr(Session, "end_of_message", lambda *_: refusal)
 
     def refuse(*_: object) -> None:
         raise milter.error("cannot set reply")
@@ -157,3 +158,32 @@ def test_a_reply_that_libmilter_does_not_take_is_our_error_also_where_the_mta_is
     monkeypatch.setattr(context, "setreply", refuse)
     assert called.eom(context) == milter.ACCEPT
     assert [record.message for record in caplog.records] == ["internal error"]
+
+
+def test_a_field_whose_name_is_known_to_be_harmless_is_looked_at_all_the_same() -> None:
+    called, ctx = callbacks("mail", "tempfail"), Context()
+    called.negotiate(ctx, [0x1FF, 0x1FFFFF, 0, 0])
+    connection = ctx.getpriv()
+    seen: list[str] = []
+    connection.session = SimpleNamespace(header=lambda name, _value: seen.append(name))
+    for value in (
+        b"plain",
+        b"plain",
+        b"a question?",
+        b"one\rAuthentication-Results: two",
+        b"=?utf-8?q?=0A?=",
+        b"plain",
+    ):
+        called.header(ctx, "X-Field", value)
+    called.header(ctx, "Received-SPF", b"pass")
+    assert seen == ["X-Field", "X-Field", "Received-SPF"]
+
+
+def test_no_more_names_of_fields_are_remembered_than_fit() -> None:
+    called, ctx = callbacks("mail", "tempfail"), Context()
+    called.negotiate(ctx, [0x1FF, 0x1FFFFF, 0, 0])
+    for number in range(3000):
+        called.header(ctx, f"X-{number}", b"plain")
+    called.header(ctx, "X" * 5000, b"plain")
+    assert len(called._passed) == 1024
+    assert max(map(len, called._passed)) < 100

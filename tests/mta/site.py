@@ -156,7 +156,7 @@ class Site(Receiver):
         return smtp
 
     def send(
-        self, sender: str, client: str = STRANGER, *, helo: str = HELO, content: bytes | str = MESSAGE, **xclient: str
+        self, sender: str, client: str = STRANGER, *, helo: str = HELO, content: bytes | str = MESSAGE, **xclient: Any
     ) -> Sent:
         """One message in a conversation of its own."""
         with self.connect(client, helo=helo, **xclient) as smtp:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import values
 
-from spfmilter.observe import metrics
+from spfmilter.observe import log
 from spfmilter.observe.counterfile import CounterFile
 from spfmilter.observe.metrics import Metrics, forget, open_metrics, try_again
 
@@ -41,7 +41,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
     yield
     for file in made:
-        file.close()  # type: ignore[no-untyped-call]
+        file.close()
 
 
 @pytest.fixture
@@ -53,12 +53,13 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 def stored(path: Path) -> dict[str, float]:
     """What a reader finds."""
-    return {key: value for key, value, _, _ in CounterFile.read_all_values_from_file(str(path))}  # type: ignore[no-untyped-call]
+    return {key: value for key, value, _, _ in CounterFile.read_all_values_from_file(str(path))}
 
 
 def test_every_block_is_there_before_it_is_used(tmp_path: Path) -> None:
     path = tmp_path / "counter_0.db"
     file = CounterFile(str(path))
+    size = 0
     for number in range(3000):
         file.write_value(f"key {number:060}", float(number), 0.0)
         size = path.stat().st_size
@@ -136,6 +137,6 @@ def test_removing_the_files_of_a_dead_worker_raises_nothing(tmp_path: Path, monk
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "unlink", fail)
-    monkeypatch.setattr(metrics.log, "warning", lambda event, **_: said.append(event))
+    monkeypatch.setattr(log, "warning", lambda event, **_: said.append(event))
     forget(tmp_path, "worker0")
     assert said == ["metrics of an exited worker cannot be removed"]

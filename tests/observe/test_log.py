@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from spfmilter import policy
 from spfmilter.model import (
     Client,
+    Condition,
     Disposition,
     Facts,
     Identity,
@@ -31,7 +33,7 @@ from spfmilter.model import (
 )
 from spfmilter.observe import log
 from spfmilter.settings.schema import LogSection
-from tests.values import action, check, facts, settings, verdict
+from tests.values import action, check, decide, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 PAIR = re.compile(r' ([a-z_]+)=("(?:[^"\\]|\\.)*"|[^ "=\\]+)')
@@ -54,7 +56,7 @@ def _unconfigured() -> Iterator[None]:
 def logged(write: Callable[[], None], **section: str) -> list[str]:
     """The lines on stderr, which is a file for so long."""
     with tempfile.TemporaryFile() as file, standard_error(file.fileno()):
-        log.configure(LogSection(**section))  # type: ignore[arg-type]  # its readers take text
+        log.configure(LogSection(**section))  # its readers take text
         write()
         file.seek(0)
         text = file.read().decode()
@@ -91,7 +93,7 @@ def transaction(*verdicts: Verdict, about: Facts | None = None, ini: str = "", *
         facts=about or facts(),
         plan=planned,
         verdicts=verdicts,
-        action=policy.decide(planned, verdicts, settings(ini)),
+        action=decide(planned, verdicts, settings(ini)),
         **{"queue_id": "4Xyz12", **other},
     )
 
@@ -210,6 +212,17 @@ def test_the_level_says_how_much_is_logged(level: str, lines: int) -> None:
     assert len(logged(write, level=level)) == lines
 
 
+@pytest.mark.parametrize("seen", [None, Condition.WIDE_OPEN])
+@pytest.mark.parametrize("decided", [None, Condition.WIDE_OPEN])
+def test_a_condition_is_named_where_it_decided_or_the_record_shows_it(
+    seen: Condition | None, decided: Condition | None
+) -> None:
+    found = verdict(Result.PASS, condition=seen)
+    ended = transaction(found)
+    ended = replace(ended, action=replace(ended.action, condition=decided))
+    assert both(ended).get("condition") == (decided or seen)
+
+
 # -- hostile values ----------------------------------------------------------------------------------------------------
 
 ANYTHING = st.text(max_size=400) | st.text(st.characters(codec="ascii"), max_size=200)
@@ -292,7 +305,7 @@ def read_journal(data: bytes) -> dict[str, str]:
 def test_the_journal_gets_the_line_and_each_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
     with closing(receiver(tmp_path / "journal")) as journal:
-        log.configure(LogSection(to="journal"))  # type: ignore[arg-type]
+        log.configure(LogSection(to="journal"))
         log.transaction(transaction(verdict(Result.FAIL)))
         log.fault("envfrom", "Traceback\nKeyError")
         message, fault = read_journal(journal.recv(65536)), read_journal(journal.recv(65536))
@@ -308,7 +321,7 @@ def test_the_journal_gets_the_line_and_each_field(tmp_path: Path, monkeypatch: p
 def test_the_journal_reads_hostile_values_as_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
     with closing(receiver(tmp_path / "journal")) as journal:
-        log.configure(LogSection(to="journal"))  # type: ignore[arg-type]
+        log.configure(LogSection(to="journal"))
         log.transaction(hostile(["a\nPRIORITY=0\ud800\x00"] * 10))
         found = read_journal(journal.recv(65536))
     assert found["PRIORITY"] == "6"
@@ -318,14 +331,14 @@ def test_the_journal_reads_hostile_values_as_values(tmp_path: Path, monkeypatch:
 def test_a_journal_that_goes_away_loses_lines_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
     with closing(receiver(tmp_path / "journal")):
-        log.configure(LogSection(to="journal"))  # type: ignore[arg-type]
+        log.configure(LogSection(to="journal"))
     log.info("nobody hears this")
 
 
 def test_syslog_gets_the_line_as_mail_from_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_SYSLOG", tmp_path / "log")
     with closing(receiver(tmp_path / "log")) as syslog:
-        log.configure(LogSection(to="syslog"))  # type: ignore[arg-type]
+        log.configure(LogSection(to="syslog"))
         log.warning("careful", reason="a b")
         line = syslog.recv(65536)
     facility, severity = 2, 4  # mail, warning (RFC 5424 section 6.2.1)

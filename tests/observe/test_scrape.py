@@ -75,6 +75,7 @@ def get(address: tuple[str, int], path: str = "/metrics") -> bytes:
     return body
 
 
+@pytest.mark.outside
 def test_mute_and_slow_clients_do_not_keep_it_from_others() -> None:
     """Far more than it holds at once; the oldest have given way, and those are told."""
     with running() as address, ExitStack() as stack:
@@ -95,11 +96,13 @@ def wait_for_the_end(client: socket.socket) -> None:
             pass
 
 
+@pytest.mark.outside
 def test_an_answer_that_fits_no_buffer_arrives_whole() -> None:
     with running() as address:
         assert get(address, "/large") == LARGE
 
 
+@pytest.mark.outside
 def test_a_client_has_so_much_time_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrape, "PATIENCE", 0.2)
     with running() as address, ExitStack() as stack:
@@ -109,12 +112,14 @@ def test_a_client_has_so_much_time_for_a_request(monkeypatch: pytest.MonkeyPatch
             wait_for_the_end(client)
 
 
+@pytest.mark.outside
 def test_an_endless_header_is_refused() -> None:
     with running() as address, socket.create_connection(address, timeout=20) as client:
         client.sendall(b"GET / HTTP/1.1\r\n" + b"A" * 17_000)
         assert client.recv(100).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.outside
 def test_a_fault_is_an_answer_too() -> None:
     with running() as address:
         with pytest.raises(urllib.error.HTTPError, match="500"):

@@ -1,6 +1,7 @@
 """Where lines go: none waits for a reader, none is glued to another, and each is written or counted."""
 
 import errno
+import fcntl
 import os
 import signal
 import socket
@@ -218,7 +219,7 @@ def test_two_processes_that_ask_for_room_do_not_wait_for_each_other() -> None:
         pid = os.fork()
         if not pid:
             assert shared._lock is not None
-            sink.fcntl.lockf(shared._lock, sink.fcntl.LOCK_EX)
+            fcntl.lockf(shared._lock, fcntl.LOCK_EX)
             os.write(writer, b"held")
             os.read(reader, 0)
             os.kill(os.getpid(), 19)

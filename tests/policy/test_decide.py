@@ -1,12 +1,15 @@
 """What is done with a message: the whole policy table, cell by cell."""
 
+from collections.abc import Callable
+from inspect import signature
 from itertools import product
 
 import pytest
 
+from spfmilter import policy
 from spfmilter.model import Action, Disposition, Identity, Plan, Result, SkipReason, Verdict
-from spfmilter.policy import decide, decide_at_mail, exemption, on_error, plan
-from tests.values import Known, check, facts, settings, verdict
+from spfmilter.policy import decide_at_mail, exemption, on_error, plan
+from tests.values import Known, check, decide, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 ACCEPT, TAG, QUARANTINE, DEFER, REJECT = Disposition
@@ -50,14 +53,14 @@ def test_every_cell_of_the_tables_is_obeyed_and_named(
     action = decided(verdict(result, identity), ini=f"[policy.{identity}]\n{result} = {disposition}")
     assert action == Action(
         disposition=disposition,
-        rule=settings(f"[policy.{identity}]\n{result} = {disposition}").rule(f"policy.{identity}", result, disposition),
+        rule=settings(f"[policy.{identity}]\n{result} = {disposition}").rule(f"policy.{identity}", result),
         verdict=verdict(result, identity),
     )
     assert str(action.rule) == f"[policy.{identity}] {result} = {disposition} (line 2)"
 
 
 @pytest.mark.parametrize(("identity", "result", "disposition"), list(product(Identity, Result, Disposition)))
-def test_monitor_mode_takes_everything_and_keeps_what_it_withheld(
+def test_monitor_mode_takes_everything_and_keeps_what_it_would_do(
     identity: Identity, result: Result, disposition: Disposition
 ) -> None:
     ini = f"[policy]\nmode = monitor\n[policy.{identity}]\n{result} = {disposition}"
@@ -150,7 +153,7 @@ FAULT = verdict(Result.TEMPERROR, fault="Traceback ...")
         ("[milter]\non_error = tempfail", DEFER, None, "[milter] on_error = tempfail (line 2)"),
         ("[milter]\non_error = accept", ACCEPT, None, "[milter] on_error = accept (line 2)"),
         ("[policy]\nmode = monitor", ACCEPT, DEFER, "[milter] on_error = tempfail"),
-        ("[policy.mailfrom]\ntemperror = reject", DEFER, None, "[milter] on_error = tempfail"),  # not temperror's row
+        ("[policy.mailfrom]\ntemperror = reject", DEFER, None, "[milter] on_error = tempfail"),  # not temperror's entry
     ],
 )
 def test_a_fault_follows_on_error_and_no_table(
@@ -180,7 +183,7 @@ def test_a_message_that_could_not_be_handled_at_all_follows_on_error_but_monitor
     assert (chosen, str(by)) == (disposition, rule)
 
 
-# -- judge: evaluation and decision together ---------------------------------------------------------------------------
+# -- at MAIL FROM: evaluation and decision together -------------------------------------------------------------------
 
 
 def judged(results: dict[Identity, Result], ini: str) -> tuple[list[Identity], Action]:
@@ -218,7 +221,16 @@ def test_nothing_is_evaluated_for_an_exempt_message() -> None:
     assert (verdicts, action.disposition, evidence.asked) == ((), ACCEPT, [])
 
 
-def test_an_identity_without_a_domain_is_the_result_none_and_follows_its_row() -> None:
-    nobody = check(HELO, domain="", as_sent="[203.0.113.7]")
-    found = verdict(Result.NONE, check=nobody)
+def test_an_identity_without_a_domain_is_the_result_none_and_follows_its_entry() -> None:
+    nameless = check(HELO, domain="", as_sent="[203.0.113.7]")
+    found = verdict(Result.NONE, check=nameless)
     assert decided(found, ini="[policy.helo]\nnone = defer").disposition is DEFER
+
+
+# -- how it is asked ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [found for name in policy.__all__ if callable(found := getattr(policy, name))])
+def test_who_asks_the_policy_names_all_that_it_depends_on(function: Callable[..., object]) -> None:
+    """With a default, a forgotten recipient or From field would be another decision, and no error."""
+    assert [name for name, found in signature(function).parameters.items() if found.default is not found.empty] == []

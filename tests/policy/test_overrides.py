@@ -1,4 +1,4 @@
-"""What excuses a message, and that it is asked for only where it matters."""
+"""The overrides of the policy, and that each is looked for only where it matters."""
 
 from ipaddress import ip_address
 from itertools import product
@@ -6,9 +6,9 @@ from itertools import product
 import pytest
 
 from spfmilter.model import Action, Check, Disposition, DmarcPolicy, Identity, Problem, ProblemKind, Result, Verdict
-from spfmilter.policy import decide, plan
+from spfmilter.policy import plan
 from spfmilter.policy.overrides import deferral_key, forwarder_check, may_yield
-from tests.values import Known, check, facts, settings, verdict
+from tests.values import Known, check, decide, facts, settings, verdict
 
 ACCEPT, TAG, QUARANTINE, DEFER, REJECT = Disposition
 FORWARDERS = "[exempt]\nforwarders = mx.fwd.example, .lists.example\nforwarder_spf = spf.example, b.example\n"
@@ -95,13 +95,13 @@ def test_a_forwarders_record_can_be_pinned_as_well() -> None:
 
 
 @pytest.mark.parametrize(("result", "disposition"), list(product(Result, [TAG, QUARANTINE, DEFER, REJECT])))
-def test_a_forwarder_excuses_everything_but_a_pass(result: Result, disposition: Disposition) -> None:
+def test_a_forwarder_overrides_everything_but_a_pass(result: Result, disposition: Disposition) -> None:
     ini = f"{FORWARDERS}[policy.mailfrom]\n{result} = {disposition}"
     action = treated(verdict(result), ini, world(names=("mx.fwd.example",)))
     assert action.disposition is (disposition if result is Result.PASS else ACCEPT)
 
 
-def test_a_refused_pass_is_not_covered_by_the_excuse_of_the_other_identity() -> None:
+def test_an_override_of_one_identity_does_not_accept_the_pass_of_the_other() -> None:
     chosen = settings(f"{FORWARDERS}[policy.mailfrom]\npass = quarantine")
     both = [verdict(Result.FAIL, Identity.HELO), verdict(Result.PASS)]
     action = decide(plan(facts(), chosen), both, chosen, world(names=("mx.fwd.example",)))
@@ -194,9 +194,7 @@ def test_nothing_is_refused_because_our_own_resolver_fails(word: Disposition) ->
     ini = f"{FORWARDERS}[policy.mailfrom]\ntemperror = {word}"
     action = treated(temperror(ProblemKind.OWN_RESOLVER), ini, evidence)
     assert action.disposition is ACCEPT
-    assert str(action.rule) == (
-        f"[policy.mailfrom] temperror = {word} (line 5), but it is our own resolver that does not answer"
-    )
+    assert str(action.rule) == (f"[policy.mailfrom] temperror = {word} (line 5), but our own resolver does not answer")
     assert (evidence.questions, evidence.asked) == ([], []), "it would not answer these either"
 
 

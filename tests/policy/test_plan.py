@@ -213,7 +213,7 @@ def test_exempt_networks_are_exactly_those_listed(networks: str, address: str, s
     [
         (lambda: facts(address="127.0.0.1"), True),
         (lambda: facts(address=None, local=True), True),
-        (lambda: facts(address="10.0.0.1"), False),  # a NAT may hide anybody behind it
+        (lambda: facts(address="10.0.0.1"), False),  # a NAT may hide any client
         (lambda: facts(authenticated="joe"), False),
         (lambda: facts(address=None), False),
         (facts, False),

@@ -41,9 +41,9 @@ reject_at = rcpt
         ("<>", ""),
     ],
 )
-def test_the_most_particular_section_speaks(recipient: str, section: str) -> None:
+def test_the_most_specific_section_applies(recipient: str, section: str) -> None:
     chosen = section.replace("bücher", "xn--bcher-kva")
-    assert addressee(recipient, settings(OWN)) == Addressee(section=chosen)
+    assert addressee(recipient, settings(OWN), "") == Addressee(section=chosen)
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_the_most_particular_section_speaks(recipient: str, section: str) -> Non
         ("<joe@example.net>", "joe", "joe@example.net"),
         ('<"a@b"@example.org>', '"A@b"@example.org', '"a@b"@example.org'),
         ("<joe%example.net@mx.example.net>", "joe", "joe@"),
-        # A table of the MTA's may lead elsewhere: both are the recipient, and the more particular section speaks.
+        # A table of the MTA's may lead elsewhere: both are the recipient, and the more specific section applies.
         ("<sales@example.net>", "joe@example.org", "@example.net"),
         ("<sales@example.org>", "joe@example.net", "joe@example.net"),
-        # What only the client's way of writing has in it is nobody's.
+        # What appears only in the client's way of writing is no recipient.
         ("<@x(:joe@example.net):ann%example.org>", "ann@example.org", ""),
         ("<ann%example.org@example.net>", "ann@example.org", ""),
         ("<example.org!ann@example.net>", "ann@example.org", ""),
@@ -93,7 +93,7 @@ def test_an_exempt_recipient_may_be_exempt_as_read_or_as_plainly_written() -> No
         ("<postmaster@(x)victim@example.net>", '"postmaster@victim"@example.net'),
     ],
 )
-def test_nobody_is_exempt_by_what_a_client_writes_around_an_address(recipient: str, understood: str) -> None:
+def test_what_a_client_writes_around_an_address_exempts_no_recipient(recipient: str, understood: str) -> None:
     usual = settings("[policy]\nreject_at = rcpt\n[exempt]\nrecipients = postmaster@, abuse@, @lists.example")
     assert not addressee(recipient, usual, understood).exempt
 
@@ -114,11 +114,11 @@ def test_nobody_is_exempt_by_what_a_client_writes_around_an_address(recipient: s
 )
 def test_exempt_recipients(recipient: str, *, exempt: bool) -> None:
     ini = "[policy]\nreject_at = rcpt\n[exempt]\nrecipients = postmaster@, abuse@, joe@example.org, @lists.example"
-    assert addressee(recipient, settings(ini)).exempt is exempt
+    assert addressee(recipient, settings(ini), "").exempt is exempt
 
 
-def test_where_nobody_has_rules_all_are_alike() -> None:
-    assert addressee("<postmaster@example.net>", settings("[exempt]\nrecipients =")) == ANYBODY
+def test_without_rules_for_recipients_all_are_alike() -> None:
+    assert addressee("<postmaster@example.net>", settings("[exempt]\nrecipients ="), "") == ANYBODY
 
 
 # -- together ----------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def act(disposition: Disposition) -> Action:
         ([TAG, ACCEPT], TAG, TAG),
         ([ACCEPT, QUARANTINE, TAG], QUARANTINE, QUARANTINE),
         ([REJECT], REJECT, REJECT),
-        ([REJECT, DEFER], DEFER, DEFER),  # the one who would have it come again shall get it
+        ([REJECT, DEFER], DEFER, DEFER),  # the recipient that defers shall get it later
         ([REJECT, ACCEPT], ACCEPT, TAG),  # at RCPT, the other has been refused alone
         ([DEFER, ACCEPT], ACCEPT, TAG),
         ([REJECT, DEFER, TAG], TAG, TAG),
@@ -151,7 +151,7 @@ def test_what_becomes_of_a_message_for_several(
         assert combine_recipients(actions, RejectAt.MESSAGE).disposition is message
 
 
-def test_nobodys_mail_is_lost_because_of_another() -> None:
+def test_no_recipient_loses_mail_because_of_another() -> None:
     for one, other in product(Disposition, Disposition):
         together = combine_recipients([act(one), act(other)], RejectAt.MESSAGE).disposition
         assert together.refuses == (one.refuses and other.refuses), (one, other)
@@ -182,7 +182,7 @@ softfail = quarantine
 
 
 def kind(name: str) -> Addressee:
-    return addressee(f"<{name}@r.example>", settings(PARTED))
+    return addressee(f"<{name}@r.example>", settings(PARTED), "")
 
 
 @pytest.mark.parametrize(("one", "other"), list(product(Disposition, Disposition)))
@@ -213,16 +213,16 @@ def test_two_kinds_of_recipients_could_part_ways(one: str, other: str, parted: b
 @pytest.mark.parametrize(
     ("ini", "parted"),
     [
-        # A section's own row for the result goes before the general row of a condition, which is a finer result.
+        # A section's own entry for the result goes before the general entry of a condition, which is a finer result.
         ("[policy.mailfrom]\nfail = tag\nno_mail = reject\n[recipient:a@]\nfail = tag", True),
         ("[policy.mailfrom]\nnone = tag\nunreachable = reject\n[recipient:a@]\nnone = accept", True),
         ("[policy.mailfrom]\nfail = tag\n[domain:x.example]\nno_mail = reject\n[recipient:a@]\nfail = tag", True),
         ("[policy.mailfrom]\nfail = tag\n[domain:x.example]\nfail = tag\n[recipient:a@]\nfail = tag", False),
     ],
 )
-def test_a_row_of_a_condition_parts_recipients_as_it_would_speak(ini: str, parted: bool) -> None:
+def test_an_entry_of_a_condition_parts_recipients_where_it_applies(ini: str, parted: bool) -> None:
     tables = settings(f"[policy]\nreject_at = message\n[exempt]\nrecipients =\n[policy.helo]\nfail = tag\n{ini}")
-    one, other = (addressee(f"<{name}@r.example>", tables) for name in ("a", "b"))
+    one, other = (addressee(f"<{name}@r.example>", tables, "") for name in ("a", "b"))
     assert could_part_ways(one, other, tables) is parted
     assert could_part_ways(other, one, tables) is parted
 
@@ -236,7 +236,7 @@ def test_a_row_of_a_condition_parts_recipients_as_it_would_speak(ini: str, parte
         ("[policy]\nreject_at = message\n[exempt]\nrecipients =\n[recipient:a@]", True),
     ],
 )
-def test_where_recipients_are_not_distinguished_or_nobody_is_refused_none_is_separated(
+def test_where_recipients_are_not_distinguished_or_no_mail_is_refused_none_is_separated(
     ini: str, possible: bool
 ) -> None:
     assert separates(settings(ini)) is possible

@@ -1,11 +1,11 @@
-"""Which section speaks of a domain, and what is asked of the DNS for it."""
+"""Which section applies to a domain, and which conditions are looked for."""
 
 import pytest
 
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.policy import NOTHING, Evidence, decide, plan
+from spfmilter.policy import NO_EVIDENCE, Evidence, plan
 from spfmilter.policy.rules import domain_section
-from tests.values import Known, check, facts, settings, verdict
+from tests.values import Known, check, decide, facts, settings, verdict
 
 SECTIONS = """
 [domain:example.com]
@@ -48,7 +48,7 @@ def test_the_domains_own_section_else_the_longest(domain: str, section: str | No
         ("<u@notexample.com>", "[policy.mailfrom] fail = reject"),
     ],
 )
-def test_a_row_of_a_domain_is_named_with_its_line(sender: str, rule: str) -> None:
+def test_an_entry_of_a_domain_is_named_with_its_line(sender: str, rule: str) -> None:
     chosen = settings(f"{SECTIONS}[policy]\ncheck = mailfrom\n")
     planned = plan(facts(sender), chosen)
     action = decide(planned, [verdict(Result.FAIL, check=planned.checks[0])], chosen)
@@ -92,21 +92,44 @@ def test_a_pinned_record_is_evaluated_for_the_domain_in_mail_from_only() -> None
         ("[policy.mailfrom]\nno_mail = tag\n[domain:example.com]\nno_mail = reject", Result.FAIL, ["no_mail"] * 2),
     ],
 )
-def test_a_condition_is_looked_for_only_where_its_row_can_speak(ini: str, result: Result, asked: list[str]) -> None:
+def test_a_condition_is_looked_for_only_where_its_entry_can_apply(ini: str, result: Result, asked: list[str]) -> None:
     evidence = Known(lambda _: result)
     chosen = settings(ini)
     decide(plan(facts(), chosen), [verdict(result)], chosen, evidence)
     assert [question for question in evidence.questions if question in list(Condition)] == asked
 
 
-@pytest.mark.parametrize("evidence", [Known(lambda _: Result.FAIL, conditions=frozenset({Condition.NO_MAIL})), NOTHING])
+@pytest.mark.parametrize(
+    "evidence", [Known(lambda _: Result.FAIL, conditions=frozenset({Condition.NO_MAIL})), NO_EVIDENCE]
+)
 def test_the_action_names_the_condition_that_was_found(evidence: Evidence) -> None:
     chosen = settings("[policy.mailfrom]\nno_mail = quarantine")
-    seen = None if evidence is not NOTHING else Condition.NO_MAIL  # by the evaluation itself
+    seen = None if evidence is not NO_EVIDENCE else Condition.NO_MAIL  # by the evaluation itself
     action = decide(plan(facts(), chosen), [verdict(Result.FAIL, condition=seen)], chosen, evidence)
     assert (action.disposition, str(action.rule)) == (
         Disposition.QUARANTINE,
         "[policy.mailfrom] no_mail = quarantine (line 2)",
     )
-    assert action.verdict is not None
-    assert action.verdict.condition is Condition.NO_MAIL
+    assert action.condition is Condition.NO_MAIL
+    assert action.verdict == verdict(Result.FAIL, condition=seen), (
+        "the verdict is the evaluation's, and stays as it was"
+    )
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_an_action_by_the_entry_of_a_plain_result_has_no_condition(*, given: bool) -> None:
+    evidence = Known(lambda _: Result.FAIL, conditions=frozenset({Condition.NO_MAIL} if given else ()))
+    chosen = settings("[policy.mailfrom]\nno_mail = tag\nfail = tag")
+    action = decide(plan(facts(), chosen), [verdict(Result.FAIL)], chosen, evidence)
+    assert (action.condition, action.rule.key) == ((Condition.NO_MAIL, "no_mail") if given else (None, "fail"))
+
+
+def test_an_override_keeps_the_condition_of_what_it_accepts() -> None:
+    evidence = Known(lambda _: Result.FAIL, conditions=frozenset({Condition.NO_MAIL}), names=("mx.fwd.example",))
+    chosen = settings("[policy.mailfrom]\nno_mail = reject\n[exempt]\nforwarders = .fwd.example")
+    action = decide(plan(facts(), chosen), [verdict(Result.FAIL)], chosen, evidence)
+    assert (action.disposition, action.rule.key, action.condition) == (
+        Disposition.ACCEPT,
+        "forwarders",
+        Condition.NO_MAIL,
+    )

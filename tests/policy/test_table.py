@@ -1,6 +1,6 @@
 """Every combination of what the policy depends on, compared with a table that a person can check: table.txt."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,14 +11,14 @@ from spfmilter.model import CONDITIONS, Check, Condition, DmarcPolicy, Problem, 
 from spfmilter.reply import Reply
 from spfmilter.session import Macros, Session
 from spfmilter.settings import Settings, SettingsError
-from tests.values import Known, settings
+from tests.values import Known, no_extras, settings
 
 TABLE = (Path(__file__).parent / "table.txt").read_text()
 RESULTS = [*Result, *Condition]
 WORD_ORDER = ("accept", "tag", "quarantine", "defer", "reject")  # from the mildest to the most severe
 STAGES = ("mail", "rcpt", "message")
 MODES = ("enforce", "monitor")
-EXCUSES: dict[str, str] = {  # each with the settings that it needs
+REASONS: dict[str, str] = {  # each with the settings that it needs
     "-": "",
     "local": "",
     "network": "[exempt]\nnetworks = 203.0.113.0/24\n",
@@ -80,41 +80,41 @@ def words() -> dict[Key, str]:
 SECTIONS, WORDS, SAID = sections(), words(), list(part("said"))
 
 
-def expected(excuse: str, identity: str, which: str, result: str, stage: str, mode: str) -> tuple[int, list[str]]:
+def expected(reason: str, identity: str, which: str, result: str, stage: str, mode: str) -> tuple[int, list[str]]:
     """The line of [said] that fits first, by its place, and what it says."""
-    key = (excuse, identity, result, WORDS[identity, which, result], stage, mode)
+    key = (reason, identity, result, WORDS[identity, which, result], stage, mode)
     for place, line in enumerate(SAID):
         if all(cell == "*" or value in cell.split(",") for cell, value in zip(line, key, strict=False)):
             return place, line[line.index("|") + 1 :]
     raise AssertionError(f"no line for {key}")
 
 
-def chosen(excuse: str, identity: str, which: str, stage: str, mode: str) -> Settings:
+def chosen(reason: str, identity: str, which: str, stage: str, mode: str) -> Settings:
     """The settings of a combination."""
     check = {"helo": "helo", "mailfrom": "mailfrom", "null": "helo, mailfrom"}[identity]
     text = f"[policy]\nreject_at = {stage}\nmode = {mode}\ncheck = {check}\n"
-    text += "yield_to_dmarc = yes\n" if excuse == "dmarc" and stage == "message" else ""
-    text += EXCUSES[excuse] + SECTIONS["policy.helo"] + SECTIONS["policy.mailfrom"]
+    text += "yield_to_dmarc = yes\n" if reason == "dmarc" and stage == "message" else ""
+    text += REASONS[reason] + SECTIONS["policy.helo"] + SECTIONS["policy.mailfrom"]
     domain = SECTIONS["domain:.example"] if "domain" in which else "[domain:.example]\n"
-    text += domain + ("trust = 203.0.113.7\n" if excuse == "trust" else "")
+    text += domain + ("trust = 203.0.113.7\n" if reason == "trust" else "")
     text += SECTIONS["recipient:sales@"] if "recipient" in which else ""
     return settings(text)
 
 
 class World(Known):
-    """The DNS and the past, as the excuse and the result will have it."""
+    """The DNS and the past, as the reason and the result will have it."""
 
-    def __init__(self, excuse: str, result: str) -> None:
+    def __init__(self, reason: str, result: str) -> None:
         condition = result if result in list(Condition) else ""
         plain = next((r for r, c in CONDITIONS.items() if c == condition), None) or Result(result)
-        self._kind = ProblemKind.OWN_RESOLVER if excuse == "own-resolver" else ProblemKind.DNS_FAILURE
-        forwarder = Result.PASS if excuse == "forwarder-spf" else Result.FAIL
+        self._kind = ProblemKind.OWN_RESOLVER if reason == "own-resolver" else ProblemKind.DNS_FAILURE
+        forwarder = Result.PASS if reason == "forwarder-spf" else Result.FAIL
         super().__init__(
             lambda check: forwarder if check.domain == "forwarder.test" else plain,
             conditions=frozenset({Condition(condition)} if condition else ()),
-            names=("mx.forwarder.test",) if excuse == "forwarder" else (),
+            names=("mx.forwarder.test",) if reason == "forwarder" else (),
             dmarc={"author.test": DmarcPolicy(domain="author.test", policy="reject")},
-            deferred_for=5 * 3600.0 if excuse == "deferred-long-ago" else 60.0,
+            deferred_for=5 * 3600.0 if reason == "deferred-long-ago" else 60.0,
         )
 
     def verdict(self, check: Check) -> Verdict:
@@ -131,31 +131,31 @@ def said(reply: Reply | None) -> str:
     return "reject" if reply.code == 550 else "defer"
 
 
-def conversation(excuse: str, identity: str, result: str, by: Settings) -> list[str]:
+def conversation(reason: str, identity: str, result: str, by: Settings) -> list[str]:
     """What one message meets at MAIL, RCPT and the end."""
-    session = Session(by, "mx.test", World(excuse, result))
+    session = Session(by, "mx.test", World(reason, result), extras=no_extras)
     clients: dict[str, object] = {"local": "/run/socket", "unknown": None, "private": ("10.0.0.1", 25)}
     session.connect(
-        "relay.test", ("198.51.100.2", 25) if excuse in RELAYED else clients.get(excuse, ("203.0.113.7", 25))
+        "relay.test", ("198.51.100.2", 25) if reason in RELAYED else clients.get(reason, ("203.0.113.7", 25))
     )
-    session.hello("relay.test" if excuse in RELAYED else "h.example")
-    macros = Macros(authenticated="joe" if excuse == "login" else "")
-    _, reply, _ = session.mail("<>" if identity == "null" else "<u@sender.example>", (), macros)
+    session.hello("relay.test" if reason in RELAYED else "h.example")
+    macros = Macros(authenticated="joe" if reason == "login" else "")
+    reply = session.mail("<>" if identity == "null" else "<u@sender.example>", (), macros).reply
     if reply is not None:
         return [said(reply), "-", "-"]
-    recipient = "postmaster" if excuse == "exempt-recipient" else "sales"
-    reply = session.recipient(f"<{recipient}@r.test>")
+    recipient = "postmaster" if reason == "exempt-recipient" else "sales"
+    reply = session.recipient(f"<{recipient}@r.test>").reply
     if reply is not None:
-        assert session.abandon() is not None
+        assert session.abandon().ended is not None
         return ["ok", said(reply), "-"]
-    session.header("Received", "nonsense" if excuse == "relay-lost" else RECEIVED)
+    session.header("Received", "nonsense" if reason == "relay-lost" else RECEIVED)
     session.header("From", "A <a@author.test>")
-    _, reply, ended = session.end_of_message("Q")
-    if reply is not None:
-        return ["ok", "ok", said(reply)]
-    assert ended is not None
-    would = ended.action.would
-    return ["ok", "ok", f"would:{would}" if would is not None else ended.action.disposition.value]
+    outcome = session.end_of_message("Q")
+    if outcome.reply is not None:
+        return ["ok", "ok", said(outcome.reply)]
+    assert outcome.ended is not None
+    action = outcome.ended.action
+    return ["ok", "ok", f"would:{action.would}" if action.would is not None else action.disposition.value]
 
 
 def which_apply(stage: str) -> list[str]:
@@ -163,21 +163,21 @@ def which_apply(stage: str) -> list[str]:
     return ["-", "domain"] if stage == "mail" else ["-", "domain", "recipient", "domain+recipient"]
 
 
-@pytest.mark.parametrize("excuse", EXCUSES)
-def test_every_combination_is_treated_as_the_table_says(excuse: str) -> None:
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_combination_is_treated_as_the_table_says(reason: str) -> None:
     different = []
     for stage, mode, identity in product(STAGES, MODES, ["helo", "mailfrom", "null"]):
         for which in which_apply(stage):
-            by = chosen(excuse, identity, which, stage, mode)
+            by = chosen(reason, identity, which, stage, mode)
             for result in RESULTS:
-                _, should = expected(excuse, identity, which, result, stage, mode)
-                found = conversation(excuse, identity, result, by)
+                _, should = expected(reason, identity, which, result, stage, mode)
+                found = conversation(reason, identity, result, by)
                 if found != should:
                     different.append((stage, mode, identity, which, result.value, found, should))
     assert different == []
 
 
-BY_WORD = {
+BY_WORD: Mapping[str, Mapping[str, Result | Condition]] = {
     "helo": dict(
         zip(WORD_ORDER, (Result.NONE, Result.PASS, Result.TEMPERROR, Result.SOFTFAIL, Result.FAIL), strict=True)
     ),
@@ -215,28 +215,29 @@ def test_of_two_identities_the_more_severe_word_is_done_and_named(mode: str, sta
     different = []
     for (helo, *entry), mailfrom in product(part("both"), WORD_ORDER):
         should = entry[WORD_ORDER.index(mailfrom)]
-        session = Session(by, "mx.test", TwoResults(helo, mailfrom))
+        session = Session(by, "mx.test", TwoResults(helo, mailfrom), extras=no_extras)
         session.connect("h.example", ("203.0.113.7", 25))
         session.hello("h.example")
-        _, reply, ended = session.mail("<u@sender.test>", (), Macros())
-        if reply is None and (reply := session.recipient("<sales@r.test>")) is not None:
-            ended = session.abandon()
-        if reply is None:
-            _, reply, ended = session.end_of_message("Q")
+        outcome, ended = session.mail("<u@sender.test>", (), Macros()), None
+        if outcome.reply is None and (outcome := session.recipient("<sales@r.test>")).reply is not None:
+            ended = session.abandon().ended
+        if outcome.reply is None:
+            outcome = session.end_of_message("Q")
+        ended = outcome.ended or ended
         assert ended is not None
         action = ended.action
         found = f"{action.would or action.disposition}/{action.rule.section.removeprefix('policy.')}"
         refused = mode == "enforce" and should.split("/")[0] in {"defer", "reject"}
-        if found != should or (reply is not None) != refused:
+        if found != should or (outcome.reply is not None) != refused:
             different.append((helo, mailfrom, found, should))
     assert different == []
 
 
 def test_every_line_of_the_table_is_needed_and_no_word_is_missing() -> None:
     used = {
-        expected(excuse, identity, which, result, stage, mode)[0]
-        for excuse, identity, result, stage, mode in product(
-            EXCUSES, ["helo", "mailfrom", "null"], RESULTS, STAGES, MODES
+        expected(reason, identity, which, result, stage, mode)[0]
+        for reason, identity, result, stage, mode in product(
+            REASONS, ["helo", "mailfrom", "null"], RESULTS, STAGES, MODES
         )
         for which in which_apply(stage)
     }
@@ -246,6 +247,6 @@ def test_every_line_of_the_table_is_needed_and_no_word_is_missing() -> None:
     assert set(columns("sections")) == set(columns("words")) == set(RESULTS)
 
 
-def test_where_no_recipient_is_known_his_rules_are_an_error() -> None:
+def test_where_no_recipient_is_known_its_rules_are_an_error() -> None:
     with pytest.raises(SettingsError):
         chosen("-", "mailfrom", "recipient", "mail", "enforce")

@@ -240,7 +240,7 @@ def test_names_are_asked_for_once_each_and_ten_at_most() -> None:
     received = [
         f"from a (b [192.0.2.2]) by h{n}.example.net with ESMTP id 1" for n in range(2 * MOST_NAMES) for _ in range(2)
     ]
-    assert originating_client(received, RELAY, TRUSTED, names_of) is None
+    assert originating_client(received, RELAY, TRUSTED, names_of, None) is None
     assert asked == [f"h{n}.example.net" for n in range(MOST_NAMES)]
 
 
@@ -249,7 +249,7 @@ def test_what_cannot_be_a_host_name_is_not_asked_for() -> None:
         raise AssertionError(name)
 
     for by in ("x", "[192.0.2.9]", "a..b", "a" * 300 + ".example", "\udcff.example", f"{'b' * 64}.example"):
-        assert originating_client([f"{FROM_CLIENT} by {by} with ESMTP id 1"], RELAY, TRUSTED, names_of) is None
+        assert originating_client([f"{FROM_CLIENT} by {by} with ESMTP id 1"], RELAY, TRUSTED, names_of, None) is None
 
 
 # -- properties --------------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ FIELDS = st.lists(st.text(max_size=60) | st.lists(PARTS, max_size=4).map(" ".joi
 def test_a_walk_ends_at_a_client_from_outside_or_nowhere(
     names_of: Callable[[str], frozenset[IPAddress]], received: list[str]
 ) -> None:
-    found = originating_client(received, RELAY, TRUSTED, names_of)
+    found = originating_client(received, RELAY, TRUSTED, names_of, None)
     if found is not None:
         assert found.client.address == CLIENT.address
 

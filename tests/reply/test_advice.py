@@ -1,5 +1,7 @@
 """What can be done about each verdict: the value that the notice and the help page put into words."""
 
+from typing import Any
+
 import pytest
 
 from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
@@ -17,7 +19,7 @@ OURS = Problem(kind=ProblemKind.OWN_RESOLVER, text="...", domain="example.com")
 BROKEN = Problem(kind=ProblemKind.SYNTAX, text="...", domain=ELSEWHERE, term="x")
 
 # term, whose record it stands in, problem -> situation, what a MAIL FROM can do, what a HELO can do
-TABLE = {
+TABLE: dict[Result, list[tuple[Any, ...]]] = {
     Result.FAIL: [
         ("-all", "own", None, "unlisted", "add, other-server", "own-name, add"),
         ("-all", ELSEWHERE, None, "redirected", "add, other-server", "own-name, add"),

@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 
 from spfmilter.language import LOCALE, SOURCE, available, first, language
 from spfmilter.model import Result
-from spfmilter.reply import notice, notice_language, sentences
+from spfmilter.reply import NO_EXTRAS, notice, notice_language, sentences
 from spfmilter.reply.texts import FORGED, HIDDEN, SEPARATE, all_texts, is_ascii, template
 from tests.reply.notices.rendering import FOLDER, rendered
 from tests.values import facts, settings, verdict
@@ -31,7 +31,8 @@ CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/spfmilter.po"))
 
 def said(tags: str, *, smtputf8: bool) -> str:
     """The first line of a fail."""
-    return notice(verdict(Result.FAIL), facts(smtputf8=smtputf8), settings(f"[reply]\nlanguages = {tags}\n"))[0]
+    chosen = settings(f"[reply]\nlanguages = {tags}\n")
+    return notice(verdict(Result.FAIL), facts(smtputf8=smtputf8), chosen, NO_EXTRAS, condition=None)[0]
 
 
 @pytest.mark.parametrize("tag", available())
@@ -98,6 +99,8 @@ def test_an_administrators_own_text_is_said_in_every_language_with_our_words_aro
         verdict(Result.FAIL, explanation="No."),
         facts(smtputf8=True),
         settings("[reply]\nlanguages = zh-Hans\nfail = {address} is not one of us.\n"),
+        NO_EXTRAS,
+        condition=None,
     )
     assert lines == ("203.0.113.7 is not one of us.", "example.com 自己的说明：“No.”")
 
@@ -106,12 +109,13 @@ def test_who_takes_utf8_sees_their_own_address_as_they_wrote_it() -> None:
     text = "[reply]\nnone = {sender} is refused.\n"
     for smtputf8, expected in ((True, "用户@例子.example"), (False, "??@??.example")):
         about = facts("<用户@例子.example>", smtputf8=smtputf8)
-        assert notice(verdict(Result.NONE), about, settings(text)) == (f"{expected} is refused.",)
+        lines = notice(verdict(Result.NONE), about, settings(text), NO_EXTRAS, condition=None)
+        assert lines == (f"{expected} is refused.",)
 
 
 def test_sentences_end_as_the_language_has_it() -> None:
     chinese = settings("[reply]\nlanguages = zh-Hant\n")
-    found = sentences(verdict(Result.FAIL), facts(smtputf8=True), chinese)
+    found = sentences(verdict(Result.FAIL), facts(smtputf8=True), chinese, condition=None)
     assert all(sentence.endswith("。") for sentence in found)
 
 

@@ -1,8 +1,9 @@
 """What the refused sender reads, in English; the other languages are in test_languages.py."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,14 +11,14 @@ from hypothesis import strategies as st
 
 from spfmilter.language import available
 from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, ProblemKind, Result, ReversePath, Verdict
-from spfmilter.reply import NOTHING, Extras, notice, problem_text, reply_for, sentences
+from spfmilter.reply import NO_EXTRAS, Extras, notice, problem_text, reply_for, sentences
 from spfmilter.reply.texts import all_texts
 from spfmilter.spf.services import SERVICES
 from tests.values import action, check, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
-REDIRECT = {"term": "-all", "term_domain": "_spf.provider.example"}
-EXPLICIT = {"term": "-ip4:203.0.113.0/24", "term_domain": "example.com"}
+REDIRECT: Mapping[str, Any] = {"term": "-all", "term_domain": "_spf.provider.example"}
+EXPLICIT: Mapping[str, Any] = {"term": "-ip4:203.0.113.0/24", "term_domain": "example.com"}
 NOBODY = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
 BROKEN = Problem(kind=ProblemKind.SYNTAX, text="not a mechanism", term="ipv4:192.0.2.1", domain="example.com")
 SILENT = Problem(
@@ -26,15 +27,15 @@ SILENT = Problem(
 LINK = "https://mx.example.net/spf/" + "x" * 273  # the longest name's
 
 
-def said(found: Verdict, ini: str = "", about: Facts | None = None, extras: Extras = NOTHING) -> tuple[str, ...]:
+def said(found: Verdict, ini: str = "", about: Facts | None = None, extras: Extras = NO_EXTRAS) -> tuple[str, ...]:
     """The lines of a notice."""
-    return notice(found, about or facts(), settings(ini), extras)
+    return notice(found, about or facts(), settings(ini), extras, condition=None)
 
 
 # -- the built-in texts ------------------------------------------------------------------------------------------------
 
 # Every variant that a verdict can call for, with what its first line must name beside the client's address.
-FIRST_LINES: list[tuple[Result, Identity, dict[str, object], tuple[str, ...]]] = [
+FIRST_LINES: list[tuple[Result, Identity, Mapping[str, Any], tuple[str, ...]]] = [
     (Result.FAIL, MAILFROM, {}, ("example.com", "SPF fail", '"-all"')),
     (Result.FAIL, MAILFROM, REDIRECT, ("example.com", "SPF fail", '"-all"', "_spf.provider.example")),
     (Result.FAIL, MAILFROM, EXPLICIT, ("example.com", "SPF fail", '"-ip4:203.0.113.0/24"')),
@@ -120,7 +121,7 @@ def test_a_service_that_the_client_belongs_to_is_to_be_included(result: Result) 
 def test_a_record_that_lets_this_server_in_by_another_term_is_not_told_to_give_up_the_clients() -> None:
     """Found by asking for this server's own address: the client's term may be right."""
     wide = verdict(Result.PASS, term="ip4:203.0.113.7", term_domain="example.com", condition=Condition.WIDE_OPEN)
-    lines = notice(wide, facts(), settings(), condition=Condition.WIDE_OPEN)
+    lines = notice(wide, facts(), settings(), NO_EXTRAS, condition=Condition.WIDE_OPEN)
     assert "name its own servers, and nobody else's" in lines[1]
     assert "ip4:203.0.113.7" not in lines[1]
 
@@ -161,7 +162,7 @@ def test_a_problem_without_its_term_is_still_to_be_corrected_somewhere() -> None
 
 
 def test_sentences_can_follow_each_other() -> None:
-    first, *others = sentences(verdict(Result.FAIL), facts(), settings())
+    first, *others = sentences(verdict(Result.FAIL), facts(), settings(), condition=None)
     assert first.endswith('matched "-all").')
     assert all(other.endswith(".") for other in others)
 

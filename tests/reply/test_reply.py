@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from spfmilter.model import Disposition, Result
-from spfmilter.reply import Reply, internal_error, reply_for, separate_message
-from tests.values import action, facts, settings, verdict
+from spfmilter.model import Condition, Disposition, Result
+from spfmilter.reply import Reply, internal_error, separate_message
+from tests.values import action, facts, reply_for, settings, verdict
 
 
 @pytest.mark.parametrize(
@@ -34,17 +34,22 @@ def test_a_message_that_is_taken_gets_no_reply(disposition: Disposition) -> None
 
 
 @pytest.mark.parametrize(
-    ("key", "result", "first"),
+    ("condition", "result", "first"),
     [
-        ("no_mail", Result.FAIL, "The SPF record of example.com says that it sends no mail at all"),
-        ("wide_open", Result.PASS, "Mail from example.com is not trusted here, because its SPF record lets everybody"),
-        ("unreachable", Result.NONE, "example.com has neither an SPF record nor a server that takes mail"),
-        ("fail", Result.FAIL, "203.0.113.7 is not in the trusted sender list of example.com"),
+        (Condition.NO_MAIL, Result.FAIL, "The SPF record of example.com says that it sends no mail at all"),
+        (
+            Condition.WIDE_OPEN,
+            Result.PASS,
+            "Mail from example.com is not trusted here, because its SPF record lets everybody",
+        ),
+        (Condition.UNREACHABLE, Result.NONE, "example.com has neither an SPF record nor a server that takes mail"),
+        (None, Result.FAIL, "203.0.113.7 is not in the trusted sender list of example.com"),
     ],
 )
-def test_the_row_that_decided_is_what_the_sender_reads_of(key: str, result: Result, first: str) -> None:
-    decided = action(Disposition.REJECT, verdict(result))
-    decided = replace(decided, rule=replace(decided.rule, key=key))
+def test_the_entry_that_applied_is_what_the_sender_reads_of(
+    condition: Condition | None, result: Result, first: str
+) -> None:
+    decided = replace(action(Disposition.REJECT, verdict(result)), condition=condition)
     answer = reply_for(decided, facts(), settings())
     assert answer is not None
     assert answer.lines[0].startswith(first)

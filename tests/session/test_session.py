@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from spfmilter.message import CARRY_ON, Outcome
 from spfmilter.model import Check, Disposition, Edits, Identity, Removal, Result, SkipReason, Transaction, Verdict
-from spfmilter.policy import NOTHING, Evidence, Nothing
-from spfmilter.reply import Reply
+from spfmilter.policy import NO_EVIDENCE, Evidence, NoEvidence
 from spfmilter.session import Macros, Session
-from tests.values import settings, verdict
+from tests.values import no_extras, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 CLIENT = ("203.0.113.7", 25)
@@ -23,7 +23,7 @@ RESULTS: Mapping[str, Result] = {
 }
 
 
-class Asked(list[str], Nothing):
+class Asked(list[str], NoEvidence):
     """The domains that were evaluated, in order, with the results of the table."""
 
     def verdict(self, check: Check) -> Verdict:
@@ -40,7 +40,7 @@ def session(
     evidence: Evidence | None = None,
 ) -> Session:
     """A connection whose client has greeted."""
-    begun = Session(settings(ini), "mx.example.net", Asked() if evidence is None else evidence)
+    begun = Session(settings(ini), "mx.example.net", Asked() if evidence is None else evidence, extras=no_extras)
     begun.connect("host.example.com", client)
     if helo is not None:
         begun.hello(helo)
@@ -48,22 +48,23 @@ def session(
 
 
 def mail(
-    connection: Session,
-    sender: str = "<u@pass.example>",
-    *parameters: str,
-    macros: Macros | None = None,
-) -> tuple[Disposition, Reply | None, Transaction | None]:
+    connection: Session, sender: str = "<u@pass.example>", *parameters: str, macros: Macros | None = None
+) -> Outcome:
     """MAIL FROM."""
-    action, reply, ended = connection.mail(sender, parameters, macros or Macros())
-    return action.disposition, reply, ended
+    return connection.mail(sender, parameters, macros or Macros())
+
+
+def code(outcome: Outcome) -> int:
+    """The reply code, 250 where there is no reply."""
+    return outcome.reply.code if outcome.reply is not None else 250
 
 
 def finished(connection: Session, queue_id: str = "") -> tuple[Edits, Transaction]:
     """The end of a message that is under way."""
-    edits, reply, ended = connection.end_of_message(queue_id)
-    assert reply is None
-    assert ended is not None
-    return edits, ended
+    outcome = connection.end_of_message(queue_id)
+    assert outcome.reply is None
+    assert outcome.ended is not None
+    return outcome.edits, outcome.ended
 
 
 # -- a message's life --------------------------------------------------------------------------------------------------
@@ -71,39 +72,38 @@ def finished(connection: Session, queue_id: str = "") -> tuple[Edits, Transactio
 
 def test_a_message_that_is_taken_ends_with_its_data() -> None:
     connection = session()
-    assert mail(connection) == (Disposition.ACCEPT, None, None)
+    assert mail(connection) == CARRY_ON
     edits, ended = finished(connection)
     assert [f.name for f in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
     assert (ended.ended, str(ended.facts.reverse_path)) == ("message", "u@pass.example")
     assert [v.result for v in ended.verdicts] == [Result.NONE, Result.PASS]
-    assert connection.abandon() is None, "it has ended once"
+    assert connection.abandon() == CARRY_ON, "it has ended once"
 
 
 def test_a_message_that_is_refused_ends_at_mail() -> None:
     connection = session()
-    disposition, reply, ended = mail(connection, "<u@fail.example>")
-    assert disposition is Disposition.REJECT
-    assert reply is not None
-    assert reply.lines[0].startswith("203.0.113.7 is not in the trusted sender list of fail.example")
-    assert ended is not None
-    assert ended.ended == "refused"
-    assert connection.abandon() is None
+    outcome = mail(connection, "<u@fail.example>")
+    assert outcome.reply is not None
+    assert outcome.reply.lines[0].startswith("203.0.113.7 is not in the trusted sender list of fail.example")
+    assert outcome.ended is not None
+    assert (outcome.ended.ended, outcome.ended.action.disposition) == ("refused", Disposition.REJECT)
+    assert connection.abandon() == CARRY_ON
 
 
 @pytest.mark.parametrize("sender", ["<u@pass.example>", "<u@soft.example>"])
 def test_a_message_that_somebody_else_stops_is_abandoned(sender: str) -> None:
     connection = session()
     mail(connection, sender)
-    ended = connection.abandon()
+    ended = connection.abandon().ended
     assert ended is not None
     assert (ended.ended, str(ended.facts.reverse_path)) == ("abandoned", sender.strip("<>"))
-    assert connection.end_of_message("Q") == (Edits(), None, None)
+    assert connection.end_of_message("Q") == CARRY_ON
 
 
 def test_a_connection_without_a_message_ends_without_a_transaction() -> None:
-    assert session().abandon() is None
-    assert Session(settings(), "mx.example.net", NOTHING).abandon() is None
-    assert session().end_of_message("Q") == (Edits(), None, None)
+    assert session().abandon() == CARRY_ON
+    assert Session(settings(), "mx.example.net", NO_EVIDENCE, extras=no_extras).abandon() == CARRY_ON
+    assert session().end_of_message("Q") == CARRY_ON
 
 
 def test_a_header_field_without_a_message_is_ignored() -> None:
@@ -160,9 +160,9 @@ def test_the_queue_id_may_come_early_or_late(at_mail: str, at_end: str, queue_id
 
 def test_a_refused_or_abandoned_message_keeps_the_queue_id_that_it_had() -> None:
     connection = session()
-    _, _, refused = mail(connection, "<u@fail.example>", macros=Macros(queue_id="Q1"))
+    refused = mail(connection, "<u@fail.example>", macros=Macros(queue_id="Q1")).ended
     mail(connection, macros=Macros(queue_id="Q2"))
-    abandoned = connection.abandon()
+    abandoned = connection.abandon().ended
     assert refused is not None
     assert abandoned is not None
     assert (refused.queue_id, abandoned.queue_id) == ("Q1", "Q2")
@@ -199,7 +199,7 @@ def test_where_the_connect_event_got_lost_the_macro_tells_the_address(
     client_address: str, skip: SkipReason | None
 ) -> None:
     asked = Asked()
-    connection = Session(settings(), "mx.example.net", asked)
+    connection = Session(settings(), "mx.example.net", asked, extras=no_extras)
     connection.hello("mail.example.com")
     mail(connection, macros=Macros(client_address=client_address))
     assert finished(connection)[1].plan.skip == skip
@@ -214,10 +214,9 @@ def test_the_connect_event_is_believed_before_the_macro() -> None:
 
 def test_mail_without_helo_is_checked_by_its_sender() -> None:
     connection = session(helo=None)
-    disposition, _, ended = mail(connection, "<u@fail.example>")
-    assert disposition is Disposition.REJECT
+    ended = mail(connection, "<u@fail.example>").ended
     assert ended is not None
-    assert ended.facts.helo is None
+    assert (ended.action.disposition, ended.facts.helo) == (Disposition.REJECT, None)
 
 
 def test_a_login_exempts_its_own_message_only() -> None:
@@ -226,7 +225,7 @@ def test_a_login_exempts_its_own_message_only() -> None:
     mail(connection, "<u@fail.example>", macros=Macros(authenticated="joe"))
     assert finished(connection)[1].plan.skip is SkipReason.AUTHENTICATED
     assert asked == []
-    assert mail(connection, "<u@fail.example>")[0] is Disposition.REJECT
+    assert code(mail(connection, "<u@fail.example>")) == 550
 
 
 # -- what is known ahead -----------------------------------------------------------------------------------------------
@@ -246,7 +245,7 @@ def test_a_second_helo_counts() -> None:
     connection = session(evidence=asked)
     mail(connection)
     connection.hello("fail-host.example.com")
-    assert mail(connection)[0] is Disposition.REJECT
+    assert code(mail(connection)) == 550
     assert asked == ["mail.example.com", "pass.example", "fail-host.example.com"]
 
 
@@ -266,7 +265,7 @@ def test_the_check_of_helo_is_known_since_helo(sender: str) -> None:
 @pytest.mark.parametrize(
     "connection",
     [
-        Session(settings(), "mx.example.net", NOTHING),
+        Session(settings(), "mx.example.net", NO_EVIDENCE, extras=no_extras),
         session(helo=None),
         session(client=None),
         session(client=("10.0.0.1", 25)),
@@ -368,20 +367,20 @@ def test_with_remove_forged_off_nothing_is_removed_even_when_the_mta_shows_the_h
 def test_the_settings_are_those_with_which_the_connection_began() -> None:
     old = session()
     new = session("[policy.mailfrom]\nfail = accept")
-    assert mail(old, "<u@fail.example>")[0] is Disposition.REJECT
-    assert mail(new, "<u@fail.example>")[0] is Disposition.ACCEPT
+    assert (code(mail(old, "<u@fail.example>")), code(mail(new, "<u@fail.example>"))) == (550, 250)
 
 
 def test_in_monitor_mode_a_refusal_is_a_notice() -> None:
     connection = session("[policy]\nmode = monitor")
-    disposition, reply, ended = mail(connection, "<u@fail.example>")
-    assert (disposition, reply, ended) == (Disposition.ACCEPT, None, None)
+    assert mail(connection, "<u@fail.example>") == CARRY_ON
     edits, transaction = finished(connection)
     assert edits.insert[-1].value.startswith("in monitor mode; would be: reject; 203.0.113.7 is not in the")
-    assert transaction.action.would is Disposition.REJECT
+    assert (transaction.action.disposition, transaction.action.would) == (Disposition.ACCEPT, Disposition.REJECT)
 
 
 def test_a_held_message_has_its_reason() -> None:
     connection = session("[policy.mailfrom]\nfail = quarantine")
-    assert mail(connection, "<u@fail.example>")[0] is Disposition.QUARANTINE
-    assert finished(connection)[0].quarantine == "SPF fail for fail.example from 203.0.113.7"
+    assert mail(connection, "<u@fail.example>") == CARRY_ON
+    edits, ended = finished(connection)
+    assert edits.quarantine == "SPF fail for fail.example from 203.0.113.7"
+    assert ended.action.disposition is Disposition.QUARANTINE

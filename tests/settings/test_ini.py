@@ -72,7 +72,7 @@ def test_problems_know_their_lines(text, lines) -> None:
 UNHURRIED = hypothesis_settings(deadline=None)
 
 
-def problems_of(text: str) -> tuple[ini.Problem, ...]:
+def problems_of(text: str) -> tuple[ini.SettingProblem, ...]:
     try:
         parse(text)
     except SettingsError as error:

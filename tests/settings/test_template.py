@@ -52,7 +52,7 @@ def test_filling(text, filled) -> None:
         ("two\nlines", "'\\n' cannot be sent"),
         ("escape \x1b[31m", "'\\x1b' cannot be sent"),
         ("grüße", "'ü' cannot be sent"),
-        ("x" * (LINE_LIMIT + 1), "a line has 401 characters, at most 400 are possible"),
+        ("x" * (LINE_LIMIT + 1), "a line has 401 characters: write at most 400"),
     ],
 )
 def test_what_is_wrong_is_said(text, message) -> None:
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_said(text, message) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("不" * 134, "a line has 402 bytes, at most 400 are possible"),
+        ("不" * 134, "a line has 402 bytes: write at most 400"),
         ("a\u202eb", "'\\u202e' cannot be sent in an SMTP reply: only printable text can"),
         ("a\u3000b", "'\\u3000' cannot be sent"),
         ("\udcff", "'\\udcff' cannot be sent"),

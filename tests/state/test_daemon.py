@@ -9,6 +9,8 @@ import pytest
 from lab.daemon import SpfmilterDaemon
 from lab.processes import free_port, until
 
+pytestmark = pytest.mark.outside
+
 UNUSABLE = "state server unavailable, using local memory"
 
 

@@ -17,7 +17,10 @@ from lab.redis import Redis, unavailable
 from spfmilter.settings.schema import PolicySection
 from tests.wire.running import CLIENT, ZONE, Running, running
 
-pytestmark = pytest.mark.skipif("defer_at_most" not in PolicySection.model_fields, reason="there is no bound yet")
+pytestmark = [
+    pytest.mark.outside,
+    pytest.mark.skipif("defer_at_most" not in PolicySection.model_fields, reason="there is no bound yet"),
+]
 
 DEFER = "[policy]\ndefer_at_most = {}\n[policy.mailfrom]\ntemperror = defer\n"
 KEY = "spfmilter:defer:temp.example 192.0.2.0/24"

@@ -21,6 +21,8 @@ from spfmilter.state import Deferrals, open_deferrals, server
 from spfmilter.state.server import PREFIX, REST, OnAServer
 from spfmilter.state.table import OnThisHost, Table
 
+pytestmark = pytest.mark.outside
+
 if problem := unavailable():
     pytest.skip(problem, allow_module_level=True)
 
@@ -199,7 +201,8 @@ def test_a_time_to_come_is_not_believed(shared: Redis, host) -> None:
 
 
 def test_threads_share_it(shared: Redis, host, caplog) -> None:
-    one, said_by_key = host(url(shared)), {}
+    one = host(url(shared))
+    said_by_key: dict[int, set[float]] = {}
     start = threading.Barrier(8)
 
     def ask(own: int) -> None:

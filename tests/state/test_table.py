@@ -63,6 +63,7 @@ def test_the_oldest_makes_room_and_the_ended_and_the_impossible_before_it() -> N
 
 
 def test_its_size_is_bounded_and_an_unused_table_costs_nothing(table: Table) -> None:
+    assert table._file is not None
     status = os.fstat(table._file)
     assert (status.st_size, status.st_blocks) == (tables.ENTRIES * 32, 0)
     for number in range(2000):
@@ -77,6 +78,7 @@ def test_a_stranger_cannot_find_keys_that_meet_in_a_bucket() -> None:
         table = Table(16 * 64)
         for number in range(100):
             table.since(f"{number}", 1000.0, DAY)
+        assert table._file is not None
         content = os.pread(table._file, 64 * 16 * 32, 0)
         table.close()
         return [content[start : start + 512].rstrip(b"\0") for start in range(0, len(content), 512)]

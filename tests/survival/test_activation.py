@@ -29,11 +29,12 @@ def dns() -> Iterator[NameServer]:
 @contextmanager
 def listening(family: str, folder: Path) -> Iterator[tuple[socket.socket, str]]:
     """A socket as systemd would open it from a .socket unit, and its address for clients."""
-    kind, name = {
+    families: dict[str, tuple[int, tuple[str, int] | str]] = {
         "inet": (socket.AF_INET, ("127.0.0.1", 0)),
         "inet6": (socket.AF_INET6, ("::1", 0)),
         "unix": (socket.AF_UNIX, str(folder / "socket")),
-    }[family]
+    }
+    kind, name = families[family]
     with socket.socket(kind) as sock:
         sock.bind(name)
         sock.listen(4096)

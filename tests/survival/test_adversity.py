@@ -1,6 +1,7 @@
 """What is done to the daemon from outside: idle crowds, garbage, no descriptors left, a DNS that is dead."""
 
 import os
+import signal
 import socket
 import struct
 import time
@@ -179,7 +180,7 @@ def test_descriptors_run_out_during_a_reload_and_a_stop(dns: NameServer) -> None
         served, waiting = held(stack, address, 160)
         assert waiting
         ready = len(daemon.notifications())
-        daemon.signal(1)
+        daemon.signal(signal.SIGHUP)
         until(lambda: "reloaded" in daemon.log(), 20, lambda: daemon.log()[-2000:])
         assert len(daemon.notifications()) > ready
         for mta in waiting:
@@ -241,7 +242,7 @@ def test_no_name_server_at_all(dns: NameServer) -> None:
             assert workers(daemon) == pids
             assert daemon.log().count("problem_kind=own-resolver") == 100
             daemon.rewrite(ini(address, dns.address))
-            daemon.signal(1)
+            daemon.signal(signal.SIGHUP)
             daemon.wait_for_notification("READY=1", count=2)
             assert ask(address, FAIL) == "550"
     print(f"\n{tally}")
@@ -260,7 +261,7 @@ def test_a_client_that_goes_away_in_the_middle(dns: NameServer) -> None:
                 mta.greet(CLIENT)
                 mta.send_raw(struct.pack(">I", 17) + b"M<a@slow.example\0"[:17])
         assert ask(address, FAIL) == "550"
-        daemon.signal(1)
+        daemon.signal(signal.SIGHUP)
         daemon.wait_for_notification("READY=1", count=2)
         until(lambda: not set(pids) & set(children(daemon)), 15, "the old workers' end: no session is left behind")
         assert "internal error" not in daemon.log()

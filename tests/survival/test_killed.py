@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,11 +144,14 @@ def test_a_killed_supervisor(dns: NameServer, family: str, tmp_path: object) -> 
 
 @pytest.mark.parametrize(
     ("command", "silence"),
-    [(changed({"daemon.fleet.MAX_SILENCE": 3.0}), 3), pytest.param(None, 15, marks=pytest.mark.soak)],
+    [
+        ({"command": changed({"daemon.fleet.MAX_SILENCE": 3.0})}, 3),
+        pytest.param({}, 15, marks=pytest.mark.soak),
+    ],
 )
-def test_a_worker_that_hangs_is_replaced(dns: NameServer, command: tuple[str, ...] | None, silence: float) -> None:
+def test_a_worker_that_hangs_is_replaced(dns: NameServer, command: dict[str, Any], silence: float) -> None:
     address = inet_socket()
-    daemon = SpfmilterDaemon(ini(address, dns.address), **({"command": command} if command else {}))
+    daemon = SpfmilterDaemon(ini(address, dns.address), **command)
     with daemon, Load(address, PLAIN, connections=8) as load:
         load.wait_for(50)
         hung = workers(daemon)[0]

@@ -12,7 +12,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -57,7 +57,8 @@ def daemon_of_a_user(text: str, command: tuple[str, ...] = COMMAND, limit: int =
 
 def limit(daemon: SpfmilterDaemon, number: int) -> None:
     """Let all processes of the daemon's user together have so many threads, and no more."""
-    user = daemon.process.args[1].partition("=")[2]
+    assert isinstance(daemon.process.args, Sequence)
+    user = str(daemon.process.args[1]).partition("=")[2]
     for pid in (daemon.process.pid, *children(daemon)):
         become = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups")
         subprocess.run([*become, "prlimit", f"--pid={pid}", f"--nproc={number}:{NO_LIMIT}"], check=True)  # noqa: S603 - our own

@@ -8,7 +8,7 @@ from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.model import Check
 from spfmilter.settings import Settings, parse
 from spfmilter.web.app import build
-from spfmilter.web.checker import Outcome
+from spfmilter.web.checker import Checked
 from tests.evaluation.world import World, Zone
 from tests.web.site import SECRET, ZONE
 
@@ -20,10 +20,10 @@ class InMemory:
         self.world = World(zone)
         self.checks: list[Check] = []
 
-    async def evaluate(self, check: Check, network: str = "") -> Outcome:  # noqa: ARG002 - as Checker's
+    async def evaluate(self, check: Check, network: str = "") -> Checked:  # noqa: ARG002 - as Checker's
         """As Checker does it."""
         self.checks.append(check)
-        return Outcome(verdict=Evaluator().evaluate(check, self.world, trace=True))
+        return Checked(verdict=Evaluator().evaluate(check, self.world, trace=True))
 
 
 def settings(text: str = "") -> Settings:

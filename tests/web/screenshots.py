@@ -29,7 +29,7 @@ def take(site: Site, folder: Path) -> None:
             for width in widths:
                 for scheme in ("light", "dark"):
                     page.set_viewport_size(SIZES[width])  # type: ignore[arg-type]
-                    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                    page.emulate_media(color_scheme=scheme)
                     page.goto(address)
                     page.screenshot(path=folder / f"{kind}-{width}-{scheme}.png")
 

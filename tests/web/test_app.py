@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from spfmilter.helplink.token import Case, Signer
 from spfmilter.model import Check, Identity, Problem, ProblemKind, Result, Verdict
-from spfmilter.web.checker import BusyError, Outcome
+from spfmilter.web.checker import BusyError, Checked
 from spfmilter.web.security import HEADERS
 from tests.web.pages import InMemory, Page, client
 from tests.web.site import CLIENT, ZONE, token
@@ -172,6 +172,7 @@ FOREIGN = Signer([b"the secret of somebody else"]).sign(
         ("/spf/style.css/more", 404, "There is no such page"),
         ("/spf/../spf/..%2f..%2fetc/passwd", 404, "There is no such page"),
     ],
+    ids=["cut", "short", "quoted", "markup", "long", "foreign", "expired", "nowhere", "below a file", "upwards"],
 )
 def test_trouble_has_its_status_and_its_words_and_looks_nothing_up(path, status, said) -> None:
     checker = InMemory(ZONE)
@@ -236,13 +237,13 @@ class Broken:
     def __init__(self, *, busy: bool) -> None:
         self.busy = busy
 
-    async def evaluate(self, check: Check, network: str = "") -> Outcome:  # noqa: ARG002 - as Checker's
+    async def evaluate(self, check: Check, network: str = "") -> Checked:  # noqa: ARG002 - as Checker's
         """One of both."""
         if self.busy:
             raise BusyError
         problem = Problem(kind=ProblemKind.INTERNAL, text="internal error")
         fault = "Traceback: /secret/path"
-        return Outcome(verdict=Verdict(check=check, result=Result.TEMPERROR, problem=problem, fault=fault))
+        return Checked(verdict=Verdict(check=check, result=Result.TEMPERROR, problem=problem, fault=fault))
 
 
 def test_a_busy_server_says_so() -> None:
@@ -266,9 +267,11 @@ EVERYTHING = [
     "/spf/", f"/spf/{token()}", "/spf/?ip=x", f"/spf/?ip={CLIENT}&mail_from=script.example", "/spf/forged", "/nowhere",
     "/healthz", "/spf", "/spf/style.css", "/spf/icon.svg", f"/spf/{token('script.example')}",
 ]  # fmt: skip
+PAGES = [path for path in EVERYTHING if "." not in path.rpartition("/")[2][-4:]]
+NUMBERS = [f"page {n}" for n in range(len(EVERYTHING))]  # a test's name holds no token: that of the next second differs
 
 
-@pytest.mark.parametrize("path", EVERYTHING)
+@pytest.mark.parametrize("path", EVERYTHING, ids=NUMBERS)
 def test_headers_that_let_a_browser_do_nothing_but_show_it(browser, path) -> None:
     response = browser.get(path)
     policy = response.headers["Content-Security-Policy"]
@@ -284,7 +287,7 @@ def test_headers_that_let_a_browser_do_nothing_but_show_it(browser, path) -> Non
     assert "Set-Cookie" not in response.headers
 
 
-@pytest.mark.parametrize("path", [path for path in EVERYTHING if "." not in path.rpartition("/")[2][-4:]])
+@pytest.mark.parametrize("path", PAGES, ids=NUMBERS[: len(PAGES)])
 def test_no_script_and_no_address_elsewhere(browser, path) -> None:
     page = Page(browser.get(path).text)
     assert not {name for name, _ in page.elements} & {"script", "style", "iframe", "object", "img", "base"}

@@ -15,7 +15,10 @@ from spfmilter.model import Identity, Result
 from tests.web.browser import CHROMIUM, DESKTOP, PHONE, chromium
 from tests.web.site import CLIENT, ZONE, Site, serving
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: tools/setup.sh web")
+pytestmark = [
+    pytest.mark.outside,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: tools/setup.sh web"),
+]
 DAY = 86_400
 
 
@@ -172,7 +175,7 @@ def test_the_style_sheet_is_applied_in_both_schemes(site: Site, page: Page) -> N
     page.goto(site.url)
     paper = []
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         paper.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert paper == ["rgb(251, 250, 246)", "rgb(21, 23, 27)"]
 

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,12 +9,12 @@ from spfmilter.reply.advice import Remedy
 from spfmilter.spf.services import SERVICES
 from spfmilter.web import wording
 from spfmilter.web.app import Contact
-from spfmilter.web.case import CaseView, Record, Step, Then, build_view
+from spfmilter.web.case import CaseView, OriginalResult, RecordView, Step, build_view
 from spfmilter.web.languages import LANGUAGES
 from spfmilter.web.render import render
 from tests.evaluation.world import check, ours
 
-THEN = Then(result=Result.FAIL, time=1_800_000_000)
+THEN = OriginalResult(result=Result.FAIL, time=1_800_000_000)
 AROUND = {
     "hostname": "mx.example.net",
     "contact": Contact.of("postmaster@mx.example.net"),
@@ -26,11 +27,11 @@ AROUND = {
 MAILFROM = wording.STORIES[Identity.MAILFROM]
 
 
-def case(text: str, then: Then | None = THEN, **other: list) -> CaseView:
+def case(text: str, then: OriginalResult | None = THEN, **other: Any) -> CaseView:
     return build_view(ours({"e.example": [{"TXT": text}], **other}, trace=True), then=then)
 
 
-def steps(record: Record | None) -> list[tuple[str, str, bool]]:
+def steps(record: RecordView | None) -> list[tuple[str, str, bool]]:
     """Each term with its step and whether it decided, those of records inside as well."""
     found = []
     for term in record.terms if record else ():
@@ -54,7 +55,7 @@ def steps(record: Record | None) -> list[tuple[str, str, bool]]:
     ],
 )
 def test_the_story_is_that_of_now_or_where_now_is_unknown_that_of_then(text, then, lead) -> None:
-    told = case(text, Then(result=then, time=0), **{"temp.example": [{"RCODE": "SERVFAIL"}]})
+    told = case(text, OriginalResult(result=then, time=0), **{"temp.example": [{"RCODE": "SERVFAIL"}]})
     assert told.lead == lead
     assert told.fixed is (lead == wording.FIXED)
 
@@ -67,7 +68,7 @@ def test_every_result_and_problem_has_its_words() -> None:
 
 
 def test_one_term_is_marked_as_the_one_that_decided() -> None:
-    other = {"b.example": [{"TXT": "v=spf1 ip4:203.0.113.1 ?all"}]}
+    other: dict[str, Any] = {"b.example": [{"TXT": "v=spf1 ip4:203.0.113.1 ?all"}]}
     assert steps(case("v=spf1 include:b.example -all", **other).record) == [
         ("include:b.example", Step.PASSED_OVER, False),
         ("ip4:203.0.113.1", Step.PASSED_OVER, False),
@@ -77,7 +78,7 @@ def test_one_term_is_marked_as_the_one_that_decided() -> None:
 
 
 def test_behind_a_redirect_it_is_the_one_of_the_last_record() -> None:
-    other = {"b.example": [{"TXT": "v=spf1 -all"}]}
+    other: dict[str, Any] = {"b.example": [{"TXT": "v=spf1 -all"}]}
     assert steps(case("v=spf1 a redirect=b.example", **other).record) == [
         ("a", Step.PASSED_OVER, False),
         ("redirect=b.example", Step.LED_ON, False),
@@ -86,7 +87,7 @@ def test_behind_a_redirect_it_is_the_one_of_the_last_record() -> None:
 
 
 def test_where_it_broke_off_no_term_decided() -> None:
-    other = {"b.example": [{"TXT": "v=spf1 include:nothing.example -all"}]}
+    other: dict[str, Any] = {"b.example": [{"TXT": "v=spf1 include:nothing.example -all"}]}
     assert steps(case("v=spf1 include:b.example -all", **other).record) == [
         ("include:b.example", Step.BROKE_OFF, False),
         ("include:nothing.example", Step.BROKE_OFF, False),

@@ -19,6 +19,8 @@ from lab.processes import until
 from spfmilter.web import connections
 from tests.web.site import Site, serving
 
+pytestmark = pytest.mark.outside
+
 DIRECT = "rate = 10000/second\ntrusted_proxies = 192.0.2.80"
 PROXIED = "rate = 10000/second\ntrusted_proxies = 127.0.0.0/8"
 MUTE, OTHER = "127.0.1.{}", "127.0.2.1"

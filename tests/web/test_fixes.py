@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ OURS = "ip4:192.0.2.1"  # what allows the client of tests.evaluation.world
 INCLUDED = {"b.example": [{"TXT": "v=spf1 ip4:198.51.100.0/24 -all"}], "none.example": [{"A": "192.0.2.9"}]}
 
 
-def fixed(text: str | None, added: str = OURS, **other: list) -> str | None:
+def fixed(text: str | None, added: str = OURS, **other: Any) -> str | None:
     """The record to publish for a client that the record `text` does not allow."""
     zone = {"e.example": [{"TXT": text}] if text is not None else [], **INCLUDED, **other}
     found = suggest_record(ours(zone, trace=True), added)
@@ -49,7 +51,7 @@ def test_the_record_to_mend_is_the_domains_own_which_is_read_before_that_to_whic
 
 def test_a_redirect_inside_an_include_is_not_followed() -> None:
     """It was the including record that went on."""
-    zone = {"r.example": [{"TXT": "v=spf1 redirect=b.example"}]}
+    zone: dict[str, Any] = {"r.example": [{"TXT": "v=spf1 redirect=b.example"}]}
     assert fixed("v=spf1 include:r.example -all", **zone) == f"v=spf1 include:r.example {OURS} -all"
 
 

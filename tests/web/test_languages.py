@@ -66,6 +66,7 @@ def test_every_text_is_translated_and_no_other(language) -> None:
     assert set(translated) == texts()
     for source, target in translated.items():
         first = source if isinstance(source, str) else source[-1]
+        assert target
         said = target if isinstance(target, str) else target[0]
         assert said, source
         assert set(re.findall(r"%\(\w+\)s", said)) == set(re.findall(r"%\(\w+\)s", first)), source

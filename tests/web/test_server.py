@@ -13,6 +13,8 @@ from lab.dnsserver import ScriptedDNS
 from lab.processes import free_port
 from tests.web.site import SECRET, WEB, ini, serving, token
 
+pytestmark = pytest.mark.outside
+
 
 def get(url: str, **headers: str) -> tuple[int, str]:
     parts = urlsplit(url)

@@ -20,6 +20,8 @@ from lab.processes import free_port
 from tests.web.site import WEB, ZONE
 from tests.web.test_server import get
 
+pytestmark = pytest.mark.outside
+
 DAEMON, PAGE = 64001, 64002  # users, and their groups
 
 

@@ -78,7 +78,7 @@ def test_a_domain_that_is_not_utf8_is_none(usual: Running) -> None:
 def test_a_header_that_is_not_utf8_hides_no_forged_field(usual: Running) -> None:
     with usual.client() as mta:
         mta.greet(CLIENT, macros=J)
-        fields = [
+        fields: list[tuple[str | bytes, str | bytes]] = [
             (b"\xff", "x"),
             ("Received-SPF", b"pass \xff"),
             (b"X-\xff", b"\xff"),

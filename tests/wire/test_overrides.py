@@ -176,4 +176,4 @@ def test_nothing_is_deferred_because_our_own_resolver_is_dead() -> None:
     assert outcome.reply.kind == "continue"
     assert "problem_kind=own-resolver" in line
     assert "temperror = defer (line " in line
-    assert "but it is our own resolver that does not answer" in line
+    assert "but our own resolver does not answer" in line

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
-from spfmilter.reply import NOTHING, Extras
+from spfmilter.reply import NO_EXTRAS, Extras
 from spfmilter.spf.services import SERVICES
 from tests.values import check, verdict
 
@@ -46,7 +46,7 @@ class Case:
 
     title: str
     verdict: Verdict
-    extras: Extras = NOTHING
+    extras: Extras = NO_EXTRAS
     condition: Condition | None = None
 
 

@@ -1,4 +1,4 @@
-"""A connection whose messages are decided later than at MAIL FROM: at each recipient, or when the header is known."""
+"""Messages that are decided later than at MAIL FROM: at each recipient, or when the header is known."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfmilter.headers import MOST_FORGED
+from spfmilter.message import CARRY_ON
 from spfmilter.model import Check, Condition, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
 from spfmilter.reply import Reply
 from spfmilter.session import Macros, Session
-from tests.values import Known, settings
+from tests.values import Known, no_extras, settings
 
 RESULTS = {
     "fail.example": Result.FAIL,
@@ -36,7 +37,7 @@ def result(check: Check) -> Result:
 
 
 def session(ini: str, evidence: Known | None = None, client: tuple[str, int] = ("203.0.113.7", 25)) -> Session:
-    begun = Session(settings(ini), "mx.example.net", evidence or Known(result))
+    begun = Session(settings(ini), "mx.example.net", evidence or Known(result), extras=no_extras)
     begun.connect("host.example.com", client)
     begun.hello("mail.example.com")
     return begun
@@ -44,19 +45,19 @@ def session(ini: str, evidence: Known | None = None, client: tuple[str, int] = (
 
 def mail(connection: Session, sender: str = "<u@fail.example>") -> None:
     """MAIL FROM, which is not refused."""
-    assert connection.mail(sender, (), Macros(queue_id="Q1"))[1:] == (None, None)
+    assert connection.mail(sender, (), Macros(queue_id="Q1")) == CARRY_ON
 
 
 def recipients(connection: Session, *addresses: str) -> list[int]:
     """The reply code for each, 250 where there is no reply."""
-    replies = [connection.recipient(address) for address in addresses]
+    replies = [connection.recipient(address).reply for address in addresses]
     return [reply.code if reply is not None else 250 for reply in replies]
 
 
 def end(connection: Session) -> tuple[Edits, Reply | None, Transaction]:
-    edits, reply, ended = connection.end_of_message("Q1")
-    assert ended is not None
-    return edits, reply, ended
+    outcome = connection.end_of_message("Q1")
+    assert outcome.ended is not None
+    return outcome.edits, outcome.reply, outcome.ended
 
 
 # -- rcpt --------------------------------------------------------------------------------------------------------------
@@ -73,17 +74,17 @@ def test_each_recipient_is_answered_on_his_own() -> None:
 
 
 def test_the_notice_is_the_same_as_at_mail() -> None:
-    at_mail = session("").mail("<u@fail.example>", (), Macros())[1]
+    at_mail = session("").mail("<u@fail.example>", (), Macros()).reply
     connection = session(RCPT)
     mail(connection)
-    assert connection.recipient(OTHER) == at_mail
+    assert connection.recipient(OTHER).reply == at_mail
 
 
 def test_a_message_that_nobody_takes_was_refused() -> None:
     connection = session(RCPT)
     mail(connection)
     assert recipients(connection, OTHER, OTHER) == [550, 550]
-    ended = connection.abandon()
+    ended = connection.abandon().ended
     assert ended is not None
     assert (ended.ended, ended.action.disposition, ended.refused) == ("refused", Disposition.REJECT, 2)
     assert ended.recipients == (), "no rule about a recipient had a say"
@@ -93,7 +94,7 @@ def test_a_message_that_somebody_takes_and_that_is_then_given_up_was_not() -> No
     connection = session(RCPT)
     mail(connection)
     assert recipients(connection, OTHER, POSTMASTER) == [550, 250]
-    ended = connection.abandon()
+    ended = connection.abandon().ended
     assert ended is not None
     assert (ended.ended, ended.action.disposition, ended.refused) == ("abandoned", Disposition.ACCEPT, 1)
 
@@ -202,7 +203,7 @@ SEPARATE = (452, "4.5.3")
 
 def answers(connection: Session, *addresses: str) -> list[tuple[int, str] | None]:
     """Code and status for each, None where the recipient is taken."""
-    replies = [connection.recipient(address) for address in addresses]
+    replies = [connection.recipient(address).reply for address in addresses]
     return [(reply.code, reply.status) if reply is not None else None for reply in replies]
 
 
@@ -271,7 +272,7 @@ def test_a_forwarders_mail_is_not_separated() -> None:
 def test_mail_from_a_relay_is_separated_only_where_it_may_be_refused(
     stage: str, refuse: str, expected: list[tuple[int, str] | None]
 ) -> None:
-    """Nothing is known of the client behind it at RCPT: so what counts is whether any result would part them."""
+    """NoEvidence is known of the client behind it at RCPT: so what counts is whether any result would part them."""
     ini = f"{MESSAGE}[relays]\ntrusted = 198.51.100.0/24\nrefuse = {refuse}\n".replace("= message", f"= {stage}")
     evidence = Known(result)
     connection = session(ini, evidence, RELAY)
@@ -298,7 +299,7 @@ def test_a_message_that_is_given_up_before_its_end_was_not_decided() -> None:
     connection = session(MESSAGE)
     mail(connection)
     recipients(connection, OTHER)
-    ended = connection.abandon()
+    ended = connection.abandon().ended
     assert ended is not None
     assert (ended.ended, ended.action.disposition) == ("abandoned", Disposition.ACCEPT)
 
@@ -428,7 +429,7 @@ def test_nothing_is_evaluated_before_the_client_is_known() -> None:
 
 
 def test_others_are_judged_at_mail_as_ever() -> None:
-    assert session(RELAYS).mail("<u@fail.example>", (), Macros())[1] is not None
+    assert session(RELAYS).mail("<u@fail.example>", (), Macros()).reply is not None
 
 
 # -- the subject -------------------------------------------------------------------------------------------------------
@@ -477,7 +478,8 @@ def test_the_log_is_told_of_the_condition_that_decided() -> None:
         connection = session(f"[policy]\nreject_at = {stage}\n[policy.mailfrom]\nunreachable = tag", known)
         mail(connection, "<u@none.example>")
         _, _, ended = end(connection)
-        assert [found.condition for found in ended.verdicts] == [None, Condition.UNREACHABLE]
+        assert ended.action.condition is Condition.UNREACHABLE
+        assert ended.action.verdict is ended.verdicts[1]
 
 
 # -- hostile -----------------------------------------------------------------------------------------------------------
