@@ -1,7 +1,7 @@
-"""One message judged by hand: by the daemon's own functions, in the daemon's order, but without an MTA.
+"""Judge one message by hand: with the daemon's own functions, in the daemon's order, but without an MTA.
 
-Knows what an MTA would have told by the end of the message; what nobody has told is unknown, as it would be there.
-Nothing is remembered: neither a deferral nor, beyond the message, an answer.
+Knows what an MTA would have told the daemon by the end of the message. What the caller does not give is unknown, as for
+the daemon. Nothing is remembered: no deferral, and no DNS answer after the message.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from spfmilter.reply import Extras
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 
-_SUBJECT = "..."  # stands for that of the message
+_SUBJECT = "..."  # stands for the subject of the message
 
-# Why an exemption fits, and why not.
+# Why an exemption applies, and why it does not.
 _WHY = {
     SkipReason.LOCAL: ("the client came over the MTA's unix socket", "the client came over the network"),
     SkipReason.NETWORK: ("the client is in one of them", "the client is in none of them"),
@@ -47,21 +47,21 @@ def simulate(
     author: str = "",
     warn: Callable[[str], None] = lambda _: None,
 ) -> Explained:
-    """What would be done with a message.
+    """Return what the daemon would do with a message.
 
     Args:
         facts: what is known at MAIL FROM.
-        settings: the daemon's.
+        settings: the daemon's settings.
         rcpt: the recipient; empty: not known, as with ``reject_at = mail``.
-        author: the value of its From field; empty: it has none.
-        warn: told of what is not done here as somebody may expect.
+        author: the value of the From field; empty: the message has none.
+        warn: called with a text if a given value has no effect, or if the link cannot be signed.
     """
-    # One lookup after the other, so that the tree shows what each of them takes.
+    # Without prefetching, so the tree shows the time of each lookup.
     dns = settings.dns.model_copy(update={"prefetch": False})
     receiver = headers.authserv_id(facts, settings)
     inquiry = Engine(dns, receiver=receiver, own_addresses=settings.policy.own_addresses).inquiry()
     inquiry.trace, inquiry.notes = True, []
-    inquiry.until = time.monotonic() + dns.timeout.seconds  # all lookups for a message share it
+    inquiry.until = time.monotonic() + dns.timeout.seconds  # all lookups for a message share this limit
     stage = settings.policy.reject_at
     if rcpt and stage is RejectAt.MAIL:
         warn("the recipient is not known, and so has no effect, with [policy] reject_at = mail")
@@ -94,11 +94,11 @@ def simulate(
 
 
 def _extras(inquiry: Inquiry, action: Action, facts: Facts, settings: Settings, warn: Callable[[str], None]) -> Extras:
-    """What the notice of a refusal holds beyond the verdict; the link as configured where it cannot be signed here."""
+    """Return the extras for the notice of a refusal. If the link cannot be signed here, keep it as configured."""
     if not action.disposition.refuses or action.verdict is None:
         return reply.NOTHING
     url, path, signer = settings.reply.help_url, settings.web.secret_file, None
-    # Where there is no file yet, it is not for us to make one that only we could read.
+    # Do not create a missing file: it would belong to this user, and the daemon could not read it.
     if url is not None and os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be entered
         try:
             signer = open_signer(settings)
@@ -114,7 +114,7 @@ def _extras(inquiry: Inquiry, action: Action, facts: Facts, settings: Settings, 
 def _plan(facts: Facts, settings: Settings, inquiry: Inquiry) -> Plan:
     if not policy.awaits_header(facts, settings):
         return policy.plan(facts, settings)
-    # There is no header here: the client behind the relay is to be given in the relay's place.
+    # There is no header here. To check the client behind a relay, the caller gives that client in place of the relay.
     found = relays.originating_client((), facts.client, settings.relays.trusted, inquiry.addresses_of)
     client, helo = (found.client, found.helo) if found is not None else (None, None)
     return policy.plan_behind(facts, client, helo, settings)[1]
@@ -123,7 +123,7 @@ def _plan(facts: Facts, settings: Settings, inquiry: Inquiry) -> Plan:
 def _considered(
     facts: Facts, planned: Plan, settings: Settings, inquiry: Inquiry, kind: Addressee | None
 ) -> tuple[Consideration, ...]:
-    """The lines that were looked at, in their order, each once."""
+    """Return the lines of the settings that were considered, in order, each once."""
     found = [*_exemptions(facts, planned, settings)]
     if kind is not None and not kind.exempt and planned.skip is None:
         rule = settings.rule("exempt", "recipients", settings.exempt.recipients)
@@ -146,7 +146,7 @@ def _exemptions(facts: Facts, planned: Plan, settings: Settings) -> list[Conside
             found.append(Consideration(rule=rule, applied=applied, why=fits if applied else fits_not))
         if applied:
             break
-        if reason is SkipReason.LOCAL:  # is asked next: see ``policy.awaits_header``
+        if reason is SkipReason.LOCAL:  # the daemon considers relays next: see ``policy.awaits_header``
             relay = policy.exemption(SkipReason.RELAY, facts, settings)
             found.append(Consideration(rule=relay, applied=False, why="the client is none of them"))
     return found
