@@ -37,8 +37,8 @@ def test_a_message_that_is_taken_gets_no_reply(disposition: Disposition) -> None
     ("key", "result", "first"),
     [
         ("no_mail", Result.FAIL, "The SPF record of example.com says that it sends no mail at all"),
-        ("wide_open", Result.PASS, "Mail from example.com is not trusted here, because its SPF record lets everybody"),
-        ("unreachable", Result.NONE, "example.com has neither an SPF record nor a server that takes mail"),
+        ("wide_open", Result.PASS, "Mail from example.com is not trusted here, because its SPF record allows every"),
+        ("unreachable", Result.NONE, "example.com has no SPF record and no server that receives mail"),
         ("fail", Result.FAIL, "203.0.113.7 is not in the trusted sender list of example.com"),
     ],
 )
