@@ -1,1 +1,1 @@
-"""What the commands do: one file a command. ``cli`` declares their options."""
+"""The commands, one file each. ``cli`` declares their options."""

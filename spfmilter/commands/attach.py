@@ -16,7 +16,9 @@ from spfmilter.settings import Settings
 
 
 def attach(path: Path, postfix_config: str | None, *, apply: bool, json_output: bool) -> None:
-    """Print the settings for the MTAs, and change those of Postfix where that is wanted.
+    """Print the settings for the MTAs, and apply those of Postfix on request.
+
+    Exits with 69 if the MTA cannot be attached as configured.
 
     Args:
         path: the INI file.
@@ -51,7 +53,7 @@ def attach(path: Path, postfix_config: str | None, *, apply: bool, json_output: 
 
 
 def _postfix_elsewhere(settings: Settings) -> str:
-    """Return what can be said for a Postfix on another host."""
+    """Return advice for a Postfix on another host."""
     try:
         wanted = mta.postfix_settings(settings, mta.NO_POSTFIX)
     except mta.AttachError:

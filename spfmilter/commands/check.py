@@ -16,7 +16,7 @@ from spfmilter.commands.explain import as_json, as_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What the caller tells of the message; the texts are the options' own, unread."""
+    """The message, as the command's options give it, not parsed yet."""
 
     ip: str
     helo: str
@@ -26,7 +26,7 @@ class Given:
     auth: str
     hostname: str  # empty: this host's name
     smtputf8: bool
-    language: str | None  # of the notice; None: by the settings
+    language: str | None  # of the notice; None: the settings decide
 
 
 def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None:
@@ -35,11 +35,11 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
     Args:
         path: the INI file.
         given: the message.
-        explain: whether to list the lines of the settings that were looked at.
+        explain: whether to list the lines of the settings that were considered.
         json_output: whether to print JSON.
 
     Raises:
-        click.BadParameter: ``ip`` is no IP address.
+        click.BadParameter: ``ip`` is not an IP address.
     """
     settings = settings_from(path)
     if given.language is not None:

@@ -1,4 +1,4 @@
-"""``spfmilter config``: look at the INI file."""
+"""``spfmilter config``: check or show the INI file."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _UNLIMITED = 100_000  # columns
 
 
 def settings_from(path: Path) -> Settings:
-    """Return the settings of a file. Where they have problems, print all of them and exit with 78."""
+    """Return the settings of a file. If they have problems, print all of them and exit with 78."""
     try:
         return load(path)
     except SettingsError as error:
@@ -29,15 +29,15 @@ def settings_from(path: Path) -> Settings:
 
 
 def _complain(text: str) -> None:
-    """Print an error. Where it cannot be written, the exit status still tells it to systemd."""
+    """Print an error. If it cannot be written, systemd still sees the exit status."""
     try:
         click.echo(text, err=True)
     except OSError:
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - at its exit Python flushes it, or exits with 120
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - Python flushes stderr at exit, and exits with 120 if that fails
 
 
 def print_result(shown: RenderableType) -> None:
-    """Print for a person; into a file or a pipe without a line break that is not in the text."""
+    """Print for a person. Into a file or a pipe, print without additional line breaks."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no check mark shows a question mark
     console = Console(highlight=False)

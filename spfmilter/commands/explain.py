@@ -1,6 +1,6 @@
-"""A judged message for people and machines: the tree of terms, the result, the rule, the reply and the header fields.
+"""Show a judged message to people and machines: the tree of terms, result, rule, reply and header fields.
 
-Knows how to show; evaluates and decides nothing. Strangers' text is shown as plain text, never as markup.
+Knows the layout only. Evaluates and decides nothing. Untrusted input is shown as plain text, never as markup.
 """
 
 from __future__ import annotations
@@ -58,11 +58,14 @@ class Explained:
     action: Action
     reply: Reply | None
     edits: Edits
-    considered: tuple[Consideration, ...] = ()  # the lines of the settings on the way, in their order
+    considered: tuple[Consideration, ...] = ()  # the lines of the settings that were considered, in order
 
 
 def as_json(explained: Explained, *, rules: bool = False) -> dict[str, object]:
-    """The same for machines; the keys are those of the log where both have them. ``rules``: with all considered."""
+    """Return the message for machines. Keys that the log has, too, are named as there.
+
+    ``rules``: whether to list all considered rules.
+    """
     facts, action = explained.facts, explained.action
     considered = [
         {"rule": _rule_json(one.rule), "applied": one.applied, "why": one.why} for one in explained.considered
@@ -150,7 +153,7 @@ def _ms(seconds: float) -> float:
 
 
 def as_text(explained: Explained, *, rules: bool = False) -> RenderableType:
-    """The message for a person at a terminal: a tree for each identity, then what follows from them."""
+    """Return the message for a person at a terminal: a tree for each identity, then the decision."""
     parts: list[RenderableType] = []
     for verdict in explained.verdicts:
         parts += [verdict_tree(verdict), Text()]
@@ -160,7 +163,7 @@ def as_text(explained: Explained, *, rules: bool = False) -> RenderableType:
 
 
 def _rules(considered: Iterable[Consideration]) -> Iterator[RenderableType]:
-    """The lines that were looked at, those that applied marked."""
+    """Yield the considered rules, and mark those that applied."""
     yield Text("rules looked at", style="bold")
     for one in considered:
         mark = "✔" if one.applied else "·"
@@ -175,7 +178,7 @@ def _rule(rule: Rule) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Lines that keep their breaks; one too long for the terminal goes on below itself, a little further in."""
+    """Lines that keep their breaks. A line too long for the terminal continues below, indented."""
 
     lines: tuple[Text, ...]
     first: str  # before the first line
@@ -210,7 +213,7 @@ def _rows(explained: Explained) -> Iterator[_Lines]:
 
 
 def _fields(explained: Explained) -> tuple[HeaderField | Replacement, ...]:
-    """Those that are written, and those that get another value."""
+    """Return the header fields that are inserted or replaced."""
     return *explained.edits.insert, *explained.edits.replace
 
 
@@ -219,7 +222,7 @@ def _row(label: str, value: Text) -> _Lines:
 
 
 def _block(label: str, lines: Iterable[str]) -> Iterator[_Lines]:
-    """Lines as they go over the wire, below their label: beside it they would not fit into 80 columns."""
+    """Yield lines as they are sent, below their label: beside the label they would not fit into 80 columns."""
     yield _Lines((Text(),), label, "")
     yield _Lines(tuple(Text(line) for line in lines), "  ", "  ")
 
@@ -249,7 +252,7 @@ def _result(verdict: Verdict, condition: Condition | None) -> Text:
 
 
 def verdict_tree(verdict: Verdict) -> Tree:
-    """The tree of an evaluation: records, their terms, the lookups of each, with the one that decided marked."""
+    """Return the tree of an evaluation: records, their terms, and each term's lookups. Mark the term that decided."""
     check = verdict.check
     title = Text(f"{_identity(verdict)} {unicode_line(check.as_sent) or '(empty)'}", style="bold")
     sender = ", for the empty MAIL FROM" if check.null_sender else ""
@@ -277,12 +280,12 @@ def _add_record(tree: Tree, record: RecordStep) -> None:
     for term in record.terms:
         _add_term(branch, term)
     for lookup in record.lookups:
-        if lookup not in own:  # the explanation's, made when the terms had decided
+        if lookup not in own:  # the lookup for the explanation, made after the terms had decided
             branch.add(_lookup(lookup))
 
 
 def _add_term(tree: Tree, term: TermStep) -> None:
-    """A term: passed over, matched (with the result that it gives to its record), or where the evaluation broke off."""
+    """Add a term: passed over, matched (with the result for its record), or the one at which the evaluation ended."""
     shown = unicode_line(term.text)
     if term.matched:
         result = _QUALIFIERS.get(term.text[:1], Result.PASS)

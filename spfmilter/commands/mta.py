@@ -1,7 +1,7 @@
-"""The exact settings that attach an MTA to the daemon, for the configured socket.
+"""Find the exact settings that attach an MTA to the daemon, for the configured socket.
 
-Knows Postfix's and Sendmail's notations, and Postfix's chroot. ``postfix_settings`` and ``sendmail_line`` are pure;
-``read_postfix`` asks postconf(1), ``apply`` changes it.
+Knows Postfix's and Sendmail's notations, and Postfix's chroot. ``postfix_settings`` and ``sendmail_line`` are pure.
+``read_postfix`` asks postconf(1), and ``apply`` changes main.cf with it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from spfmilter.settings.values import SocketAddress
 _MARGIN = 10  # seconds that an MTA waits beyond our own time limit
 _PATH = os.pathsep.join(
     (os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin")
-)  # not every user has these
+)  # not every user has the sbin folders in PATH
 _TIME = re.compile(r"([0-9]+)([smhdw]?)")  # of postconf(5); seconds without a unit
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class AttachError(Exception):
-    """The MTA cannot be attached as configured; the message says what to change."""
+    """The MTA cannot be attached as configured. The message says what to change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +40,15 @@ class Postfix:
     command_timeout: str = "30s"
 
 
-# What is known of a Postfix on another host: assumed as Debian sets it up, so that a path it cannot reach is an error.
+# Stands for a Postfix on another host. Assume Debian's setup (chrooted), so an unreachable path is an error.
 NO_POSTFIX = Postfix(smtpd_milters="", queue_directory="/var/spool/postfix", chroot=True)
 
 
 def read_postfix(config_directory: str | None = None) -> Postfix | None:
-    """The installed Postfix, or None where there is none.
+    """Return the settings of the installed Postfix; None if there is none.
 
     Raises:
-        AttachError: postconf is there, but fails.
+        AttachError: postconf is installed, but fails.
     """
     if shutil.which("postconf", path=_PATH) is None:
         return None
@@ -63,7 +63,10 @@ def read_postfix(config_directory: str | None = None) -> Postfix | None:
 
 
 def chrooted(master: str, compatibility_level: str) -> bool:
-    """Whether a smtpd is chrooted, by what ``postconf -M`` prints; ``-`` in master(5) meant yes before Postfix 3.0."""
+    """Return whether an smtpd is chrooted, from the output of ``postconf -M``.
+
+    Before Postfix 3.0, ``-`` in master(5) meant yes.
+    """
     yes = {"y", "-"} if compatibility_level.partition(".")[0] == "0" else {"y"}
     services = [line.split() for line in master.splitlines()]
     # Behind postscreen(8) smtpd is of the type "pass".
@@ -91,7 +94,7 @@ def _run(*command: str) -> str:
 
 
 def postfix_socket(socket: SocketAddress, postfix: Postfix) -> str:
-    """The socket in Postfix's notation, as its smtpd sees it.
+    """Return the socket in Postfix's notation, as its smtpd sees it.
 
     Raises:
         AttachError: a chrooted smtpd cannot reach the configured path.
@@ -121,10 +124,10 @@ def _reachable(host: str) -> str:
 
 
 def postfix_settings(settings: Settings, postfix: Postfix) -> dict[str, str]:
-    """The main.cf parameters to set. The filter goes first, so that filters behind it (OpenDMARC) see its fields."""
+    """Return the main.cf parameters to set. Our filter goes first, so later filters (OpenDMARC) see its fields."""
     ours = postfix_socket(settings.milter.socket, postfix)
     present = list(milters(postfix.smtpd_milters))
-    # One that is there already keeps the way it is written, with its own timeouts if it has some in braces.
+    # An existing entry for us keeps its spelling, and its own timeouts if it has some in braces.
     mine = [milter for milter in present if _is(milter, ours, postfix)]
     others = [milter for milter in present if milter not in mine]
     wanted = {"smtpd_milters": ", ".join([*(mine[:1] or [ours]), *others])}
@@ -135,7 +138,7 @@ def postfix_settings(settings: Settings, postfix: Postfix) -> dict[str, str]:
 
 
 def milters(value: str) -> Iterator[str]:
-    """The members of smtpd_milters: separated by commas or blanks, which may also stand inside braces."""
+    """Yield the members of smtpd_milters. Commas and blanks separate them, but not inside braces."""
     member, depth = "", 0
     for c in value:
         depth += (c == "{") - (c == "}")
@@ -150,7 +153,7 @@ def milters(value: str) -> Iterator[str]:
 
 
 def _is(milter: str, ours: str, postfix: Postfix) -> bool:
-    """Whether a member of smtpd_milters is our socket, however it is written."""
+    """Return whether a member of smtpd_milters is our socket, in any spelling."""
     words = milter.strip("{}").replace(",", " ").split()
     address = words[0] if words else ""
     for said, meant in (
@@ -164,28 +167,28 @@ def _is(milter: str, ours: str, postfix: Postfix) -> bool:
 
 
 def _patience(settings: Settings) -> int:
-    """Seconds that an MTA has to wait for a verdict."""
+    """Return the seconds that an MTA must be willing to wait for a verdict."""
     return math.ceil(settings.dns.timeout.seconds) + _MARGIN
 
 
 def _seconds(time: str) -> int:
-    """A time of postconf(5); what cannot be read counts as too short."""
+    """Return a time of postconf(5) in seconds; 0 if it is malformed, which counts as too short."""
     found = _TIME.fullmatch(time.strip())
     return int(found[1]) * _UNITS[found[2]] if found is not None else 0
 
 
 def postfix_commands(wanted: dict[str, str], config_directory: str | None = None) -> list[list[str]]:
-    """The commands that make it so."""
+    """Return the commands that apply the parameters and reload Postfix."""
     place = ["-c", config_directory] if config_directory else []
     commands = [["postconf", *place, "-e", f"{name} = {value}"] for name, value in wanted.items()]
     return [*commands, ["postfix", *place, "reload"]]
 
 
 def apply(commands: list[list[str]]) -> list[list[str]]:
-    """Run the commands, and return those that were run: a Postfix that does not run needs no reload.
+    """Run the commands. Return those that were run: if Postfix is not running, it needs no reload.
 
     Raises:
-        AttachError: there are none, or one of them failed; those after it were not run.
+        AttachError: there are no commands, or one failed; those after it were not run.
     """
     if not commands:
         raise AttachError("there is no Postfix here to apply it to (postconf is not in the PATH)")
@@ -201,7 +204,7 @@ def apply(commands: list[list[str]]) -> list[list[str]]:
 
 
 def sendmail_line(settings: Settings) -> str:
-    """The line for sendmail.mc. F=T: temporary failure while the daemon is away, so that nothing passes unchecked."""
+    """Return the line for sendmail.mc. F=T: defer mail while the daemon is down, so nothing passes unchecked."""
     socket = settings.milter.socket
     if socket.host:
         socket = replace(socket, host=_reachable(socket.host))

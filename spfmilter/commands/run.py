@@ -9,14 +9,14 @@ from spfmilter.commands.console import EX_CANTCREAT, settings_from
 
 
 def run(path: Path, *, self_test: bool) -> None:
-    """Serve until the daemon is stopped, and exit with its status.
+    """Serve until the daemon is stopped, and exit with its status; with 73 if it cannot start.
 
     Args:
         path: the INI file, which is read again at each reload.
-        self_test: whether to ask the nameservers first.
+        self_test: whether to query the nameservers first.
     """
     settings = settings_from(path)
-    # Imported here, so that the other commands do not need libmilter.
+    # Imported here, so the other commands do not need libmilter.
     from spfmilter.daemon.start import StartError, serve  # noqa: PLC0415
 
     try:

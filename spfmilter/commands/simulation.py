@@ -22,9 +22,9 @@ from spfmilter.session import Macros, Session
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import RejectAt
 
-_SUBJECT = "..."  # stands for that of the message
+_SUBJECT = "..."  # stands for the subject of the message
 
-# Why an exemption fits, and why not.
+# Why an exemption applies, and why it does not.
 _WHY = {
     SkipReason.LOCAL: ("the client came over the MTA's unix socket", "the client came over the network"),
     SkipReason.NETWORK: ("the client is in one of them", "the client is in none of them"),
@@ -109,7 +109,7 @@ def _converse(session: Session, said: Conversation) -> tuple[Outcome, Transactio
 def _extras(inquiry: Inquiry, verdict: Verdict, facts: Facts, settings: Settings, warn: Warn) -> Extras:
     """Return what a notice holds beyond the verdict; the link as configured where it cannot be signed here."""
     url, path, signer = settings.reply.help_url, settings.web.secret_file, None
-    # Where there is no file yet, it is not for us to make one that only we could read.
+    # Do not create a missing file: it would belong to this user, and the daemon could not read it.
     if url is not None and os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be entered
         try:
             signer = open_signer(settings)

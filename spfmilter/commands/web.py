@@ -11,13 +11,13 @@ from spfmilter.commands.console import EX_CANTCREAT, EX_UNAVAILABLE, settings_fr
 
 
 def web(path: Path) -> None:
-    """Serve the page until it is stopped; exit with 69 where its packages are missing."""
+    """Serve the page until it is stopped. Exit with 69 if its packages are missing, with 73 if it cannot start."""
     settings = settings_from(path)
     try:
         from spfmilter.web import server  # noqa: PLC0415 - its packages are an extra
     except ModuleNotFoundError as error:
         click.echo(
-            f"there is no package {error.name} here: pip install 'spfmilter[web]' brings what this needs", err=True
+            f"the package {error.name} is missing: pip install 'spfmilter[web]' installs what this needs", err=True
         )
         sys.exit(EX_UNAVAILABLE)
     try:

@@ -1,4 +1,4 @@
 """The processes: a supervisor that owns the socket, workers that serve it, and the metrics exporter.
 
-``start`` begins, ``supervisor`` keeps ``worker`` processes alive; a worker runs ``milter``.
+``start`` starts the daemon. ``supervisor`` keeps ``worker`` processes alive. A worker runs ``milter``.
 """

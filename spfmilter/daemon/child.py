@@ -1,6 +1,6 @@
-"""A child process as the supervisor sees it: its pid, what it has said, and how it ended.
+"""A child process as the supervisor sees it: its pid, its messages, and how it ended.
 
-Knows fork and the socket pair; decides nothing.
+Knows fork and the socket pair. Decides nothing.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Child:
     pid: int
     link: socket.socket
     slot: int  # names its metrics; -1 for the exporter
-    processor: int | None = None  # the one that it keeps to
+    processor: int | None = None  # the processor that the child is pinned to
 
     def listen(self) -> tuple[Word, ...] | None:
-        """Return the words that it has said; None if it has said nothing, which is no sign of life.
+        """Return the words that the child has sent; None if it has sent nothing, so there is no sign of life.
 
-        A byte that is no word is a sign of life like any other.
+        An unknown byte is a sign of life, too.
         """
         try:
             data = self.link.recv(4096)
@@ -42,33 +42,33 @@ class Child:
         return tuple(_WORDS[byte] for byte in data if byte in _WORDS) if data else None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal; one that is gone already needs none."""
+        """Send a signal. Do nothing if the child is already gone."""
         with suppress(OSError):
             os.kill(self.pid, number)
 
     def dismiss(self) -> None:
-        """Tell a worker to take no new session and to end with its last one."""
+        """Tell a worker to accept no new session and to end with its last one."""
         self.signal(signal.SIGUSR1)
 
     def hurry(self) -> None:
-        """Tell a worker to take no new session, and to end at the end of ``drain_timeout`` in any case."""
+        """Tell a worker to accept no new session, and to end after ``drain_timeout`` at the latest."""
         self.signal(signal.SIGTERM)
 
 
 def fork(work: Callable[[socket.socket], int], slot: int, close: Callable[[], None]) -> Child:
-    """Start a child that does ``work`` with its end of the link, and never returns from here.
+    """Start a child that runs ``work`` with its end of the link. The child never returns from this function.
 
     Args:
-        work: the child's whole life; its result is the exit status.
+        work: runs in the child; its result is the exit status.
         slot: see ``Child``.
-        close: what the child does first: let go of all that is the supervisor's alone.
+        close: runs first in the child: closes everything that belongs to the supervisor alone.
 
     Raises:
-        OSError: the system has no process or no descriptors for it.
+        OSError: the system refuses the process or the descriptors.
     """
     ours, theirs = socket.socketpair()
-    # A signal for the child must not be lost to the supervisor's handlers that it is born with: it waits until the
-    # child has its own, see let_signals_in.
+    # The child inherits the supervisor's handlers, and a signal for the child must not be lost to them. Block the
+    # signals until the child has its own handlers, see let_signals_in.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD_BY)
     try:
         pid = os.fork()
@@ -89,7 +89,7 @@ def fork(work: Callable[[socket.socket], int], slot: int, close: Callable[[], No
             log.fault("child", traceback.format_exc())
         finally:
             log.flush()
-            # Not sys.exit: libmilter's thread is still in its loop, and takes seconds to be told otherwise.
+            # Not sys.exit: libmilter's thread is still in its loop, and takes seconds to stop.
             os._exit(status)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
@@ -98,12 +98,12 @@ def fork(work: Callable[[socket.socket], int], slot: int, close: Callable[[], No
 
 
 def let_signals_in() -> None:
-    """In the child: its handlers are in place."""
+    """Unblock the signals in the child, after its handlers are in place."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _TOLD_BY)
 
 
 def ending(status: int) -> str:
-    """How a process ended, in words: its signal by name, or its exit status."""
+    """Return how a process ended, in words: its signal by name, or its exit status."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         try:
@@ -115,9 +115,9 @@ def ending(status: int) -> str:
 
 
 def keep_to(processor: int) -> None:
-    """Run this process, with all threads that it will have, on one processor (docs/decisions/0017-one-processor.md).
+    """Pin this process, with all its future threads, to one processor (docs/decisions/0017-one-processor.md).
 
-    Where that is not possible, a system call filter or a shrunken cpuset being in the way, it runs anywhere.
+    If a system call filter or a smaller cpuset prevents that, log it and run on any processor.
     """
     try:
         os.sched_setaffinity(0, {processor})
@@ -126,18 +126,18 @@ def keep_to(processor: int) -> None:
 
 
 def use_batch_scheduling() -> None:
-    """Let this process, with all threads that it will have, wait its turn (sched(7), SCHED_BATCH).
+    """Use the scheduling policy SCHED_BATCH (sched(7)) for this process, with all its future threads.
 
-    Woken by one packet of a message, a worker then does not interrupt the MTA that is writing the next one
+    A worker that wakes up for one packet of a message then does not interrupt the MTA, which is writing the next packet
     (docs/decisions/0022-cheap-messages.md). A policy that an administrator has chosen stays.
     """
-    with suppress(OSError):  # a system call filter: only the gain is lost
+    with suppress(OSError):  # a system call filter forbids it: we lose only some speed
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def raise_file_limit() -> None:
-    """Let the daemon have as many open files as it may: a session needs one, and one while it asks the DNS."""
+    """Raise the limit of open files to the maximum. A session needs one descriptor, and another for DNS queries."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
     try:

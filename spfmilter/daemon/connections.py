@@ -1,11 +1,11 @@
-"""The MTAs' connections of this process: how many there are, and which of them no thread serves.
+"""Count the MTAs' connections of this process, and find those that no thread serves.
 
-Knows Linux's /proc/self/fd and what the kernel tells of a socket. Does not know what is said on it.
+Knows Linux's /proc/self/fd and what the kernel tells about a socket. Does not know what is sent on it.
 
-Where the system refuses libmilter a thread (RLIMIT_NPROC, TasksMax=), the session that needed it is lost: libmilter
-neither serves nor closes it, for as long as the process lives (docs/decisions/0029-threads.md). Nothing tells such a
-session from outside but data, or the peer's end, that lies in the kernel and is not read. A connection that only says
-nothing has none: a port scan, a health check, an MTA between two messages.
+If the system refuses libmilter a thread (RLIMIT_NPROC, TasksMax=), the session that needed it is lost. libmilter
+neither serves nor closes it while the process lives (docs/decisions/0029-threads.md). Such a session has one visible
+sign: data, or the peer's end of connection, stays unread in the kernel. An idle connection (a port scan, a health
+check, an MTA between two messages) has no unread data.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 _LOOK_EVERY = 5.0  # seconds between two looks for sessions without a thread
-_SHORT = 10.0  # seconds without a thread after which one is sure, if the system refuses us threads at this time
+_SHORT = 10.0  # seconds without a thread after which a session is lost, if the system refuses us threads just now
 _INT = struct.Struct("i")
 
 
@@ -30,20 +30,20 @@ _INT = struct.Struct("i")
 class _Waiting:
     """A connection with something to read."""
 
-    unread: int  # bytes; none where the peer has only closed it
-    since: float  # when there were as many for the first time
-    lost: bool = False  # no thread serves it
+    unread: int  # bytes; 0 if the peer has only closed the connection
+    since: float  # when this number was first seen
+    lost: bool = False  # no thread serves the connection
 
 
 class Unserved:
-    """Finds the connections to a listening socket of this name that no thread serves."""
+    """Find the connections to a listening socket of this name that no thread serves."""
 
     def __init__(self, name: object, patience: float) -> None:
         """Begin to watch.
 
         Args:
-            name: the listening socket's, from getsockname().
-            patience: seconds that a thread may take for one command, with all that it may have to wait for before.
+            name: of the listening socket, from getsockname().
+            patience: seconds that a thread may take for one command, with all waiting included.
         """
         self._name, self._patience = name, patience
         self._waiting: dict[int, _Waiting] = {}  # by the socket's inode
@@ -51,24 +51,24 @@ class Unserved:
         self.number = 0  # at the last look
 
     def is_due(self, now: float) -> bool:
-        """Whether it is time for another look."""
+        """Return whether it is time for another look."""
         return now - self._last >= _LOOK_EVERY
 
     def look(self, now: float, longest: float) -> int:
-        """Return how many sessions no thread serves, and end these connections: the MTA need not wait any longer.
+        """Return how many sessions no thread serves. End their connections, so the MTA does not wait any longer.
 
         Args:
-            now: the time in seconds, on a clock that never goes back.
-            longest: seconds for which the oldest callback has been running. What has come in for a session while its
-                own callback runs has waited for a shorter time.
+            now: the time in seconds, on a monotonic clock.
+            longest: seconds for which the oldest callback has been running. Data that arrives during a session's own
+                callback has waited for a shorter time.
         """
-        frozen = now - self._last > 2 * _LOOK_EVERY  # we were, or starved, and libmilter with us: begin anew
+        frozen = now - self._last > 2 * _LOOK_EVERY  # we were stopped or starved, libmilter as well: start over
         self._last = now
         known, self._waiting = self._waiting, {}
         numbers = {}
         for number, inode, unread in _unread(self._name):
             before = known.get(inode)
-            # A thread may be waiting until the peer reads what has been sent to it. Our own end is sent, too.
+            # With unsent data, a thread may be waiting for the peer to read. The end that we sent counts as data, too.
             if _queued(number, termios.TIOCOUTQ) and not (before is not None and before.lost):
                 continue
             if before is None or unread != before.unread or (frozen and not before.lost):
@@ -81,7 +81,7 @@ class Unserved:
         return self.number
 
     def _newly_lost(self, now: float, longest: float) -> list[int]:
-        """The inodes of those that have waited for too long."""
+        """Return the inodes of the connections that have waited too long."""
         waited = {inode: now - waiting.since for inode, waiting in self._waiting.items() if not waiting.lost}
         surely = [inode for inode, seconds in waited.items() if seconds >= self._patience]
         sooner = [inode for inode, seconds in waited.items() if seconds >= max(_SHORT, longest + _LOOK_EVERY)]
@@ -89,8 +89,11 @@ class Unserved:
 
 
 def _end(number: int) -> None:
-    """Let the peer see the end. Only libmilter may close the descriptor: it would hit another of that number later."""
-    with suppress(OSError):  # it is gone
+    """Shut the connection down, so the peer sees its end.
+
+    Only libmilter may close the descriptor. If we closed it, libmilter would later close another one of that number.
+    """
+    with suppress(OSError):  # the connection is gone
         sock = socket.socket(fileno=number)
         try:
             sock.shutdown(socket.SHUT_RDWR)
@@ -99,24 +102,24 @@ def _end(number: int) -> None:
 
 
 def _unread(name: object) -> Iterator[tuple[int, int, int]]:
-    """The connections with something to read: their descriptors, inodes, and how many bytes."""
+    """Yield the connections with something to read: descriptor, inode, number of bytes."""
     poll = select.poll()
     try:
         for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208 - there are many, and names are enough
             poll.register(int(entry), select.POLLIN)
         ready = poll.poll(0)
-    except OSError:  # no descriptor is left to list them with: another time
+    except OSError:  # no descriptor is left to list them: try at the next look
         return
     wanted = _comparable(name)
     for number, events in ready:
         if events & select.POLLNVAL or _local_name(number) != wanted:
             continue
-        with suppress(OSError):  # libmilter has closed it under our eyes
+        with suppress(OSError):  # libmilter has closed it in the meantime
             yield number, os.fstat(number).st_ino, _queued(number, termios.FIONREAD)
 
 
 def _queued(number: int, request: int) -> int:
-    """How many bytes wait in a socket's queue (tcp(7), unix(7)); none where libmilter has closed it under our eyes."""
+    """Return the bytes in a socket's queue (tcp(7), unix(7)); 0 if libmilter has closed it in the meantime."""
     try:
         (size,) = _INT.unpack(fcntl.ioctl(number, request, bytes(_INT.size)))
     except OSError:
@@ -125,7 +128,7 @@ def _queued(number: int, request: int) -> int:
 
 
 def can_start_threads(number: int) -> bool:
-    """Whether the system lets this process have so many more threads at this time."""
+    """Return whether the system allows this process ``number`` more threads now."""
     end, started = threading.Event(), []
     try:
         for _ in range(number):
@@ -142,31 +145,34 @@ def can_start_threads(number: int) -> bool:
 
 
 def sockets() -> set[int]:
-    """The open sockets of this process.
+    """Return the descriptors of this process's open sockets.
 
     Raises:
-        OSError: no descriptor is left to list them with.
+        OSError: no descriptor is left to list them.
     """
     found = set()
     for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208 - as above
-        with suppress(FileNotFoundError):  # the descriptor of this very listing, or one that libmilter has closed
+        with suppress(FileNotFoundError):  # the descriptor of this listing, or one that libmilter has closed
             if os.readlink(f"/proc/self/fd/{entry}").startswith("socket:"):  # noqa: PTH115
                 found.add(int(entry))
     return found
 
 
 def count(name: object) -> int:
-    """How many connections to a listening socket of that name this process holds."""
+    """Return how many connections to a listening socket of that name this process has.
+
+    Returns 1 if they cannot be counted: no descriptor is left, so at least one connection is open.
+    """
     try:
         entries = os.listdir("/proc/self/fd")  # noqa: PTH208 - as above
-    except OSError:  # none is left to list them with, so that there are many
+    except OSError:  # no descriptor is left to list them, so there are many connections
         return 1
     wanted = _comparable(name)
     return sum(_local_name(int(entry)) == wanted for entry in entries)
 
 
 def _local_name(number: int) -> object:
-    """A connection's own name; None for what is no connection, and where libmilter has closed it under our eyes."""
+    """Return a connection's local name; None if it is not a connection, or if libmilter has closed it meanwhile."""
     try:
         sock = socket.socket(fileno=number)
     except OSError:
@@ -182,5 +188,8 @@ def _local_name(number: int) -> object:
 
 
 def _comparable(name: object) -> object:
-    """The port, since a socket that listens on all addresses has another address than its connections; or the path."""
+    """Return the port or the path of a socket name, for comparison.
+
+    The address is left out: a socket that listens on all addresses has another address than its connections.
+    """
     return name[1] if isinstance(name, tuple) else name

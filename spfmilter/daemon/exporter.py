@@ -1,6 +1,6 @@
-"""The process that serves /metrics, apart from the supervisor, which must not wait for a slow reader.
+"""The process that serves /metrics. It is separate because the supervisor must not wait for a slow reader.
 
-Knows its start, its restart and its end; the metrics are ``observe.metrics``'s.
+Knows how the process is started, restarted and ended. ``observe.metrics`` knows the metrics.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _LONGEST_PAUSE = 300.0
 
 
 class ExporterProcess:
-    """Keeps one exporter running at the address that the settings name, or none."""
+    """Keep one exporter running at the configured address, or none."""
 
     def __init__(self, folder: Path | None, close: Callable[[], None]) -> None:
         self._folder = folder
-        self._close = close  # what the exporter does first: let go of all that is the supervisor's
+        self._close = close  # runs first in the exporter: closes everything that belongs to the supervisor
         self._child: Child | None = None
         self._listen = ""
         self._not_before, self._pause = 0.0, _RESTART_AFTER
 
     def keep(self, listen: str, now: float) -> None:
-        """Start, stop or move the exporter, as the settings want it now."""
+        """Start, stop or move the exporter, as the current settings require."""
         if self._child is not None and listen != self._listen:
             self.stop()
         if self._child is None and listen and self._folder is not None and now >= self._not_before:
@@ -44,21 +44,21 @@ class ExporterProcess:
                 log.error("metrics exporter cannot be started", reason=error.strerror or str(error))
 
     def ended(self, pid: int, status: int) -> None:
-        """A child has ended that is no worker."""
+        """Log the exporter's end and forget it, if the ended process is the exporter."""
         if self._child is not None and self._child.pid == pid:
             log.error("metrics exporter exited", pid=pid, how=children.ending(status))
             self._child.link.close()
             self._child = None
 
     def stop(self) -> None:
-        """End it; it has nothing to finish."""
+        """Kill the exporter. It has nothing to finish."""
         if self._child is not None:
             child, self._child = self._child, None
             child.signal(signal.SIGKILL)
             child.link.close()
 
     def let_go(self) -> None:
-        """In another child: close what is the supervisor's."""
+        """Close, in another child, the supervisor's end of the link."""
         if self._child is not None:
             self._child.link.close()
 
@@ -71,13 +71,13 @@ def _work(folder: Path, listen: str) -> Callable[[socket.socket], int]:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         children.let_signals_in()
-        # Loaded here: the supervisor and its workers do without.
+        # Loaded here, since the supervisor and its workers do not need it.
         from spfmilter.observe import scrape  # noqa: PLC0415
 
         try:
             sock = scrape.listen(address.address, address.port)
             log.info("metrics served", listen=listen)
-            scrape.serve(application(folder), sock, link)  # the supervisor says nothing: this ends when it does
+            scrape.serve(application(folder), sock, link)  # the link becomes readable when the supervisor exits
         except OSError as error:
             log.error("metrics cannot be served", listen=listen, reason=error.strerror or str(error))
             time.sleep(_RESTART_AFTER)

@@ -1,7 +1,7 @@
-"""Temporary folders: in the first place where one can be made.
+"""Make temporary folders in the first place that allows it.
 
-Python's own choice of a place writes a file there first, which a full file system refuses although a folder, or a
-socket, would still find room; and it does not know the service's runtime folder.
+Python's ``tempfile`` tests a place by writing a file. A full file system refuses the file, although it still has room
+for a folder or a socket. ``tempfile`` does not know the service's runtime folder, either.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 
 
 def places(*first: Path) -> Iterator[Path]:
-    """Where a folder may be made: ``first``, then what systemd (RuntimeDirectory=) and the system have for it."""
+    """Yield the places to try: ``first``, then systemd's RuntimeDirectory=, then the system's temporary folders."""
     given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0], os.environ.get("TMPDIR", "")
     yield from dict.fromkeys((*first, *map(Path, filter(None, given)), *map(Path, ("/tmp", "/var/tmp", "/dev/shm"))))  # noqa: S108 - mkdtemp's names are its own
 
 
 def make(prefix: str, place: Path | None = None) -> Path:
-    """Make a folder that only this user may enter, in the place that is given or in the first that takes it.
+    """Make a folder that only this user may enter, in ``place`` or else in the first place that allows it.
 
     Raises:
-        OSError: none does; the error of the first place.
+        OSError: no place allows it; the error is that of the first one.
     """
     failure: OSError | None = None
     for parent in places() if place is None else (place,):
@@ -36,10 +36,10 @@ def make(prefix: str, place: Path | None = None) -> Path:
 
 @contextmanager
 def temporary(prefix: str, place: Path) -> Iterator[Path]:
-    """Such a folder for a while; it may hold one file, ``socket``.
+    """Make a folder, and remove it at the end. It may hold one file, ``socket``.
 
     Raises:
-        OSError: the place does not take one.
+        OSError: the folder cannot be made.
     """
     folder = make(prefix, place)
     try:

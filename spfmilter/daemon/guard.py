@@ -1,4 +1,4 @@
-"""Runs the steps of a loop that must go on: a step that fails costs that step, and a line in the log."""
+"""Run the steps of a loop that must go on. A step that fails is logged, and the loop continues."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _P = ParamSpec("_P")
 
 
 class Guard:
-    """For one loop."""
+    """Guard the steps of one loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._next: dict[str, float] = {}  # by step: when it may be said again that it failed
+        self._next: dict[str, float] = {}  # by step: when its failure may be logged again
 
     def run(self, step: Callable[_P, object], /, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        """Run one step; whatever it raises ends here."""
+        """Run one step, and catch everything that it raises."""
         try:
             step(*args, **kwargs)
         except Exception:  # noqa: BLE001 - a bug, or no memory: the loop goes on

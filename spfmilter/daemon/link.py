@@ -1,4 +1,7 @@
-"""The words that a worker says to the supervisor, one byte each, over a socket pair; its end is the end of either."""
+"""The words that a worker sends to the supervisor over a socket pair, one byte each.
+
+If one side exits, the other one sees the end of the connection.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ from enum import Enum
 
 
 class Word(Enum):
-    """What a worker says; the supervisor answers with signals."""
+    """A word of a worker. The supervisor answers with signals."""
 
-    READY = b"R"  # it serves
-    BEAT = b"."  # it is alive
-    DRAINING = b"D"  # it takes no new session
-    REPLACE = b"X"  # it asks to be replaced: it has grown beyond the memory limit, or libmilter returned
+    READY = b"R"  # the worker serves
+    BEAT = b"."  # the worker is alive
+    DRAINING = b"D"  # the worker accepts no new session
+    REPLACE = b"X"  # please replace the worker: over the memory limit, sessions without a thread, or libmilter returned

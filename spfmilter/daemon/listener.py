@@ -1,7 +1,7 @@
-"""The listening socket: made by us with the right options and rights, since libmilter's own has neither.
+"""Open the listening socket. libmilter's own socket lacks the right options and permissions.
 
 Knows addresses, modes, groups, stale sockets of dead daemons, and systemd's socket activation. A unix socket appears
-under its final name only when its mode and group are right, and a live one is never taken away from its owner.
+under its final name only after its mode and group are set. A socket that another process serves is never replaced.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from spfmilter.settings.schema import MilterSection
 from spfmilter.settings.values import SocketAddress
 
 _BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
-_PATIENCE = 3.0  # seconds that workers of a killed daemon may take to let go of its socket
+_PATIENCE = 3.0  # seconds that workers of a killed daemon may take to close its socket
 _PASSED = 3  # the first descriptor that systemd passes (sd_listen_fds(3))
 
 
 class ListenError(Exception):
-    """The socket cannot be had; the message says why and what to do."""
+    """The socket cannot be opened. The message says why and what to do."""
 
 
 class _BusyError(ListenError):
-    """Somebody else listens there; he may be about to let go of it."""
+    """Another process listens there; it may be about to close the socket."""
 
 
 def open_listener(settings: MilterSection) -> socket.socket:
-    """A listening, non-blocking socket at the configured address.
+    """Return a listening, non-blocking socket at the configured address.
 
     Raises:
-        ListenError: somebody else listens there, or the system does not allow it.
+        ListenError: another process listens there, or the system does not allow it.
     """
     give_up = time.monotonic() + _PATIENCE
     while True:
@@ -61,7 +61,7 @@ def _listen(settings: MilterSection) -> socket.socket:
 
 
 def _from_systemd() -> socket.socket:
-    """The socket that systemd has opened for us and keeps open across our restarts (systemd.socket(5))."""
+    """Return the socket that systemd opened for us and keeps open across our restarts (systemd.socket(5))."""
     number = os.environ.get("LISTEN_FDS", "")
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or number != "1":
         raise ListenError(
@@ -91,8 +91,8 @@ def _inet(address: SocketAddress) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Inherited by every connection: libmilter writes a reply in two pieces, and with Nagle's algorithm the second
-        # waits 40 ms for the MTA's delayed acknowledgement of the first.
+        # Every connection inherits this option. libmilter writes a reply in two pieces. With Nagle's algorithm, the
+        # second piece waits 40 ms for the MTA's delayed acknowledgement of the first.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -112,7 +112,7 @@ def _unix(path: Path, mode: int, group: str) -> socket.socket:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.unlink(missing_ok=True)
-        old_mask = os.umask(0o177)  # nobody connects before mode and group are right
+        old_mask = os.umask(0o177)  # no other user can connect before mode and group are set
         try:
             sock.bind(str(temporary))
         finally:
@@ -130,16 +130,20 @@ def _unix(path: Path, mode: int, group: str) -> socket.socket:
 
 
 def _is_live(path: Path) -> bool:
-    """Whether somebody accepts connections there; what is no socket is not ours to remove."""
+    """Return whether a process accepts connections at a unix socket.
+
+    Raises:
+        ListenError: there is a file of this name that is not a socket; we must not remove it.
+    """
     try:
         if not path.is_socket():
             if path.exists():
-                raise ListenError(f"cannot listen on unix:{path}: there is a file of this name that is no socket")
+                raise ListenError(f"cannot listen on unix:{path}: there is a file of this name that is not a socket")
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
             probe.connect(str(path))
     except BlockingIOError:
-        return True  # its queue is full: alive, and busy
+        return True  # its queue is full: the process is alive, but busy
     except ConnectionRefusedError:
         return False
     return True
@@ -155,7 +159,7 @@ def _group_id(name: str) -> int | None:
 
 
 def remove_socket(address: SocketAddress, sock: socket.socket) -> None:
-    """Close our socket when we stop; a unix socket's name goes, too, unless another daemon has taken the place."""
+    """Close our socket when we stop. Remove a unix socket's file as well, unless another daemon has replaced it."""
     sock.close()
     if address.family != "unix":
         return

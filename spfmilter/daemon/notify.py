@@ -1,4 +1,4 @@
-"""Tells the service manager how the daemon is (sd_notify(3)); does nothing where there is none."""
+"""Tell the service manager the daemon's state (sd_notify(3)). Without a service manager, do nothing."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _unsent: deque[bytes] = deque(maxlen=_MOST_UNSENT)
 
 
 def notify(*assignments: str) -> None:
-    """Send assignments such as ``READY=1``, without waiting for a manager that does not listen.
+    """Send assignments such as ``READY=1``, without waiting for a manager that does not read.
 
-    What it does not take now is sent, in order, with the next call; call without assignments now and then for that.
+    Messages that it does not take now are sent, in order, with the next call. So call this regularly, also without
+    assignments.
     """
     message = "\n".join(assignments).encode()
     if message and (not _unsent or _unsent[-1] != message):
@@ -35,12 +36,12 @@ def notify(*assignments: str) -> None:
 
 
 def reloading() -> None:
-    """A reload begins (Type=notify-reload wants the time, too); ``READY=1`` ends it."""
+    """Tell that a reload begins (Type=notify-reload needs the time, too). ``READY=1`` ends it."""
     notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
 def watchdog_interval() -> float | None:
-    """Seconds between the signs of life that the service manager wants, half of its limit; None: it wants none."""
+    """Return the seconds between signs of life, half of the service manager's limit; None: it wants none."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     try:

@@ -1,6 +1,6 @@
-"""The settings of a reload, as far as a daemon that runs can take them.
+"""Read the settings for a reload, as far as a running daemon can change them.
 
-Knows the INI file's problems. When a reload begins, and what becomes of it, is the fleet's.
+Knows the INI file's problems. The fleet knows when a reload begins and how it ends.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from spfmilter.settings import Settings, SettingsError, load
 
 
 class RefusedError(Exception):
-    """The new settings cannot be used; the text says why, and each problem is in the log."""
+    """The new settings cannot be used. The text says why, and each problem is in the log."""
 
 
 def read(path: Path, old: Settings, *, counting: bool) -> Settings:
-    """The settings in the file, with those of the old ones that only a restart can change.
+    """Return the settings of the file. Settings that only a restart can change keep their old values.
 
     Args:
         path: the INI file.
@@ -50,7 +50,7 @@ def read(path: Path, old: Settings, *, counting: bool) -> Settings:
 
 
 def _with_what_stays(old: Settings, fresh: Settings, *, counting: bool) -> Settings:
-    """The new settings with the socket that we have: to change it would mean to refuse connections."""
+    """Return the new settings with the current socket, since changing it would refuse connections."""
     keep = {name: getattr(old.milter, name) for name in ("socket", "socket_mode", "socket_group")}
     for name, value in keep.items():
         if getattr(fresh.milter, name) != value:

@@ -1,4 +1,4 @@
-"""The daemon's start: log, socket, self-test, supervisor, in this order; and what is cleaned up after it."""
+"""Start the daemon: log, secrets, socket, self-test, supervisor, in this order. Clean up after it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spfmilter.helplink.signing import open_signer
 from spfmilter.observe import log
 from spfmilter.settings import Settings
 
-# Asked by the self-test: an address record that every resolver with a way to the world finds, and most have at hand.
+# For the self-test: a name with an address that every resolver on the Internet finds, and that most have cached.
 _KNOWN_NAME = "a.root-servers.net"
 _SELF_TEST_TIME = 5.0  # seconds
 
@@ -28,10 +28,10 @@ class StartError(Exception):
 
 
 def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
-    """Run the daemon until it is told to stop; the exit status.
+    """Run the daemon until it is told to stop. Return the exit status.
 
     Raises:
-        StartError: the socket, or descriptors and memory, cannot be had, or the help page's secrets are wrong.
+        StartError: the socket cannot be opened, the system lacks descriptors or memory, or the secrets are wrong.
     """
     log.capture_output()
     log.configure(settings.log)
@@ -53,9 +53,9 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
 
 
 def _make_secrets(settings: Settings) -> None:
-    """Make the secrets where there are none yet, so that all workers have the same.
+    """Create the secrets if there are none yet, so all workers have the same.
 
-    Where the disk is full, the mail does not wait for links: the workers say that there are none.
+    If the disk is full, start all the same: mail must not wait for links. The workers log that links are disabled.
 
     Raises:
         SecretError: the settings or the file are wrong.
@@ -68,8 +68,7 @@ def _make_secrets(settings: Settings) -> None:
 
 
 def _supervisor(path: Path, settings: Settings, listener: socket.socket, folder: Path | None) -> Supervisor:
-    # The host's name is asked for once and here: where the DNS is dead, that may take longer than a worker may take to
-    # start.
+    # Look up the host's name once, and here: without a working DNS, it may take longer than a worker may take to start.
     try:
         return Supervisor(path, settings, listener, folder, socket.getfqdn())
     except OSError as error:
@@ -79,10 +78,10 @@ def _supervisor(path: Path, settings: Settings, listener: socket.socket, folder:
 
 
 def test_resolvers(settings: Settings) -> bool:
-    """Ask each nameserver for a name that exists, and say what is wrong with those that do not answer.
+    """Query each nameserver for a name that exists, and log why a nameserver does not answer.
 
     Returns:
-        Whether one of them answered. The daemon starts all the same: what cannot be looked up is a temperror.
+        Whether at least one answered. If none did, the daemon starts all the same: failed lookups are temperrors.
     """
     servers = Resolver(settings.dns.nameservers).nameservers()
     working = 0
@@ -103,12 +102,12 @@ def test_resolvers(settings: Settings) -> bool:
 
 
 def _metrics_folder(settings: Settings) -> Path | None:
-    """Where the processes keep their counts: in the service's own runtime folder, else in a temporary one."""
+    """Return the folder for the processes' counters: in the service's runtime folder, else a temporary one."""
     if not settings.metrics.listen:
         return None
     try:
         return folders.make("spfmilter-metrics-")
-    except OSError as error:  # mail does not wait for it
+    except OSError as error:  # mail must not wait for metrics
         reason = error.strerror or str(error)
         log.error("metrics disabled, no folder for them", reason=reason, fix="make space, and restart")
         return None

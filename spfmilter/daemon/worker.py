@@ -1,8 +1,8 @@
 """A worker process: libmilter in a side thread over the supervisor's socket, the main thread for signals and beats.
 
-Knows libmilter's life: how our socket is put under it, how it is drained, why it is not stopped (its own stop takes up
-to five seconds and resets open sessions). Serves the settings with which it began, and ends when the supervisor says so
-or is gone.
+Knows how libmilter is run: how it gets our socket, how it is drained, and why it is not stopped (its own stop takes up
+to five seconds and resets open sessions). Keeps the settings with which it started. Ends when the supervisor says so or
+is gone.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from spfmilter.state import Deferrals
 if TYPE_CHECKING:
     from spfmilter.helplink.token import Signer
 
-_MTA_PATIENCE = 7210  # seconds without a word from the MTA: libmilter's default, an SMTP session's longest pause
+_MTA_PATIENCE = 7210  # seconds without a command from the MTA: libmilter's default, an SMTP session's longest pause
 _BEAT = 1.0  # seconds between heartbeats
-_STUCK_AFTER = 30.0  # seconds beyond the time limit after which a callback is taken to hang
-_PATIENT_DRAIN = 3600.0  # seconds that sessions may go on after a reload: longer than any SMTP session at work
-_FIRST_PAUSE = 0.05  # seconds between the first looks at whether sessions are open; then doubled up to a beat
-# What libmilter starts in a process that is idle: its main thread, one for signals, one that waits for the MTAs, and
-# two that serve them.
+_STUCK_AFTER = 30.0  # seconds beyond the time limit after which a callback counts as hung
+_PATIENT_DRAIN = 3600.0  # seconds that sessions may go on after a reload: longer than any active SMTP session
+_FIRST_PAUSE = 0.05  # seconds between the first checks for open sessions; doubled each time, up to a beat
+# The threads that libmilter starts in an idle process: its main thread, one for signals, one that waits for the MTAs,
+# and two that serve them.
 _THREADS = 5
 _FIX_THREADS = "raise TasksMax= and LimitNPROC= of the service, or ulimit -u"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Worker:
-    """The main thread's view of a worker."""
+    """Run a worker's main thread: signals, heartbeats, drain."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Worker:
         self._unserved = Unserved(listener.getsockname(), settings.dns.timeout.seconds + _STUCK_AFTER)
         self._lost = False  # sessions that no thread serves have been found
         self._unsaid = b""  # words that the supervisor has not taken yet
-        # All that is needed to watch and to end is opened now: when descriptors have run out, it is too late.
+        # Open everything that is needed to watch and to end now: once descriptors have run out, it is too late.
         self._wakeup, self._wake = socket.socketpair()
         self._dead_end = _dead_end()
         self._memory = Memory()
@@ -90,18 +90,18 @@ class Worker:
         self._metrics.dns_query("own resolver" if answer.local_failure else answer.status.value)
 
     def serve(self) -> int:
-        """Serve until told to stop; the exit status."""
+        """Serve until told to stop. Return the exit status."""
         for end in (self._wakeup, self._wake):
             end.setblocking(False)  # noqa: FBT003 - the standard library's signature
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGUSR2, _wake_up)
-        for number in (signal.SIGHUP, signal.SIGINT):  # the supervisor's; libmilter would stop on them
+        for number in (signal.SIGHUP, signal.SIGINT):  # these are for the supervisor; libmilter would stop on them
             signal.signal(number, signal.SIG_IGN)
         let_signals_in()
-        # What has been loaded is there for good: the collector need not walk through it again and again, and pages that
-        # it does not touch stay shared with the supervisor.
+        # Loaded objects stay for good. So the collector need not visit them again and again, and the pages that it does
+        # not touch stay shared with the supervisor.
         gc.freeze()
         _silence_syslog()
         self._callbacks.register()
@@ -116,12 +116,12 @@ class Worker:
         return 1 if self._ended else 0
 
     def _start_libmilter(self) -> int:
-        """Let libmilter serve our socket; the descriptor that it knows.
+        """Let libmilter serve our socket. Return the descriptor that libmilter uses for it.
 
         Raises:
             _CannotServeError: the system lacks what it needs.
         """
-        # libmilter would notice only later that it lacks a thread, when we are taken to be serving already.
+        # libmilter would notice a missing thread only later, after we have reported that we serve.
         if not connections.can_start_threads(_THREADS):
             raise _CannotServeError("the system refuses the threads that a worker needs", _FIX_THREADS)
         descriptor = _hand_over(self._listener)
@@ -143,7 +143,7 @@ class Worker:
         self._wake.send(b"\0")
 
     def _wait(self) -> None:
-        """Beat until a signal comes, libmilter ends, or the supervisor is gone."""
+        """Send heartbeats until a signal comes, libmilter ends, or the supervisor is gone."""
         while not (self._signals or self._ended or self._alone):
             self._hear(_BEAT)
             self._callbacks.running.settle()
@@ -153,7 +153,7 @@ class Worker:
             self._tell(Word.REPLACE)
 
     def _hear(self, seconds: float) -> None:
-        """Wait for a signal, libmilter's end or the supervisor's, so many seconds at most."""
+        """Wait at most ``seconds`` for a signal, libmilter's end or the supervisor's end."""
         log.flush()
         self._metrics.log_lines_lost(log.lost())
         ready = dict(self._poll.poll(seconds * 1000))
@@ -167,11 +167,11 @@ class Worker:
     def _is_alone(self) -> bool:
         try:
             return not self._link.recv(64)
-        except ConnectionResetError:  # it was killed before it had read all that we said
+        except ConnectionResetError:  # the supervisor was killed before it had read everything that we sent
             return True
 
     def _beat(self) -> None:
-        """Say that we are alive, unless a callback hangs; ask to be replaced when we have grown too large."""
+        """Send a heartbeat, unless a callback hangs. Ask to be replaced when we use too much memory."""
         limit = self._settings.dns.timeout.seconds + _STUCK_AFTER
         if self._callbacks.running.longest() > limit:
             return
@@ -202,24 +202,24 @@ class Worker:
             self._tell(Word.REPLACE)
 
     def _tell(self, word: Word) -> None:
-        """Say a word, without waiting for a supervisor that stands still: it is said again with the next one."""
+        """Send a word without waiting for a supervisor that does not read. An unsent word is sent with the next one."""
         self._unsaid = self._unsaid.replace(Word.BEAT.value, b"") + word.value
         try:
             self._unsaid = self._unsaid[self._link.send(self._unsaid, socket.MSG_DONTWAIT) :]
-        except OSError:  # that, or it is gone, which the next poll sees
+        except OSError:  # the supervisor does not read, or is gone, which the next poll sees
             return
 
     def _drain(self, descriptor: int) -> None:
-        """Take no new session, and let the open ones finish.
+        """Accept no new session, and let the open ones finish.
 
-        A socket that nobody can reach takes the place of the listening one: libmilter goes on to wait for connections
-        on it, which never come, and serves those that it has.
+        An unreachable socket replaces the listening one. libmilter then waits for connections that never come, and
+        serves the open ones.
         """
         name = self._listener.getsockname()
         os.dup2(self._dead_end.fileno(), descriptor, inheritable=False)
         self._listener.close()
-        # A poll(2) that has begun holds on to the old socket, for up to five seconds, in which nobody serves its queue
-        # and nobody else can listen there. A signal makes libmilter begin another one.
+        # A running poll(2) keeps the old socket for up to five seconds. In this time no process serves its queue, and
+        # no other process can listen there. A signal makes libmilter call poll(2) again.
         if self._libmilter.is_alive() and self._libmilter.ident is not None:
             signal.pthread_kill(self._libmilter.ident, signal.SIGUSR2)
         self._tell(Word.DRAINING)
@@ -229,17 +229,17 @@ class Worker:
             log.warning("sessions without a thread disconnected", sessions=self._unserved.number)
 
     def _let_finish(self, name: object) -> int:
-        """Wait until no connection to ``name`` is open; the number of those that still are when the time is over.
+        """Wait until no connection to ``name`` is open. Return how many still are when the time is over.
 
-        Not the callbacks' sessions are counted but the sockets: a connection is there before its first word, and stays
-        between two SMTP sessions of the MTA. Those that no thread serves would stay for ever, and are not waited for.
+        Counts sockets, not the callbacks' sessions: a connection exists before its first command and between two SMTP
+        sessions of the MTA. Connections that no thread serves would stay forever, so they do not count.
         """
         hurried, deadline = False, time.monotonic() + _PATIENT_DRAIN
         pause, idle = _FIRST_PAUSE, 0
         while True:
             left = self._left(name)
             idle = 0 if left else idle + 1
-            # Twice, since libmilter may have been about to accept when the listening socket was taken away.
+            # Look twice, since libmilter may have been about to accept when the listening socket was replaced.
             if idle >= 2 or time.monotonic() >= deadline:
                 return left
             if not hurried and (self._alone or self._ended or signal.SIGTERM in self._signals):
@@ -251,7 +251,7 @@ class Worker:
             pause = min(2 * pause, _BEAT)
 
     def _left(self, name: object) -> int:
-        """How many connections a thread serves, or may serve yet."""
+        """Return how many connections a thread serves or may still serve."""
         left, now = connections.count(name), time.monotonic()
         if left and (self._unserved.is_due(now) or left <= self._unserved.number):
             self._unserved.look(now, self._callbacks.running.longest())
@@ -265,12 +265,12 @@ class Memory:
         self._file = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
 
     def resident(self) -> int:
-        """In bytes (proc(5))."""
+        """Return the resident memory in bytes (proc(5))."""
         return int(os.pread(self._file, 256, 0).split()[1]) * _PAGE
 
 
 def _threads() -> int:
-    """How many threads this process has, with those of libmilter (proc(5))."""
+    """Return how many threads this process has, libmilter's included (proc(5))."""
     try:
         return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - the number is enough
     except OSError:
@@ -278,7 +278,7 @@ def _threads() -> int:
 
 
 def _signer(settings: Settings) -> Signer | None:
-    """Who signs links to the help page; none where its secrets have gone since the start: mail is not to suffer."""
+    """Return the signer of help page links; None if its secrets have gone since the start, since mail must go on."""
     try:
         return open_signer(settings)
     except SecretError as error:
@@ -287,19 +287,19 @@ def _signer(settings: Settings) -> Signer | None:
 
 
 def _silence_syslog() -> None:
-    """Let libmilter say nothing to syslog(3), which waits for a syslog daemon that stands still, and all mail with it.
+    """Stop libmilter from calling syslog(3), which waits for a syslog daemon that hangs, so all mail would wait.
 
-    A client whose address the MTA calls "unknown" is enough for a line. Our own lines do not go through syslog(3).
+    A client whose address the MTA calls "unknown" is enough for a message. Our own log does not use syslog(3).
     """
     syslog.setlogmask(syslog.LOG_MASK(syslog.LOG_EMERG))
 
 
 def _wake_up(_number: int, _frame: FrameType | None) -> None:
-    """A system call has been interrupted: that is all."""
+    """Do nothing: the signal only has to interrupt a system call."""
 
 
 def _dead_end() -> socket.socket:
-    """A listening socket that nobody can reach: it is bound to an abstract name that the kernel chooses."""
+    """Return an unreachable listening socket: it is bound to an abstract name that the kernel chooses."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     sock.bind("")
     sock.listen(1)
@@ -307,7 +307,7 @@ def _dead_end() -> socket.socket:
 
 
 class _CannotServeError(Exception):
-    """The system lacks what libmilter needs; the message says what, and ``fix`` what to do."""
+    """The system lacks what libmilter needs. The message says what, and ``fix`` says what to do."""
 
     def __init__(self, reason: str, fix: str) -> None:
         super().__init__(reason)
@@ -315,10 +315,10 @@ class _CannotServeError(Exception):
 
 
 def _hand_over(listener: socket.socket) -> int:
-    """Put our socket in the place of the one that libmilter opens; the descriptor that libmilter knows.
+    """Replace the socket that libmilter opens with ours. Return the descriptor that libmilter uses.
 
-    libmilter takes no descriptor, so it opens a socket of the same family somewhere harmless, which is then replaced
-    (dup2). Its address family must be that of ours.
+    libmilter does not accept a descriptor. So it opens a socket of the same family at a harmless address, and we
+    replace that (dup2). Its address family must be the same as ours.
 
     Raises:
         _CannotServeError: libmilter cannot open a socket.
@@ -339,7 +339,7 @@ def _hand_over(listener: socket.socket) -> int:
 
 
 def _open(name: str) -> int:
-    """Have libmilter open a socket; nothing of this name can be there."""
+    """Let libmilter open a socket of an unused name. Return its descriptor."""
     milter.setconn(name)
     before = connections.sockets()
     milter.opensocket(False)  # noqa: FBT003 - pymilter's signature
@@ -348,7 +348,7 @@ def _open(name: str) -> int:
 
 
 def _open_unix(ours: object) -> int:
-    """Have libmilter open a unix socket in a folder of its own, beside ours if that is possible, for a moment."""
+    """Let libmilter open a unix socket in a temporary folder, beside our socket if possible. Return its descriptor."""
     beside = [Path(ours).parent] if isinstance(ours, str) and ours.startswith("/") else []
     reasons = []
     for place in folders.places(*beside):

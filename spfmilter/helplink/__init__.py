@@ -1,1 +1,1 @@
-"""The signed link from a notice to the help page: the token, its secret, and who signs it."""
+"""The signed link from a notice to the help page: the token, its secrets, and the signer."""

@@ -1,8 +1,9 @@
-"""The file of secrets with which the help page's tokens are signed: read, and made where there is none.
+"""Read the file of secrets that sign the help page's tokens. Create the file if there is none.
 
 Knows the form of the file and who may read it. Does not know what is signed.
 
-One secret a line: the first signs, all of them verify. Empty lines, and lines that begin with ``#``, are passed over.
+The file holds one secret a line: the first signs, all of them verify. Empty lines and lines that begin with ``#`` are
+ignored.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_OCTETS = 32  # of a secret that is made here
-_SHORTEST = 20  # characters of one that an administrator wrote
+_OCTETS = 32  # of a secret that we create
+_SHORTEST = 20  # characters of a secret that an administrator wrote
 _MOST = 16
 _SIZE_LIMIT = 16 * 1024
 _TO_READ = (
@@ -25,27 +26,27 @@ _TO_READ = (
 _TO_MAKE = " for user {user}: the daemon makes it when it starts with [reply] help_url (docs/help-page.md)"
 
 
-# What may be over without a change of the settings: a full, read-only or broken disk, no descriptors, no memory.
+# Errors that may end without a change of the settings: a full, read-only or broken disk, no descriptors, no memory.
 _PASSING = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
 })  # fmt: skip
 
 
 class SecretError(Exception):
-    """The secrets cannot be had; the message is one English sentence for the administrator."""
+    """The secrets cannot be read or created. The message is one English sentence for the administrator."""
 
     def __init__(self, message: str, *, passing: bool = False) -> None:
         super().__init__(message)
-        self.passing = passing  # the system lacks something; nothing is wrong with the settings or the file
+        self.passing = passing  # the system lacks something; the settings and the file are right
 
 
 def load_secrets(path: Path) -> tuple[bytes, ...]:
-    """The secrets in a file, the one that signs first; a file with a new one is made where there is none.
+    """Return the secrets of a file; the first one signs. If there is no file, create it with a new secret.
 
-    Processes that do so at the same time all return the same secrets.
+    Processes that create it at the same time all return the same secrets.
 
     Raises:
-        SecretError: it cannot be read or made, others may read it, or it holds no good secret.
+        SecretError: the file cannot be read or created, others may read it, or it holds no good secret.
     """
     try:
         return _read(path)
@@ -64,12 +65,12 @@ def load_secrets(path: Path) -> tuple[bytes, ...]:
 
 
 def _hint(error: OSError, advice: str) -> str:
-    """What to do about a missing right; empty for other errors."""
+    """Return advice for a missing permission; empty for other errors."""
     return advice.format(user=os.geteuid()) if isinstance(error, PermissionError) else ""
 
 
 def _read(path: Path) -> tuple[bytes, ...]:
-    # Not to wait where it is a named pipe.
+    # O_NONBLOCK, so that a named pipe does not block us.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -88,17 +89,17 @@ def _read(path: Path) -> tuple[bytes, ...]:
             raise SecretError(f"{path}, line {number}: a secret has at least {_SHORTEST} characters")
         found.append(secret)
     if not found:
-        raise SecretError(f"{path}: there is no secret in it; remove the file, and a new one is made")
+        raise SecretError(f"{path}: there is no secret in this file; remove it, and the daemon makes a new one")
     if len(found) > _MOST:
         raise SecretError(f"{path}: at most {_MOST} secrets: remove the last ones, which are the oldest")
     return tuple(found)
 
 
 def _make(path: Path) -> None:
-    """A file with one new secret, which appears under its name complete or not at all; one that is there stays.
+    """Create a file with one new secret. It appears complete or not at all. An existing file stays.
 
-    A folder that gives its group to what is made in it (set-group-ID) is one that daemon and page share: the group may
-    read the file. Made by root, it belongs to the folder's owner, who is to use it.
+    In a set-group-ID folder, which daemon and page share, the group may read the file. If root creates the file, it
+    belongs to the folder's owner, who will use it.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.{chance.token_hex(8)}")
     try:
@@ -112,7 +113,7 @@ def _make(path: Path) -> None:
             file.write(chance.token_urlsafe(_OCTETS) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was faster: its secret is the one
+        with suppress(FileExistsError):  # another process was faster: use its secret
             os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)

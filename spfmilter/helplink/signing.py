@@ -1,6 +1,7 @@
-"""What a refusal's notice holds beyond the verdict: the service to which the client belongs, and the help page's link.
+"""Add to a refusal's notice what the verdict lacks: the client's mail service and the link to the help page.
 
-Knows when these are wanted, and the time of day. Taken messages never come here: both cost lookups or a signature.
+Knows when these are wanted, and the time of day. Used for refused messages only: the service costs DNS lookups, the
+link a signature.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Refusals:
-    """Finds out the extras of refusals, for all connections of a process."""
+    """Find the extras of refusals, for all connections of a process."""
 
     def __init__(self, settings: Settings, signer: Signer | None) -> None:
         self._settings, self._signer = settings, signer
 
     def extras(self, inquiry: Inquiry, verdict: Verdict, facts: Facts) -> Extras:
-        """What is to be said about one refused message."""
+        """Return the extras for the notice of one refused message."""
         suggest = self._settings.reply.suggest_services
         return Extras(
             service=service_of(verdict, facts, inquiry) if suggest else None,
@@ -36,7 +37,7 @@ class Refusals:
     def _link(self, verdict: Verdict) -> str:
         url, check = self._settings.reply.help_url, verdict.check
         if url is None or self._signer is None or not check.domain or check.record or verdict.result is Result.PASS:
-            return ""  # the page shows what the DNS holds: nothing, or not what has decided
+            return ""  # the page shows what is in the DNS: nothing here, or not what decided
         from spfmilter.helplink.token import Case  # noqa: PLC0415 - as in open_signer
 
         case = Case(
@@ -50,14 +51,14 @@ class Refusals:
 
 
 def open_signer(settings: Settings) -> Signer | None:
-    """Who signs the links to the help page, with the secrets of ``[web] secret_file``; None where there is no page.
+    """Return the signer of help page links, with the secrets of ``[web] secret_file``; None if there is no page.
 
     Raises:
-        SecretError: the secrets cannot be had.
+        SecretError: the secrets cannot be read or created.
     """
     if settings.reply.help_url is None:
         return None
-    # Imported here: only who has a help page needs itsdangerous.
+    # Imported here: itsdangerous is needed only for a help page.
     from spfmilter.helplink.secretfile import load_secrets  # noqa: PLC0415
     from spfmilter.helplink.token import Signer  # noqa: PLC0415
 

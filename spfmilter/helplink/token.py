@@ -1,18 +1,18 @@
-"""A refused case as a short, signed word for the help page's address: nothing is stored, and nobody can make one up.
+"""Put a refused case into a short, signed token for the help page's address. Nothing is stored, nothing can be forged.
 
-Knows the form of a token and how it is signed; the secrets and the time of day are given to it. Does not know where the
-secrets are kept (``secretfile``), nor what the page shows.
+Knows the form of a token and how it is signed. The caller gives the secrets and the time of day. Does not know where
+the secrets are kept (``secretfile``), nor what the page shows.
 
 A token is ``payload.signature``, both in the URL-safe alphabet of base64. The payload is
 
-- 1 octet: bit 0 IPv6, bit 1 HELO, bit 2 the domain is not packed, from bit 3 on the result;
+- 1 octet: bit 0: IPv6; bit 1: HELO; bit 2: the domain is not packed; from bit 3 on: the result;
 - 4 octets: the time, in seconds since 1970, unsigned;
 - 4 or 16 octets: the client's address;
-- the rest: the domain, packed (see ``_pack``) or as ASCII,
+- the rest: the domain, packed (see ``_pack``) or as ASCII.
 
-so that the whole URL stays below 200 characters for names of up to 100 characters and a base of up to 60. For the
-longest name that the DNS can hold (253) a token has 273 characters, or 385 if it cannot be packed: still one line of an
-SMTP reply (RFC 5321 section 4.5.3.1.5 allows 512 octets). A shorter form would have to be stored somewhere.
+So the whole URL stays below 200 characters for names of up to 100 characters and a base of up to 60. For the longest
+DNS name (253 characters) a token has 273 characters, or 385 if the name cannot be packed. That is still one line of an
+SMTP reply (RFC 5321 section 4.5.3.1.5 allows 512 octets). A shorter form would need storage.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from itsdangerous.encoding import base64_decode, base64_encode
 
 from spfmilter.model import Identity, IPAddress, Result
 
-# Octets of the signature: 104 bits of an HMAC-SHA-256. A forger has to try each guess on the page, so that even half of
-# it would do. With 13 the last character is one of four letters: programs that make links of text leave out a - or _
-# at the end.
+# Octets of the signature: 104 bits of an HMAC-SHA-256. A forger has to try each guess on the page, so half of the bits
+# would be enough. With 13 octets the last character is one of four letters. That matters: programs that make links out
+# of text leave out a - or _ at the end.
 _MAC = 13
 _FORM = re.compile(r"[A-Za-z0-9_-]{12,366}\.[A-Za-z0-9_-]{17}[AQgw]")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-._"
-_RADIX = len(_ALPHABET) + 1  # 0 stands for no character, so that a name may begin with any
+_RADIX = len(_ALPHABET) + 1  # 0 stands for no character, so a name may begin with any character
 _DIGITS = {character: place for place, character in enumerate(_ALPHABET, start=1)}
-_RESULTS = tuple(Result)  # by the number that stands in a token: a new result goes to the end
+_RESULTS = tuple(Result)  # by their number in a token: append a new result at the end
 _HEAD = 5  # octets before the address
 _NAME_LIMIT = 253
 _V6, _HELO, _PLAIN = 1, 2, 4
 
 
 class TokenProblem(StrEnum):
-    """Why a token is not taken."""
+    """Why a token is rejected."""
 
     MALFORMED = "malformed"  # cut off, or never a token
-    FORGED = "forged"  # changed, or signed with a secret that is not ours (any more)
+    FORGED = "forged"  # changed, or signed with a secret that we do not have (any more)
     EXPIRED = "expired"
 
 
 class TokenError(ValueError):
-    """The token is not taken; ``kind`` says why."""
+    """The token is rejected; ``kind`` says why."""
 
     def __init__(self, kind: TokenProblem) -> None:
         self.kind = kind
@@ -61,17 +61,17 @@ class TokenError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What the help page has to know of a refusal."""
+    """What the help page needs to know about a refusal."""
 
     address: IPAddress
     identity: Identity
-    domain: str  # as addresses.dns_domain returns it; small letters come back
+    domain: str  # as addresses.dns_domain returns it; ``read`` returns it in lower case
     result: Result
     time: int  # seconds since 1970
 
 
 class Signer:
-    """Makes tokens and reads them. The first secret signs, all of them verify: so secrets are changed without a gap."""
+    """Sign and read tokens. The first secret signs, all of them verify. So secrets can be changed without a gap."""
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
         # itsdangerous signs with the last key.
@@ -80,23 +80,23 @@ class Signer:
         )
 
     def sign(self, case: Case) -> str:
-        """The token of a case.
+        """Return the token of a case.
 
         Raises:
-            ValueError: the domain or the time is none that a token can hold.
+            ValueError: a token cannot hold this domain or this time.
         """
         return self._signer.sign(base64_encode(_payload(case))).decode()
 
     def read(self, token: str, *, max_age: float, now: float) -> Case:
-        """The case of a token, whatever somebody sent as one.
+        """Return the case of a token, which is untrusted input.
 
         Args:
-            token: as it stood in the URL.
-            max_age: for how many seconds a token is good. One from the future is taken: our hosts' clocks differ.
+            token: as it was in the URL.
+            max_age: seconds for which a token is valid. One from the future is valid, since our hosts' clocks differ.
             now: the time of day, in seconds since 1970.
 
         Raises:
-            TokenError: it is not a token, not ours, or too old.
+            TokenError: the text is not a token, not signed by us, or too old.
         """
         if not _FORM.fullmatch(token):
             raise TokenError(TokenProblem.MALFORMED)
@@ -113,7 +113,7 @@ class Signer:
 
 
 class _ShortHmac(itsdangerous.HMACAlgorithm):
-    """An HMAC of which only the first octets are kept (RFC 2104 section 5)."""
+    """Sign with an HMAC that is cut to its first octets (RFC 2104 section 5)."""
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         return super().get_signature(key, value)[:_MAC]
@@ -134,7 +134,11 @@ def _payload(case: Case) -> bytes:
 
 
 def _case(payload: bytes) -> Case:
-    """The case of a payload that was signed; one that is not understood was made by another version of this."""
+    """Return the case of a signed payload.
+
+    Raises:
+        TokenError: the payload is malformed; another version of this program made it.
+    """
     try:
         flags = payload[0]
         end = _HEAD + (16 if flags & _V6 else 4)
@@ -152,7 +156,7 @@ def _case(payload: bytes) -> Case:
 
 
 def _pack(name: str) -> bytes | None:
-    """A name of letters, digits, hyphens, dots and underscores in 5.3 bits a character; None for any other."""
+    """Pack a name of letters, digits, hyphens, dots and underscores, at 5.3 bits a character; None for other names."""
     number = 0
     for character in name:
         digit = _DIGITS.get(character)

@@ -1,1 +1,1 @@
-"""What translates between libmilter and a session: the only owner of pymilter."""
+"""Translate between libmilter and a session. The only owner of pymilter."""

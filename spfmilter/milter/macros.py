@@ -1,6 +1,6 @@
-"""The MTA's macros, as pymilter's context has them: decoded strictly, which a stranger's name may not stand.
+"""Read the MTA's macros from pymilter's context, which decodes them strictly and fails on names that are not UTF-8.
 
-Knows the names of macros; does not know what follows from their values.
+Knows the names of macros. Does not know what follows from their values.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from spfmilter.session import Macros
 
 
 def macro(ctx: Any, name: str, unreadable: str = "") -> str:
-    """A macro's value, empty where the MTA has none; ``unreadable`` where it is not UTF-8 (pymilter is strict)."""
+    """Return a macro's value; empty if the MTA has none; ``unreadable`` if the value is not UTF-8."""
     try:
         return ctx.getsymval(name) or ""
     except UnicodeDecodeError:
@@ -19,7 +19,7 @@ def macro(ctx: Any, name: str, unreadable: str = "") -> str:
 
 
 def macros(ctx: Any) -> Macros:
-    """The macros that a Session reads at MAIL FROM."""
+    """Return the macros that a Session reads at MAIL FROM."""
     return Macros(
         queue_id=macro(ctx, "i"),
         authenticated=macro(ctx, "{auth_authen}", unreadable="?"),
@@ -30,7 +30,7 @@ def macros(ctx: Any) -> Macros:
 
 
 def _given(ctx: Any, name: str) -> str | None:
-    """A macro's value, which may be empty; None where the MTA has none that can be read."""
+    """Return a macro's value, which may be empty; None if the MTA has none, or if it is not UTF-8."""
     try:
         value: str | None = ctx.getsymval(name)
     except UnicodeDecodeError:

@@ -1,1 +1,1 @@
-"""What others see of the daemon's work: the log, and later metrics, journal and reports."""
+"""Show the daemon's work to the administrator: the log and the metrics."""

@@ -1,8 +1,8 @@
 """A file of counters whose space is allocated before it is mapped into memory.
 
-Knows prometheus-client's file of one process. The library makes it sparse: on a full file system, the first write to a
-page without a block is SIGBUS, which ends the process. Here the space comes first, or the counter stays in memory only.
-Loaded only where the INI file asks for metrics.
+Knows prometheus-client's file of one process. The library creates this file sparse. On a full file system the first
+write to a page without a block raises SIGBUS, which ends the process. This module allocates the space first. If there
+is no space, the counter stays in memory only. Loaded only if the INI file asks for metrics.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from contextlib import suppress
 
 from prometheus_client.mmap_dict import MmapedDict
 
-_FIRST = 1 << 16  # bytes, as the library begins; all that one process counts takes less than half of it
-_ENTRY = 64  # bytes of an entry beside its key, more than enough: length, padding, value and time
+_FIRST = 1 << 16  # bytes, the library's initial size; the counters of one process take less than half
+_ENTRY = 64  # bytes of an entry without its key, more than enough: length, padding, value and time
 
 
 class CounterFile(MmapedDict):
-    """See the module. A counter for which there is no space is kept by its metric, and written when there is some."""
+    """Store counters in a file with allocated space.
+
+    If there is no space for a counter, its metric keeps the value, and a later write stores it.
+    """
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's signature
-        """Make the file, or go on with the one that is there.
+        """Create the file, or continue with an existing one.
 
         Raises:
-            OSError: there is no space for it, or it cannot be made.
-            Exception: the file that is there is broken.
+            OSError: there is no space for the file, or it cannot be created.
+            Exception: the existing file is broken.
         """
         descriptor = os.open(filename, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -41,21 +44,21 @@ class CounterFile(MmapedDict):
             raise
 
     def read_value(self, key: str) -> tuple[float, float]:
-        """The value and its time."""
+        """Return the value and its time; both are 0 if there is no space for the key."""
         known: tuple[float, float] = (0.0, 0.0)
         if self._has_room(key):
             known = super().read_value(key)  # type: ignore[no-untyped-call]
         return known
 
     def write_value(self, key: str, value: float, timestamp: float | None) -> None:
-        """Write the value where there is space for it; a later write tries again, and has the whole value."""
+        """Write the value if there is space for it. If not, a later write stores the whole value."""
         if self._has_room(key):
             super().write_value(key, value, timestamp)  # type: ignore[no-untyped-call]
 
     def _has_room(self, key: str) -> bool:
-        """Whether the key has its place, or can be given one; the file is doubled here as often as needed.
+        """Return whether the file has space for the key. Double the file as often as needed.
 
-        By the library, the file would have holes again.
+        The library would make the file sparse again, so it must not extend the file itself.
         """
         if key in self._positions:
             return True
@@ -73,7 +76,7 @@ class CounterFile(MmapedDict):
 
 
 def _allocate(descriptor: int, size: int, wanted: int) -> None:
-    """Give a file of ``size`` bytes its blocks up to ``wanted``; it stays as it is where that is not possible.
+    """Allocate the blocks of a file of ``size`` bytes up to ``wanted`` bytes. On failure, restore the old size.
 
     Raises:
         OSError: there is no space.

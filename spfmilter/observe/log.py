@@ -1,7 +1,7 @@
 """The log: one function per event, in text or JSON with the same keys, to stderr, syslog or the journal.
 
-Knows the events and their keys; whatever a stranger wrote passes ``text`` before it is part of a line. Recipients are
-never logged.
+Knows the events and their keys. Untrusted input passes the sanitizer (``text``) before it becomes part of a line.
+Recipients are never logged.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _SYSLOG = Path("/dev/log")
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _MAIL = 2 << 3  # syslog's facility (RFC 3164 section 4.1.1)
 _PATH_LIMIT = 320  # characters of a reverse-path in the log
-_STRAY_LIMIT = 1024  # characters that are printed without a line's end
+_STRAY_LIMIT = 1024  # characters of captured output without a line break; then they are logged
 _WARN_EVERY = 600.0  # seconds between two warnings of the same kind
 Value = str | int | float | bool
 
 
 @functools.lru_cache(maxsize=8)
 def _second(when: int) -> str:
-    """The time in UTC to the second; a busy server writes many lines in one."""
+    """Return the time in UTC to the second. Cached, since a busy server writes many lines in one second."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when))
 
 
 class _Formatter(logging.Formatter):
-    """A record's event and fields as ``event key=value ...`` or one JSON object."""
+    """Format a record's event and fields as ``event key=value ...`` or as one JSON object."""
 
     def __init__(self, form: LogFormat, *, stamp: bool) -> None:
         super().__init__()
         self._form, self._stamp = form, stamp
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; a traceback follows in text, and is a key in JSON."""
+        """Return one line. In text, a traceback follows below it; in JSON, the traceback is a key."""
         fields: Mapping[str, Value] = getattr(record, "fields", {})
         trace = self.formatException(record.exc_info) if record.exc_info else getattr(record, "trace", "")
         stamp = f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
@@ -64,37 +64,37 @@ class _Formatter(logging.Formatter):
         if record.levelno != logging.INFO:
             parts.append(f"{level}:")
         parts.append(record.getMessage())
-        # Numbers and our own words (StrEnum) are no strings by class; they need no door.
+        # Numbers and our own words (StrEnum) are not of the class str. They need no sanitizer.
         parts += [
             f"{key}={log_value(value, 1024) if value.__class__ is str else value}" for key, value in fields.items()
         ]
-        # Indented and cleaned line by line: an exception's message may quote a stranger, who must not forge a line.
+        # Indented and sanitized line by line: an exception may quote untrusted input, which must not forge a log line.
         return "\n".join([" ".join(parts), *(f"    {unicode_line(line, 1024)}" for line in trace.splitlines())])
 
 
 class _Handler(logging.Handler):
-    """Hands lines to a sink, which never waits."""
+    """Pass lines to a sink, which never waits."""
 
     def __init__(self, section: LogSection, outlet: Outlet, *, stamp: bool = False) -> None:
         super().__init__()
-        self.section = section  # the settings that it serves
+        self.section = section  # the settings that this handler was made from
         self.sink = Sink(outlet, self._report)
         self.setFormatter(_Formatter(section.format, stamp=stamp))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; no failure of it is the caller's."""
+        """Write one line. A failure never reaches the caller; it counts as a lost line."""
         try:
             self.sink.put(self._encoded(record))
         except Exception:  # noqa: BLE001 - e.g. no memory for the line
             self.sink.lose(1)
 
     def flush(self) -> None:
-        """Write the lines that wait, as far as that can be done now."""
+        """Write the waiting lines, as many as the outlet takes now."""
         with self.lock or nullcontext(), suppress(Exception):
             self.sink.flush()
 
     def close(self) -> None:
-        """Close the outlet, when another handler takes this one's place."""
+        """Close the outlet, because another handler replaces this one."""
         self.sink.close()
         super().close()
 
@@ -106,7 +106,7 @@ class _Handler(logging.Handler):
 
 
 class _SyslogHandler(_Handler):
-    """A datagram for each line (RFC 3164 section 4.1, as local syslog daemons read it: without time and host)."""
+    """Send one datagram a line (RFC 3164 section 4.1; local syslog daemons want neither time nor host)."""
 
     def _encoded(self, record: logging.LogRecord) -> bytes:
         priority = _MAIL | _PRIORITIES.get(record.levelno, 6)
@@ -114,7 +114,7 @@ class _SyslogHandler(_Handler):
 
 
 class _JournalHandler(_Handler):
-    """The journal's native protocol (systemd.journal-fields(7)): the line, and each field as a field of its own."""
+    """Speak the journal's native protocol (systemd.journal-fields(7)): the line, and a journal field for each key."""
 
     def _encoded(self, record: logging.LogRecord) -> bytes:
         pairs = {"MESSAGE": self.format(record), "PRIORITY": _PRIORITIES.get(record.levelno, 6)}
@@ -132,13 +132,13 @@ def _journal_pair(key: str, value: str) -> bytes:
 
 
 def configure(settings: LogSection) -> None:
-    """Send the log where the settings say; where that is not possible, to stderr, and say so."""
+    """Send the log to the configured target. If that is not possible, use stderr and log a warning."""
     _LOGGER.setLevel(settings.level.upper())
     _LOGGER.propagate = False
-    logging.raiseExceptions = False  # what goes wrong with a line must not print into the MTA's conversation
+    logging.raiseExceptions = False  # an error in logging must not be printed to stderr
     old = _handlers()
     if [(h.section.to, h.section.format) for h in old] == [(settings.to, settings.format)]:
-        return  # lines that wait in it go on waiting
+        return  # keep the handler, and with it the lines that wait
     handler, trouble = _handler(settings)
     _LOGGER.handlers[:] = [handler]
     for before in old:
@@ -169,36 +169,39 @@ def _handler(settings: LogSection) -> tuple[_Handler, str]:
 
 
 def flush() -> None:
-    """Write lines that wait because they could not be written before; to be called every second or so."""
+    """Write the lines that could not be written before. Call this about once a second."""
     for handler in _handlers():
         handler.flush()
 
 
 def lost() -> int:
-    """How many lines this process could not write, so far."""
+    """Return how many lines this process has lost so far."""
     return sum(handler.sink.lost for handler in _handlers())
 
 
 def forked(child: int) -> None:
-    """In a process that has just been forked: lines that wait are the parent's. No two that live have one number."""
+    """Drop the waiting lines in a process that was just forked: the parent writes them.
+
+    ``child`` is a number that no other living child has.
+    """
     for handler in _handlers():
         handler.sink.forget(child)
 
 
 def ended(child: int) -> None:
-    """In the parent: that process has ended, and what it could not write is lost."""
+    """Count, in the parent, the lines that an ended child could not write as lost."""
     for handler in _handlers():
         handler.sink.bury(child)
 
 
 class _Stray(io.TextIOBase):
-    """Stands in for sys.stdout and sys.stderr: what Python or a library prints is a line of the log."""
+    """Replace sys.stdout and sys.stderr: log what Python or a library prints."""
 
     def __init__(self) -> None:
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Log the lines that are complete."""
+        """Log the complete lines, and keep the rest."""
         *lines, self._begun = (self._begun + text).split("\n")
         if len(self._begun) > _STRAY_LIMIT:
             lines, self._begun = [*lines, self._begun], ""
@@ -209,9 +212,9 @@ class _Stray(io.TextIOBase):
 
 
 def capture_output() -> None:
-    """Let nothing in this process print past the log: a traceback or a warning, too, could wait for a reader.
+    """Log all output of this process, since printing a traceback or a warning could block on a slow reader.
 
-    For a daemon, before it opens anything and its log is configured.
+    A daemon calls this before it opens anything and before it configures its log.
     """
     with suppress(OSError):  # there is no /dev/null
         hold_standard_descriptors()
@@ -222,7 +225,7 @@ _BLANK = logging.LogRecord(_LOGGER.name, 0, "", 0, "", None, None).__dict__
 
 
 class _Record(logging.LogRecord):
-    """A record of the library's, without all that its own __init__ finds out and no line of ours shows."""
+    """Make the library's record without its costly __init__, which collects values that our lines do not show."""
 
     def __init__(self, level: int, event: str, fields: Mapping[str, Value], trace: str) -> None:
         self.__dict__.update(_BLANK)
@@ -238,27 +241,27 @@ def _event(level: int, event: str, fields: Mapping[str, Value], trace: str = "")
 
 
 def info(event: str, **fields: Value) -> None:
-    """Something that an administrator may want to know."""
+    """Log something that an administrator may want to know."""
     _event(logging.INFO, event, fields)
 
 
 def warning(event: str, **fields: Value) -> None:
-    """Something that an administrator should look at."""
+    """Log something that an administrator should look at."""
     _event(logging.WARNING, event, fields)
 
 
 def error(event: str, **fields: Value) -> None:
-    """Something that does not work."""
+    """Log something that does not work."""
     _event(logging.ERROR, event, fields)
 
 
 def fault(where: str, trace: str, **fields: Value) -> None:
-    """A bug of ours: one line with its traceback; the message follows ``on_error``."""
+    """Log an internal error with its traceback. ``on_error`` decides about the message."""
     _event(logging.ERROR, "internal error", {"where": where, **fields}, trace)
 
 
 def transaction(ended: Transaction) -> None:
-    """One MAIL FROM, however it ended."""
+    """Log one transaction, from MAIL FROM to its end or abort."""
     if _LOGGER.isEnabledFor(logging.INFO):
         _event(logging.INFO, "message", transaction_fields(ended))
     for verdict in ended.verdicts:
@@ -267,9 +270,9 @@ def transaction(ended: Transaction) -> None:
 
 
 def transaction_fields(ended: Transaction) -> dict[str, Value]:
-    """The keys of a transaction's line; those without a value are left out.
+    """Return the keys of a transaction's line. Keys without a value are left out.
 
-    What strangers wrote is bounded here, and made harmless where the line is written.
+    Untrusted input is shortened here and sanitized when the line is written.
     """
     action = ended.action
     fields: dict[str, Value] = {"queue_id": ended.queue_id} if ended.queue_id else {}
@@ -346,16 +349,16 @@ def _deciding(verdict: Verdict, condition: Condition | None) -> dict[str, Value]
 
 
 class RateLimitedLog:
-    """Says each kind of warning at most once in ten minutes, and then how often it was held back."""
+    """Log each kind of warning at most once in ten minutes, with the number of suppressed ones."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._next: dict[str, float] = {}  # by event: when it may be said again
+        self._next: dict[str, float] = {}  # by event: when it may be logged again
         self._held: dict[str, int] = {}
 
     def private_client(self, address: str) -> None:
-        """A client with a private address reached us from outside our exempt networks: probably a NAT or a proxy."""
+        """Warn of a private client address outside the exempt networks: probably a NAT or a proxy."""
         self._warn(
             "private client address, SPF skipped: if this is mail from outside, a NAT or proxy in front of the "
             "MTA hides the real address",
@@ -364,27 +367,27 @@ class RateLimitedLog:
         )
 
     def unreadable(self, reason: str) -> None:
-        """The MTA has passed on a name that is not UTF-8; pymilter cannot, so that the event is lost to us."""
+        """Warn of a name from the MTA that is not UTF-8. pymilter cannot decode it, and drops the event."""
         self._warn("non-UTF-8 value from the MTA, ignored", reason=reason)
 
     def state_away(self, server: str, reason: str) -> None:
-        """The server of ``[state] url`` has not answered a question; ``server`` is without its password."""
+        """Warn that the server of ``[state] url`` did not answer. ``server`` is its URL without the password."""
         self._warn("state server not responding, using local memory", server=server, reason=reason)
 
     def state_wrong(self, server: str, key: str) -> None:
-        """The server of ``[state] url`` held something else than a time that can be right, under our ``key``."""
+        """Warn that the server of ``[state] url`` holds no plausible time under our ``key``."""
         self._warn("state server value invalid, overwritten", server=server, key=key)
 
     def not_counted(self, reason: str) -> None:
-        """A count for the metrics has been lost: there is no memory."""
+        """Warn that the metrics lost a count, for lack of memory."""
         self._warn("metrics update lost", reason=reason)
 
     def not_served(self, reason: str) -> None:
-        """A request for the metrics could not be answered."""
+        """Warn that a request for the metrics could not be answered."""
         self._warn("metrics request failed", reason=reason)
 
     def not_remembered(self, reason: str) -> None:
-        """This host has no memory left for a deferral, or no lock."""
+        """Warn that this host has no memory left for a deferral, or no lock."""
         self._warn("deferral not stored", reason=reason)
 
     def _warn(self, event: str, **fields: Value) -> None:

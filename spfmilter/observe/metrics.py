@@ -1,7 +1,7 @@
-"""Counters for Prometheus, over all processes of the daemon; free of cost where the INI file asks for none.
+"""Counters for Prometheus, over all processes of the daemon. They cost nothing if the INI file asks for none.
 
-Knows the names of the metrics and prometheus-client's multiprocess mode: every process writes files of its own into one
-folder, named by its slot and not by its pid, so that restarts and reloads go on counting in the same files.
+Knows the names of the metrics and prometheus-client's multiprocess mode. Every process writes its own files into one
+folder. The files are named by the slot, not by the pid: restarts and reloads continue with the same files.
 """
 
 from __future__ import annotations
@@ -19,58 +19,58 @@ from spfmilter.observe import log
 
 _P = ParamSpec("_P")
 
-# Seconds: memory, a near and a far resolver, several round trips, a lost packet, the time limit.
+# Seconds, for: an answer from memory, a near and a far resolver, several round trips, a lost packet, the time limit.
 _BUCKETS = (0.0002, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 
 
 class Metrics:
-    """Counts nothing: what the daemon uses where ``[metrics] listen`` is empty."""
+    """Count nothing. The daemon uses this if ``[metrics] listen`` is empty."""
 
     def transaction(self, ended: Transaction) -> None:
-        """One MAIL FROM, however it ended."""
+        """Count one transaction, from MAIL FROM to its end or abort."""
 
     def session(self, change: int) -> None:
-        """A session has begun (1) or ended (-1)."""
+        """Count a session that began (1) or ended (-1)."""
 
     def dns_query(self, outcome: str) -> None:
-        """A question to the DNS has been answered, or has failed."""
+        """Count a DNS query by its outcome."""
 
     def cache(self, name: str, counters: Counters) -> None:
-        """What a cache has been good for so far."""
+        """Take over the counters of a cache, which hold its totals so far."""
 
     def fault(self) -> None:
-        """An internal error."""
+        """Count an internal error."""
 
     def log_lines_lost(self, total: int) -> None:
-        """How many lines of its log this process could not write, so far."""
+        """Take over the total of log lines that this process has lost so far."""
 
     def worker_ended(self, cause: str) -> None:
-        """A worker exited that had not been told to."""
+        """Count a worker that exited without being told to."""
 
     def workers(self, number: int) -> None:
-        """How many workers serve."""
+        """Set the number of workers that serve."""
 
     def reload(self, outcome: str) -> None:
-        """A reload was done or refused."""
+        """Count a reload that was done or refused."""
 
 
 def _harmless(
     method: Callable[Concatenate[_Prometheus, _P], None],
 ) -> Callable[Concatenate[_Prometheus, _P], None]:
-    """Lose a count rather than a message."""
+    """Catch every error of a method: losing a count is better than losing a message."""
 
     @functools.wraps(method)
     def call(self: _Prometheus, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - nothing that the library can meet is worth a message
+        except Exception as error:  # noqa: BLE001 - no error of the library may cost a message
             self.lost(error)
 
     return call
 
 
 class _Prometheus(Metrics):
-    """Counts into the files of one slot."""
+    """Count into the files of one slot."""
 
     def __init__(self, slot: str) -> None:
         import prometheus_client as prometheus  # noqa: PLC0415 - only where asked for
@@ -89,28 +89,28 @@ class _Prometheus(Metrics):
         )
         self._refused = prometheus.Counter("recipients_refused", "Recipients refused at RCPT TO.", **new)
         self._separate = prometheus.Counter(
-            "recipients_separated", "Recipients told to come in a message of their own.", **new
+            "recipients_separated", "Recipients told to send a separate message.", **new
         )
         self._overrides = prometheus.Counter("overrides", "Messages that an override accepted.", ("type",), **new)
         self._forged = prometheus.Counter("forged_fields", "Forged header fields removed.", **new)
         self._seconds = prometheus.Histogram(
             "evaluation_seconds", "Time of one evaluation.", ("identity",), buckets=_BUCKETS, **new
         )
-        self._dns = prometheus.Counter("dns_queries", "Questions to the DNS.", ("outcome",), **new)
-        self._cache = prometheus.Counter(
-            "cache_lookups", "Looks into a cache, and what was thrown out.", ("cache", "outcome"), **new
-        )
+        self._dns = prometheus.Counter("dns_queries", "DNS queries.", ("outcome",), **new)
+        self._cache = prometheus.Counter("cache_lookups", "Cache lookups and evictions.", ("cache", "outcome"), **new)
         self._internal_errors = prometheus.Counter("internal_errors", "Internal errors.", **new)
-        self._lost = prometheus.Counter("log_lines_lost", "Lines of the log that could not be written.", **new)
+        self._lost = prometheus.Counter("log_lines_lost", "Log lines that could not be written.", **new)
         self._seen_lost = 0
-        self._ended = prometheus.Counter("worker_restarts", "Workers that ended untold.", ("cause",), **new)
+        self._ended = prometheus.Counter(
+            "worker_restarts", "Workers that exited without being told to.", ("cause",), **new
+        )
         self._reloads = prometheus.Counter("reloads", "Reloads of the settings.", ("outcome",), **new)
         live: Any = {"multiprocess_mode": "livesum", **new}
         self._sessions = prometheus.Gauge("sessions_open", "Sessions open.", **live)
         self._workers = prometheus.Gauge("workers", "Workers that serve.", **live)
         self._build = prometheus.Gauge("build_info", "Version of the daemon.", ("version", "python"), **live)
-        self._seen: dict[str, dict[str, int]] = {}  # of the caches' counters, what has been counted already
-        self._sessions.set(0)  # the slot's last owner may have died with sessions open
+        self._seen: dict[str, dict[str, int]] = {}  # by cache: the totals that are already counted
+        self._sessions.set(0)  # the process that had this slot before may have died with open sessions
         if slot == "supervisor":
             self._build.labels(__version__, platform.python_version()).set(1)
 
@@ -171,21 +171,25 @@ class _Prometheus(Metrics):
         self._reloads.labels(outcome).inc()
 
     def lost(self, error: Exception) -> None:
-        """A count has been lost."""
+        """Log that a count was lost."""
         self._rate_limited.not_counted(str(error))
 
 
 def open_metrics(folder: Path | None, slot: str) -> Metrics:
-    """Return the metrics of a process; ``folder`` is shared by all of them, None where nothing is counted.
+    """Return the metrics of a process.
 
-    Where the folder has no space, or holds a file that cannot be read, the process counts nothing, and the log says so.
+    If the folder has no space or an unreadable file, the process counts nothing and logs an error.
+
+    Args:
+        folder: shared by all processes; None: count nothing.
+        slot: names the process's files.
     """
     if folder is None:
         return Metrics()
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     try:
         return _Prometheus(slot)
-    except Exception as error:  # noqa: BLE001 - as above: mail is answered without figures, too
+    except Exception as error:  # noqa: BLE001 - as above: mail is answered without metrics, too
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         log.error(
             "metrics disabled in this process",
@@ -198,28 +202,28 @@ def open_metrics(folder: Path | None, slot: str) -> Metrics:
 
 
 def try_again(metrics: Metrics, folder: Path | None, slot: str) -> Metrics:
-    """Return the metrics of a process that may have found no space earlier; those that count stay as they are."""
+    """Open the metrics again if they count nothing, for lack of space for example. Return the metrics to use."""
     return metrics if isinstance(metrics, _Prometheus) else open_metrics(folder, slot)
 
 
 def forget(folder: Path | None, slot: str) -> None:
-    """A process is dead: what it said of the present (open sessions) is no longer true; its counts stay."""
+    """Remove the gauges of a dead process, such as its open sessions. Its counters stay."""
     if folder is None:
         return
     try:
         for path in folder.glob(f"gauge_live*_{slot}.db"):
             path.unlink(missing_ok=True)
-    except OSError as error:  # read-only, or not ours any more: until the slot is taken again, they are counted
+    except OSError as error:  # read-only, or no longer ours: they count until another process takes the slot
         log.warning("metrics of an exited worker cannot be removed", process=slot, reason=error.strerror or str(error))
 
 
 def application(folder: Path) -> Any:
-    """Return what answers a request for ``/metrics`` with the sums over all processes' files (WSGI, PEP 3333)."""
+    """Return the WSGI application (PEP 3333) that answers ``/metrics`` with the sums over all processes' files."""
     import prometheus_client as prometheus  # noqa: PLC0415 - only where asked for
     from prometheus_client import multiprocess  # noqa: PLC0415
 
     class Collector(multiprocess.MultiProcessCollector):
-        """Reads what all processes have counted; a file that a process is just making is empty still, and no error."""
+        """Read the files of all processes. Pass over an empty file: a process is just creating it."""
 
         def collect(self) -> Any:
             files = [str(path) for path in folder.glob("*.db") if _size(path)]
@@ -231,7 +235,7 @@ def application(folder: Path) -> Any:
 
 
 def _size(path: Path) -> int:
-    """In bytes; 0 for a file that is gone: ``forget`` removes some."""
+    """Return the size in bytes; 0 if the file is gone, since ``forget`` removes some."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

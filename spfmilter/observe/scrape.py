@@ -1,8 +1,8 @@
-"""A small HTTP server for ``/metrics``: one thread, and bounds for all that a client can take.
+"""A small HTTP server for ``/metrics``: one thread, and a limit on everything that a client can use up.
 
 Knows as much of HTTP (RFC 9112) as a monitoring system needs: GET and HEAD, one request a connection. Does not know
-what is served. Connections that say nothing, and readers that are slow, hold no thread, and the oldest connection gives
-way when there are too many: so others are served beside any number of them.
+what is served. Idle connections and slow readers occupy no thread. If there are too many connections, the oldest one is
+closed. So other clients are always served.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any
 from spfmilter.observe import log
 
 MOST = 64  # connections at once
-PATIENCE = 10.0  # seconds for a whole request, until the answer has been taken
+PATIENCE = 10.0  # seconds for a whole request, until the client has read the answer
 _HEAD_LIMIT = 16 * 1024  # bytes of a request's line and header fields
 _BACKLOG = 128
 
-# WSGI (PEP 3333), of which the library that counts gives us an application.
+# A WSGI application (PEP 3333): prometheus-client gives us one.
 Application = Callable[[dict[str, Any], Callable[[str, list[tuple[str, str]]], object]], Iterable[bytes]]
 
 
@@ -31,7 +31,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address is in use, not ours, or not permitted.
     """
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
@@ -45,10 +45,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(application: Application, sock: socket.socket, end: socket.socket) -> None:
-    """Serve until ``end`` can be read.
+    """Serve until ``end`` becomes readable.
 
     Raises:
-        OSError: the system has no descriptors for it.
+        OSError: the system has no descriptors left.
     """
     asyncio.run(_Server(application).run(sock, end))
 
@@ -56,7 +56,7 @@ def serve(application: Application, sock: socket.socket, end: socket.socket) -> 
 class _Server:
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._open: dict[asyncio.Task[None], None] = {}  # in the order of their coming
+        self._open: dict[asyncio.Task[None], None] = {}  # oldest first
         self._rate_limited = log.RateLimitedLog()
 
     async def run(self, sock: socket.socket, end: socket.socket) -> None:
@@ -83,8 +83,8 @@ class _Server:
                 writer.write(await self._answer(reader))
                 await writer.drain()
             writer.close()
-        # It has gone, is too slow, says half a request, or has given way to others; asyncio's own end of a task
-        # that was cancelled would say so in the log.
+        # The client has gone, is too slow, sent half a request, or was closed for others. CancelledError is caught,
+        # too: asyncio would log the cancelled task.
         except (TimeoutError, EOFError, OSError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
@@ -97,13 +97,13 @@ class _Server:
             return _response(http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         try:
             return respond(head, self._application)
-        except Exception as error:  # noqa: BLE001 - a file that is broken, no memory: the next request may be luckier
+        except Exception as error:  # noqa: BLE001 - a broken file or no memory: the next request may succeed
             self._rate_limited.not_served(f"{type(error).__name__}: {error}")
             return _response(http.HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def respond(head: bytes, application: Application) -> bytes:
-    """Return the response to a request of this line and these header fields."""
+    """Return the response to a request. ``head`` is the request line with the header fields."""
     line, _, rest = head.partition(b"\r\n")
     try:
         method, target, version = line.decode("latin-1").split(" ")

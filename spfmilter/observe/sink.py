@@ -1,8 +1,8 @@
 """Where the log's lines go, without ever waiting for a reader, a disk or a service.
 
-Knows descriptors and sockets; does not know what a line says. What cannot be written now waits in a bounded memory and
-is written with the next line or at the next ``flush``. Beyond the bound lines are dropped, counted, and reported in
-their place once writing works again (docs/decisions/0028-output.md).
+Knows descriptors and sockets. Does not know what a line says. A line that cannot be written now waits in a bounded
+buffer, and is written with the next line or at the next ``flush``. If the buffer is full, lines are dropped and
+counted. Once writing works again, one line in their place reports their number (docs/decisions/0028-output.md).
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ MOST_LINES = 4096  # that wait, in each process
 MOST_BYTES = 1 << 20
 _STDERR = 2
 _PASSING = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EMSGSIZE})  # the service is there
-# Shared by all processes that are forked later. First, which process has written the beginning of a line and not its
-# end (0: none), so that each of them knows that a line of the common file or pipe is broken off. Then two numbers for
-# each child, which it cannot say once it is dead: of its lines, how many wait, and how many are lost and not reported.
+# Shared by all processes that are forked later. The first number is the pid of a process that has written the beginning
+# of a line but not its end (0: none). So every process knows whether the last line in the common file or pipe is
+# incomplete. Two numbers for each child follow, since a dead child cannot report them: how many of its lines wait, and
+# how many are lost but not reported.
 _shared = memoryview(mmap.mmap(-1, 1 << 16)).cast("i")
 _torn_by = _shared[:1]
 
 
 class Outlet(Protocol):
-    """A place that takes lines, at once or not at all."""
+    """A place that takes lines at once or refuses them. It never waits."""
 
-    torn_by: memoryview  # see above; of one process alone where a line is taken whole or not at all
+    torn_by: memoryview  # see above; not shared if the outlet takes a line whole or not at all
 
     def write(self, data: bytes) -> int:
-        """Write what can be written at once; the number of bytes.
+        """Write what can be written at once. Return the number of bytes.
 
         Raises:
             OSError: nothing was written; BlockingIOError: there is no room now.
@@ -45,18 +46,18 @@ class Outlet(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the descriptor."""
+        """Close the descriptor."""
         ...
 
 
 class Sink:
-    """Writes lines to an outlet, and keeps some that it does not take now; one thread at a time."""
+    """Write lines to an outlet, and keep those that it does not take now. For one thread at a time."""
 
     def __init__(self, outlet: Outlet, report: Callable[[int], bytes]) -> None:
-        """``report`` makes the line that says how many lines were lost."""
+        """Args: report: returns the line that says how many lines were lost."""
         self._outlet, self._report = outlet, report
         self._waiting: deque[bytes] = deque()
-        self._bytes = 0  # of all that waits
+        self._bytes = 0  # of all waiting lines
         self._begun = 0  # bytes of the first waiting line that are written already
         self._unreported = 0
         self._gap = False  # lines are being lost
@@ -64,10 +65,10 @@ class Sink:
         self.lost = 0  # lines so far
 
     def put(self, line: bytes) -> None:
-        """Write a line, behind those that wait; where that cannot be done now, keep it or count it as lost."""
+        """Write a line after the waiting ones. If it cannot be written now, keep it or count it as lost."""
         if self._waiting or self._unreported:
             self.flush()
-        # Once there is no room, all lines are lost until the report stands in their place: the log has one gap.
+        # Once there is no room, drop all lines until the report is written in their place: so the log has one gap.
         if self._gap or len(self._waiting) >= MOST_LINES or self._bytes + len(line) > MOST_BYTES:
             self._gap = True
             self.lose(1)
@@ -79,7 +80,7 @@ class Sink:
         self._keep_account()
 
     def flush(self) -> None:
-        """Write what waits, as far as that can be done now, and then how many lines were lost behind it."""
+        """Write the waiting lines, as many as the outlet takes now. Then report how many lines were lost."""
         if not (self._waiting or self._unreported):
             return
         self._write_waiting()
@@ -100,7 +101,7 @@ class Sink:
         self._keep_account()
 
     def forget(self, child: int) -> None:
-        """In the forked process of this number: what waits and what was lost is the parent's to write and to report."""
+        """Drop, in the forked process of this number, all waiting and lost lines: the parent reports them."""
         self._waiting.clear()
         self._bytes = self._begun = self._unreported = self.lost = 0
         self._gap = False
@@ -109,12 +110,12 @@ class Sink:
         self._keep_account()
 
     def bury(self, child: int) -> None:
-        """In the parent of a process that has ended: what it could not write is lost, and to be reported."""
+        """Count, in the parent of an ended process, the lines that it could not write as lost."""
         place = 2 * child + 1
         if place < len(_shared) - 1:
             waiting, unreported = _shared[place], _shared[place + 1]
             _shared[place] = _shared[place + 1] = 0
-            self.lost += waiting  # the others it has counted itself
+            self.lost += waiting  # the child has counted the unreported ones itself
             self._unreported += waiting + unreported
 
     def _keep_account(self) -> None:
@@ -129,28 +130,31 @@ class Sink:
         self._outlet.close()
 
     def inherit(self, other: Sink) -> None:
-        """Report what a sink that is closed could not."""
+        """Take over the lost lines of a closed sink, to report them."""
         self.lost += other.lost
         self._unreported += other._unreported
 
     def _is_done_with(self, line: bytes) -> bool:
-        """Whether a line is written, or will never be."""
+        """Write a line. Return whether it is finished: written, or lost for good."""
         try:
             return self._write(line)
         except OSError as error:
-            if error.errno != errno.EMSGSIZE:  # a datagram that is too long stays so
+            if error.errno != errno.EMSGSIZE:  # a datagram that is too long can never be sent
                 return False
             self.lose(1)
             return True
 
     def _write(self, line: bytes) -> bool:
-        """Whether a line is written to its end. One that is broken off is continued, or written again below it."""
+        """Write a line. Return whether it is complete.
+
+        Continue our own incomplete line. After the incomplete line of another process, begin a new line.
+        """
         owner = self._outlet.torn_by[0]
         if owner == 0:
             start, data = 0, line
         elif self._begun and owner == os.getpid():
             start, data = self._begun, line[self._begun :]
-        else:  # the break is closed first, so that no two lines become one
+        else:  # end the incomplete line first, or two lines would become one
             start, data = -1, b"\n" + line
         written = self._outlet.write(data)
         whole = written == len(data)
@@ -165,9 +169,10 @@ class Sink:
 
 
 def hold_standard_descriptors() -> None:
-    """Open those that are closed, so that no socket gets their numbers, which C libraries, too, write to.
+    """Open closed standard descriptors on /dev/null.
 
-    They may be a terminal. With ``stty tostop`` it would stop a process in the background that writes to it.
+    Otherwise a socket would get their numbers, and C libraries would write their messages to it. Also ignore SIGTTOU:
+    with ``stty tostop`` a terminal stops a background process that writes to it.
     """
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     number = os.open(os.devnull, os.O_RDWR)
@@ -177,11 +182,11 @@ def hold_standard_descriptors() -> None:
 
 
 def standard_error() -> Outlet:
-    """The process's standard error, whatever it is, so that a write to it never waits.
+    """Return an outlet for this process's standard error that never waits.
 
-    Its descriptor is shared with whoever has started us and must not be made non-blocking. A pipe or a terminal is
-    opened once more, which gives us a descriptor of our own. A file needs none: it never blocks a write, and its
-    position must stay the common one.
+    We share its descriptor with the process that started us, and must not make it non-blocking. A pipe or a terminal is
+    opened once more, which gives us our own descriptor. A file needs none: it never blocks a write, and its position
+    must stay the common one.
     """
     try:
         mode = os.fstat(_STDERR).st_mode
@@ -194,12 +199,12 @@ def standard_error() -> Outlet:
             return _Stream(socket.socket(fileno=os.dup(_STDERR)))
         flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         return _Descriptor(os.open(f"/proc/self/fd/{_STDERR}", flags))
-    except OSError:  # it is another user's, its reader is gone, there is no /proc, or no descriptor is left
+    except OSError:  # it belongs to another user, its reader is gone, there is no /proc, or no descriptor is left
         return _Shared()
 
 
 class _Nowhere:
-    """Takes all, for a process without standard error."""
+    """Discard all lines, for a process without standard error."""
 
     torn_by = memoryview(bytearray(4)).cast("i")
 
@@ -211,7 +216,7 @@ class _Nowhere:
 
 
 class _Descriptor:
-    """A descriptor that does not block."""
+    """Write to a descriptor that does not block."""
 
     torn_by = _torn_by
 
@@ -227,11 +232,11 @@ class _Descriptor:
 
 
 class _Shared:
-    """A descriptor that would block: we ask first whether there is room, and write no more than there must be then.
+    """Write to a descriptor that could block: ask first whether there is room, and write at most PIPE_BUF bytes.
 
-    A lock keeps our other processes from taking that room in between. A process that cannot have it at once does not
-    wait for it, either. Of a terminal we learn only that there is some room, so it is made non-blocking for the moment
-    of the write. A program that reads from it in this moment may be told to try again.
+    A lock keeps our other processes from using that room in between. A process that does not get the lock at once does
+    not wait. A terminal only tells that there is some room. So it is made non-blocking during the write. A program that
+    reads from it at this moment may get EAGAIN.
     """
 
     torn_by = _torn_by
@@ -272,7 +277,7 @@ class _Shared:
 
 
 class _Stream:
-    """A socket, such as the journal's for a unit's standard error."""
+    """Write to a stream socket, such as the journal's for a unit's standard error."""
 
     torn_by = _torn_by
 
@@ -290,7 +295,7 @@ class _Stream:
 
 
 class Datagrams:
-    """A log service's socket: a datagram for each line. It is looked up again where the service has been restarted."""
+    """Send each line as a datagram to a log service's socket. Connect again after the service was restarted."""
 
     def __init__(self, path: str) -> None:
         """Connect.

@@ -1,10 +1,10 @@
-"""The notice's texts: which sentence says what, in English; these are the keys of the translations.
+"""The notice's texts in English, which are the keys of the translations.
 
-Knows the words and their placeholders, and puts them into a language. Knows neither when a text is said (``advice``)
-nor what its placeholders stand for in a case (``notice``). ``make messages`` collects them for the translators.
+Knows the texts and their placeholders, and translates them. Does not know when a text is used (``advice``), nor the
+values of its placeholders in a case (``notice``). ``make messages`` collects the texts for the translators.
 
-A text is one whole sentence: translations put words in their own order. Line 1 stands alone, without a full stop, and
-must make sense alone.
+A text holds whole sentences, since translations put words in another order. Line 1 has no full stop. It must make sense
+alone, since many servers show only this line to their user.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from spfmilter.model import Identity, Problem, ProblemKind, Result
 from spfmilter.reply.advice import Advice, Remedy, Situation, is_all
 from spfmilter.template import PLACEHOLDERS, Template
 
-# What stands in these texts beside what an administrator's own can name.
+# Placeholders of these texts that an administrator's own texts do not have.
 _MORE = frozenset({"service", "explanation", "url", "sentence", "clause", "at", "where"})
 
 
-_texts: list[str] = []  # all that follow, in English
+_texts: list[str] = []  # all texts below, in English
 
 
 def _(text: str) -> str:
-    """A text, marked for ``make messages``."""
+    """Mark a text for ``make messages``, and return it."""
     _texts.append(text)
     return text
 
 
 class _Tone(StrEnum):
-    """How a remedy is said."""
+    """How a remedy is worded."""
 
     FIRM = "firm"  # the message is against the record
-    SOFT = "soft"  # the record is not sure of it
-    HELO = "helo"  # follows on the question whether the name is the server's own
+    SOFT = "soft"  # the record is not sure about it
+    HELO = "helo"  # follows the question whether the name is the server's own
 
 
 _FAIL, _SOFTFAIL, _NEUTRAL, _NONE = Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE
 _MAILFROM, _HELO = Identity.MAILFROM, Identity.HELO
 
-# Line 1 by result, identity and situation; without a situation where it is the same for all others.
+# Line 1 by result, identity and situation. None: for all other situations.
 _FIRST: dict[tuple[Result, Identity, Situation | None], str] = {
     (_FAIL, _MAILFROM, None): _('{address} is not in the trusted sender list of {domain} (SPF fail, matched "{term}")'),
     (_FAIL, _MAILFROM, Situation.REDIRECTED): _(
@@ -54,7 +54,7 @@ _FIRST: dict[tuple[Result, Identity, Situation | None], str] = {
         '{address} is not in the list of senders that this server keeps for {domain} (SPF fail, matched "{term}")'
     ),
     (_FAIL, _MAILFROM, Situation.NO_MAIL): _(
-        "The SPF record of {domain} says that it sends no mail at all, and so not from {address} "
+        "The SPF record of {domain} says that it sends no mail at all, so {address} may not send for it "
         '(SPF fail, matched "{term}")'
     ),
     (_FAIL, _HELO, None): _('{address} may not use the host name {domain} (SPF fail for HELO, matched "{term}")'),
@@ -62,109 +62,114 @@ _FIRST: dict[tuple[Result, Identity, Situation | None], str] = {
     (_SOFTFAIL, _HELO, None): _(
         '{address} should probably not use the host name {domain} (SPF softfail for HELO, matched "{term}")'
     ),
-    (_NEUTRAL, _MAILFROM, None): _("The SPF record of {domain} says neither yes nor no for {address} (SPF neutral)"),
+    (_NEUTRAL, _MAILFROM, None): _(
+        "The SPF record of {domain} does not say whether {address} may send for it (SPF neutral)"
+    ),
     (_NEUTRAL, _MAILFROM, Situation.DENIED): _(
-        'The SPF record of {domain} says neither yes nor no for {address} (SPF neutral, matched "{term}")'
+        'The SPF record of {domain} does not say whether {address} may send for it (SPF neutral, matched "{term}")'
     ),
     (_NEUTRAL, _HELO, None): _(
-        "The SPF record of the host name {domain} says neither yes nor no for {address} (SPF neutral for HELO)"
+        "The SPF record of the host name {domain} does not say whether {address} may use it (SPF neutral for HELO)"
     ),
     (_NEUTRAL, _HELO, Situation.DENIED): _(
-        "The SPF record of the host name {domain} says neither yes nor no for {address} "
+        "The SPF record of the host name {domain} does not say whether {address} may use it "
         '(SPF neutral for HELO, matched "{term}")'
     ),
-    (_NONE, _MAILFROM, None): _("{domain} publishes no SPF record, so that {address} cannot be checked (SPF none)"),
+    (_NONE, _MAILFROM, None): _("{domain} publishes no SPF record, so {address} cannot be checked (SPF none)"),
     (_NONE, _MAILFROM, Situation.NO_DOMAIN): _(
-        'The sender address "{said}" names no domain that SPF could check for {address} (SPF none)'
+        'The sender address "{said}" has no domain that SPF can check for {address} (SPF none)'
     ),
     (_NONE, _MAILFROM, Situation.UNREACHABLE): _(
-        "{domain} has neither an SPF record nor a server that takes mail, so that {address} cannot be checked "
-        "and nobody there can be answered (SPF none)"
+        "{domain} has no SPF record and no server that receives mail, so {address} cannot be checked "
+        "and replies cannot be delivered (SPF none)"
     ),
     (_NONE, _HELO, None): _(
-        "The host name {domain} has no SPF record, so that {address} cannot be checked (SPF none for HELO)"
+        "The host name {domain} has no SPF record, so {address} cannot be checked (SPF none for HELO)"
     ),
     (_NONE, _HELO, Situation.NO_DOMAIN): _(
-        'The host name "{said}" in HELO is no domain that SPF could check for {address} (SPF none for HELO)'
+        'The host name "{said}" in HELO is not a domain that SPF can check for {address} (SPF none for HELO)'
     ),
     (Result.PASS, _MAILFROM, None): _(
         "Mail from {domain} is not trusted here, although {address} may send it (SPF pass)"
     ),
     (Result.PASS, _MAILFROM, Situation.WIDE_OPEN): _(
-        "Mail from {domain} is not trusted here, because its SPF record lets everybody send, also {address} "
-        '(SPF pass, matched "{term}")'
+        "Mail from {domain} is not trusted here, because its SPF record allows every server to send, "
+        'including {address} (SPF pass, matched "{term}")'
     ),
     (Result.PASS, _HELO, Situation.WIDE_OPEN): _(
-        "Mail from the host {domain} is not trusted here, because its SPF record lets everybody use the name, "
-        'also {address} (SPF pass for HELO, matched "{term}")'
+        "Mail from the host {domain} is not trusted here, because its SPF record allows every server to use the name, "
+        'including {address} (SPF pass for HELO, matched "{term}")'
     ),
     (Result.PASS, _HELO, None): _(
         "Mail from the host {domain} is not trusted here, although {address} may use the name (SPF pass for HELO)"
     ),
     (Result.PERMERROR, _MAILFROM, None): _(
-        "The SPF record of {domain} is in error, so that {address} cannot be checked: {problem} (SPF permerror)"
+        "The SPF record of {domain} is in error, so {address} cannot be checked: {problem} (SPF permerror)"
     ),
     (Result.PERMERROR, _HELO, None): _(
-        "The SPF record of the host name {domain} is in error, so that {address} cannot be checked: {problem} "
+        "The SPF record of the host name {domain} is in error, so {address} cannot be checked: {problem} "
         "(SPF permerror for HELO)"
     ),
     (Result.TEMPERROR, _MAILFROM, None): _(
-        "The SPF record of {domain} cannot be looked up at present, so that {address} cannot be checked: {problem}"
+        "The SPF record of {domain} cannot be looked up at present, so {address} cannot be checked: {problem}"
     ),
     (Result.TEMPERROR, _HELO, None): _(
-        "The SPF record of the host name {domain} cannot be looked up at present, so that {address} cannot be checked: "
+        "The SPF record of the host name {domain} cannot be looked up at present, so {address} cannot be checked: "
         "{problem}"
     ),
 }
 
-# The mail's own way to be allowed, and the way around it where there is one: a term of the record, or another server.
+# How to get the mail allowed: add a term to the record, or send through another server.
 _ADD: dict[tuple[Situation, _Tone], str] = {
     (Situation.UNLISTED, _Tone.FIRM): _(
         "To allow it, add {add} to the SPF record of {record_domain}, or send through a server that the record lists."
     ),
     (Situation.UNLISTED, _Tone.SOFT): _(
-        "If it may send for {domain}, add {add} to the SPF record of {record_domain}; "
-        "if not, send through a server that the record lists."
+        "If it may send for {domain}, add {add} to the SPF record of {record_domain}. "
+        "If not, send through a server that the record lists."
     ),
     (Situation.UNLISTED, _Tone.HELO): _("If it is, add {add} to the SPF record of {record_domain}."),
-    # Where a redirect= decided, the domain's own record, which is read first, is the one to change: the other may be a
-    # provider's, and stand for many domains.
+    # If a redirect= decided, change the domain's own record, which is read first. The other record may belong to a
+    # provider and serve many domains.
     (Situation.REDIRECTED, _Tone.FIRM): _(
         "To allow it, add {add} to the SPF record of {domain}, before its redirect to {record_domain}, "
         "or send through a server that the record lists."
     ),
     (Situation.REDIRECTED, _Tone.SOFT): _(
-        "If it may send for {domain}, add {add} to the SPF record of {domain}, before its redirect to {record_domain}; "
-        "if not, send through a server that the record lists."
+        "If it may send for {domain}, add {add} to the SPF record of {domain}, before its redirect to {record_domain}. "
+        "If not, send through a server that the record lists."
     ),
     (Situation.REDIRECTED, _Tone.HELO): _(
         "If it is, add {add} to the SPF record of {domain}, before its redirect to {record_domain}."
     ),
-    # A term behind the one that matched is never reached, so that adding one there would change nothing.
+    # The evaluation stops at the term that matched, so a term added behind it would have no effect.
     (Situation.DENIED, _Tone.FIRM): _(
         'To allow it, change "{term}" in the SPF record of {record_domain}, or put {add} before it, '
         "or send through another server."
     ),
     (Situation.DENIED, _Tone.SOFT): _(
-        'If it may send for {domain}, change "{term}" in the SPF record of {record_domain}, or put {add} before it; '
-        "if not, send through another server."
+        'If it may send for {domain}, change "{term}" in the SPF record of {record_domain}, or put {add} before it. '
+        "If not, send through another server."
     ),
     (Situation.DENIED, _Tone.HELO): _(
         'If it is, change "{term}" in the SPF record of {record_domain}, or put {add} before it.'
     ),
 }
-_OWN_NAME = _("If {domain} is not the host name of {address}, let the server greet (HELO) with its own name.")
-_OWN_NAME_NO_DOMAIN = _("To be trusted here, let the server greet (HELO) with its own fully qualified host name.")
-_ADD_AFTER_ALL = _("If {domain} is to send mail after all, add {add} to the SPF record of {record_domain}.")
-_NARROW = _('To be trusted here, let the SPF record of {record_domain} name its servers in place of "{term}".')
-_NARROW_SOMEWHERE = _("To be trusted here, let the SPF record of {domain} name its own servers, and nobody else's.")
+_OWN_NAME = _("If {domain} is not the host name of {address}, configure the server to use its own name in HELO.")
+_OWN_NAME_NO_DOMAIN = _("To be trusted here, configure the server to use its own fully qualified host name in HELO.")
+_ADD_AFTER_ALL = _("If {domain} does send mail, add {add} to the SPF record of {record_domain}.")
+_NARROW = _(
+    'To be trusted here, replace "{term}" in the SPF record of {record_domain} '
+    "with a list of the domain's own servers."
+)
+_NARROW_SOMEWHERE = _("To be trusted here, list only the domain's own servers in the SPF record of {domain}.")
 _PUBLISH_BOTH = _(
-    "To be trusted here, publish where {domain} takes mail (MX), and a TXT record that names all of its senders, "
+    "To be trusted here, publish an MX record of {domain}, and a TXT record that names all of its senders, "
     'for example "v=spf1 {add} -all".'
 )
 _ASK = _(
-    "This server judges {domain} by a record of its own, so that a change in the DNS changes nothing here: "
-    "please ask its administrator, or send through another server."
+    "This server checks {domain} with a record of its own, so a change in the DNS has no effect here. "
+    "Please ask its administrator, or send through another server."
 )
 _OTHER_SENDER = _("To be trusted here, send with an address in a domain that has an SPF record.")
 _PUBLISH = _(
@@ -173,11 +178,11 @@ _PUBLISH = _(
 )
 _OTHERS = {Remedy.ASK: _ASK, Remedy.OTHER_SENDER: _OTHER_SENDER}
 _LATER = {
-    Situation.SILENT: _("Please send again later. If this lasts, the name servers of {where} need attention."),
-    Situation.OUR_FAULT: _("Please send again later: this server's own name servers do not answer at present."),
+    Situation.SILENT: _("Please send again later. If this error persists, check the name servers of {where}."),
+    Situation.OUR_FAULT: _("Please send again later. This server's own name servers do not answer at present."),
 }
 
-# What is wrong, as a clause; in English the evaluation says it in more detail.
+# What is wrong, as a clause. Used for translations only: the evaluation's own English text has more detail.
 _PROBLEMS: dict[ProblemKind, str] = {
     ProblemKind.NO_DOMAIN: _("it names no domain that can be looked up"),
     ProblemKind.SYNTAX: _("a term that SPF does not know"),
@@ -203,7 +208,7 @@ _AT = _('{clause} at "{at}"')
 _IN = _("{clause} in the record of {where}")
 _LOOKING_UP = _("{clause} while looking up {where}")
 
-# How it is corrected; the general text where the sentence needs a term that is not known, or would add nothing.
+# How to correct the record. The general text is used if the specific one needs an unknown term, or if there is none.
 _MEND_ANY = _("To have it checked, correct this in the SPF record of {record_domain}.")
 _MEND: dict[ProblemKind, str] = {
     ProblemKind.SYNTAX: _('To have it checked, correct "{at}" in the SPF record of {record_domain}.'),
@@ -235,20 +240,20 @@ _MEND: dict[ProblemKind, str] = {
         "To have it checked, write the SPF record of {record_domain} in ASCII, without typographic quotes and blanks."
     ),
     ProblemKind.LOOKUP_LIMIT: _(
-        "To have it checked, remove some include, a, mx, ptr, exists from the SPF record of {record_domain}, "
-        "or write ip4 and ip6 in their place."
+        "To have it checked, remove some include, a, mx, ptr or exists terms from the SPF record of {record_domain}, "
+        "or replace them with ip4 and ip6."
     ),
     ProblemKind.VOID_LOOKUP_LIMIT: _(
-        "To have it checked, remove the terms of the SPF record of {record_domain} whose names the DNS does not know."
+        "To have it checked, remove the terms whose DNS lookups find nothing from the SPF record of {record_domain}."
     ),
     ProblemKind.HOST_LIMIT: _(
-        'To have it checked, write ip4 and ip6 in place of "{at}" in the SPF record of {record_domain}.'
+        'To have it checked, replace "{at}" in the SPF record of {record_domain} with ip4 and ip6.'
     ),
 }
 
-# It may also have handed on what somebody has forwarded: then it is no sender of the domain's.
+# The service may also have relayed a forwarded message. Then it does not send for the domain: hence the condition.
 _SERVICE = _(
-    "{add} stands for all servers of {service}, of which this is one; it is right only if {domain} sends through them."
+    "{add} stands for all servers of {service}, and this is one of them. Add it only if {domain} sends through them."
 )
 _THEIR_DNS = _("The record is changed in the DNS of {record_domain}, not at this server. Contact here: {contact}")
 _OWN_DNS = _("The record is changed in the DNS of {domain}, not at this server. Contact here: {contact}")
@@ -262,11 +267,11 @@ DETAILS = _("Details: {url}")
 SENTENCE = _("{sentence}.")
 FORGED = _(
     "The message has far too many header fields that only the receiving server may write, such as Received-SPF; "
-    "please take them out and send it again"
+    "please remove them and send the message again"
 )
 HIDDEN = _(
-    "The message hides a header field that only the receiving server may write, such as Authentication-Results, "
-    "in another one; please take it out and send it again"
+    "One header field of the message hides another one that only the receiving server may write, such as "
+    "Authentication-Results; please remove it and send the message again"
 )
 SEPARATE = _(
     "This message cannot be taken for this recipient together with the recipients before it, who have other rules; "
@@ -276,7 +281,7 @@ INTERNAL = _("The sender cannot be checked because of an error of this server; p
 
 
 def texts_of(advice: Advice) -> tuple[str, ...]:
-    """The lines for an advice, in English: what happened, what can be done, where that is, whom to ask."""
+    """Return the lines for an advice, in English: what happened, what to do, where, and the contact."""
     key = advice.result, advice.identity
     first = _FIRST.get((*key, advice.situation)) or _FIRST[(*key, None)]
     remedies = [text for remedy in advice.remedies if (text := _remedy(remedy, advice))]
@@ -287,7 +292,7 @@ def texts_of(advice: Advice) -> tuple[str, ...]:
 
 
 def _remedy(remedy: Remedy, advice: Advice) -> str:
-    """The sentence, or none where that of another remedy says it, too."""
+    """Return the text of a remedy; empty if the text of another remedy covers it."""
     situation = advice.situation
     match remedy:
         case Remedy.ADD | Remedy.ADD_BEFORE:
@@ -299,7 +304,7 @@ def _remedy(remedy: Remedy, advice: Advice) -> str:
         case Remedy.LATER:
             return _LATER[situation]
         case Remedy.NARROW:
-            # Another term than all lets this server in: the evaluation of the client has not come across it.
+            # If another term than all allows our server, the client's evaluation did not reach it: it is not known.
             return _NARROW if advice.term is not None and is_all(advice.term) else _NARROW_SOMEWHERE
         case Remedy.FIX:
             return _mending(advice.problem)
@@ -319,12 +324,12 @@ def _mending(problem: Problem | None) -> str:
 
 
 def clause(problem: Problem, language: Language) -> str:
-    """What is wrong in one clause: what, at which term, in whose record; a stranger's text is in it."""
+    """Return what is wrong in one clause: the error, the term, the record. It contains untrusted input."""
     text = problem.text if language.tag == SOURCE else language(_PROBLEMS[problem.kind])
     if problem.term is not None:
         text = template(_AT, language).fill({"clause": text, "at": problem.term})
     if problem.domain is not None and problem.domain not in text:
-        # Of a lookup that failed, it is the name that was looked up, not the record's.
+        # For a failed lookup, the domain is the name that was looked up, not the record's.
         asking = problem.kind in {ProblemKind.DNS_FAILURE, ProblemKind.OWN_RESOLVER, ProblemKind.TIME_LIMIT}
         text = template(_LOOKING_UP if asking else _IN, language).fill({"clause": text, "where": problem.domain})
     return text
@@ -332,16 +337,16 @@ def clause(problem: Problem, language: Language) -> str:
 
 @cache
 def template(text: str, language: Language) -> Template:
-    """A text in a language, ready to be filled."""
+    """Return a text in a language, as a template."""
     return Template.parse(language(text), (*PLACEHOLDERS, *_MORE), utf8=True)
 
 
 @cache
 def is_ascii(language: Language) -> bool:
-    """Whether all is said in ASCII, so that it can be said to every client."""
+    """Return whether all texts of a language are ASCII, so every client can be sent them."""
     return all(language(text).isascii() for text in all_texts())
 
 
 def all_texts() -> tuple[str, ...]:
-    """Every text, in English."""
+    """Return all texts, in English."""
     return tuple(_texts)

@@ -1,7 +1,8 @@
-"""What several processes must remember together: since when a sender has been deferred.
+"""Remember, for several processes together, since when a sender has been deferred.
 
-Knows what is asked and who answers: a table that the workers of this host share, and beside it, where ``[state] url``
-names one, a server that the MX hosts share. Does not know what a sender is, nor what is done with the answer.
+Knows the question and two stores that answer it. One is a table that the workers of this host share. The other is a
+server that the MX hosts share, if ``[state] url`` names one. Does not know what a sender is, nor what the answer is
+used for.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from spfmilter.state.table import OnThisHost, Table
 
 __all__ = ["Deferrals", "Table", "open_deferrals"]
 
-# Beyond the longest deferral: senders' servers come again hours apart, and one that is accepted at last, after the
-# bound, must not be taken for a new one when it has more to send.
+# Remembered for this long beyond the longest deferral. Senders' servers retry hours apart. A server that was accepted
+# after the bound must not count as a new one when it sends its next message.
 _AFTERWARDS = 86400.0  # seconds
 
 
 def open_deferrals(url: StateUrl | None, table: Table, *, bound: float) -> Deferrals:
-    """What a worker remembers with.
+    """Return the store for a worker's deferrals.
 
     Args:
-        url: the server of ``[state] url``; None for none.
-        table: what this host's workers share; made by the supervisor, before it forks them.
-        bound: seconds for which something is deferred at most. It is remembered for a day longer.
+        url: the server of ``[state] url``; None: no server.
+        table: shared by this host's workers; the supervisor makes it before it forks them.
+        bound: the longest deferral, in seconds. Each deferral is remembered for one day longer.
     """
     keep = bound + _AFTERWARDS
     host = OnThisHost(table, keep)
@@ -32,7 +33,7 @@ def open_deferrals(url: StateUrl | None, table: Table, *, bound: float) -> Defer
         return host
     try:
         from spfmilter.state.server import OnAServer  # noqa: PLC0415 - only where asked for
-    except ModuleNotFoundError as error:  # mail is not to wait for a package that an upgrade has lost
+    except ModuleNotFoundError as error:  # a package that an upgrade removed must not stop mail
         log.error("state server unavailable, using local memory", server=str(url), reason=str(error))
         return host
     return OnAServer(url, host, keep)

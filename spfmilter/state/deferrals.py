@@ -1,4 +1,4 @@
-"""The one question that is asked: since when something has been deferred."""
+"""The interface of the stores: one question, since when a key has been deferred."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class Deferrals(Protocol):
-    """Since when something has been deferred."""
+    """Knows since when each key has been deferred."""
 
     def since(self, key: str, now: float) -> float:
-        """The Unix time in seconds at which ``key`` was first deferred: ``now``, if that is not known.
+        """Return the Unix time in seconds at which ``key`` was first deferred; ``now`` if that is not known.
 
-        Never raises, and never waits longer than a quarter of a second. Where nothing can be remembered, each time is
-        the first. May be called by any thread.
+        Never raises. Waits at most a quarter of a second. If the store cannot remember anything, it returns ``now``
+        every time. May be called by any thread.
         """

@@ -1,7 +1,7 @@
-"""A connected socket to a server that is not believed: an answer has an end, in bytes and in time.
+"""A connected socket to an untrusted server: it limits each answer in bytes and in time.
 
-Knows neither the server's protocol nor its library. A library that reads an answer piece by piece, each piece with a
-time limit of its own, would read a flood, or one byte now and then, for as long as the server likes.
+Knows neither the server's protocol nor its library. A library reads an answer piece by piece, each with its own time
+limit. Without these limits, a server could keep it busy forever, with a flood or with one byte now and then.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import socket
 import time
 from typing import Any
 
-MOST = 8 * 1024  # bytes that may come for what has been sent at once; our answers have some hundred
+MOST = 8 * 1024  # bytes of the answers to one write; expected are a few hundred
 
 
 class Metered:
-    """The socket, in all but ``recv``; a new budget begins whenever something is sent."""
+    """Wrap a socket and limit ``recv``. Each ``sendall`` begins a new budget."""
 
     def __init__(self, sock: socket.socket, patience: float) -> None:
-        """Args: patience: seconds that all of an answer may take."""
+        """Args: patience: seconds that a whole answer may take."""
         self._sock, self._patience = sock, patience
         self._begin()
 
@@ -33,11 +33,11 @@ class Metered:
         """See ``socket.socket.recv``.
 
         Raises:
-            OSError: the answer is too long, or takes too long.
+            OSError: the answer is too long or takes too long.
         """
         if self._left <= 0:
             raise ConnectionError(f"an answer of more than {MOST} bytes")
-        # Whoever does not wait at all only looks whether an idle connection is still there.
+        # A non-blocking read only checks whether an idle connection is still open.
         if self._sock.gettimeout() != 0 and time.monotonic() >= self._until:
             raise TimeoutError("an answer that takes too long")
         data = self._sock.recv(min(size, self._left))

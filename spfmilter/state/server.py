@@ -1,7 +1,8 @@
-"""A Redis or Valkey server that several hosts share; while it does not answer, this host's own memory stands in.
+"""A Redis or Valkey server that several hosts share. While it does not answer, this host uses its own memory.
 
-Knows the server's protocol through the library ``redis``, how long it may be waited for, and what is believed of it:
-others may write there, and a wrong time would have every sender accepted. Loaded only where the settings name a server.
+Knows the server's protocol through the library ``redis``, how long to wait for an answer, and which answers are
+plausible: others may write to the server, and a wrong time would accept every sender. Loaded only if the settings name
+a server.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from spfmilter.settings.urls import StateUrl
 from spfmilter.state.deferrals import Deferrals
 from spfmilter.state.metered import MOST, Metered
 
-PREFIX = "spfmilter:defer:"  # of our keys there: a contract between the hosts, whatever their version
-PATIENCE = 0.25  # seconds that a question may take, whatever it waits for
-REST = 10.0  # seconds for which a server that has failed is left alone
-_CONNECTIONS = 4  # of a worker at most
+PREFIX = "spfmilter:defer:"  # of our keys on the server: a contract between hosts of all versions
+PATIENCE = 0.25  # seconds that a question may take, name lookup and handshake included
+REST = 10.0  # seconds for which a failed server is not asked
+_CONNECTIONS = 4  # of one worker, at most
 _TIME = re.compile(rb"[0-9]{1,12}(?:\.[0-9]{1,9})?")  # Unix time in seconds, as hosts write it
-_LONGEST = 32  # bytes of a value that are read
+_LONGEST = 32  # bytes that are read of a value
 _SKEW = 60.0  # seconds that another host's clock may be ahead
-_REASON = 200  # characters of the server's own words that are logged
+_REASON = 200  # characters that are logged of the server's error text
 
 
 class OnAServer:
-    """What several hosts remember; see ``Deferrals``.
+    """Deferrals that several hosts share; see ``Deferrals``.
 
-    The host's own memory is asked each time as well, and each is told what the other knows: so the host can answer
-    while the server is away, and the server again when it has lost its memory.
+    Each question goes to this host's own memory as well, and each store learns what the other knows. So the host can
+    answer while the server is away. The server gets its data back after it has lost its memory.
     """
 
     def __init__(
@@ -47,12 +48,12 @@ class OnAServer:
         self._url, self._host, self._clock = url, host, clock
         self._keep = math.ceil(keep)  # whole seconds, as the server takes them
         self._server = _connect(url)
-        # Threads of our own, since only a caller that waits for another thread can stop waiting: the C library looks
-        # a host name up for as long as it likes, and a handshake has as many steps, each with its own time limit.
+        # Separate threads, since a caller can stop waiting only for another thread. The C library sets no limit for a
+        # name lookup, and a handshake has several steps, each with its own time limit.
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="state")
         self._lock = threading.Lock()
         self._away = False
-        self._next = -math.inf  # on our clock: when the server may be asked again
+        self._next = -math.inf  # on our clock: when we may ask the server again
         self._rate_limited = log.RateLimitedLog(clock)
 
     def since(self, key: str, now: float) -> float:
@@ -71,16 +72,20 @@ class OnAServer:
             asking.cancel()
             self._failed(f"no answer within {PATIENCE:g} s")
             return here
-        except Exception as error:  # noqa: BLE001 - a server may say anything, and the library stumble over it
+        except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
             self._failed(str(error)[:_REASON] or type(error).__name__)
             return here
         self._answered()
         if there < here:
-            self._host.since(key, there)  # it keeps the earlier time
+            self._host.since(key, there)  # the host keeps the earlier time
         return min(here, there)
 
     def _ask(self, key: str, first: float, now: float) -> float:
-        """What the server knows, told of ``first`` if it knows nothing that can be right; one round trip."""
+        """Return the server's time for the key, in Unix seconds.
+
+        If the server has none, or not a plausible one, write ``first`` there and return it. Takes one round trip; a
+        second one to correct a wrong value.
+        """
         name = PREFIX.encode() + key.encode("utf-8", "surrogatepass")
         try:
             known = self._known(name, first)
@@ -89,15 +94,15 @@ class OnAServer:
                 self._server.set(name, repr(first), ex=self._keep)
                 self._rate_limited.state_wrong(str(self._url), key)
         except BaseException:
-            # What the server has sent too much must not be taken for the answer to another question.
+            # Surplus bytes from the server must not be taken for the answer to the next question.
             self._server.connection_pool.disconnect(inuse_connections=False)
             raise
         return first if there is None else there
 
     def _known(self, name: bytes, first: float) -> object:
-        """What stands there, whatever it is; None where nothing did, and ``first`` does now."""
+        """Return the unchecked value of the key; None if there was none, and ``first`` was written."""
         both = self._server.pipeline(transaction=False)
-        # SET with both NX and GET would do, but not before Redis 7, and has no bound on what it returns.
+        # SET with both NX and GET would be enough, but needs Redis 7, and its answer has no size limit.
         both.set(name, repr(first), nx=True, ex=self._keep)
         both.getrange(name, 0, _LONGEST - 1)
         done, known = both.execute(raise_on_error=False)
@@ -107,16 +112,19 @@ class OnAServer:
         return None if done else known
 
     def _believed(self, known: object, now: float) -> float | None:
-        """The time in a value, if it can be one: none from before we would have forgotten it, or to come."""
+        """Return the time in a value; None if it is not plausible.
+
+        A plausible time is neither in the future nor older than ``keep``.
+        """
         if not isinstance(known, bytes) or not _TIME.fullmatch(known):
             return None
         there = float(known)
         return there if now - self._keep <= there <= now + _SKEW else None
 
-    # -- whether it is well ------------------------------------------------------------------------------------------
+    # -- the server's health -----------------------------------------------------------------------------------------
 
     def _is_due(self) -> bool:
-        """Whether the server is to be asked; of one that was away, one question at a time finds out whether it is."""
+        """Return whether to ask the server. While it is away, only one question each ``REST`` seconds probes it."""
         with self._lock:
             now = self._clock()
             if now < self._next:
@@ -139,10 +147,10 @@ class OnAServer:
 
 
 class _Bounded:
-    """A connection of the library whose answers have a bound; before it in the order of the classes."""
+    """Limit the answers of a connection of the library. Comes before the library's class in the base classes."""
 
     def _connect(self) -> Metered:
-        return Metered(super()._connect(), PATIENCE)  # type: ignore[misc]  # of the connection's class
+        return Metered(super()._connect(), PATIENCE)  # type: ignore[misc]  # the connection's class has it
 
 
 class _Tcp(_Bounded, redis.Connection):
@@ -158,7 +166,7 @@ class _Unix(_Bounded, redis.UnixDomainSocketConnection):
 
 
 def _connect(url: StateUrl) -> redis.Redis:
-    """The library's client, which connects at the first question."""
+    """Return the library's client. It connects at the first question."""
     place: dict[str, Any] = {"host": url.host, "port": url.port}
     match url.scheme:
         case "rediss":
@@ -170,7 +178,7 @@ def _connect(url: StateUrl) -> redis.Redis:
             kind = _Tcp
     pool = redis.ConnectionPool(
         connection_class=cast(Any, kind),
-        parser_class=_RESP2Parser,  # whose reads go through the socket that it is given
+        parser_class=_RESP2Parser,  # it reads through the socket that we give it
         socket_read_size=MOST,
         db=url.database,
         username=url.user or None,
@@ -178,7 +186,7 @@ def _connect(url: StateUrl) -> redis.Redis:
         socket_timeout=PATIENCE,
         socket_connect_timeout=PATIENCE,
         retry=Retry(NoBackoff(), 0),
-        protocol=2,  # RESP3 has nothing for us, and servers before Redis 6 do not know it
+        protocol=2,  # servers before Redis 6 do not know RESP3, and we do not need it
         **place,
     )
     return redis.Redis(connection_pool=pool)

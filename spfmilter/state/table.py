@@ -1,7 +1,7 @@
-"""A table in memory that all workers of this host share, of keys and the time at which each was first seen.
+"""A table in memory that all workers of this host share: keys, and the time at which each was first seen.
 
-Knows the kernel's part in it: an anonymous file in memory, which lives as long as a process that has it, and record
-locks, which the kernel takes from a process that dies. Does not know what the keys mean (docs/decisions/0016-state.md).
+Knows what the kernel offers for this. An anonymous file in memory lives as long as a process has it open. Record locks
+are released by the kernel when a process dies. Does not know what the keys mean (docs/decisions/0016-state.md).
 """
 
 from __future__ import annotations
@@ -16,38 +16,39 @@ from hashlib import blake2b
 
 from spfmilter.observe import log
 
-ENTRIES = 1 << 17  # 4 MB, of which only what is used is taken
-_DIGEST = 24  # bytes: two keys never share one
+ENTRIES = 1 << 17  # 4 MB, but only used pages take memory
+_DIGEST = 24  # bytes: long enough that two keys never share one
 _ENTRY = struct.Struct(f"={_DIGEST}sd")  # the key's digest and its time; all zero: free
-_AT_ONCE = 1.0  # seconds: so much later another process may have looked at the clock, and yet have been first here
+_AT_ONCE = 1.0  # seconds that a stored time may be ahead: another process read the clock later but was first here
 _WAYS = 16  # entries of a bucket: where a key can be
-_BUCKET = _WAYS * _ENTRY.size  # bytes; a page holds a whole number of them, so that no entry lies across two
+_BUCKET = _WAYS * _ENTRY.size  # bytes; a page holds a whole number of buckets, so no entry spans two pages
 
 
 class Table:
-    """Keys and times, of bounded size: in a bucket that is full, the oldest entry makes room.
+    """Store keys and times in bounded memory. In a full bucket, the oldest entry is replaced.
 
-    The place of a key depends on a secret, so that a stranger who makes up keys cannot aim at another's entry. Made
-    before the processes are forked that share it.
+    The place of a key depends on a secret, so an attacker who invents keys cannot replace a chosen entry. Make
+    the table before forking the processes that share it.
     """
 
     def __init__(self, entries: int = ENTRIES) -> None:
         self._buckets = max(1, entries // _WAYS)
         self._secret = secrets.token_bytes(32)
-        self._file: int | None = None  # none where the system refuses one: mail is answered without it, too
+        self._file: int | None = None  # None if the system refuses one: mail is answered without it, too
         try:
-            # Not mapped into memory: what does not fit is then an error of the write, and not the death of the process.
+            # Not mapped into memory: if memory runs out, a write fails, but the process is not killed.
             self._file = os.memfd_create("spfmilter-state", os.MFD_CLOEXEC)
             os.ftruncate(self._file, self._buckets * _BUCKET)
         except OSError as error:
             log.error("deferral memory unavailable", reason=error.strerror or str(error))
-        # A record lock is the process's: it keeps other processes out, and this one the other threads.
+        # A record lock belongs to the process: it excludes other processes. This lock excludes the other threads.
         self._lock = threading.Lock()
 
     def since(self, key: str, now: float, keep: float) -> float:
-        """The time at which the key was first seen, ``now`` if that is not known or more than ``keep`` seconds ago.
+        """Return the Unix time in seconds at which the key was first seen.
 
-        A known time that is later than ``now`` gives way to it.
+        Store and return ``now`` if no time is known, or if it is more than ``keep`` seconds ago. A stored time later
+        than ``now`` is replaced as well.
 
         Raises:
             OSError: the system has no memory for an entry, or no lock.
@@ -57,7 +58,7 @@ class Table:
         if self._file is None:
             raise OSError(errno.ENOMEM, "there is no table")
         with self._lock:
-            # Never close a descriptor of this file here: that would give up the lock (fcntl(2)).
+            # Never close a descriptor of this file here: that would release the lock (fcntl(2)).
             fcntl.lockf(self._file, fcntl.LOCK_EX, _BUCKET, start)
             try:
                 return self._find_or_put(self._file, start, name, now, keep)
@@ -65,27 +66,27 @@ class Table:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, _BUCKET, start)
 
     def _find_or_put(self, file: int, start: int, name: bytes, now: float, keep: float) -> float:
-        """In the bucket that begins at ``start``, which is locked."""
+        """Find or store the key in the locked bucket that begins at ``start``."""
         entries = list(_ENTRY.iter_unpack(os.pread(file, _BUCKET, start)))
         place = next((number for number, entry in enumerate(entries) if entry[0] == name), None)
-        latest = now + _AT_ONCE  # what is later is from before the clock was set back, and tells nothing
+        latest = now + _AT_ONCE  # a later time is from before the clock was set back, and useless
         if place is not None and now - keep < entries[place][1] <= latest:
             first: float = entries[place][1]
             return first
         if place is None:
             place = min(range(_WAYS), key=lambda number: entries[number][1] if entries[number][1] <= latest else 0.0)
-        # One write within a page: a process that is killed has made it, or not.
+        # One write within a page: if the process is killed, the entry is written whole or not at all.
         os.pwrite(file, _ENTRY.pack(name, now), start + place * _ENTRY.size)
         return now
 
     def close(self) -> None:
-        """Let go of it; the other processes keep it."""
+        """Close this process's descriptor. The other processes keep theirs."""
         if self._file is not None:
             os.close(self._file)
 
 
 class OnThisHost:
-    """What the workers of this host remember; see ``Deferrals``."""
+    """Deferrals that the workers of this host share; see ``Deferrals``."""
 
     def __init__(self, table: Table, keep: float) -> None:
         self._table, self._keep = table, keep

@@ -1,1 +1,1 @@
-"""The help page for refused senders, ``spfmilter web``: on request only, with the libraries of the extra ``[web]``."""
+"""The help page for refused senders, ``spfmilter web``. Optional: it needs the libraries of the extra ``[web]``."""

@@ -1,12 +1,12 @@
-"""The pages and their addresses: a request in, a page out.
+"""Answer requests with pages.
 
-Knows HTTP, and which page answers what; tokens, checks, rates, words and looks are others' business.
+Knows HTTP, and which page belongs to which address. Other modules know tokens, checks, rates, texts and layout.
 
 ====================  ===============================================================
 ``/spf/{token}``      the case of a refusal
-``/spf/``             the form, and with its fields the check by hand
-``/spf/style.css``    the style sheet, and beside it the icon
-``/healthz``          whether the process serves
+``/spf/``             the form; with the form's fields, the check by hand
+``/spf/style.css``    the style sheet; the icon is beside it
+``/healthz``          a health check: the process serves
 ====================  ===============================================================
 """
 
@@ -43,8 +43,8 @@ from spfmilter.web.security import SecurityHeaders
 
 _STATIC = Path(__file__).parent / "static"
 _FILES = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
-_FOREVER = "public, max-age=31536000, immutable"  # their addresses change with their content
-_SOON = 5  # seconds after which a busy server is asked again
+_FOREVER = "public, max-age=31536000, immutable"  # the address of a static file changes with its content
+_SOON = 5  # seconds after which a visitor should try a busy server again
 
 
 class _Stop(Exception):  # noqa: N818 - it ends a request early, with a page that says why
@@ -54,20 +54,20 @@ class _Stop(Exception):  # noqa: N818 - it ends a request early, with a page tha
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """Whom a visitor can ask."""
+    """The contact that a visitor can ask."""
 
     text: str
-    address: bool  # an email address, which a link can be made of
+    address: bool  # whether the text is an email address, which becomes a link
 
     @classmethod
     def of(cls, text: str) -> Contact:
-        """What an administrator wrote."""
+        """Return the contact for a text from the settings."""
         local, at, domain = text.rpartition("@")
         return cls(text=text, address=bool(at) and is_dot_atom(local) and is_dot_atom(domain) and "%" not in text)
 
 
 class _Pages:
-    """What the endpoints share."""
+    """Hold the endpoints and what they share."""
 
     def __init__(self, settings: Settings, signer: Signer, checker: Checker, hostname: str) -> None:
         self._web, self._longest_ttl = settings.web, settings.dns.cache_max_ttl.seconds
@@ -80,7 +80,7 @@ class _Pages:
         self._versions = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in self._files.items()}
 
     async def case(self, request: Request) -> Response:
-        """The page of a token."""
+        """Return the page of a token."""
         try:
             case = self._signer.read(
                 request.path_params["token"], max_age=self._web.token_lifetime.seconds, now=time.time()
@@ -91,7 +91,7 @@ class _Pages:
         return self._page(request, "case.html", view=view)
 
     async def by_hand(self, request: Request) -> Response:
-        """The form, and what came of it."""
+        """Return the form, and the result of the check if its fields are filled in."""
         entered = form.read(request.query_params)
         if entered.check is None:
             status = HTTPStatus.BAD_REQUEST if entered.complaints else HTTPStatus.OK
@@ -100,7 +100,12 @@ class _Pages:
         return self._page(request, "case.html", form=entered, view=view)
 
     async def _view(self, request: Request, check: Check, then: OriginalResult | None = None) -> CaseView:
-        """What a check gives now, for a visitor whose turn it is."""
+        """Evaluate a check now.
+
+        Raises:
+            _Stop: the visitor's network has used up its rate, or the server is busy.
+            RuntimeError: the evaluation met an internal error.
+        """
         host = request.client.host if request.client else ""
         wait = self._rate_limit.wait(host)
         if wait is not None:
@@ -114,25 +119,25 @@ class _Pages:
         return build_view(outcome.verdict, outcome.service, then=then, longest_ttl=self._longest_ttl)
 
     async def file(self, request: Request) -> Response:
-        """The style sheet or the icon."""
+        """Return the style sheet or the icon."""
         name = request.url.path.rpartition("/")[2]
         return Response(self._files[name], media_type=_FILES[name], headers={"Cache-Control": _FOREVER})
 
     async def health(self, request: Request) -> Response:  # noqa: ARG002 - an endpoint's form
-        """For whoever watches the process: it answers, and looks nothing up."""
+        """Answer a health check, without any lookup."""
         return PlainTextResponse("ok\n")
 
     async def to_form(self, request: Request) -> Response:  # noqa: ARG002 - an endpoint's form
-        """The form is what is meant by an address without its last part."""
+        """Redirect an address without its last part to the form."""
         return RedirectResponse("spf/")
 
     async def stopped(self, request: Request, error: Exception) -> Response:
-        """A page that says why there is no other."""
+        """Return a page that says why the requested one cannot be shown."""
         assert isinstance(error, _Stop)  # noqa: S101 - it is registered for this
         return self._error_page(request, error.page, retry_after=error.retry_after)
 
     async def refused(self, request: Request, error: Exception) -> Response:
-        """What Starlette itself refuses: an unknown address, or a method other than GET."""
+        """Return a page for a request that Starlette refuses: an unknown address, or a method other than GET."""
         assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for this
         wrong_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
         response = self._error_page(request, ErrorPage.METHOD if wrong_method else ErrorPage.MISSING)
@@ -140,7 +145,7 @@ class _Pages:
         return response
 
     async def failed(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 - it is in the log
-        """An error of ours."""
+        """Return the page for an internal error."""
         return self._error_page(request, ErrorPage.FAULT)
 
     def _error_page(self, request: Request, page: ErrorPage, *, retry_after: int | None = None) -> Response:
@@ -175,20 +180,20 @@ class _Pages:
 
 
 def _check_of(case: Case) -> Check:
-    """The check of a token, which holds no part before the @."""
+    """Return the check of a token, which has no local part."""
     if case.identity is Identity.HELO:
         return helo_check(case.address, case.domain)
     return domain_check(case.address, case.domain, helo="", record="")
 
 
 def _switch(parameters: Mapping[str, str]) -> Callable[[PageLanguage], str]:
-    """The same page in another language, as an address relative to it."""
+    """Return a function that gives the relative address of the same page in another language."""
     fields = [(name, parameters[name]) for name in form.FIELDS if name in parameters]
     return lambda language: "?" + urlencode([*fields, ("lang", language.tag)])
 
 
 def _root(path: str) -> str:
-    """The way from a page to the folder of the form, so that a proxy may have it under any other name."""
+    """Return the relative path from a page to the form's folder, so a proxy may serve it under any other path."""
     return "spf/" if path.count("/") < 2 else "../" * (path.count("/") - 2) or "./"
 
 
@@ -199,13 +204,13 @@ def build(
     *,
     checker: Checker | None = None,
 ) -> ASGIApp:
-    """The application.
+    """Return the application.
 
     Args:
-        settings: with the sections web, dns and reply.
-        secrets: of the tokens, see ``Signer``.
-        hostname: the mail server's name, for people.
-        checker: who evaluates, where it is not a new one.
+        settings: the sections web, dns and reply are read.
+        secrets: for the tokens, see ``Signer``.
+        hostname: the mail server's name, to show to people.
+        checker: evaluates the checks; None: a new one.
     """
     checker = checker or Checker(settings.dns, settings.web.nameservers, suggest=settings.reply.suggest_services)
     pages = _Pages(settings, Signer(secrets), checker, hostname)

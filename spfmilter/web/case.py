@@ -1,6 +1,6 @@
-"""A case as the page shows it: what was then, what is now, the tree of terms, the record to publish.
+"""A case as the page shows it: the result then, the result now, the tree of terms, the record to publish.
 
-Knows which values go where; every text of a stranger passes the door here, so that a template only has to show it.
+Knows which values the page needs. All untrusted input passes the sanitizer here, so a template only has to show it.
 Decides nothing, and knows no HTML.
 """
 
@@ -22,7 +22,7 @@ from spfmilter.web.fixes import SuggestedRecord, suggest_record
 _SHOWN_RECORD = 1500  # characters
 _SHOWN_TERM = 300
 _SHOWN_EXPLANATION = 400
-_SHOWN_TERMS = 20  # of one record: one of 16 KB may have a thousand
+_SHOWN_TERMS = 20  # of one record: a record of 16 KB may have a thousand terms
 _SHOWN_ANSWERS = 12
 _QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
 _RECORD_CHANGES = frozenset({Remedy.ADD, Remedy.ADD_BEFORE, Remedy.PUBLISH})
@@ -34,13 +34,13 @@ class Step(StrEnum):
 
     PASSED_OVER = "passed-over"
     MATCHED = "matched"
-    LED_ON = "led-on"  # to another record, which had the last word
+    LED_ON = "led-on"  # to another record, which decided
     BROKE_OFF = "broke-off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """A question to the DNS and its answer, in short."""
+    """A DNS query and its answer, in short."""
 
     question: str
     answers: tuple[str, ...]
@@ -50,32 +50,32 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """A term of a record, with what it means and what it led to."""
+    """A term of a record: its meaning and its effect."""
 
     text: str
     meaning: str  # a key of the catalogue; empty where there is none
     value: str  # for the meaning
     step: Step
     result: Result | None  # of a match
-    decided: bool  # this one made the result
+    decided: bool  # this term decided the result
     lookups: tuple[Lookup, ...]
     record: RecordView | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordView:
-    """A record, with the terms that were looked at."""
+    """A record, with the terms that were evaluated."""
 
     domain: str
     text: str | None
-    unread: str  # why there is no text, in the trace's words, where the DNS failed; else empty
+    unread: str  # why there is no text, in the trace's words, if the DNS failed; else empty
     terms: tuple[Term, ...]
     hidden: int  # terms that are not shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginalResult:
-    """What the token says of the time when the message came."""
+    """The result at the time when the message came, from the token."""
 
     result: Result
     time: int
@@ -83,7 +83,7 @@ class OriginalResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseView:
-    """All that the page tells of a case."""
+    """Everything that the page shows of a case."""
 
     identity: Identity
     address: str
@@ -93,44 +93,44 @@ class CaseView:
     now: Result
     title: str  # keys of the catalogue, which take address and domain
     lead: str
-    term: str | None  # the one that decided
-    record_domain: str  # whose record is to be changed
+    term: str | None  # the term that decided
+    record_domain: str  # the domain whose record has to be changed
     problem: str | None  # a key of the catalogue
     problem_term: str | None
     explanation: str | None
     record: RecordView | None
-    remedies: tuple[Remedy, ...]  # what the sender can do: alternatives, the most likely one first
+    remedies: tuple[Remedy, ...]  # alternatives for the sender, the most likely one first
     suggested: SuggestedRecord | None
-    added: str  # the term for the address, where no whole record can be offered
-    service: str | None  # whose servers ``added`` stands for
-    wait: int  # minutes after which a change is seen
+    added: str  # the term for the address, if no whole record can be suggested
+    service: str | None  # the service whose servers ``added`` stands for
+    wait: int  # minutes until a change is seen
     lookups: int
-    partial: bool  # the record asks for what a link does not hold: the part before the @, or the greeting
+    partial: bool  # the record uses values that a link does not hold: the local part, or the HELO name
 
     @property
     def fixed(self) -> bool:
-        """Whether what was refused would be taken now."""
+        """Return whether the check failed then and passes now."""
         return self.then is not None and self.then.result is not Result.PASS and self.now is Result.PASS
 
     @property
     def changes_record(self) -> bool:
-        """Whether a remedy is to let a record allow the server."""
+        """Return whether a remedy changes a record to allow the server."""
         return not _RECORD_CHANGES.isdisjoint(self.remedies)
 
 
 def build_view(
     verdict: Verdict, service: Service | None = None, *, then: OriginalResult | None = None, longest_ttl: float = 3600.0
 ) -> CaseView:
-    """The story of a verdict of this moment, and of what was ``then``.
+    """Return the view of a current verdict and of the result ``then``.
 
     Args:
-        verdict: with its trace.
-        service: the well-known mail service that the client belongs to, where that is known.
+        verdict: the current one, with its trace.
+        service: the well-known mail service that the client belongs to, if known.
         then: what the token says; None for a check by hand.
-        longest_ttl: seconds for which the receiving server remembers an answer at most.
+        longest_ttl: seconds for which the receiving server caches an answer at most.
     """
     check, problem = verdict.check, verdict.problem
-    # Where the record cannot be read just now, the story is still that of the refusal.
+    # If the record cannot be read now, show the reason of the refusal.
     told = then.result if then is not None and verdict.result is Result.TEMPERROR else verdict.result
     advised = advice(verdict, service)
     suggested = suggest_record(verdict, advised.add)
@@ -169,10 +169,10 @@ def _lead(advised: Advice, told: Result) -> str:
 
 
 def _record(step: RecordStep, verdict: Verdict, *, last: bool) -> RecordView:
-    """A record of the trace; ``last``: what matches in it is what decided."""
+    """Return the view of a record in the trace. ``last``: the term that matches in this record decided."""
     shown = step.terms[:_SHOWN_TERMS]
     if len(step.terms) > _SHOWN_TERMS:
-        shown = (*shown[:-1], step.terms[-1])  # the last one is the one that decided
+        shown = (*shown[:-1], step.terms[-1])  # the last term is the one that decided
     unread = step.text is None and step.lookups and verdict.result is Result.TEMPERROR
     return RecordView(
         domain=unicode_line(step.domain),
@@ -204,7 +204,7 @@ def _term(term: TermStep, domain: str, verdict: Verdict, *, last: bool) -> Term:
 
 
 def _meaning(term: TermStep, domain: str) -> tuple[str, str]:
-    """What a term means, as a key of the catalogue and its value."""
+    """Return the meaning of a term, as a key of the catalogue, and its value."""
     found = _TERM.fullmatch(term.text)
     if found is None:
         return "", ""
@@ -216,7 +216,7 @@ def _meaning(term: TermStep, domain: str) -> tuple[str, str]:
 
 def _lookups(steps: tuple[LookupStep, ...]) -> Iterator[Lookup]:
     for step in steps:
-        answers = () if step.type == "TXT" else step.answers  # the record is shown by itself
+        answers = () if step.type == "TXT" else step.answers  # the record itself is shown elsewhere
         yield Lookup(
             question=unicode_line(f"{step.type} {step.name}"),
             answers=tuple(unicode_line(answer) for answer in answers[:_SHOWN_ANSWERS]),

@@ -1,6 +1,6 @@
-"""Evaluations for the page: in a few threads, in bounded time, and no more of them at once than can be waited for.
+"""Evaluate checks for the page in a few threads, with a limit on their time and on their number.
 
-Knows the Engine and how much of it strangers may have; does not know who asks, nor what is shown.
+Knows the Engine and how much of it visitors may use. Does not know who asks, nor what is shown.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from spfmilter.spf.services import Service
 
 _THREADS = 8
 _PLACES = 4 * _THREADS  # evaluated or waiting
-_SHARE = _THREADS // 2  # places of one network: with names whose servers are silent it would have all threads
+_SHARE = _THREADS // 2  # places of one network: otherwise it could block all threads with silent name servers
 _TIME = 10.0  # seconds, waiting included: a person looks at an empty page meanwhile
-_FRESH = 60.0  # seconds for which an answer is kept at most: who mends a record wants to see it
+_FRESH = 60.0  # seconds for which an answer is cached at most: a person who fixes a record wants to see the effect
 
 
 class BusyError(Exception):
-    """Too many evaluations are under way; come again in some seconds."""
+    """Too many evaluations are running; try again in some seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What was found out for a visitor."""
+    """The result of an evaluation for a visitor."""
 
     verdict: Verdict
-    service: Service | None = None  # the well-known one that the client belongs to
+    service: Service | None = None  # the well-known mail service that the client belongs to
 
 
 class Checker:
-    """Evaluates checks for the page."""
+    """Evaluate checks for the page."""
 
     def __init__(
         self, settings: DnsSection, nameservers: tuple[Nameserver, ...] = (), *, suggest: bool = False
     ) -> None:
-        """Ask as the daemon does.
+        """Prepare to query the DNS as the daemon does.
 
         Args:
-            settings: how the daemon asks.
-            nameservers: whom to ask in place of the daemon's; empty for the same.
-            suggest: look for the service of a client that is not allowed.
+            settings: the daemon's DNS settings.
+            nameservers: queried in place of the daemon's; empty: the daemon's.
+            suggest: whether to look for the mail service of a client that is not allowed.
         """
         longest = Duration(min(_FRESH, settings.cache_max_ttl.seconds))
         time = Duration(min(_TIME, settings.timeout.seconds))
@@ -62,14 +62,14 @@ class Checker:
         self._taken: Counter[str] = Counter()  # places, by network
 
     async def evaluate(self, check: Check, network: str = "") -> Checked:
-        """The verdict of this moment, with its tree, and the client's service.
+        """Return the current verdict, with its tree, and the client's service.
 
         Args:
             check: what to evaluate.
-            network: whose visitor asks; empty where that is not told.
+            network: the visitor's network; empty if unknown.
 
         Raises:
-            BusyError: nobody is there to do it, or the network has its share under way.
+            BusyError: all places are taken, or the network has used its share of them.
         """
         with self._lock:
             if self._taken.total() >= _PLACES or (network and self._taken[network] >= _SHARE):
@@ -90,7 +90,7 @@ class Checker:
                 del self._taken[network]
 
     def close(self) -> None:
-        """Start nothing that still waits."""
+        """Stop. Waiting evaluations are not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _evaluate(self, check: Check, deadline: float) -> Checked:
@@ -108,7 +108,7 @@ class Checker:
 
 
 def _facts(check: Check) -> Facts:
-    """What little is known here of the message; the names of hosts in it hint at a service."""
+    """Return the few facts known about the message. Its host names hint at a service."""
     return Facts(
         client=Client(address=check.address),
         helo=check.helo,

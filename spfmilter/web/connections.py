@@ -1,7 +1,7 @@
-"""Connections of visitors: how many there may be, from whom, and how long each may take for its request.
+"""Limit the connections of visitors: their number, their number from one network, and the time for each request.
 
-uvicorn waits for a request as long as the visitor likes, and counts who says nothing among those that are served. Knows
-sockets and HTTP's phases as uvicorn shows them; does not know what is asked for.
+uvicorn waits for a request without a time limit, and counts idle connections among those that it serves. Knows sockets
+and HTTP's phases as uvicorn shows them. Does not know what is requested.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from spfmilter.settings.values import Network
 from spfmilter.web.ratelimit import network_of
 
 MOST = 1024  # connections at once; each takes a descriptor and some kilobytes
-MOST_HEADERS = 16 * 1024  # bytes of a request before its body; a link has 300 at most, a proxy adds some hundred
-KEEP_ALIVE = 5  # seconds for which a connection without a further request stays
-_SHARE = 64  # connections of one network: an office behind one address opens six a browser
-_REQUEST_TIME = 10.0  # seconds until a whole request is there
-_ANSWER_TIME = 30.0  # seconds until the visitor has taken the answer; the evaluation has a third of them
+MOST_HEADERS = 16 * 1024  # bytes of a request before its body; a link has at most 300, and a proxy adds a few hundred
+KEEP_ALIVE = 5  # seconds after which a connection without a further request is closed
+_SHARE = 64  # connections of one network: an office behind one address opens six for each browser
+_REQUEST_TIME = 10.0  # seconds until the whole request has arrived
+_ANSWER_TIME = 30.0  # seconds until the visitor has read the answer; the evaluation has a third of them
 
 
 class _Phase(Enum):
@@ -33,17 +33,17 @@ class _Phase(Enum):
 
 
 class Door:
-    """Who may connect: a share for each network, and when all is full, who has been silent for longest makes room."""
+    """Decide who may connect. Each network has a share. If all places are taken, the longest silent one is closed."""
 
     def __init__(self, proxies: Sequence[Network]) -> None:
-        """Args: proxies: whose connections are those of many visitors, and have no share."""
+        """Args: proxies: they connect for many visitors, so the share does not apply to them."""
         self._proxies = proxies
         self._networks: Counter[str] = Counter()
         self._open = 0
         self._waiting: dict[Connection, None] = {}  # the longest first
 
     def enter(self, host: str) -> str | None:
-        """The network that a connection counts for, empty for none; None if it may not be."""
+        """Let a connection in. Return the network that it counts for, empty for none; None: it must be closed."""
         network = "" if self._is_proxy(host) else network_of(host)
         if network and self._networks[network] >= _SHARE:
             return None
@@ -54,7 +54,7 @@ class Door:
         return network
 
     def leave(self, connection: Connection, network: str) -> None:
-        """A connection that had entered is gone."""
+        """Forget a connection that had entered and is gone."""
         self.busy(connection)
         self._open -= 1
         self._networks[network] -= 1
@@ -62,12 +62,12 @@ class Door:
             del self._networks[network]
 
     def waits(self, connection: Connection) -> None:
-        """The connection is to bring a request, from now on."""
+        """Note that the connection waits for a request from now on."""
         self._waiting.pop(connection, None)
         self._waiting[connection] = None
 
     def busy(self, connection: Connection) -> None:
-        """The connection has brought one."""
+        """Note that the connection's request has arrived."""
         self._waiting.pop(connection, None)
 
     def _is_proxy(self, host: str) -> bool:
@@ -79,7 +79,7 @@ class Door:
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, with a time limit in each phase; names of overridden methods are uvicorn's."""
+    """uvicorn's connection, with a time limit in each phase. The names of overridden methods are uvicorn's."""
 
     def __init__(self, *args: Any, door: Door, **others: Any) -> None:
         super().__init__(*args, **others)
@@ -88,7 +88,7 @@ class Connection(H11Protocol):
         self._entered = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A visitor has connected."""
+        """Let a visitor in who has connected, or close the connection."""
         super().connection_made(transport)
         network = self._door.enter(self.client[0] if self.client else "")
         if network is None:
@@ -98,7 +98,7 @@ class Connection(H11Protocol):
         self._begin(_Phase.WAITING)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone, whoever has ended it."""
+        """Forget the connection, which either side has closed."""
         super().connection_lost(exc)
         self._timer.cancel()
         if self._entered:
@@ -106,24 +106,24 @@ class Connection(H11Protocol):
             self._door.leave(self, self._network)
 
     def data_received(self, data: bytes) -> None:
-        """Some of a request has come."""
+        """Read a part of a request."""
         super().data_received(data)
         self._look()
 
     def on_response_complete(self) -> None:
-        """The answer is on its way; the next request may be in memory already."""
+        """Begin the next phase once the answer is sent. The next request may already be in memory."""
         self._begin(_Phase.WAITING)
         super().on_response_complete()
         self._look()
 
     def drop(self) -> None:
-        """End it at once: what was not read of the answer is lost, since who does not read would not let it end."""
+        """Close the connection at once, without waiting for a visitor who does not read. The unread answer is lost."""
         self._door.busy(self)
         if self.transport is not None:
             self.transport.abort()
 
     def _look(self) -> None:
-        """A whole request begins the next phase; a part of one, however often more of it comes, does not."""
+        """Begin the next phase if a whole request has arrived. Parts of a request do not extend the time limit."""
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request
         unanswered = cycle is not None and not cycle.response_complete
         if self._phase is _Phase.WAITING and unanswered and not self.cycle.more_body:
@@ -143,5 +143,5 @@ class Connection(H11Protocol):
 
 
 def protocol(proxies: Sequence[Network]) -> Callable[..., Connection]:
-    """What makes a connection of one server, for uvicorn; ``proxies`` are trusted to bring many visitors."""
+    """Return the connection factory of one server, for uvicorn. ``proxies`` may connect for many visitors."""
     return partial(Connection, door=Door(proxies))

@@ -1,4 +1,4 @@
-"""Why a visitor gets a page without a case: each with its status and its words."""
+"""The reasons for a page without a case, each with its HTTP status and its texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spfmilter.web.wording import N_
 
 
 class ErrorPage(StrEnum):
-    """The reasons; those of a token have its words."""
+    """The reasons. Those of a token have the values of ``TokenProblem``."""
 
     MALFORMED = TokenProblem.MALFORMED
     FORGED = TokenProblem.FORGED
@@ -23,17 +23,17 @@ class ErrorPage(StrEnum):
 
     @property
     def status(self) -> HTTPStatus:
-        """The HTTP status."""
+        """Return the HTTP status."""
         return _WORDS[self][0]
 
     @property
     def heading(self) -> str:
-        """A key of the catalogue."""
+        """Return the title, a key of the catalogue."""
         return _WORDS[self][1]
 
     @property
     def text(self) -> str:
-        """A key of the catalogue, which may take seconds."""
+        """Return the explanation, a key of the catalogue; it may have a placeholder for seconds."""
         return _WORDS[self][2]
 
 

@@ -1,7 +1,7 @@
-"""The record that would let the client pass: the published one with one term more, or a first one.
+"""Suggest a record with which the client would pass: the published one with one more term, or a first one.
 
-Knows where the term has to stand; a verdict with its trace in, a value out. What it returns has passed the door, so
-that a person can copy it. Does not know how it is shown.
+Pure: takes a verdict with its trace, returns a value. Knows where the new term has to be. The returned record has
+passed the sanitizer, so a person can copy it. Does not know how it is shown.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from spfmilter.model import Result, Verdict
 from spfmilter.text import unicode_line
 
-_LONGEST = 4096  # characters of a record that somebody would copy
+_LONGEST = 4096  # characters: a longer record is not suggested, since people do not copy it
 _WORD = re.compile(r"[^ ]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuggestedRecord:
-    """A record to publish: what stands there already, before and after what is new."""
+    """A record to publish: the new part, and the published parts before and after it."""
 
     domain: str  # in whose DNS
     before: str
@@ -28,14 +28,14 @@ class SuggestedRecord:
 
     @property
     def record(self) -> str:
-        """The whole record."""
+        """Return the whole record."""
         return self.before + self.added + self.after
 
 
 def suggest_record(verdict: Verdict, added: str) -> SuggestedRecord | None:
-    """The record with which the same client would pass, or None where there is none to offer.
+    """Return a record with which the same client would pass; None if there is none to suggest.
 
-    A record in error is nothing to build on, and one that holds what a person should not copy is not repeated.
+    A record in error is not extended. A record with characters that a person should not copy is not repeated.
 
     Args:
         verdict: with its trace.
@@ -45,7 +45,7 @@ def suggest_record(verdict: Verdict, added: str) -> SuggestedRecord | None:
         return SuggestedRecord(domain=verdict.check.domain, before="v=spf1 ", added=added, after=" -all", first=True)
     if verdict.result not in {Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL} or verdict.trace is None:
         return None
-    record = verdict.trace  # the domain's own, which is read before that to which it redirects
+    record = verdict.trace  # the domain's own record, which is read before the one that it redirects to
     text = record.text
     if text is None or not text.isascii() or unicode_line(text, _LONGEST) != text:
         return None
@@ -57,7 +57,7 @@ def suggest_record(verdict: Verdict, added: str) -> SuggestedRecord | None:
 
 
 def _place(text: str, term: str | None) -> int | None:
-    """Where a term begins: the first of several that are equal."""
+    """Return where a term begins. Of several equal terms, take the first."""
     for word in _WORD.finditer(text):
         if word[0] == term:
             return word.start()

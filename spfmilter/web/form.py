@@ -1,6 +1,6 @@
-"""The check by hand: what a visitor typed into the form, as a check or as what is wrong with it.
+"""Read the form of the check by hand. The result is a check, or a complaint for each wrong field.
 
-Knows the form's fields; does not know how they are shown. Pure.
+Knows the form's fields. Does not know how they are shown. Pure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST = 320  # characters of a field: an address has 254 (RFC 5321 section 4.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """The fields as they are shown again, and either a check or a complaint for at least one field."""
+    """The fields, to show them again, and either a check or a complaint for at least one field."""
 
     values: Mapping[str, str]
     complaints: Mapping[str, str]  # by field: keys of the catalogue
@@ -31,7 +31,7 @@ EMPTY = Form(values=dict.fromkeys(FIELDS, ""), complaints={})
 
 
 def read(parameters: Mapping[str, str]) -> Form:
-    """The form that came; EMPTY where none of its fields was sent."""
+    """Return the form that was sent; EMPTY if none of its fields was sent."""
     if not any(name in parameters for name in FIELDS):
         return EMPTY
     values = {name: unicode_line(parameters.get(name, "").strip(), _LONGEST) for name in FIELDS}
@@ -39,7 +39,7 @@ def read(parameters: Mapping[str, str]) -> Form:
     address = parse_address(values["ip"])
     if address is None:
         complaints["ip"] = N_("Please write an IP address, such as 203.0.113.7 or 2001:db8::7.")
-    elif is_private(address) or address.is_loopback:  # nor is it a stranger's business what the DNS here says of one
+    elif is_private(address) or address.is_loopback:  # what our DNS says of these is private, too
         complaints["ip"] = N_(
             "This is a private address, about which no SPF record says anything. Please write the public one."
         )

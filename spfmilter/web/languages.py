@@ -1,6 +1,6 @@
-"""The page's languages: which of them a reader gets, and its texts. The only owner of Babel.
+"""Choose the page's language for a reader, and load its texts. The only owner of Babel.
 
-Knows language tags; does not know what the texts say. A language more is a line in ``LANGUAGES`` and a catalogue.
+Knows language tags. Does not know what the texts say. To add a language, add a line to ``LANGUAGES`` and a catalogue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from babel.dates import format_datetime
 from spfmilter import language as catalogues
 
 _DOMAIN = "web"
-_LONGEST = 256  # characters of an Accept-Language field that are looked at
+_LONGEST = 256  # characters that are read of an Accept-Language field
 _RANGE = re.compile(r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,3})(?:;q=([01](?:\.[0-9]{0,3})?))?")
 
 
@@ -26,13 +26,13 @@ class PageLanguage:
     """One of the page's languages."""
 
     tag: str  # BCP 47, as in lang=
-    name: str  # in itself
-    clock: str  # how a time of day is written: a pattern of Babel's
+    name: str  # of the language, in the language itself
+    clock: str  # how to write a time of day: a pattern of Babel
     gap: str = " "  # between two sentences
 
     @property
     def locale(self) -> Locale:
-        """Babel's idea of it."""
+        """Return Babel's locale for the language."""
         return Locale.parse(self.tag, sep="-")
 
 
@@ -43,15 +43,15 @@ LANGUAGES = (
     PageLanguage("zh-Hant", "繁體中文", _CHINESE_CLOCK, gap=""),
 )
 _BY_TAG = {language.tag: language for language in LANGUAGES}
-# Chinese without a word on its script; a region tells it (CN, SG; TW, HK, MO), and Babel knows which.
+# Chinese without a named script. Babel derives the script from the region (CN, SG; TW, HK, MO).
 _BY_LANGUAGE = {"en": LANGUAGES[0], "zh": LANGUAGES[1]}
 
 
 def choose(wanted: str | None, accepted: str | None) -> PageLanguage:
-    """A reader's language: of the switch, else by Accept-Language (RFC 9110 section 12.5.4), else English.
+    """Return the reader's language: that of the address, else by Accept-Language (RFC 9110 section 12.5.4), else English.
 
     Args:
-        wanted: what the address asks for; one that there is not is passed over.
+        wanted: the language in the address; an unknown one is ignored.
         accepted: the header field, as the browser sent it.
     """
     if wanted in _BY_TAG:
@@ -62,7 +62,7 @@ def choose(wanted: str | None, accepted: str | None) -> PageLanguage:
 
 
 def _ranges(accepted: str) -> Iterator[tuple[str, float]]:
-    """The tags with their qualities; what is not written by the rules is passed over."""
+    """Return the tags with their qualities. Malformed entries are ignored."""
     for item in accepted[:_LONGEST].split(","):
         found = _RANGE.fullmatch(item.replace(" ", ""))
         if found is not None:
@@ -71,7 +71,7 @@ def _ranges(accepted: str) -> Iterator[tuple[str, float]]:
 
 def _language(tag: str) -> PageLanguage | None:
     for language in LANGUAGES:
-        if f"{tag}-".lower().startswith(f"{language.tag}-".lower()):  # the script is named: Babel goes by the region
+        if f"{tag}-".lower().startswith(f"{language.tag}-".lower()):  # with its script: Babel goes by the region
             return language
     try:
         locale = Locale.parse(tag, sep="-")
@@ -81,11 +81,11 @@ def _language(tag: str) -> PageLanguage | None:
 
 
 def translations(language: PageLanguage) -> NullTranslations:
-    """The texts of a language; English is in the program itself."""
+    """Return the texts of a language. The English ones are in the program itself."""
     return catalogues.language(language.tag, _DOMAIN).catalogue
 
 
 def moment(seconds: int, language: PageLanguage) -> str:
-    """A time of day in UTC, as the language writes it."""
+    """Return a time in UTC, formatted for the language."""
     when = datetime.fromtimestamp(seconds, UTC)
     return format_datetime(when, language.clock, locale=language.locale)

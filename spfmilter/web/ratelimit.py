@@ -1,6 +1,6 @@
-"""How often a network may have something looked up: the only owner of ``limits``.
+"""Limit how often a network may start a lookup. The only owner of ``limits``.
 
-Knows client networks and the rate; does not know what is looked up. All of it is in memory, since one process
+Knows client networks and the rate. Does not know what is looked up. Keeps all counts in memory, since one process
 serves the page.
 """
 
@@ -13,13 +13,13 @@ import limits
 
 from spfmilter.addresses import parse_address
 
-# What one customer of a provider usually has, at least: an address of his own is too little to stop him, and more would
-# hit his neighbours.
+# The smallest network that one customer of a provider usually has. A limit for a single address would not stop such a
+# customer, and a limit for a larger network would hit their neighbours.
 _PREFIXES = {4: 24, 6: 48}
 
 
 class RateLimit:
-    """Counts lookups by client network, in windows of a fixed length."""
+    """Count lookups by client network, in windows of a fixed length."""
 
     def __init__(self, rate: str) -> None:
         """Args: rate: a number per second, minute or hour, such as ``30/minute``."""
@@ -27,7 +27,7 @@ class RateLimit:
         self._strategy = limits.strategies.FixedWindowRateLimiter(limits.storage.MemoryStorage())
 
     def wait(self, host: str) -> int | None:
-        """Count a lookup for the client at ``host``; the seconds to wait where it is one too many, else None."""
+        """Count a lookup for the client at ``host``. Return the seconds to wait if it exceeds the rate, else None."""
         network = network_of(host)
         if self._strategy.hit(self._rate, network):
             return None
@@ -36,7 +36,7 @@ class RateLimit:
 
 
 def network_of(host: str) -> str:
-    """The network that a client counts as; whatever is no address counts as one and the same."""
+    """Return the network that a client counts for. All hosts that are no IP address share one."""
     address = parse_address(host)
     if address is None:
         return "unknown"

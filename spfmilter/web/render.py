@@ -1,7 +1,6 @@
-"""Values into HTML: the only owner of Jinja2.
+"""Turn values into HTML. The only owner of Jinja2.
 
-Knows the templates and how a text finds its language. Everything is escaped; what may stand in a page as it is, is
-marked so in the templates alone.
+Knows the templates and how a text is translated. Everything is escaped. Only a template may mark a text as safe.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from spfmilter.web.languages import LANGUAGES, PageLanguage, moment, translation
 
 @cache
 def _environment(language: PageLanguage) -> Environment:
-    """Templates with the texts of one language; `_` translates, and escapes the values that it is given."""
+    """Return the templates with the texts of one language. `_` translates, and escapes the values of a text."""
     environment = Environment(
         loader=PackageLoader("spfmilter.web"),
         autoescape=True,
@@ -41,5 +40,5 @@ def _environment(language: PageLanguage) -> Environment:
 
 
 def render(template: str, language: PageLanguage, **values: object) -> str:
-    """A whole page."""
+    """Return a whole page."""
     return _environment(language).get_template(template).render(values)

@@ -1,6 +1,6 @@
-"""What stands around every answer: the headers that keep a browser from doing anything but showing the page.
+"""Add security headers to every answer, so a browser only shows the page and does nothing else.
 
-Knows headers, and that no error may leave the application otherwise than as a line in the log.
+Also logs every error that leaves the application.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spfmilter.observe import log
 
-# Own style sheet, own icon, forms to ourselves; no script, no frame, no other host.
+# Allowed are our own style sheet and icon, and forms to ourselves; no script, no frame, no other host.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Referrer-Policy": "no-referrer",  # the address of a page is the case
+    "Referrer-Policy": "no-referrer",  # the address of a page contains the case
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -28,7 +28,7 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """An application around the application."""
+    """Wrap the application: add the headers, log the errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

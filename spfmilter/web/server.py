@@ -1,6 +1,6 @@
-"""The process of ``spfmilter web``: secrets, socket, server, in this order. The only owner of uvicorn.
+"""Run the process of ``spfmilter web``: read the secrets, open the socket, start the server. The only owner of uvicorn.
 
-Knows how the page is served, and behind which proxies; ``connections`` knows how long a visitor may take. Does not know
+Knows how the page is served, and behind which proxies. ``connections`` knows how long a visitor may take. Does not know
 what is on the page.
 """
 
@@ -25,8 +25,8 @@ from spfmilter.web import connections
 from spfmilter.web.app import build
 
 _BACKLOG = 256  # connections that the kernel holds for us
-_SLACK = 64  # connections that are about to end while others have come
-_STOP_TIME = 5  # seconds for requests that are under way
+_SLACK = 64  # connections that are about to end while new ones have arrived
+_STOP_TIME = 5  # seconds for running requests
 
 
 class PageStartError(Exception):
@@ -34,14 +34,14 @@ class PageStartError(Exception):
 
 
 class _Server(uvicorn.Server):
-    """Tells the service manager when it serves and when it stops (sd_notify(3))."""
+    """Tell the service manager when the page is served and when it stops (sd_notify(3))."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         notify("READY=1")
 
     async def on_tick(self, counter: int) -> bool:
-        notify()  # what was not taken then
+        notify()  # send what the manager did not take earlier
         log.flush()
         return await super().on_tick(counter)
 
@@ -54,7 +54,7 @@ def serve(settings: Settings) -> None:
     """Serve the page until SIGTERM or SIGINT.
 
     Raises:
-        PageStartError: there is no secret, or the socket cannot be had.
+        PageStartError: the secrets cannot be read or created, or the socket cannot be opened.
     """
     log.capture_output()
     log.configure(settings.log)
@@ -69,17 +69,17 @@ def serve(settings: Settings) -> None:
         lifespan="off",
         log_config=None,
         log_level="error",
-        access_log=False,  # an address here is a case
+        access_log=False,  # the address of a page contains a case
         server_header=False,
-        proxy_headers=False,  # done by application(), where the tests see it as well
-        http=connections.protocol(settings.web.trusted_proxies),  # type: ignore[arg-type]  # it is called, as a class is
+        proxy_headers=False,  # application() does it, so the tests cover it
+        http=connections.protocol(settings.web.trusted_proxies),  # type: ignore[arg-type]  # uvicorn only calls it, like a class
         ws="none",
         limit_concurrency=connections.MOST + _SLACK,
         timeout_keep_alive=connections.KEEP_ALIVE,
         h11_max_incomplete_event_size=connections.MOST_HEADERS,
         timeout_graceful_shutdown=_STOP_TIME,
     )
-    # uvicorn handles these while it serves, and then sends itself the one that it got: that is to be a clean end.
+    # uvicorn handles these signals while it serves. Then it sends itself the signal again: exit cleanly on that.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     log.info("help page served", listen=settings.web.listen)
@@ -91,10 +91,10 @@ def _end(*_: object) -> None:
 
 
 def application(settings: Settings) -> ASGIApp:
-    """The page as it is served: behind the proxies that are trusted, a visitor is who they say he is.
+    """Return the application as it is served. It takes a visitor's address from the trusted proxies.
 
     Raises:
-        SecretError: there is no secret to read tokens with.
+        SecretError: the secrets for the tokens cannot be read or created.
     """
     app = build(settings, load_secrets(Path(settings.web.secret_file)), _hostname(settings))
     trusted = [str(network) for network in settings.web.trusted_proxies]
@@ -102,7 +102,7 @@ def application(settings: Settings) -> ASGIApp:
 
 
 def _hostname(settings: Settings) -> str:
-    """The mail server's name: as results carry it, else as links do, else this host's."""
+    """Return the mail server's name: from ``[headers]``, else from the help page's links, else this host's name."""
     help_url = str(settings.reply.help_url or "")
     return settings.headers.own_id or urlsplit(help_url).hostname or socket.gethostname()
 

@@ -1,7 +1,7 @@
-"""What the page says of each result, problem and term: the English sentences, which are the keys of the catalogues.
+"""The page's texts for each result, problem and term. The English sentences are the keys of the catalogues.
 
-Knows words only. ``N_`` marks a text for the catalogue; it is translated where it is shown. In a text ``%(name)s``
-stands for a value, and a per cent sign itself is doubled.
+Knows texts only. ``N_`` marks a text for the catalogue; the page translates it when it shows it. In a text ``%(name)s``
+stands for a value. A percent sign is doubled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def N_(text: str) -> str:  # noqa: N802 - gettext's name for it
     return text
 
 
-# A result in a word or two, beside the technical one.
+# A result in a word or two, shown beside the technical word.
 RESULTS: dict[Result, str] = {
     Result.PASS: N_("allowed"),
     Result.FAIL: N_("not allowed"),
@@ -47,7 +47,7 @@ TITLES: dict[Identity, dict[Result, str]] = {
 }
 TITLE_FIXED = N_("It passes now. Please send your message again.")
 
-# What SPF is in a sentence, what has happened in another, and what the record says of it.
+# One sentence on what SPF is, one on what happened, and one or two on what the record says about the server.
 WHAT_SPF_IS: dict[Identity, str] = {
     Identity.MAILFROM: N_("Every domain can publish a list of the servers that send its mail: its SPF record."),
     Identity.HELO: N_(
@@ -88,7 +88,7 @@ STORIES: dict[Identity, dict[Result, str]] = {
         Result.PERMERROR: N_("The record of %(domain)s has a mistake in it. This server could not be checked."),
     },
 }
-# In place of the above where the list does not miss the server, but names it and rules it out.
+# Used in place of the above if the list names the server and rules it out.
 RULED_OUT = N_("The list of %(domain)s rules this server out by name.")
 FIXED = N_("When your message came, this check was not passed. Now %(domain)s allows the server %(address)s.")
 
@@ -116,16 +116,16 @@ PROBLEMS: dict[ProblemKind, str] = {
     ProblemKind.INTERNAL: N_("Something went wrong here. That is not your fault."),
 }
 
-# How a lookup ended that found nothing; the keys are the words of the trace.
+# How a lookup without an answer ended. The keys are the words of the trace.
 OUTCOMES: dict[str, str] = {
     "no data": N_("the name exists, but without this"),
     "no such name": N_("there is no such name"),
-    "a private name": N_("there is no such name"),  # a stranger is not told which names are private
+    "a private name": N_("there is no such name"),  # visitors must not learn which names are private
     "timeout": N_("no answer in time"),
     "not a DNS name": N_("this cannot be a name"),
 }
 
-# What a term of a record means, by its mechanism or modifier; %(value)s is what follows the name.
+# The meaning of a term, by its mechanism or modifier. %(value)s is the part after the name.
 TERMS: dict[str, str] = {
     "all": N_("every other server"),
     "include": N_("the servers on the list of %(value)s"),

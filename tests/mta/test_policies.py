@@ -53,7 +53,7 @@ def test_a_quarantined_message_is_held_and_the_log_says_why(severe: Site) -> Non
 @pytest.mark.parametrize(
     ("domain", "status", "said"),
     [
-        ("neutral.example.com", "4.7.23", "says neither yes nor no for 203.0.113.7 (SPF neutral)"),
+        ("neutral.example.com", "4.7.23", "does not say whether 203.0.113.7 may send for it (SPF neutral)"),
         (UNREACHABLE, "4.7.24", "cannot be looked up at present"),
     ],
 )
@@ -78,14 +78,14 @@ def test_a_record_in_error_can_be_refused_naming_the_term_at_fault(severe: Site)
 def test_an_address_without_a_domain_can_be_refused(severe: Site) -> None:
     answer = severe.send("a@[192.0.2.1]").answer
     assert answer.code == 550
-    assert answer.lines[0].startswith('5.7.23 The sender address "a@[192.0.2.1]" names no domain that SPF could check')
+    assert answer.lines[0].startswith('5.7.23 The sender address "a@[192.0.2.1]" has no domain that SPF can check')
 
 
 @pytest.mark.parametrize(
     ("sender", "said"),
     [
         ("nodomain", "5.7.23 mx.example.net publishes no SPF record"),  # Postfix appends its own name ($myorigin)
-        ("50%off", '5.7.23 The sender address "50@off" names no domain'),
+        ("50%off", '5.7.23 The sender address "50@off" has no domain'),
     ],
 )
 def test_an_address_that_postfix_completes_is_judged_as_completed(severe: Site, sender: str, said: str) -> None:

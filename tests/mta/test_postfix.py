@@ -111,7 +111,7 @@ def test_a_softfail_is_delivered_with_the_notice(site: Site) -> None:
     [notice] = site.field(sent, "X-SPF-Notice")
     assert notice.startswith(
         'tag; 203.0.113.7 is probably not a sender of soft.example.com (SPF softfail, matched "~all"). '
-        "If it may send for soft.example.com, add ip4:203.0.113.7 to the SPF record of soft.example.com; if not, "
+        "If it may send for soft.example.com, add ip4:203.0.113.7 to the SPF record of soft.example.com. If not, "
     )
     assert site.logged(queue_id=sent.queue_id)["action"] == "tag"
 

@@ -52,7 +52,7 @@ FIRST_LINES: list[tuple[Result, Identity, Mapping[str, Any], tuple[str, ...]]] =
     (Result.NONE, MAILFROM, {}, ("example.com", "no SPF record", "SPF none")),
     (Result.NONE, HELO, {}, ("mail.example.com", "no SPF record", "SPF none for HELO")),
     (Result.NONE, MAILFROM, {"problem": NOBODY}, ("user@example.com", "no domain", "SPF none")),
-    (Result.NONE, HELO, {"problem": NOBODY}, ("mail.example.com", "no domain", "SPF none for HELO")),
+    (Result.NONE, HELO, {"problem": NOBODY}, ("mail.example.com", "not a domain", "SPF none for HELO")),
     (Result.PASS, MAILFROM, EXPLICIT, ("example.com", "SPF pass")),
     (Result.PASS, HELO, EXPLICIT, ("mail.example.com", "SPF pass for HELO")),
     (Result.PERMERROR, MAILFROM, {"problem": BROKEN}, ("example.com", "SPF permerror", "ipv4:192.0.2.1")),
@@ -114,7 +114,7 @@ def test_a_service_that_the_client_belongs_to_is_to_be_included(result: Result) 
     lines = said(verdict(result), extras=Extras(service=service))
     assert service.term in lines[1]
     assert "ip4:203.0.113.7" not in lines[1]
-    assert lines[2].startswith(f"{service.term} stands for all servers of {service.name}, of which this is one;")
+    assert lines[2].startswith(f"{service.term} stands for all servers of {service.name}, and this is one of them.")
     assert lines[2].endswith("only if example.com sends through them.")
 
 
@@ -122,7 +122,7 @@ def test_a_record_that_lets_this_server_in_by_another_term_is_not_told_to_give_u
     """Found by asking for this server's own address: the client's term may be right."""
     wide = verdict(Result.PASS, term="ip4:203.0.113.7", term_domain="example.com", condition=Condition.WIDE_OPEN)
     lines = notice(wide, facts(), settings(), NO_EXTRAS, condition=Condition.WIDE_OPEN)
-    assert "name its own servers, and nobody else's" in lines[1]
+    assert "list only the domain's own servers" in lines[1]
     assert "ip4:203.0.113.7" not in lines[1]
 
 
@@ -139,7 +139,7 @@ def test_softfail_and_neutral_do_not_speak_as_if_the_mail_were_forbidden() -> No
 @pytest.mark.parametrize("result", [Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL])
 def test_for_helo_it_is_asked_first_whether_the_name_is_right(result: Result) -> None:
     lines = said(verdict(result, HELO))
-    assert lines[1].startswith("If mail.example.com is not the host name of 203.0.113.7, let the server greet")
+    assert lines[1].startswith("If mail.example.com is not the host name of 203.0.113.7, configure the server to use")
     assert lines[2].startswith("If it is, add ip4:203.0.113.7 to the SPF record of mail.example.com")
 
 
@@ -152,7 +152,7 @@ def test_the_link_is_the_last_line_whole_whoever_wrote_the_others(ini: str) -> N
 def test_our_own_resolvers_failure_is_not_the_senders_to_mend() -> None:
     ours = Problem(kind=ProblemKind.OWN_RESOLVER, text="no nameserver answers", domain="example.com")
     advice = said(verdict(Result.TEMPERROR, problem=ours))[1]
-    assert advice == "Please send again later: this server's own name servers do not answer at present."
+    assert advice == "Please send again later. This server's own name servers do not answer at present."
 
 
 def test_a_problem_without_its_term_is_still_to_be_corrected_somewhere() -> None:

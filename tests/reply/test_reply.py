@@ -40,9 +40,9 @@ def test_a_message_that_is_taken_gets_no_reply(disposition: Disposition) -> None
         (
             Condition.WIDE_OPEN,
             Result.PASS,
-            "Mail from example.com is not trusted here, because its SPF record lets everybody",
+            "Mail from example.com is not trusted here, because its SPF record allows every",
         ),
-        (Condition.UNREACHABLE, Result.NONE, "example.com has neither an SPF record nor a server that takes mail"),
+        (Condition.UNREACHABLE, Result.NONE, "example.com has no SPF record and no server that receives mail"),
         (None, Result.FAIL, "203.0.113.7 is not in the trusted sender list of example.com"),
     ],
 )

@@ -69,7 +69,7 @@ permerror = reject
         ("<u@perm.example>", "550-5.7.24", "The SPF record of perm.example is in error"),
         ("<u@temp.example>", "451-4.7.24", "The SPF record of temp.example cannot be looked up at present"),
         ("<u@nothing.example>", "451-4.7.23", "nothing.example publishes no SPF record"),
-        ("<u@localhost>", "451-4.7.23", 'The sender address "u@localhost" names no domain'),
+        ("<u@localhost>", "451-4.7.23", 'The sender address "u@localhost" has no domain'),
         (
             '<"a@pass.example"@fail.example>',
             "550-5.7.23",
@@ -77,7 +77,7 @@ permerror = reject
         ),
         ("<u@pass.example>", None, ""),
         ("<u@soft.example>", None, "tag; 192.0.2.1 is probably not a sender of soft.example"),
-        ("<u@neutral.example>", None, "quarantine; The SPF record of neutral.example says neither yes nor no"),
+        ("<u@neutral.example>", None, "quarantine; The SPF record of neutral.example does not say whether"),
         ("<>", "451-4.7.23", "The host name mail.example has no SPF record"),
     ],
 )

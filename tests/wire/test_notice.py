@@ -31,7 +31,7 @@ SERVICES: ZoneData = {
     "soft.example": [{"TXT": "v=spf1 ~all"}, {"MX": [10, "aspmx.l.google.com"]}],
 }
 ITS_TERM = f"To allow it, add include:_spf.google.com to {RECORD}"
-ITS_NAME = "include:_spf.google.com stands for all servers of Google Workspace, of which this is one;"
+ITS_NAME = "include:_spf.google.com stands for all servers of Google Workspace, and this is one of them."
 
 
 @pytest.fixture(scope="module")
