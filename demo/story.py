@@ -152,7 +152,7 @@ REFUSED = Scene(
 OTHERS = (
     Scene(
         title="A doubtful message is delivered with a notice",
-        happens='careful.example ends its record in "~all" (softfail): probably forged, but it asks nobody to refuse.',
+        happens='careful.example ends its record in "~all" (softfail): probably forged, but not to be refused.',
         address=SHOP,
         name=SHOP_NAME,
         sender="news@careful.example",
