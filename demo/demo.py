@@ -1,7 +1,7 @@
-"""`make demo`: a refused sender, seen from both ends, with real Postfixes and a real name server, in some seconds.
+"""`make demo`: show a refused sender from both ends, with real Postfixes and a real name server, in a few seconds.
 
-It knows the order of events and the exit status: 0 if everything came out as it must, 1 if not, 69 where the servers
-cannot be started, 130 or 143 after an interrupt. With KEEP=1 the servers stay until Ctrl-C, the usual end then.
+It knows the order of events and the exit status: 0 if all checks passed, 1 if not, 69 if the servers cannot be started,
+130 or 143 after an interrupt. With KEEP=1 the servers run until Ctrl-C.
 """
 
 import itertools
@@ -25,14 +25,14 @@ _ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Demo:
-    """The parts of the demo, in their order; the screen knows what did not come out as it must."""
+    """The parts of the demo, in order. The screen knows which checks failed."""
 
     def __init__(self, stage: Stage, screen: Screen) -> None:
         self.stage, self.screen = stage, screen
         self.sender = Sender(stage, screen)
 
     def run(self) -> None:
-        """Everything: the story of one refusal, then what else the policy does."""
+        """Play everything: the story of one refusal, then other cases of the policy."""
         numbers = itertools.count(1)
         self.attach()
         self.scene(next(numbers), LISTED)
@@ -46,7 +46,7 @@ class Demo:
         self.stage.configure("")
 
     def attach(self) -> None:
-        """The servers, and how Postfix came to ask the daemon."""
+        """Show the servers, and how Postfix was attached to the daemon."""
         stage = self.stage
         self.screen.open(
             "The servers",
@@ -58,7 +58,7 @@ class Demo:
         self.screen.close()
 
     def scene(self, number: int, scene: Scene) -> Outcome:
-        """One message and what must have come of it."""
+        """Play one message, and check its result."""
         screen = self.screen
         screen.open(f"{number}. {scene.title}", scene.happens)
         dialogue, outcome = self.stage.play(scene)
@@ -79,7 +79,7 @@ class Demo:
         return outcome
 
     def administrator(self, refused: Outcome) -> None:
-        """The refused case once more, by `spfmilter check`, and the daemon's log line of it."""
+        """Show the refused case again, by `spfmilter check`, and the daemon's log line about it."""
         command = self.stage.check(REFUSED)
         self.screen.rule("The administrator asks why", shlex.join(["spfmilter", *command[1:]]))
         shown = subprocess.run(command, check=False, timeout=30).returncode
@@ -95,21 +95,21 @@ class Demo:
         self.screen.close()
 
     def log_lines(self) -> list[str]:
-        """The daemon's lines about the refused message."""
+        """Return the daemon's log lines about the refused message."""
         return [line for line in self.stage.daemon.log().splitlines() if "ended=refused" in line]
 
 
 def _but_for_links(lines: list[str]) -> list[str]:
-    """A reply without the token of its link, which holds the time."""
+    """Return a reply without the token of its link, since the token holds the time."""
     return [re.sub(r"/spf/\S+", "/spf/", line) for line in lines]
 
 
 def keep(stage: Stage, screen: Screen, link: str) -> None:
-    """Leave the servers running, and say how to talk to them."""
+    """Leave the servers running, and print how to use them."""
     port, zone = stage.postfix.port, stage.name_server.zone_file(DOMAIN)
     screen.say(f"\nThe help page can be opened in a browser now:\n\n{link}\n")
     screen.open("The servers stay; Ctrl-C stops them and removes their folders", "They listen on loopback only.")
-    screen.note("make Alice's record again what it was, and see what the page, and the daemon, say now:")
+    screen.note("restore Alice's old record, and see what the page and the daemon say now:")
     screen.commands(
         [
             f"sed -i 's/ ip4:{REFUSED.address}//' {zone} && kill -HUP {stage.name_server.pid}",
@@ -144,13 +144,13 @@ def keep(stage: Stage, screen: Screen, link: str) -> None:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """A signal ends the demo as an error would: the servers are stopped on the way out."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # the clean-up is not to be interrupted in its turn
+    """Raise an error on a signal, so the servers are stopped on the way out."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # a second signal must not interrupt the clean-up
     raise SystemExit(128 + number)
 
 
 def main() -> int:
-    """The exit status."""
+    """Run the demo. Return the exit status."""
     if missing := postfix.unavailable() or nsd.unavailable():
         print(f"demo: {missing}", file=sys.stderr)
         return os.EX_UNAVAILABLE
@@ -166,7 +166,7 @@ def main() -> int:
     for failure in screen.failed:
         print(f"demo: {failure}", file=sys.stderr)
     if not screen.failed:
-        screen.say("\nEverything came out as it must; the servers are stopped.")
+        screen.say("\nAll checks passed; the servers are stopped.")
         if not kept:
             screen.say("To open the help page in a browser, and to try things yourself: make demo KEEP=1")
     return 1 if screen.failed else 0

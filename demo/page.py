@@ -1,6 +1,6 @@
-"""The help page as a visitor without a browser sees it: a plain HTTP GET, and the gist of what comes.
+"""Read the help page without a browser: a plain HTTP GET, and the main texts of the page.
 
-It knows HTTP and which elements of the page hold what. It does not know which case is shown.
+It knows HTTP and the elements of the page. It does not know which case is shown.
 """
 
 import http.client
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
-# (element, class) -> what it holds
+# (element, class) -> the field for its text
 _PARTS = {("p", "kicker"): "kicker", ("h1", ""): "title", ("dd", ""): "values", ("p", "copy"): "record"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What the page says, in short."""
+    """The main texts of the page."""
 
     kicker: str
     title: str
     then: str
     now: str
-    record: str  # to be published; empty where nothing is to be changed
+    record: str  # the record to publish; empty if there is nothing to change
 
 
 def read(url: str, language: str = "en") -> Page:
-    """Open a link; RuntimeError if no page comes."""
+    """Open a link, and return the page's texts. Raises RuntimeError if there is no page."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=15)
     try:
@@ -44,13 +44,13 @@ def _page(body: str) -> Page:
     reader.feed(body)
     reader.close()
     texts = {part: [" ".join(text.split()) for text in found] for part, found in reader.found.items()}
-    then, now = (re.sub(r" (\w+)$", r" (\1)", value) for value in texts["values"][:2])  # the result is set apart
+    then, now = (re.sub(r" (\w+)$", r" (\1)", value) for value in texts["values"][:2])  # put the result in parentheses
     [title], [kicker] = texts["title"], texts["kicker"]
     return Page(kicker=kicker, title=title, then=then, now=now, record=next(iter(texts["record"]), ""))
 
 
 class _Reader(HTMLParser):
-    """Collects the text of the elements in _PARTS; what stands inside one of them belongs to it."""
+    """Collect the text of the elements in _PARTS, nested elements included."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,18 +58,18 @@ class _Reader(HTMLParser):
         self._inside, self._part = "", ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """One of HTMLParser's events."""
+        """Begin to collect at an element of _PARTS (HTMLParser calls this)."""
         part = _PARTS.get((tag, dict(attrs).get("class") or ""))
         if part and not self._inside:
             self._inside, self._part = tag, part
             self.found[part].append("")
 
     def handle_endtag(self, tag: str) -> None:
-        """Another one; none of these elements stands inside one of its own kind."""
+        """Stop collecting at the element's end. None of these elements contains one of its own kind."""
         if tag == self._inside:
             self._inside = ""
 
     def handle_data(self, data: str) -> None:
-        """The last one."""
+        """Collect the text."""
         if self._inside:
             self.found[self._part][-1] += data

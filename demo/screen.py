@@ -1,4 +1,4 @@
-"""How the demo shows itself: panels on a terminal, plain lines where the output goes elsewhere.
+"""Print the demo: panels on a terminal, plain lines in a file or pipe.
 
 It knows rich and the layout. It does not know what is shown.
 """
@@ -17,7 +17,7 @@ _WIDEST = 110  # columns: longer lines are hard to read on any screen
 
 
 class Screen:
-    """Takes one part after the other, and prints each when it is complete."""
+    """Collect the demo's parts one after the other, and print each when it is complete."""
 
     def __init__(self) -> None:
         if hasattr(sys.stdout, "reconfigure"):
@@ -30,10 +30,10 @@ class Screen:
         self._checks: list[Text] = []
         self._title = ""
         self._fine = True
-        self.failed: list[str] = []  # what did not come out as it must
+        self.failed: list[str] = []  # the checks that failed
 
     def open(self, title: str, happens: str) -> None:
-        """Begin a part: its title, and one sentence."""
+        """Begin a part with its title and one sentence."""
         self._title, self._fine = title, True
         self._checks = []
         self._parts = []
@@ -43,14 +43,14 @@ class Screen:
             self._plain(f"\n== {title}", happens)
 
     def note(self, text: str) -> None:
-        """A remark on what comes next, and printed close to it."""
+        """Add a remark on the next item, printed close to it."""
         if self._rich:
             self._note = [Text(text, style="dim")]
         else:
             self._plain(f"({text})")
 
     def dialogue(self, lines: Iterable[str]) -> None:
-        """SMTP: each line begins with "> " or "< "."""
+        """Add an SMTP conversation; each line begins with "> " or "< "."""
         lines = list(lines)
         table = Table.grid(padding=(0, 1))
         for line in lines:
@@ -59,7 +59,7 @@ class Screen:
         self._add([table], [f"    {line}" for line in lines])
 
     def header(self, title: str, lines: Iterable[str]) -> None:
-        """A header block as delivered; what spfmilter wrote stands out."""
+        """Add a header as delivered, and highlight the fields that spfmilter wrote."""
         lines = list(lines)
         block, ours = Text(), False
         for line in lines:
@@ -72,21 +72,21 @@ class Screen:
         self._add([Text(title, style="bold"), block], [f"{title}", *(f"    {line}" for line in lines)])
 
     def letter(self, title: str, text: str, link: str) -> None:
-        """A letter; its link stands out."""
+        """Add a message, and highlight its link."""
         shown = Text(text)
         shown.highlight_words([link] if link else [], "bold underline cyan")
         lines = [f"    {line}".rstrip() for line in text.splitlines()]
         self._add([Text(title, style="bold"), shown], [title, *lines])
 
     def facts(self, values: Mapping[str, str]) -> None:
-        """Names and values, a line each."""
+        """Add names and values, one pair a line."""
         table = Table.grid(padding=(0, 2))
         for name, value in values.items():
             table.add_row(Text(name, style="dim"), Text(value, style="bold"))
         self._add([table], [f"    {name}: {value}" for name, value in values.items()])
 
     def side_by_side(self, notices: Sequence[tuple[str, str]]) -> None:
-        """Texts for comparison, each under its heading."""
+        """Add texts for comparison, each under its heading."""
         table = Table(expand=True, border_style="dim")
         for heading, _ in notices:
             table.add_column(heading, ratio=1)
@@ -95,15 +95,15 @@ class Screen:
         self._add([table], plain)
 
     def commands(self, lines: Iterable[str]) -> None:
-        """What was typed, or can be."""
+        """Add commands that were typed, or that the reader can type."""
         lines = list(lines)
         self._add([Text(line, style="cyan") for line in lines], [f"    {line}" for line in lines])
 
     def check(self, sentence: str, *, true: bool) -> None:
-        """What was looked at, and whether it is so; it is remembered if it is not."""
+        """Add a check and whether it passed. Remember it if it failed."""
         if not true:
             self._fine = False
-            self.failed.append(f"{self._title}: not so: {sentence}")
+            self.failed.append(f"{self._title}: failed: {sentence}")
         text = f"{'✔' if true else '✘'} {sentence}"
         if self._rich:
             self._checks.append(Text(text, style="green" if true else "bold red"))
@@ -111,7 +111,7 @@ class Screen:
             self._plain(text)
 
     def close(self) -> None:
-        """End the part."""
+        """End the part, and print it."""
         if not self._rich:
             return
         parts = [*self._parts, Group(*self._checks)] if self._checks else self._parts
@@ -120,7 +120,7 @@ class Screen:
         self._console.print(Panel(Group(*spaced), title=title, title_align="left", border_style=border))
 
     def rule(self, title: str, command: str) -> None:
-        """A line across, before what a command prints."""
+        """Print a horizontal line, before the output of a command."""
         if self._rich:
             self._console.print(Rule(Text(title, "bold"), align="left"))
             self._console.print(Text(f"$ {command}\n", style="cyan"))
@@ -129,7 +129,7 @@ class Screen:
         sys.stdout.flush()
 
     def say(self, text: str) -> None:
-        """A plain line, at once, and never broken, so that a link can be copied."""
+        """Print a plain line at once. It is never wrapped, so a link can be copied."""
         self._console.print(Text(text), soft_wrap=True) if self._rich else self._plain(text)
 
     def _add(self, parts: list[RenderableType], plain: Iterable[str]) -> None:

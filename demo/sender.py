@@ -1,6 +1,6 @@
-"""The refused sender's end: the bounce, its link, the page in her language, the record mended, the message sent again.
+"""The refused sender's end: the bounce, its link, the page in her language, the fixed record, the message sent again.
 
-It knows the order of these, and what must come of each. It does not know servers, nor how anything is shown.
+It knows the order of these steps, and the expected result of each. It knows neither servers nor the layout.
 """
 
 import json
@@ -12,7 +12,7 @@ from screen import Screen
 from stage import Stage
 from story import DOMAIN, RECIPIENT, REFUSED, SENDER, SHOP, SHOP_NAME
 
-# What the page must be headed by: in the language of the browser, with its own name.
+# The expected headings of the page, by the language of the browser.
 TITLES = {
     "zh-Hans": ("简体中文", f"{SHOP} 无权代 {DOMAIN} 发送邮件"),
     "zh-Hant": ("繁體中文", f"{SHOP} 無權代 {DOMAIN} 寄送郵件"),
@@ -23,18 +23,18 @@ OFFERED = f"v=spf1 include:spf.{DOMAIN} ip4:{SHOP} -all"
 
 
 class Sender:
-    """Alice, whose message was refused; `link` is the one that she finds in the bounce."""
+    """Alice, whose message was refused. `link` is the link that she finds in the bounce."""
 
     def __init__(self, stage: Stage, screen: Screen) -> None:
         self.stage, self.screen = stage, screen
         self.link = ""
 
     def is_told(self, number: int) -> None:
-        """What her own server has made of the refusal."""
+        """Show the bounce that her own server made from the refusal."""
         screen = self.screen
         screen.open(
             f"{number}. What Alice finds in her mailbox",
-            f"Alice sees no SMTP: {SHOP_NAME}, a real Postfix as well, tells her what became of her message.",
+            f"Alice sees no SMTP. Her server {SHOP_NAME}, also a real Postfix, tells her that her message was refused.",
         )
         bounce = self.stage.bounce()
         body = bounce.get_body(("plain",))
@@ -52,14 +52,14 @@ class Sender:
         screen.close()
 
     def reads(self, number: int) -> None:
-        """The page behind the link; and the notice, for a server that says SMTPUTF8."""
+        """Show the page behind the link, and the notice for a server that says SMTPUTF8."""
         screen = self.screen
         screen.open(f"{number}. She opens the link", "The help page, as text; it speaks the language of the browser.")
         seen = page.read(self.link)
         screen.facts({"title": seen.title, "then": seen.then, "now": seen.now, "to publish": seen.record})
         titles = {language: page.read(self.link, language).title for language in TITLES}
         screen.facts({name: titles[language] for language, (name, _) in TITLES.items()})
-        screen.note("what her server would have been told, had it said SMTPUTF8, with languages = zh-Hans, en")
+        screen.note("the notice with languages = zh-Hans, en, if her server had said SMTPUTF8")
         reply = self._notice("zh-Hans")
         screen.commands(reply)
         screen.check("it failed then, and does so now", true="fail" in seen.then and "fail" in seen.now)
@@ -70,10 +70,10 @@ class Sender:
         screen.close()
 
     def mends(self, number: int) -> None:
-        """The record, published as the page says; the page once more; and the message."""
+        """Publish the record as the page says, open the page again, and send the message again."""
         screen = self.screen
         screen.open(
-            f"{number}. The record is mended, and she sends the message again",
+            f"{number}. The record is fixed, and she sends the message again",
             f"Her provider publishes what the page says, in the DNS of {DOMAIN}; at Bob's end nothing is changed.",
         )
         screen.commands([f'{DOMAIN}. TXT "{OFFERED}"'])
@@ -92,7 +92,7 @@ class Sender:
         screen.close()
 
     def _notice(self, language: str) -> list[str]:
-        """How a client that can be shown this language is refused."""
+        """Return the notice for a client that can be sent this language."""
         command = self.stage.check(REFUSED, "--language", language, "--json")
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
         return list(json.loads(done.stdout)["reply"]) if done.returncode == 0 else []

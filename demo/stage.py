@@ -1,6 +1,6 @@
 """The demo's servers, and a scene played on them: NSD, the daemon, the help page, a Postfix at either end, a client.
 
-It knows how they are put together. What is played stands in story.py, how it is shown in screen.py.
+It knows how they work together. story.py has the scenes, screen.py the layout.
 """
 
 import signal
@@ -26,7 +26,7 @@ SPFMILTER = Path(sys.executable).with_name("spfmilter")
 
 
 class Stage:
-    """The servers, started by `with`, stopped in whatever way that ends."""
+    """The servers. `with` starts them, and always stops them at its end."""
 
     def __init__(self) -> None:
         self.name_server = Nsd(ZONES)
@@ -62,7 +62,7 @@ class Stage:
         self._stack.__exit__(kind, error, trace)
 
     def attach(self) -> list[str]:
-        """Let `spfmilter attach` change Postfix's main.cf and reload Postfix; what it says that it did."""
+        """Let `spfmilter attach` change Postfix's main.cf and reload Postfix. Return its output."""
         command = self.command("attach", "--postfix-config", str(self.postfix.config_directory), "--apply")
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
         if done.returncode != 0:
@@ -70,16 +70,16 @@ class Stage:
         return done.stdout.splitlines()
 
     def command(self, name: str, *arguments: str) -> list[str]:
-        """One of spfmilter's commands with this stage's INI file."""
+        """Return the command line of one of spfmilter's commands, with this stage's INI file."""
         return [str(SPFMILTER), name, "-c", str(self.daemon.ini_path), *arguments]
 
     def check(self, scene: Scene, *options: str) -> list[str]:
-        """`spfmilter check` for a scene."""
+        """Return the command line of `spfmilter check` for a scene."""
         facts = ["--ip", scene.address, "--helo", scene.name, "--mail-from", scene.sender]
         return self.command("check", *facts, *options)
 
     def configure(self, settings: str) -> None:
-        """Have the daemon read its INI file with these sections added, in place of those of the last time."""
+        """Let the daemon reload its INI file with these sections, which replace those of the last call."""
         if settings == self._settings:
             return
         ready = sum("READY=1" in note for note in self.daemon.notifications())
@@ -89,7 +89,7 @@ class Stage:
         self._settings = settings
 
     def play(self, scene: Scene) -> tuple[list[str], Outcome]:
-        """The conversation, as far as a reader wants to see it, and what came of it."""
+        """Play a scene. Return the conversation, without its dull lines, and the result."""
         self.configure(scene.settings)
         refused: dict[str, str] = {}
         with SmtpDialogue("127.0.0.1", self.postfix.port) as smtp:
@@ -111,17 +111,17 @@ class Stage:
         return list(_abridged(smtp.transcript[shown_from:], scene)), outcome
 
     def bounce(self) -> EmailMessage:
-        """What the shop's server writes to Alice when it cannot deliver her message."""
+        """Send the message through the shop's server. Return the bounce that this server writes to Alice."""
         self._send_from_shop()
         return self.shop.delivered()[0].message
 
     def sent_again(self) -> EmailMessage:
-        """What arrives of the same message when it can."""
+        """Send the message through the shop's server again. Return it as delivered."""
         self._send_from_shop()
         return self.postfix.delivered()[0].message
 
     def publish(self, record: str) -> None:
-        """Another SPF record for the sender's domain."""
+        """Publish another SPF record for the sender's domain."""
         self.name_server.replace(DOMAIN, zone(record))
 
     def _send_from_shop(self) -> None:
@@ -133,7 +133,7 @@ class Stage:
 
 
 def _abridged(transcript: list[str], scene: Scene) -> Iterator[str]:
-    """The dialogue without Postfix's extensions, what is in every message, what goes as it should, and the farewell."""
+    """Yield the dialogue without Postfix's extensions, the message content, the usual replies, and QUIT."""
     dull = {f"> {line}" for line in scene.content.removeprefix(scene.fields).splitlines()}
     dull |= {"> DATA", "< 354 End data with <CR><LF>.<CR><LF>", "> ."}
     if len(scene.recipients) == 1:
@@ -149,7 +149,7 @@ def _abridged(transcript: list[str], scene: Scene) -> Iterator[str]:
 
 
 def header_block(outcome: Outcome, shown: frozenset[str]) -> list[str]:
-    """The delivered header as it stands in the mailbox: the fields that are shown, or all that say something here."""
+    """Return the delivered header: the fields that the scene shows, or all that matter here."""
     if outcome.message is None:
         return []
     dull = {"return-path", "x-original-to", "delivered-to", "message-id", "date", "from", "to", "subject"}

@@ -1,7 +1,7 @@
-"""What the demo plays: the DNS of its little world, the scenes, and what must come of each.
+"""The demo's story: its DNS zones, its scenes, and the expected result of each.
 
-It knows names and addresses that are nobody's (RFC 2606, RFC 5737) and what a reader is to see. It starts nothing and
-prints nothing.
+It knows reserved names and addresses (RFC 2606, RFC 5737) and what a reader should see. It starts nothing and prints
+nothing.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ RECORD = "v=spf1 include:spf.mail163.example -all"
 
 
 def zone(record: str) -> str:
-    """The zone of Alice's provider with this SPF record, which nobody may keep: a change is seen at once."""
+    """Return the zone of Alice's provider with this SPF record. Its TTL is 0, so a change takes effect at once."""
     return f"""\
 @ 0 TXT "{record}"
 spf TXT "v=spf1 ip4:192.0.2.0/25 ip4:198.51.100.0/26 -all"
@@ -56,7 +56,7 @@ secret_file = {secret}
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a scene: the reply that settled it, and the message if it was delivered."""
+    """The result of a scene: the reply that decided it, and the message if it was delivered."""
 
     code: int
     lines: list[str]
@@ -65,18 +65,18 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """The reply as one text."""
+        """Return the reply as one text."""
         return "\n".join(self.lines)
 
     def field(self, name: str) -> str:
-        """All fields of that name, unfolded, as one text; empty if there is none."""
+        """Return all fields of that name, unfolded, as one text; empty if there is none."""
         values = self.message.get_all(name, []) if self.message is not None else []
         return " | ".join(" ".join(str(value).split()) for value in values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One message: who sends what, what a reader is told, and what has to be true afterwards."""
+    """One message: its sender and content, the explanation for the reader, and the checks of its result."""
 
     title: str
     happens: str
@@ -85,15 +85,15 @@ class Scene:
     sender: str
     login: str = ""
     recipients: tuple[str, ...] = (RECIPIENT,)
-    settings: str = ""  # what the administrator adds to the INI file for it
+    settings: str = ""  # sections that the administrator adds to the INI file for this scene
     fields: str = ""  # header fields that the client writes itself, beside From, To and Subject
-    elsewhere: str = ""  # what another server says in this case
-    shows: frozenset[str] = frozenset()  # the header fields to be shown, in lower case; none: what says something
+    elsewhere: str = ""  # the reply of another server in this case
+    shows: frozenset[str] = frozenset()  # the header fields to show, in lower case; empty: all that matter
     checks: dict[str, Callable[[Outcome], bool]]
 
     @property
     def content(self) -> str:
-        """The message that the client sends."""
+        """Return the message that the client sends."""
         author = self.sender or f"mailer-daemon@{self.name}"
         return f"{self.fields}From: {author}\nTo: {RECIPIENT}\nSubject: {self.title}\n\nHello Bob.\n"
 
@@ -152,7 +152,7 @@ REFUSED = Scene(
 OTHERS = (
     Scene(
         title="A doubtful message is delivered with a notice",
-        happens='careful.example ends its record in "~all" (softfail): probably forged, but it asks nobody to refuse.',
+        happens='careful.example ends its record in "~all" (softfail): probably forged, but not to be refused.',
         address=SHOP,
         name=SHOP_NAME,
         sender="news@careful.example",
@@ -165,7 +165,7 @@ OTHERS = (
         },
     ),
     Scene(
-        title="A record with a mistake costs nobody a message",
+        title="A record with a mistake does not lose mail",
         happens='The administrator of typo.example wrote "ipv4:" where SPF knows only "ip4:" (permerror).',
         address=PROVIDER,
         name="m10.mail163.example",
@@ -193,7 +193,7 @@ OTHERS = (
         },
     ),
     Scene(
-        title="One's own users are not checked",
+        title="Authenticated users are not checked",
         happens="Bob writes from a hotel, which no record lists, but he has logged in.",
         address=HOTEL,
         name="laptop.hotel.example",
@@ -229,7 +229,7 @@ OTHERS = (
         },
     ),
     Scene(
-        title="A forwarder is pardoned",
+        title="Mail from a known forwarder is accepted",
         happens="Bob's old university forwards his mail, the sender unchanged: bank.example does not list its server.",
         address=ALUMNI,
         name=ALUMNI_NAME,
@@ -243,7 +243,7 @@ OTHERS = (
     ),
     Scene(
         title="Each recipient is decided alone",
-        happens="Somebody writes to two recipients in the name of bank.example: postmaster can always be reached.",
+        happens="A server sends a message of bank.example to two recipients. postmaster must always be reachable.",
         address=SHOP,
         name=SHOP_NAME,
         sender="security@bank.example",

@@ -1,4 +1,4 @@
-"""The laboratory: what tests, demo and benchmarks run against. Not shipped in the wheel.
+"""The laboratory for tests, demo and benchmarks: real servers, a scripted DNS server, a milter client.
 
-Real servers, a scripted DNS server, a milter client.
+Not shipped in the wheel.
 """

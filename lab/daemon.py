@@ -1,6 +1,6 @@
-"""The daemon under test as a process of its own, started as an administrator would, ready when it says so.
+"""Run the daemon under test as a separate process, as an administrator would, and wait until it reports READY=1.
 
-It knows command lines, signals and sd_notify(3). It does not know what stands in an INI file.
+It knows command lines, signals and sd_notify(3). It does not know the content of an INI file.
 """
 
 import os
@@ -17,8 +17,8 @@ from lab.server import Server
 
 # {ini} stands for the INI file's path.
 COMMAND = (sys.executable, "-m", "spfmilter", "run", "-c", "{ini}")
-# Puts the sockets where sd_listen_fds(3) says and becomes the daemon: only the process itself knows its LISTEN_PID.
-# They are moved out of the way first, since one of them may be at a number where another has to go.
+# Moves the sockets to the numbers of sd_listen_fds(3) and becomes the daemon: only the process itself knows its
+# LISTEN_PID. It moves all sockets away first, since one may have the number that another one needs.
 _ACTIVATION = """
 import fcntl, os, sys
 end = sys.argv.index("--")
@@ -67,7 +67,7 @@ class SpfmilterDaemon(Server):
         self._ready_before = 0  # notes of a start before a kill()
 
     def command_line(self) -> list[str]:
-        """Return the command; where sockets are passed, behind a program that passes them."""
+        """Return the command. If sockets are passed, it begins with a program that passes them."""
         numbers = [str(sock.fileno()) for sock in self._sockets]
         passing = [sys.executable, "-c", _ACTIVATION, *numbers, "--"] if numbers else []
         return [*passing, *(part.replace("{ini}", str(self.ini_path)) for part in self._command)]
@@ -87,7 +87,10 @@ class SpfmilterDaemon(Server):
         return self._count_ready() > self._ready_before
 
     def stop(self, timeout: float = 40.0) -> int:
-        """SIGTERM, and its exit code; an error if it takes too long or leaves a process behind."""
+        """Send SIGTERM and return the exit code.
+
+        Raises TimeoutError if the end takes too long, RuntimeError if a process is left.
+        """
         try:
             if self.process.poll() is None:
                 self.process.terminate()
@@ -107,7 +110,7 @@ class SpfmilterDaemon(Server):
         super().discard()
 
     def rewrite(self, ini: str) -> None:
-        """Give the INI file another content at once; the daemon does not learn of it before a SIGHUP."""
+        """Replace the INI file atomically. The daemon reads it at the next SIGHUP."""
         fresh = self.ini_path.with_suffix(".new")
         fresh.write_text(ini, encoding="utf-8")
         fresh.replace(self.ini_path)
@@ -117,11 +120,11 @@ class SpfmilterDaemon(Server):
         self.process.send_signal(number)
 
     def notifications(self) -> list[str]:
-        """The sd_notify datagrams that came so far."""
+        """Return the sd_notify datagrams so far."""
         return self._notes.received()
 
     def wait_for_notification(self, pattern: str, timeout: float = 10.0, count: int = 1) -> str:
-        """The datagram that is the `count`th to match: a second READY=1 is the end of a reload."""
+        """Return the `count`th matching datagram, waiting for it. A second READY=1 is the end of a reload."""
         expression = re.compile(pattern)
 
         def found() -> str | None:

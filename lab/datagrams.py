@@ -1,4 +1,4 @@
-"""A unix datagram socket that keeps what it receives, such as the far end of sd_notify(3) or syslog(3).
+"""A unix datagram socket that keeps the received datagrams, such as the receiver of sd_notify(3) or syslog(3).
 
 It knows datagrams of text. It does not know what they mean.
 """
@@ -11,10 +11,10 @@ _GOODBYE = b"\0"  # both protocols send text only
 
 
 class Datagrams:
-    """The socket; a thread reads it, so that a full buffer never blocks the sender."""
+    """The socket. A thread reads it, so a full buffer never blocks the sender."""
 
     def __init__(self, path: Path) -> None:
-        """Bind the path, for senders of any user: those may have given up root."""
+        """Bind the path. Any user may send to it, since a sender may have given up root."""
         self.path = path
         self._received: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -24,11 +24,11 @@ class Datagrams:
         self._thread.start()
 
     def received(self) -> list[str]:
-        """Return the datagrams so far, in order; also after close()."""
+        """Return the datagrams so far, in order. Works after close(), too."""
         return list(self._received)
 
     def close(self) -> None:
-        """End the thread; once more is harmless."""
+        """End the thread. A second call is harmless."""
         if self._thread.is_alive():
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
                 own.sendto(_GOODBYE, str(self.path))

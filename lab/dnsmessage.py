@@ -1,7 +1,7 @@
-"""DNS messages of a server: reading a query, composing its response, and spoiling it as scripted.
+"""DNS messages of a server: parse a query, compose its response, and corrupt it as scripted.
 
-It knows messages (RFC 1035), EDNS sizes (RFC 6891) and the behaviours of `lab.dnszone`. It knows no sockets, no time
-and no counters: those are `lab.dnsserver`'s.
+It knows messages (RFC 1035), EDNS sizes (RFC 6891) and the behaviours of `lab.dnszone`. `lab.dnsserver` knows the
+sockets, the delays and the counters.
 """
 
 import struct
@@ -18,7 +18,7 @@ _head = struct.Struct(">HHHHHH")
 
 
 class Query(NamedTuple):
-    """A question as it came, and what the answer must echo or obey."""
+    """A received question, with everything that the answer must echo or obey."""
 
     ident: int
     recursion: int  # the RD bit, in place
@@ -29,7 +29,7 @@ class Query(NamedTuple):
 
 
 def parse_query(wire: bytes) -> Query | None:
-    """A query, or None where the datagram is none (a response, other opcodes, no or several questions, junk)."""
+    """Return the query; None if the datagram is not one (a response, another opcode, not one question, junk)."""
     try:
         ident, flags, questions, answers, authorities, additionals = _head.unpack_from(wire)
         if flags & 0xF800 or questions != 1 or answers or authorities:
@@ -52,7 +52,7 @@ def parse_query(wire: bytes) -> Query | None:
 
 
 def compose(query: Query, answer: Answer, *, limit: int, truncate: bool = False) -> bytes:
-    """The response on the wire: cut to its question, with TC, where it is longer than the limit."""
+    """Return the response on the wire. If it exceeds the limit, cut it to its question and set TC."""
     opt, extra = (_OPT, 1) if query.edns_size is not None else (b"", 0)
     flags = _QR_AA | query.recursion | answer.rcode
     size = 12 + len(query.question) + len(answer.records) + len(answer.authority) + len(opt)
@@ -63,7 +63,7 @@ def compose(query: Query, answer: Answer, *, limit: int, truncate: bool = False)
 
 
 def _raw(query: Query, wire: bytes, behaviour: Behaviour) -> list[bytes]:
-    """The scripted bytes: those of a callable as they are, fixed ones under the query's id."""
+    """Return the scripted bytes: those of a callable unchanged, fixed bytes with the query's id."""
     if callable(behaviour.raw):
         made = behaviour.raw(wire)
         return [] if made is None else [made]
@@ -72,7 +72,7 @@ def _raw(query: Query, wire: bytes, behaviour: Behaviour) -> list[bytes]:
 
 
 def respond(query: Query, wire: bytes, answer: Answer, *, tcp: bool) -> list[bytes]:
-    """Every message to send for a query: mostly one, none in silence, two where a forged one comes first."""
+    """Return the messages to send for a query: usually one, none for silence, several if forged ones come first."""
     behaviour = answer.behaviour
     limit = 65535 if tcp else query.edns_size or 512
     if behaviour is HONEST:
@@ -82,7 +82,7 @@ def respond(query: Query, wire: bytes, answer: Answer, *, tcp: bool) -> list[byt
     if answer.silent or (tcp and behaviour.tcp_only_timeout):
         return []
     if behaviour.formerr_on_edns and query.edns_size is not None:
-        # A server from before EDNS does not send what it does not know: no OPT (RFC 6891 section 7).
+        # A server without EDNS does not send an OPT record (RFC 6891 section 7).
         return [compose(query._replace(edns_size=None), Answer(rcode=RCODES["FORMERR"]), limit=limit)]
     honest = compose(query, answer, limit=limit, truncate=behaviour.truncate and not tcp)
     forged = []

@@ -1,10 +1,10 @@
 """A scripted, authoritative DNS server on loopback, over UDP and TCP on one port.
 
-It knows the transports, the delays and who asked what. What the records are is `lab.dnszone`'s, how a message looks
-is `lab.dnsmessage`'s; it knows nothing of SPF.
+It knows the transports, the delays and the received questions. `lab.dnszone` knows the records, `lab.dnsmessage` the
+messages. It knows nothing about SPF.
 
-In a test: `with ScriptedDNS(zonedata) as server: ...`. For benchmarks, `python -m lab.dnsserver --port P zone.yml` is a
-process of its own, with a GIL of its own.
+In a test: `with ScriptedDNS(zonedata) as server: ...`. For benchmarks, `python -m lab.dnsserver --port P zone.yml` runs
+as a separate process, with its own GIL.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _PORT_TRIES = 50  # a port free for UDP may be taken for TCP
 
 
 class _DelayLine:
-    """Runs actions at their time, in one thread: a heap, so that each query is delayed on its own."""
+    """Run actions at their time, in one thread. A heap keeps them, so each query has its own delay."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
@@ -41,13 +41,13 @@ class _DelayLine:
         self._thread.start()
 
     def put(self, delay: float, action: Callable[[], None]) -> None:
-        """Have the action run so many seconds from now."""
+        """Run the action in `delay` seconds."""
         with self._wake:
             heapq.heappush(self._heap, (time.monotonic() + delay, next(self._order), action))
             self._wake.notify()
 
     def stop(self) -> None:
-        """Forget what is still due, and end the thread."""
+        """Drop the waiting actions, and end the thread."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -58,7 +58,7 @@ class _DelayLine:
             action()
 
     def _next(self) -> Callable[[], None] | None:
-        """The next action, at its time; None when stopping."""
+        """Wait for the next action and return it at its time; None when stopping."""
         with self._wake:
             while not self._stopping:
                 wait = self._heap[0][0] - time.monotonic() if self._heap else None
@@ -69,7 +69,7 @@ class _DelayLine:
 
 
 class ScriptedDNS:
-    """The server: answers from its zone data, counts who asked what, and misbehaves as the entries say.
+    """The server: answers from its zone data, counts the questions, and misbehaves as the entries say.
 
     Entries beyond RFC 7208's test suite, each for the whole name, or for the types of its `{'ONLY': type or list}`:
     `{'RCODE': 'SERVFAIL'}`; `{'TRUNCATE': True}` (TC over UDP, whole over TCP); `{'RAW': bytes or callable}`;
@@ -134,7 +134,7 @@ class ScriptedDNS:
             sock.close()
 
     def load(self, zonedata: ZoneData) -> None:
-        """Serve other data from the next query on; faults in them are raised before anything changes."""
+        """Serve other data from the next query on. Errors in the data are raised before anything changes."""
         zone = self._make_zone(zonedata)
         with self._state:
             self._zone, self._cache = zone, {}
@@ -142,23 +142,23 @@ class ScriptedDNS:
 
     @property
     def queries(self) -> Counter[tuple[str, str]]:
-        """How often each (name in lower case, type) was asked, over both transports: a copy."""
+        """Return a copy of the count of queries by (name in lower case, type), over both transports."""
         return self._readable(self._asked)
 
     @property
     def tcp_queries(self) -> Counter[tuple[str, str]]:
-        """The same, over TCP alone."""
+        """Return the same count for TCP only."""
         return self._readable(self._asked_over_tcp)
 
     def reset_counts(self) -> None:
-        """Forget who asked what; DROP_FIRST starts anew as well."""
+        """Reset the counts of queries, and those of DROP_FIRST."""
         with self._state:
             self._asked.clear()
             self._asked_over_tcp.clear()
             self._dropped.clear()
 
     def wait_until_asked(self, name: str, rtype: str, *, times: int = 1, timeout: float = 10.0) -> bool:
-        """Wait for a query to arrive (for tests that act while it is in flight); False when it did not come."""
+        """Wait for a query to arrive, for tests that act before its answer. Return False if it did not arrive."""
         key = (name_to_wire(name).lower(), TYPES[rtype])
         with self._state:
             return self._state.wait_for(lambda: self._asked[key] >= times, timeout)
@@ -173,7 +173,7 @@ class ScriptedDNS:
             )
 
     def _handle(self, wire: bytes, *, tcp: bool) -> tuple[list[bytes], float]:
-        """The messages to send for what came, and how many seconds later."""
+        """Return the messages to send for a received one, and the delay in seconds."""
         query = parse_query(wire)
         if query is None:
             return [], 0.0
@@ -213,7 +213,7 @@ class ScriptedDNS:
             return  # the client has gone, or the scripted bytes are too long for a datagram
 
     def _serve_tcp(self) -> None:
-        """Every connection in one thread; the delay line alone writes, so that messages never interleave."""
+        """Serve all connections in one thread. Only the delay line writes, so messages never interleave."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._wake_reader, selectors.EVENT_READ)
@@ -235,7 +235,7 @@ class ScriptedDNS:
                 connection.close()
 
     def _read(self, connection: socket.socket, buffer: bytearray) -> bool:
-        """Take what a connection has sent, and answer the queries that are complete; False at its end."""
+        """Read from a connection, and answer the complete queries. Return False at its end."""
         try:
             received = connection.recv(65535)
         except OSError:
@@ -259,7 +259,7 @@ def _send_tcp(connection: socket.socket, framed: bytes) -> None:
 
 
 def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """A UDP socket and a listening TCP socket on the same port; on a free one where port is 0."""
+    """Return a UDP socket and a listening TCP socket on the same port; 0: on a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for tries_left in reversed(range(_PORT_TRIES if port == 0 else 1)):
         listener = socket.create_server((host, port), family=family, backlog=256)
@@ -278,7 +278,7 @@ def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
 
 
 def main() -> None:
-    """Serve a zone file until SIGTERM or SIGINT; one line on stdout says when."""
+    """Serve a zone file until SIGTERM or SIGINT. Print one line when the server is ready."""
     import yaml  # noqa: PLC0415 - only this entry needs it
 
     parser = argparse.ArgumentParser(prog="python -m lab.dnsserver", description=__doc__.partition("\n")[0])

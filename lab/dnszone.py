@@ -1,11 +1,11 @@
-"""Zone data turned into the parts of DNS answers: pure, without sockets, threads or a clock.
+"""Turn zone data into the parts of DNS answers. Pure: no sockets, threads or clock.
 
 It knows the structure of the zone data in pyspf's rfc7208-tests.yml (RFC 7208's test suite), the laboratory's own
-special entries, and RFC 1035's wire format of names and records. It knows nothing of transports, of EDNS or of message
-headers: `lab.dnsserver` adds those.
+special entries, and RFC 1035's wire format of names and records. It knows no transports, no EDNS and no message
+headers: `lab.dnsserver` and `lab.dnsmessage` add those.
 
-The wire is made by hand and not with a library, because half of what is wanted here is what a library refuses to
-build (a TXT record of zero strings), and because an answer is then bytes that can be kept.
+The wire format is written by hand. A library refuses to build half of the wanted records, such as a TXT record of zero
+strings. Besides, an answer is then a byte string that can be cached.
 """
 
 import ipaddress
@@ -40,7 +40,7 @@ _CLASS_IN = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Behaviour:
-    """How a name's answers are spoilt: one field for each special entry of the zone data."""
+    """How a name's answers are corrupted: one field for each special entry of the zone data."""
 
     rcode: str | None = None
     truncate: bool = False
@@ -61,7 +61,7 @@ _SPECIALS = frozenset(field.name.upper() for field in fields(Behaviour))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What follows the question in a response: the same bytes for each client, whatever the case of its question."""
+    """The response after the question: the same bytes for all clients, independent of upper and lower case."""
 
     rcode: int = 0
     records: bytes = b""
@@ -73,7 +73,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """What is known of one owner name."""
+    """The data of one owner name."""
 
     rdata: Mapping[str, tuple[bytes, ...]]
     timeouts: frozenset[str]  # types that are never answered
@@ -81,12 +81,12 @@ class _Node:
     alias: bytes | None  # the CNAME's target, as wire in lower case
 
     def behaves(self, rtype: str) -> Behaviour:
-        """The node's behaviour where it concerns this type."""
+        """Return the node's behaviour for this type."""
         return self.behaviour if not self.behaviour.only or rtype in self.behaviour.only else HONEST
 
 
 def name_to_wire(name: str) -> bytes:
-    r"""A name as labels on the wire, taken literally: no escapes, no IDNA, and empty labels are left out.
+    r"""Return a name as labels on the wire, taken literally: no escapes, no IDNA, and without empty labels.
 
     Test names hold `%`, blanks and colons, which are syntax to a master-file parser and plain octets to DNS.
     """
@@ -98,7 +98,7 @@ def name_to_wire(name: str) -> bytes:
 
 
 def name_to_text(wire: bytes) -> str:
-    """A name from the wire as text, for people and counters: not reversible where a label holds a dot."""
+    """Return a name from the wire as text, for people and counters. Not reversible if a label has a dot."""
     labels = []
     offset = 0
     while wire[offset]:
@@ -109,7 +109,7 @@ def name_to_text(wire: bytes) -> str:
 
 
 def _parents(wire: bytes) -> Iterator[bytes]:
-    """Every proper ancestor of a name, up to the root."""
+    """Yield every proper ancestor of a name, up to the root."""
     while wire[0]:
         wire = wire[1 + wire[0] :]
         yield wire
@@ -130,7 +130,7 @@ def _text_rdata(value: object) -> bytes:
 
 
 def _rdata(rtype: str, value: Any) -> bytes:
-    """The RDATA of one record."""
+    """Return the RDATA of one record."""
     match rtype:
         case "A":
             return ipaddress.IPv4Address(value).packed
@@ -148,7 +148,7 @@ def _rdata(rtype: str, value: Any) -> bytes:
 
 
 def _flatten(entries: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """The entries as (TYPE, value) in order; the bare 'TIMEOUT' as ('*', 'TIMEOUT').
+    """Yield the entries as (TYPE, value), in order; the bare 'TIMEOUT' as ('*', 'TIMEOUT').
 
     As in pyspf's own test driver: SPF entries are TXT records too where the name has no TXT entry (those come last,
     behind a bare TIMEOUT, which thus hides them), and the value NONE is no record but counts as such an entry.
@@ -172,7 +172,7 @@ def _flatten(entries: Sequence[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _behaviour(entries: Sequence[Any]) -> Behaviour:
-    """The special entries of a name, gathered."""
+    """Return the behaviour that the special entries of a name describe."""
     found: dict[str, Any] = {}
     for entry in entries:
         if isinstance(entry, Mapping):
@@ -186,7 +186,7 @@ def _behaviour(entries: Sequence[Any]) -> Behaviour:
 
 
 def _node(entries: Sequence[Any]) -> _Node:
-    """One owner name's entries, understood."""
+    """Parse the entries of one owner name."""
     rdata: dict[str, list[bytes]] = {}
     timeouts: set[str] = set()
     alias: bytes | None = None
@@ -205,7 +205,7 @@ def _node(entries: Sequence[Any]) -> _Node:
 
 
 class Zone:
-    """All the names there are: an answer for every question, fixed once loaded."""
+    """All names of the zone data, with an answer for every question. Does not change once loaded."""
 
     def __init__(self, data: ZoneData, *, ttl: int = 300, negative_ttl: int = 300) -> None:
         self._ttl = ttl
@@ -223,7 +223,7 @@ class Zone:
         self._soa = _record(b"\0", "SOA", negative_ttl, names + timers)
 
     def answer(self, qname: bytes, qtype: int) -> Answer:
-        """The answer to a question; the name in lower case."""
+        """Return the answer to a question. The name must be in lower case."""
         rtype = TYPE_NAMES.get(qtype, f"TYPE{qtype}")
         asked = self._nodes.get(qname)
         behaviour = asked.behaves(rtype) if asked else HONEST
@@ -251,13 +251,13 @@ class Zone:
         return Answer(records=b"".join(chain), record_count=len(chain), behaviour=behaviour)  # a loop of aliases
 
     def _missing(self, name: bytes, chain: Sequence[bytes], behaviour: Behaviour) -> Answer:
-        """A name without entries: empty where it has descendants (RFC 8020), silence for the suite's `error.`."""
+        """Answer for a name without entries: no data if it has descendants (RFC 8020), silence for `error.`."""
         if name.startswith(b"\x05error"):
             return Answer(silent=True, behaviour=behaviour)
         return self._close(RCODES["NOERROR" if name in self._ancestors else "NXDOMAIN"], chain, behaviour)
 
     def _close(self, rcode: int, chain: Sequence[bytes], behaviour: Behaviour) -> Answer:
-        """An answer that ends without records of the type, with the SOA where it says "there are none"."""
+        """Return an answer without records of the type, with the SOA if it is a negative one."""
         negative = rcode in {RCODES["NOERROR"], RCODES["NXDOMAIN"]}
         return Answer(
             rcode=rcode,
@@ -269,5 +269,5 @@ class Zone:
 
 
 def _record(owner: bytes, rtype: str, ttl: int, rdata: bytes) -> bytes:
-    """One resource record on the wire (RFC 1035 section 3.2.1)."""
+    """Return one resource record on the wire (RFC 1035 section 3.2.1)."""
     return owner + struct.pack(">HHLH", TYPES[rtype], _CLASS_IN, ttl, len(rdata)) + rdata

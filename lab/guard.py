@@ -23,12 +23,12 @@ for group in groups:
 
 
 def watch(group: int) -> None:
-    """Have the process group killed when this process ends."""
+    """Kill the process group when this process ends."""
     os.write(_pipe(), b"+%d\n" % group)
 
 
 def forget(group: int) -> None:
-    """Take back watch(): the group has ended, and its number may be given to others."""
+    """Undo watch(): the group has ended, and the system may reuse its number."""
     os.write(_pipe(), b"-%d\n" % group)
 
 

@@ -1,6 +1,6 @@
-"""Load on a milter, from processes of their own: neither the test's nor the daemon's interpreter pays for it.
+"""Put load on a milter from separate processes, so it slows neither the test's nor the daemon's interpreter.
 
-It knows connections, messages and what became of each; it knows nothing of SPF, nor of what is done to the daemon
+It knows connections, messages and their results. It knows nothing about SPF, nor what happens to the daemon
 meanwhile. In a test: `with Load(address, mails, connections=32) as load: load.wait_for(1000); tally = load.stop()`.
 By hand: `python -m lab.load inet:8890@127.0.0.1 --connections 32 --messages 100` (see --help).
 """
@@ -22,12 +22,12 @@ from lab.milterwire import MilterError
 from lab.processes import until
 
 _PROGRESS_EVERY = 0.05  # seconds
-_RETRY_AFTER = 0.01  # seconds between two attempts to connect where nobody listens
+_RETRY_AFTER = 0.01  # seconds between two attempts to connect if no process listens
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    """A message to offer: who says he sends it from where; `headers` are (name, value) pairs."""
+    """A message to offer, with its claimed sender and client; `headers` are (name, value) pairs."""
 
     sender: str
     client: str = "192.0.2.1"
@@ -38,18 +38,18 @@ class Mail:
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """A session that did not come to its end, and when (seconds since the epoch, as the clocks of all processes)."""
+    """A session that was cut, and the time (seconds since the epoch, which all processes share)."""
 
     local: str
     began: float
     at: float
     reason: str
-    waiting: bool  # whether a message was under way, which has no verdict now
+    waiting: bool  # whether a message was in progress, which now has no verdict
 
 
 @dataclass(kw_only=True)
 class Tally:
-    """What became of everything that was offered."""
+    """The results of all offered messages."""
 
     offered: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)  # "eom:continue", "mail:550"...
@@ -62,21 +62,21 @@ class Tally:
 
     @property
     def judged(self) -> int:
-        """The messages that got a verdict."""
+        """Return the number of messages with a verdict."""
         return self.verdicts.total()
 
     @property
     def rate(self) -> float:
-        """Messages with a verdict per second."""
+        """Return the messages with a verdict per second."""
         return self.judged / self.seconds if self.seconds else 0.0
 
     def latency(self, quantile: float) -> float:
-        """Seconds that a verdict took at most, in this part of all cases."""
+        """Return a quantile of the time to a verdict, in seconds."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))] if ordered else 0.0
 
     def add(self, other: "Tally") -> None:
-        """Count in what another process or connection did at the same time."""
+        """Add the results of another process or connection."""
         self.offered += other.offered
         self.verdicts.update(other.verdicts)
         self.by_sender.update(other.by_sender)
@@ -126,7 +126,7 @@ class Load:
         self._processes: list[_Process] = []
 
     def start(self) -> Self:
-        """Start the processes; they are at work when the first message has its verdict (see wait_for)."""
+        """Start the processes. Once the first message has its verdict, they are working (see wait_for)."""
         self._processes = [_Process(plan) for plan in self._plans]
         return self
 
@@ -139,28 +139,28 @@ class Load:
 
     @property
     def judged(self) -> int:
-        """The verdicts so far."""
+        """Return the number of verdicts so far."""
         return sum(process.judged for process in self._processes)
 
     @property
     def at_work(self) -> bool:
-        """Whether any connection has not done its share yet."""
+        """Return whether a connection has not finished its share yet."""
         return any(not process.ended for process in self._processes)
 
     def wait_for(self, judged: int, timeout: float = 60.0) -> None:
-        """Wait until so many messages have their verdict, or all work is done."""
+        """Wait until `judged` messages have their verdict, or all work is done."""
         until(
             lambda: self.judged >= judged or not self.at_work, timeout, lambda: f"{judged} verdicts, not {self.judged}"
         )
 
     def stop(self) -> Tally:
-        """Begin no further message; what came of all."""
+        """Begin no further message. Return the results."""
         for process in self._processes:
             process.say_stop()
         return self.finish()
 
     def finish(self, timeout: float = 600.0) -> Tally:
-        """Wait until each connection has done its share; what came of all."""
+        """Wait until each connection has finished its share. Return the results."""
         until(lambda: not self.at_work, timeout, lambda: f"the end of the load, at {self.judged} verdicts")
         total = Tally()
         for process in self._processes:
@@ -196,7 +196,7 @@ class _Process:
 
     def _say(self, line: str) -> None:
         assert self._child.stdin is not None
-        with suppress(BrokenPipeError, ValueError):  # it has ended by itself
+        with suppress(BrokenPipeError, ValueError):  # the process has already ended
             self._child.stdin.write(line + "\n")
             self._child.stdin.flush()
 
@@ -220,7 +220,7 @@ def _tally(raw: Mapping[str, Any]) -> Tally:
 
 
 class _Worker:
-    """One connection after the other, in one thread."""
+    """Run one connection after the other, in one thread."""
 
     def __init__(self, plan: Mapping[str, Any], first: int, stop: threading.Event) -> None:
         self.tally = Tally()
@@ -229,7 +229,7 @@ class _Worker:
         self._judged_here = 0  # in the session at work
 
     def run(self) -> None:
-        """Until the share is done, or stop is said."""
+        """Run until the share is done, or until told to stop."""
         start = time.monotonic()
         while not self._done():
             self._session()
@@ -282,8 +282,8 @@ def _verdict(outcome: Outcome) -> str:
 
 
 def _run(plan: Mapping[str, Any], stop: threading.Event, report: Callable[[int], None]) -> Tally:
-    """All connections of this process; `report` hears the verdicts so far."""
-    # Each connection begins with another mail, lest all ask for the same name at the same time.
+    """Run all connections of this process. Call `report` with the number of verdicts so far."""
+    # Each connection begins with another mail, so they do not all ask for the same name at the same time.
     workers = [_Worker(plan, number, stop) for number in range(plan["connections"])]
     threads = [threading.Thread(target=worker.run, daemon=True) for worker in workers]
     for thread in threads:
@@ -300,7 +300,7 @@ def _run(plan: Mapping[str, Any], stop: threading.Event, report: Callable[[int],
 
 
 def _obey(lines: Iterable[str], stop: threading.Event) -> None:
-    """Stop when told to, or when the test is gone."""
+    """Stop when told to, or when the test has exited."""
     for _ in lines:
         break
     stop.set()
@@ -315,7 +315,7 @@ def _as_child() -> None:
 
 
 def main() -> None:
-    """The command line; "-" as the address is the test's end: a plan on stdin, JSON lines on stdout."""
+    """Run the command line. The address "-" is for the test: it reads a plan from stdin and prints JSON lines."""
     parser = argparse.ArgumentParser(prog="python -m lab.load", description=__doc__.partition("\n")[0])
     parser.add_argument("address", help="inet:PORT@HOST, inet6:PORT@HOST or unix:PATH")
     parser.add_argument("--connections", type=int, default=8)

@@ -1,4 +1,4 @@
-"""What private MTAs have in common: commands to ask them, and a folder into which they deliver, a file each.
+"""The common part of private MTAs: their commands, and a folder into which they deliver each message as a file.
 
 It knows files and header fields. It does not know which MTA writes them.
 """
@@ -15,37 +15,37 @@ from lab.server import Server
 
 @dataclass(frozen=True, kw_only=True)
 class Delivered:
-    """A message as it came into the mailbox: the bytes, and the same parsed."""
+    """A delivered message: its bytes, and the parsed message."""
 
     raw: bytes
     message: EmailMessage
 
     @property
     def recipient(self) -> str:
-        """Whom the MTA delivered it to."""
+        """Return the recipient to whom the MTA delivered it."""
         return str(self.message["Delivered-To"])
 
     @property
     def sender(self) -> str:
-        """The envelope sender, without the angle brackets."""
+        """Return the envelope sender, without the angle brackets."""
         return str(self.message["Return-Path"]).strip("<>")
 
 
 class MailServer(Server):
-    """An MTA that delivers into one folder. It remembers which of the messages have been looked at."""
+    """An MTA that delivers into one folder. It remembers which messages have been read."""
 
     def __init__(self, name: str, missing: str = "") -> None:
-        """Make the folder of the server; its subclass lays out the rest."""
+        """Make the folder of the server. The subclass makes the rest."""
         super().__init__(name, missing)
         self._read: set[str] = set()
 
     @property
     def inbox(self) -> Path:
-        """The folder of delivered messages, a file each."""
+        """Return the folder of delivered messages, one file each."""
         raise NotImplementedError
 
     def delivered(self, timeout: float = 10.0, count: int = 1) -> list[Delivered]:
-        """Return the messages that arrived since the last call, oldest first; waits until there are `count`."""
+        """Wait for `count` messages. Return those that arrived since the last call, oldest first."""
 
         def found() -> list[Path]:
             paths = [path for path in self.inbox.glob("*") if path.name not in self._read]
@@ -56,7 +56,10 @@ class MailServer(Server):
         return [_message(path) for path in sorted(paths, key=lambda path: path.stat().st_ctime_ns)]
 
     def run(self, command: Sequence[str | Path]) -> str:
-        """Return what one of the MTA's commands prints; RuntimeError with its complaint and the log if it fails."""
+        """Return the output of one of the MTA's commands.
+
+        Raises RuntimeError with its error output and the log if it fails.
+        """
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,

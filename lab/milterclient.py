@@ -1,8 +1,8 @@
 """The MTA's side of the milter protocol, for tests of the real daemon and for benchmarks.
 
-It knows the order of the steps, what was negotiated, and what an MTA does with each reply (as Postfix does, where
-Postfix and Sendmail differ). How things look on the wire is `lab.milterwire`'s, how they travel `lab.miltersocket`'s;
-it knows nothing of SPF.
+It knows the order of the steps, what was negotiated, and what an MTA does with each reply (if Postfix and Sendmail
+differ, it does as Postfix). `lab.milterwire` knows the wire format, `lab.miltersocket` the transport. It knows nothing
+about SPF.
 """
 
 import struct
@@ -20,7 +20,7 @@ NO_MACROS: Mapping[str, str] = {}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What became of one message: the step that decided, its reply, and all recipients' replies."""
+    """The result of one message: the step that decided, its reply, and all recipients' replies."""
 
     stage: str
     reply: Reply
@@ -28,31 +28,31 @@ class Outcome:
 
     @property
     def inserted(self) -> tuple[wire.Inserted, ...]:
-        """The inserted header fields, in the order in which the filter sent them."""
+        """Return the inserted header fields, in the order in which the filter sent them."""
         return self.reply.inserted
 
     @property
     def added(self) -> tuple[wire.Added, ...]:
-        """The added header fields."""
+        """Return the added header fields."""
         return self.reply.added
 
     @property
     def changed(self) -> tuple[wire.Changed, ...]:
-        """The changed header fields; an empty value deletes."""
+        """Return the changed header fields; an empty value deletes a field."""
         return self.reply.changed
 
     @property
     def quarantine(self) -> str | None:
-        """Why the message is to be held; None where it is not."""
+        """Return why the message is held; None if it is not."""
         return self.reply.quarantine
 
 
 class MilterClient:
     """One connection to a filter, as an MTA would hold it: `with MilterClient("inet:8890@127.0.0.1") as mta: ...`.
 
-    Steps that the filter declined are not sent (their macros are, as Postfix does), and where it declined to reply,
-    'noreply' is returned at once. With `buffered`, packets wait until a reply is needed, which is how Postfix saves
-    system calls; without, they leave at once, so that a test can watch the filter act on them.
+    Steps that the filter declined are not sent, but their macros are, as Postfix does. If the filter declined to reply,
+    'noreply' is returned at once. With `buffered`, packets wait until a reply is needed: so Postfix saves system calls.
+    Otherwise they are sent at once, so a test can watch the filter act on them.
     """
 
     def __init__(self, address: str, *, timeout: float = 30.0, buffered: bool = False) -> None:
@@ -69,26 +69,26 @@ class MilterClient:
 
     @property
     def local(self) -> str:
-        """This side's address as the peer's process sees it: "HOST:PORT", empty on a unix socket."""
+        """Return this side's address as the peer sees it: "HOST:PORT", empty on a unix socket."""
         return self._socket.local
 
     def close(self) -> None:
-        """Close the connection without a word, as an MTA that died would."""
+        """Close the connection without QUIT, as an MTA that died would."""
         self._socket.close()
 
     def send_raw(self, data: bytes) -> None:
-        """Send these bytes, behind what waits to be sent."""
+        """Send these bytes, after those that wait to be sent."""
         self._socket.put(data)
         self._socket.flush()
 
     def recv_packet(self) -> tuple[bytes, bytes]:
-        """The filter's next packet as (command, data), of whatever kind."""
+        """Return the filter's next packet of any kind as (command, data)."""
         return self._socket.packet("a packet")
 
     def negotiate(
         self, version: int = wire.VERSION, actions: int = wire.ALL_ACTIONS, protocol: int = wire.ALL_STEPS
     ) -> Options:
-        """Offer what this side can do, and keep to what the filter makes of it."""
+        """Negotiate: offer all that this side supports, and follow the filter's choice."""
         self._send(wire.packet(b"O", struct.pack(">III", version, actions, protocol)))
         command, data = self._socket.packet("the reply to the option negotiation")
         if command != b"O":
@@ -109,36 +109,36 @@ class MilterClient:
         port: int = 25252,
         macros: Mapping[str, str] = NO_MACROS,
     ) -> Reply:
-        """An SMTP client has connected."""
+        """Send the connection of an SMTP client."""
         return self._step(wire.CONNECT, wire.connect_data(name, family, address, port), macros)
 
     def helo(self, name: str | bytes, macros: Mapping[str, str] = NO_MACROS) -> Reply:
-        """HELO or EHLO."""
+        """Send HELO or EHLO."""
         return self._step(wire.HELO, wire.strings(name), macros)
 
     def mail(self, sender: str | bytes, *esmtp: str | bytes, macros: Mapping[str, str] = NO_MACROS) -> Reply:
-        """MAIL FROM, with the angle brackets."""
+        """Send MAIL FROM, with the angle brackets."""
         return self._step(wire.MAIL, wire.strings(sender, *esmtp), macros)
 
     def rcpt(self, recipient: str | bytes, *esmtp: str | bytes, macros: Mapping[str, str] = NO_MACROS) -> Reply:
-        """RCPT TO, with the angle brackets."""
+        """Send RCPT TO, with the angle brackets."""
         return self._step(wire.RCPT, wire.strings(recipient, *esmtp), macros)
 
     def data(self, macros: Mapping[str, str] = NO_MACROS) -> Reply:
-        """DATA."""
+        """Send DATA."""
         return self._step(wire.DATA, b"", macros)
 
     def header(self, name: str | bytes, value: str | bytes) -> Reply:
-        """One header field; a blank after the colon is added where the filter asked to see it."""
+        """Send one header field. Add a blank after the colon if the filter asked for it."""
         blank = b" " if self.options.protocol & wire.HDR_LEADSPC else b""
         return self._step(wire.HEADER, wire.strings(name, blank + wire.octets(value)))
 
     def eoh(self, macros: Mapping[str, str] = NO_MACROS) -> Reply:
-        """The end of the header."""
+        """Send the end of the header."""
         return self._step(wire.EOH, b"", macros)
 
     def body(self, body: str | bytes) -> Reply:
-        """The body, in chunks, until the filter has had enough of it."""
+        """Send the body, in chunks, until the filter asks to skip the rest."""
         content = wire.octets(body)
         reply = wire.NO_REPLY
         for start in range(0, len(content), wire.CHUNK_SIZE):
@@ -148,27 +148,27 @@ class MilterClient:
         return reply
 
     def eom(self, macros: Mapping[str, str] = NO_MACROS) -> Reply:
-        """The end of the message: the reply brings all modifications."""
+        """Send the end of the message. The reply has all modifications."""
         return self._step(wire.EOM, b"", macros)
 
     def unknown(self, line: str | bytes) -> Reply:
-        """An SMTP command that the MTA does not know."""
+        """Send an SMTP command that the MTA does not know."""
         return self._step(wire.UNKNOWN, wire.strings(line))
 
     def abort(self) -> None:
-        """The message ends here; the SMTP connection goes on."""
+        """Abort the message. The SMTP connection continues."""
         self._send(wire.packet(b"A"))
 
     def quit_nc(self) -> None:
-        """The SMTP connection ends; another one follows on this connection, without negotiation.
+        """End the SMTP connection. Another one follows on this milter connection, without negotiation.
 
-        libmilter heeds it straight after the end of a message (or an unknown command) only: elsewhere it ignores it in
-        silence, and the connect that follows gets no reply.
+        libmilter obeys this command only directly after the end of a message or an unknown command. At other times it
+        ignores the command silently, and the next connect gets no reply.
         """
         self._send(wire.packet(b"K"))
 
     def quit(self) -> None:
-        """The SMTP connection ends, and this one."""
+        """End the SMTP connection and this milter connection."""
         self.send_raw(wire.packet(b"Q"))
         self.close()
 
@@ -178,7 +178,7 @@ class MilterClient:
             self._socket.flush()
 
     def _step(self, step: Step, data: bytes, macros: Mapping[str, str] = NO_MACROS) -> Reply:
-        """One step as negotiated: its macros, itself, its reply."""
+        """Do one step as negotiated: send its macros and the step, read its reply."""
         packets = []
         if wanted := self.options.wanted_macros(step, macros):
             texts = [text for macro in wanted.items() for text in macro]
@@ -189,7 +189,7 @@ class MilterClient:
         return self._reply(step) if self.options.wants(step) and self.options.answers(step) else wire.NO_REPLY
 
     def _reply(self, step: Step) -> Reply:
-        """The packets up to the one that ends the step: progress is skipped, modifications are gathered."""
+        """Read packets up to the one that ends the step. Skip progress packets, and collect modifications."""
         modifications: list[wire.Modification] = []
         while True:
             command, data = self._socket.packet(f"the reply to {step.name}")
@@ -212,9 +212,9 @@ class MilterClient:
         name: str | bytes | None = None,
         macros: Mapping[str, str] = NO_MACROS,
     ) -> Reply:
-        """Negotiation, connect and HELO of a client; the reply is that of the last step sent.
+        """Negotiate, connect and send HELO. Return the reply to the last step sent.
 
-        Without a name it has none in DNS, which MTAs write as its address in brackets.
+        If no name is given, the client has none in the DNS. MTAs then write its address in brackets.
         """
         self.negotiate()
         family = "inet6" if ":" in address else "inet"
@@ -231,14 +231,14 @@ class MilterClient:
         macros: Mapping[str, str] = NO_MACROS,
         esmtp: Sequence[str | bytes] = (),
     ) -> Outcome:
-        """One message from MAIL to its end, on an open session; the same macros are offered at each step."""
+        """Send one message from MAIL to its end, on an open session. Offer the same macros at each step."""
         reply = self.mail(mail, *esmtp, macros=macros)
         if not reply.proceeds:
             return self._ended("mail", reply)
         rcpt_replies: list[Reply] = []
         for rcpt in rcpts:
             rcpt_replies.append(self.rcpt(rcpt, macros=macros))
-            if rcpt_replies[-1].kind in {"accept", "discard", "shutdown"}:  # of the message, not of the recipient
+            if rcpt_replies[-1].kind in {"accept", "discard", "shutdown"}:  # for the whole message
                 return self._ended("rcpt", rcpt_replies[-1], rcpt_replies)
         if rcpt_replies and not any(reply.proceeds for reply in rcpt_replies):
             return self._ended("rcpt", rcpt_replies[-1], rcpt_replies)
@@ -251,7 +251,7 @@ class MilterClient:
         macros: Mapping[str, str],
         rcpt_replies: Sequence[Reply],
     ) -> Outcome:
-        """The message from DATA on; each step is taken only when the one before it proceeds."""
+        """Send the message from DATA on. Stop at the first step that decides."""
         steps: list[tuple[str, Callable[[], Reply]]] = [("data", partial(self.data, macros))]
         steps += [("header", partial(self.header, name, value)) for name, value in headers]
         steps += [("eoh", partial(self.eoh, macros)), ("body", partial(self.body, body))]
@@ -262,6 +262,6 @@ class MilterClient:
         return Outcome(stage="eom", reply=self.eom(macros=macros), rcpt_replies=tuple(rcpt_replies))
 
     def _ended(self, stage: str, reply: Reply, rcpt_replies: Sequence[Reply] = ()) -> Outcome:
-        """A message that does not reach its end: the MTA aborts it."""
+        """Return the result of a message that stops before its end, and abort it."""
         self.abort()
         return Outcome(stage=stage, reply=reply, rcpt_replies=tuple(rcpt_replies))

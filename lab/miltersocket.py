@@ -1,6 +1,6 @@
 """Milter packets over a blocking socket.
 
-It knows lengths, time limits and addresses, and nothing of what is in a packet.
+It knows lengths, time limits and addresses. It does not know the content of a packet.
 """
 
 import socket
@@ -8,11 +8,11 @@ import struct
 
 from lab.milterwire import MilterError
 
-_PACKET_LIMIT = 16 << 20  # a length beyond this is no length, but bytes out of step
+_PACKET_LIMIT = 16 << 20  # a larger length means that the stream is out of step
 
 
 class MilterSocket:
-    """A connection that gathers what is to be sent until `flush()` or until something is to be read."""
+    """A connection that buffers packets until `flush()` or until the next read."""
 
     def __init__(self, address: str, *, timeout: float) -> None:
         self._address = address
@@ -23,21 +23,21 @@ class MilterSocket:
 
     @property
     def local(self) -> str:
-        """This side's address, "HOST:PORT"; empty on a unix socket."""
+        """Return this side's address, "HOST:PORT"; empty on a unix socket."""
         name = self._socket.getsockname()
         return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
 
     def close(self) -> None:
-        """Close the connection; what was put and not flushed is lost."""
+        """Close the connection. Bytes that were not flushed are lost."""
         self._incoming.close()
         self._socket.close()
 
     def put(self, *data: bytes) -> None:
-        """Have these bytes sent, behind what waits already."""
+        """Buffer these bytes, after those that already wait."""
         self._outgoing += data
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send the buffered bytes."""
         if not self._outgoing:
             return
         data, self._outgoing = b"".join(self._outgoing), []
@@ -48,7 +48,7 @@ class MilterSocket:
             raise MilterError(msg) from error
 
     def packet(self, awaited: str) -> tuple[bytes, bytes]:
-        """The next packet as (command, data); what is awaited is named in the error when none comes."""
+        """Return the next packet as (command, data). If none comes, the error says what was awaited."""
         self.flush()
         (length,) = struct.unpack(">I", self._read(4, awaited))
         if not 1 <= length <= _PACKET_LIMIT:
@@ -73,7 +73,7 @@ class MilterSocket:
 
 
 def _dial(address: str, timeout: float) -> socket.socket:
-    """A connected socket, from an address in Sendmail's notation (`inet:PORT@HOST`, `inet6:...`, `unix:PATH`)."""
+    """Return a connected socket for an address in Sendmail's notation (`inet:PORT@HOST`, `inet6:...`, `unix:PATH`)."""
     kind, _, rest = address.partition(":")
     port, _, host = rest.partition("@")
     target: str | tuple[str, int]

@@ -1,7 +1,7 @@
 """The milter protocol as bytes and values, as an MTA sees it: no sockets, no order of steps.
 
-It knows what <libmilter/mfdef.h> and <libmilter/mfapi.h> define for version 6: packets, commands, replies, and what a
-filter asks to be left out. When a step is sent, and what follows from a reply, is `lab.milterclient`'s.
+It knows what <libmilter/mfdef.h> and <libmilter/mfapi.h> define for version 6: packets, commands, replies, and the
+steps that a filter declines. `lab.milterclient` knows when a step is sent and what follows from a reply.
 """
 
 import re
@@ -39,14 +39,14 @@ class MilterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of the MTA, and the bits by which a filter declines it or the waiting for its reply."""
+    """One command of the MTA, and the bits by which a filter declines the command or its reply."""
 
     name: str
     command: bytes
     skip: int = 0  # SMFIP_NO*
     no_reply: int = 0  # SMFIP_NR_*
     stage: int | None = None  # SMFIM_*: which list of macros belongs to it
-    since: int = 2  # the protocol version that brought it
+    since: int = 2  # the protocol version that introduced it
 
 
 CONNECT = Step("connect", b"C", 0x01, 0x1000, stage=0)
@@ -75,15 +75,15 @@ class Options:
     symlists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # step name -> macros, where it sent any
 
     def wants(self, step: Step) -> bool:
-        """Whether the step is to be sent at all."""
+        """Return whether to send the step at all."""
         return not self.protocol & step.skip and self.version >= step.since
 
     def answers(self, step: Step) -> bool:
-        """Whether a reply to the step will come."""
+        """Return whether a reply to the step will come."""
         return not self.protocol & step.no_reply
 
     def wanted_macros(self, step: Step, macros: Mapping[str, str]) -> dict[str, str]:
-        """Those of the macros that are sent before the step; names get their braces, as on the wire."""
+        """Return the macros that are sent before the step. Their names have braces, as on the wire."""
         named = {name if len(name) == 1 or name.startswith("{") else f"{{{name}}}": macros[name] for name in macros}
         wanted = self.symlists.get(step.name)
         return named if wanted is None else {name: value for name, value in named.items() if name in wanted}
@@ -91,7 +91,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """A header field to be put at an index, 0 being above the MTA's own Received."""
+    """A header field to insert at an index; 0 is above the MTA's own Received."""
 
     index: int
     name: str
@@ -100,7 +100,7 @@ class Inserted:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A header field to be put below the others."""
+    """A header field to add below the others."""
 
     name: str
     value: str
@@ -108,7 +108,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The index-th field of a name gets a value; an empty one deletes it."""
+    """A new value for the index-th field of a name; an empty value deletes the field."""
 
     name: str
     index: int
@@ -117,7 +117,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """The message is to be held."""
+    """A request to hold the message."""
 
     reason: str
 
@@ -135,7 +135,7 @@ Modification = Inserted | Added | Changed | Quarantined | OtherChange
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What the filter says to a step: for 'reply', with the SMTP lines as the SMTP client gets them."""
+    """The filter's reply to a step; for 'reply', with the SMTP lines as the SMTP client gets them."""
 
     kind: Kind
     lines: tuple[str, ...] = ()
@@ -144,37 +144,37 @@ class Reply:
 
     @property
     def code(self) -> str:
-        """The SMTP reply code, empty where the filter left it to the MTA."""
+        """Return the SMTP reply code; empty if the filter left it to the MTA."""
         return self.lines[0][:3] if self.lines else ""
 
     @property
     def text(self) -> str:
-        """The lines as one text."""
+        """Return the lines as one text."""
         return "\n".join(self.lines)
 
     @property
     def proceeds(self) -> bool:
-        """Whether the MTA goes on to the next step."""
+        """Return whether the MTA continues with the next step."""
         return self.kind in {"continue", "noreply", "skip"}
 
     @property
     def inserted(self) -> tuple[Inserted, ...]:
-        """The inserted header fields."""
+        """Return the inserted header fields."""
         return tuple(change for change in self.modifications if isinstance(change, Inserted))
 
     @property
     def added(self) -> tuple[Added, ...]:
-        """The added header fields."""
+        """Return the added header fields."""
         return tuple(change for change in self.modifications if isinstance(change, Added))
 
     @property
     def changed(self) -> tuple[Changed, ...]:
-        """The changed and deleted header fields."""
+        """Return the changed and deleted header fields."""
         return tuple(change for change in self.modifications if isinstance(change, Changed))
 
     @property
     def quarantine(self) -> str | None:
-        """Why the message is to be held; None where it is not."""
+        """Return why the message is held; None if it is not."""
         return next((change.reason for change in self.modifications if isinstance(change, Quarantined)), None)
 
 
@@ -182,22 +182,22 @@ NO_REPLY = Reply(kind="noreply")
 
 
 def octets(text: str | bytes) -> bytes:
-    """Text as it goes over the wire: bytes as they are, surrogates as the octets that they stand for."""
+    """Return text as bytes for the wire: bytes unchanged, surrogates as the octets that they stand for."""
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
 
 def strings(*texts: str | bytes) -> bytes:
-    """NUL-terminated strings, one behind the other."""
+    """Return NUL-terminated strings, one after the other."""
     return b"".join(octets(text) + b"\0" for text in texts)
 
 
 def packet(command: bytes, data: bytes = b"") -> bytes:
-    """One packet: the length of what follows, the command, its data."""
+    """Return one packet: the length of the rest, the command, its data."""
     return struct.pack(">I", 1 + len(data)) + command + data
 
 
 def connect_data(name: str | bytes, family: str, address: str | bytes, port: int) -> bytes:
-    """The data of SMFIC_CONNECT. An unknown family has neither port nor address."""
+    """Return the data of SMFIC_CONNECT. An unknown family has neither port nor address."""
     letters = {"inet": b"4", "inet6": b"6", "unix": b"L", "unknown": b"U"}
     if family not in letters:
         msg = f"unknown address family {family!r}: there are {', '.join(letters)}"
@@ -207,7 +207,7 @@ def connect_data(name: str | bytes, family: str, address: str | bytes, port: int
 
 
 def parse_options(data: bytes) -> Options:
-    """The filter's answer to SMFIC_OPTNEG: three numbers, then a list of macros for each stage that it cares for."""
+    """Parse the filter's answer to SMFIC_OPTNEG: three numbers, then a list of macros for each stage that has one."""
     if len(data) < 12:
         msg = f"option negotiation answered with {len(data)} octets, not 12 or more"
         raise MilterError(msg)
@@ -226,9 +226,9 @@ def parse_options(data: bytes) -> Options:
 
 
 def parse_reply(command: bytes, data: bytes) -> Reply | None:
-    """A packet that ends a step; None where it is something else.
+    """Parse a packet that ends a step; None if it is another packet.
 
-    A `%%` becomes `%`, as in Postfix and Sendmail, which both take the text for a format.
+    A `%%` becomes `%`: Postfix and Sendmail both use the text as a format.
     """
     kind = _KINDS.get(command)
     if kind is None:
@@ -240,7 +240,7 @@ def parse_reply(command: bytes, data: bytes) -> Reply | None:
 
 
 def parse_modification(command: bytes, data: bytes) -> Modification | None:
-    """A packet that changes the message; None where it is something else."""
+    """Parse a packet that changes the message; None if it is another packet."""
     try:
         match command:
             case b"i" | b"m":
@@ -261,7 +261,7 @@ def parse_modification(command: bytes, data: bytes) -> Modification | None:
 
 
 def _texts(data: bytes, count: int) -> list[str]:
-    """So many NUL-terminated strings, and nothing behind them."""
+    """Parse exactly `count` NUL-terminated strings. Further bytes are an error."""
     parts = data.split(b"\0")
     if len(parts) != count + 1 or parts[-1]:
         msg = f"not {count} NUL-terminated strings"

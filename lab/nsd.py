@@ -1,6 +1,6 @@
 """A private NSD: a real authoritative name server on loopback, with zones given as text.
 
-It knows NSD's configuration and zone files. It does not know SPF: what is in a zone is the caller's business.
+It knows NSD's configuration and zone files. It does not know SPF: the caller provides the zones' content.
 """
 
 import secrets
@@ -18,7 +18,7 @@ from lab.server import Server, installed
 
 _NSD = installed("nsd")
 
-# rrl-ratelimit: NSD as built by Debian answers 200 queries a second and client, then truncates; a lab asks more.
+# rrl-ratelimit: Debian's NSD answers 200 queries a second for each client, then truncates. The lab sends more.
 # database, xfrdfile, zonelistfile: the compiled-in paths belong to the system's NSD.
 _CONFIG = """\
 server:
@@ -40,7 +40,7 @@ remote-control:
     control-enable: no
 """
 
-# The apex NS points below .invalid (RFC 6761 section 6.4), so that no zone needs an address record for it.
+# The NS of the apex is below .invalid (RFC 6761 section 6.4), so no zone needs an address record for it.
 _APEX = """\
 $ORIGIN {origin}
 $TTL 60
@@ -50,22 +50,22 @@ $TTL 60
 
 
 def unavailable() -> str:
-    """Why no NSD can be started here; empty if one can."""
+    """Return why NSD cannot be started here; empty if it can."""
     return "" if _NSD else "nsd is not installed (tools/setup.sh mta)"
 
 
 def own_address() -> str:
-    """An address of loopback that nobody else is likely to have taken, not even its port 53."""
+    """Return a random loopback address: its port 53 is most likely free."""
     return f"127.84.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
 
 
 class Nsd(Server):
-    """An authoritative server for the given zones, on one address and port of loopback, UDP and TCP."""
+    """An authoritative server for the given zones, on one loopback address and port, over UDP and TCP."""
 
     def __init__(self, zones: Mapping[str, str], *, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Zones by name; a zone's text holds records only: $ORIGIN, $TTL 60, SOA and NS are added. Port 0: a free one.
+        """Take zones by name. A zone's text has records only: $ORIGIN, $TTL 60, SOA and NS are added.
 
-        For programs that go by resolv.conf, which knows port 53 only, take `own_address()` and 53.
+        Port 0 stands for a free one. Programs that read resolv.conf need port 53: give `own_address()` and 53.
         """
         super().__init__("nsd", unavailable())
         self._zones = dict(zones)
@@ -75,11 +75,11 @@ class Nsd(Server):
 
     @property
     def address(self) -> str:
-        """Where it answers, as the INI file's `nameservers` takes it."""
+        """Return its address in the form of the INI file's `nameservers`."""
         return f"{self.host}:{self.port}"
 
     def zone_file(self, zone: str) -> Path:
-        """Where the zone's records are, with $ORIGIN, SOA and NS above them."""
+        """Return the path of the zone file, which begins with $ORIGIN, SOA and NS."""
         return self.folder / f"{zone.rstrip('.').replace('/', '_')}.zone"
 
     def command_line(self) -> list[str | Path]:
@@ -97,7 +97,7 @@ class Nsd(Server):
         return all(self._serves(zone) for zone in self._zones)
 
     def replace(self, zone: str, text: str) -> None:
-        """Give a zone other records; returns when they are served."""
+        """Replace the records of a zone, and wait until they are served."""
         if zone not in self._zones:
             raise KeyError(f"{zone} is not a zone of this server: {', '.join(self._zones)}")
         logged = len(self.log())
@@ -105,24 +105,24 @@ class Nsd(Server):
         self._zones[zone] = text
         self._write(zone, text)
         self.process.send_signal(signal.SIGHUP)
-        # The child with the old zones shares its socket with the one that replaces it, and may take a last query.
+        # The child with the old zones shares its socket with its successor, and may still answer a query.
         self.wait_for(lambda: before - set(self.processes()), self.start_timeout, "nsd reloads")
         self.wait_for(lambda: self._serves(zone, logged), self.start_timeout, f"nsd serves the new {zone}")
 
     def _write(self, zone: str, text: str) -> None:
         self._serials[zone] = self._serials.get(zone, 0) + 1
         apex = _APEX.format(origin=zone.rstrip(".") + ".", serial=self._serials[zone])
-        # Renamed into place, so that a reload at this instant reads the old zone or the new, never half of one.
+        # Rename the file into place, so a reload at this moment reads the old zone or the new one, never half of it.
         fresh = self.zone_file(zone).with_suffix(".new")
         fresh.write_text(apex + text.rstrip("\n") + "\n")
         fresh.replace(self.zone_file(zone))
 
     def _serves(self, zone: str, logged: int = 0) -> bool:
-        """Return whether it serves what was last written; ValueError if its log says otherwise after `logged`."""
+        """Return whether the last written zone is served. ValueError: the log has an error after `logged`."""
         log = self.log()[logged:]
         if f"file {self.zone_file(zone)} read with " in log:  # "... errors"; a zone in order is "read with success"
             raise ValueError(f"nsd refuses the zone {zone}:\n{log}")
-        # Several times: where one reload follows another, the processes of both answer for a moment.
+        # Ask several times: if one reload follows another, the processes of both answer for a moment.
         return all(self._serial(zone) == self._serials[zone] for _ in range(8))
 
     def _serial(self, zone: str) -> int | None:

@@ -1,7 +1,7 @@
 """A private OpenDMARC: Debian's program with a configuration, socket and history file of its own.
 
-It knows OpenDMARC's configuration, and what it writes into its history file. It knows neither the MTA that it is
-attached to nor the filter whose SPF results it reads.
+It knows OpenDMARC's configuration and its history file. It knows neither the MTA that it is attached to nor the filter
+whose SPF results it reads.
 """
 
 import os
@@ -14,7 +14,7 @@ from lab.server import Server, installed
 
 _OPENDMARC = installed("opendmarc")
 
-# UMask: the MTA is another user. IgnoreHosts: 127.0.0.1 unless said otherwise, and a lab's client may be just that.
+# UMask: the MTA runs as another user. IgnoreHosts: the default is 127.0.0.1, which may be a client in the lab.
 _CONFIG = """\
 AuthservID {name}
 TrustedAuthservIDs {trusted}
@@ -30,7 +30,7 @@ UMask 0000
 Syslog false
 """
 
-# The numbers in the history file, which only OpenDMARC's sources name (opendmarc-ar.h, dmarc.h).
+# The numbers in the history file. Only OpenDMARC's sources document them (opendmarc-ar.h, dmarc.h).
 _RESULTS = {
     -1: "not found",
     0: "pass",
@@ -46,7 +46,7 @@ _ACTIONS = {0: "reject", 2: "accept", 4: "quarantine"}
 
 
 def unavailable() -> str:
-    """Why no OpenDMARC can be started here; empty if one can."""
+    """Return why OpenDMARC cannot be started here; empty if it can."""
     if not _OPENDMARC:
         return "opendmarc is not installed (tools/setup.sh lab)"
     return "" if os.geteuid() == 0 else "only root can give opendmarc a resolv.conf of its own"
@@ -54,11 +54,11 @@ def unavailable() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """What OpenDMARC has recorded about a message: the SPF result that it took over, and what came of it."""
+    """OpenDMARC's record of a message: the SPF result that it used, and its own results."""
 
-    # As RFC 8601 has it; "neutral" for a result that it does not believe; "not found" where there is none.
+    # A word of RFC 8601; "neutral" for a result that OpenDMARC does not trust; "not found" if there is none.
     spf: str
-    dmarc: str  # pass, fail, or none where the author's domain has no record
+    dmarc: str  # pass, fail; none if the author's domain has no record
     action: str  # accept, quarantine, reject
 
     def __str__(self) -> str:
@@ -68,15 +68,15 @@ class Assessment:
 class OpenDmarc(Server):
     """OpenDMARC behind a unix socket, which acts on p=quarantine and p=reject.
 
-    It believes the results of the servers in `trusted`, of which the first is its own. The nameserver is an address;
-    the port is 53, since resolv.conf knows no other. With `self_validate` it evaluates SPF on its own for a message
-    that has no result that it could use.
+    It trusts the results of the servers in `trusted`; the first is its own name. The nameserver is an address with port
+    53, since resolv.conf knows no other port. With `self_validate` it evaluates SPF itself for a message without a
+    usable result.
     """
 
     def __init__(
         self, nameserver: str, *, trusted: Sequence[str] = ("mx.example.net",), self_validate: bool = False
     ) -> None:
-        """Lay out its folder, so that its socket's path is known before it runs; stop() removes it, started or not."""
+        """Make its folder, so its socket's path is known before the start. stop() removes it, started or not."""
         super().__init__("opendmarc", unavailable())
         self._write("resolv.conf", f"nameserver {nameserver}\n")
         self._write("ignored", "")
@@ -92,23 +92,23 @@ class OpenDmarc(Server):
 
     @property
     def milter(self) -> str:
-        """Where it is, as Postfix's `smtpd_milters` has it."""
+        """Return its socket in the form of Postfix's `smtpd_milters`."""
         return f"unix:{self.folder}/socket"
 
     def command_line(self) -> list[str]:
-        """Return the command, in a mount namespace with the resolv.conf of its own."""
+        """Return the command, which runs in a mount namespace with its own resolv.conf."""
         command = [_OPENDMARC, "-f", "-c", str(self.folder / "conf")]
         return with_resolv_conf(self.folder / "resolv.conf", command)
 
     def is_ready(self) -> bool:
-        """Return whether it can be connected to."""
+        """Return whether it accepts connections."""
         return accepts(self.folder / "socket")
 
     def assessment(self, queue_id: str) -> Assessment:
-        """What it recorded about the message with this queue id, which it must have seen to its end."""
+        """Return its record of the message with this queue id, waiting for it."""
         expression = re.compile(rf"(?ms)^job {queue_id}$.*?^action (?P<action>\d+)$")
         found = self.wait_for(lambda: expression.search(self._history()), 10, f"{queue_id} in the history file")
-        # A message's last line of a kind counts.
+        # The last line of each kind counts for a message.
         facts = dict(line.split(" ", 1) for line in found[0].splitlines())
         return Assessment(
             spf=_RESULTS[int(facts["spf"])],

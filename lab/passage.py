@@ -1,7 +1,7 @@
-"""A way into a private Postfix on which every connection counts as that of one client, with an address of our choice.
+"""A proxy to a private Postfix that gives every connection the client address of our choice, with XCLIENT.
 
-It is for programs that cannot say XCLIENT themselves, such as another Postfix. It knows that each connection begins
-with it, and passes on what is said then, both ways, unread.
+It is for programs that cannot say XCLIENT themselves, such as another Postfix. It begins each connection with XCLIENT,
+and then copies the bytes both ways, unread.
 """
 
 import selectors
@@ -15,10 +15,10 @@ _CHUNK = 65536
 
 
 class Passage(ThreadServer):
-    """A port of loopback that leads to `port`, where Postfix then sees a client with these attributes of XCLIENT."""
+    """A loopback port that leads to `port`. Postfix there sees a client with these attributes of XCLIENT."""
 
     def __init__(self, port: int, **client: str) -> None:
-        """Bind it; connections are taken from `with` on."""
+        """Bind the port. `with` begins to accept connections."""
 
         class Connection(socketserver.BaseRequestHandler):
             def handle(self) -> None:
@@ -32,7 +32,7 @@ class Passage(ThreadServer):
 
 
 def _pass_on(one: socket.socket, other: socket.socket) -> None:
-    """Bytes from each to the other, until one of them has no more."""
+    """Copy bytes in both directions, until one side ends."""
     with selectors.DefaultSelector() as selector:
         selector.register(one, selectors.EVENT_READ, (one, other))
         selector.register(other, selectors.EVENT_READ, (other, one))

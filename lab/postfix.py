@@ -17,7 +17,7 @@ from lab.server import installed
 
 
 def unavailable() -> str:
-    """Why no Postfix can be started here; empty if one can."""
+    """Return why Postfix cannot be started here; empty if it can."""
     if not installed("postfix"):
         return "postfix is not installed (tools/setup.sh mta)"
     return "" if os.geteuid() == 0 else "postfix can be started by root only"
@@ -26,7 +26,7 @@ def unavailable() -> str:
 class Postfix(MailServer):
     """A Postfix with smtpd on one free port of 127.0.0.1 and ::1, whose clients may name any address with XCLIENT.
 
-    What arrives for one of `domains` is delivered into a Maildir, for any recipient. Other mail goes to `relayhost`
+    Mail for one of `domains` is delivered into a Maildir, for any recipient. Other mail goes to `relayhost`
     ("[127.0.0.1]:PORT"), by `routes` (domain -> transport, "smtp:[127.0.0.1]:PORT"), or bounces.
     """
 
@@ -42,9 +42,9 @@ class Postfix(MailServer):
         routes: Mapping[str, str] | None = None,
         main_cf: Mapping[str, str] | None = None,
     ) -> None:
-        """Lay out the folder and choose the port; `main_cf` holds further parameters, which win over the lab's.
+        """Prepare the folder and choose the port. `main_cf` has further parameters, which override the lab's.
 
-        So a milter's socket can be put below `queue_directory` before start(); stop() removes it all, started or not.
+        So a milter's socket can be put below `queue_directory` before start(). stop() removes all, started or not.
         """
         super().__init__("postfix", unavailable())
         self._settings = Settings(
@@ -64,37 +64,37 @@ class Postfix(MailServer):
 
     @property
     def port(self) -> int:
-        """Where its smtpd listens."""
+        """Return the address of its smtpd."""
         return self._settings.port
 
     @property
     def config_directory(self) -> Path:
-        """Where its main.cf is: what follows `-c` in its commands."""
+        """Return the folder of its main.cf, the value of `-c` in its commands."""
         return self._settings.config
 
     @property
     def maillog(self) -> Path:
-        """Its log file; log() reads it."""
+        """Return the path of its log file, which log() reads."""
         return self.log_path
 
     @property
     def inbox(self) -> Path:
-        """The folder of delivered messages, a file each."""
+        """Return the folder of delivered messages, one file each."""
         return self._settings.mail / "inbox" / "new"
 
     @property
     def queue_directory(self) -> Path:
-        """Relative socket paths in `smtpd_milters` start here, and all paths when chrooted."""
+        """Return the queue directory. Relative socket paths in `smtpd_milters` start here; when chrooted, all paths."""
         return self._settings.queue
 
     def launch(self, **_: Any) -> None:
-        """Start it; Postfix's own command returns when the master is ready to accept.
+        """Start it. Postfix's own command returns when the master is ready to accept.
 
-        No connection is made to see whether it is: a milter would count that one, too.
+        Readiness is not tested with a connection: a milter would count it, too.
         """
         try:
             self._run("postfix", "start")
-        finally:  # also where a Ctrl-C came before the command's end
+        finally:  # also after a Ctrl-C before the command's end
             master = self.queue_directory / "pid" / "master.pid"
             if master.exists():
                 self.own(int(master.read_text()))
@@ -104,19 +104,19 @@ class Postfix(MailServer):
         return True
 
     def queue(self) -> list[dict[str, Any]]:
-        """The queue as `postqueue -j` tells it: queue_id, queue_name ("hold", "deferred"...), sender, recipients."""
+        """Return the queue from `postqueue -j`: queue_id, queue_name ("hold", "deferred"...), sender, recipients."""
         return [json.loads(line) for line in self._run("postqueue", "-j").splitlines()]
 
     def queue_name(self, queue_id: str) -> str:
-        """Which queue a message is in; empty where it is in none."""
+        """Return the name of a message's queue; empty if it is in none."""
         return next((entry["queue_name"] for entry in self.queue() if entry["queue_id"] == queue_id), "")
 
     def cat(self, queue_id: str) -> str:
-        """A queued message with its envelope, as `postcat -q` prints it."""
+        """Return a queued message with its envelope, as `postcat -q` prints it."""
         return self._run("postcat", "-q", queue_id)
 
     def flush(self) -> None:
-        """Try all deferred mail now."""
+        """Retry all deferred mail now."""
         self._run("postqueue", "-f")
 
     def _lay_out(self) -> None:
@@ -127,8 +127,8 @@ class Postfix(MailServer):
         _give(settings.mail, MAILBOX_OWNER)
         for name, text in (("main.cf", main_cf(settings)), ("master.cf", master_cf(settings))):
             (settings.config / name).write_text(text)
-            # Every Postfix program rereads a file that changed in the last seconds until it is older, lest it be half
-            # written: a start with a file that looks old takes 0.3 s instead of 2 s.
+            # A Postfix program waits until a configuration file is some seconds old, since a younger file may be half
+            # written. With a file that looks old, a start takes 0.3 s instead of 2 s.
             os.utime(settings.config / name, (0, 0))
 
     def _run(self, command: str, *arguments: str) -> str:

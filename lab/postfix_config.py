@@ -1,7 +1,6 @@
 """The configuration of a private Postfix, as text.
 
-It knows Postfix's parameters and services, and keeps every one of them on loopback and inside one folder. It starts
-nothing.
+It knows Postfix's parameters and services, and keeps all of them on loopback and inside one folder. It starts nothing.
 """
 
 import pwd
@@ -17,7 +16,7 @@ MAILBOX_OWNER = "nobody"  # virtual(8) refuses to deliver as root
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What one private Postfix is to be."""
+    """The properties of one private Postfix."""
 
     folder: Path
     port: int
@@ -32,32 +31,32 @@ class Settings:
 
     @property
     def config(self) -> Path:
-        """Its main.cf and master.cf."""
+        """Return the folder of its main.cf and master.cf."""
         return self.folder / "etc"
 
     @property
     def queue(self) -> Path:
-        """Its queue directory, which is also the root of a chrooted smtpd."""
+        """Return its queue directory, which is also the root of a chrooted smtpd."""
         return self.folder / "queue"
 
     @property
     def data(self) -> Path:
-        """Where its daemons keep state; theirs, not root's."""
+        """Return the folder of its daemons' state. It belongs to them, not to root."""
         return self.folder / "data"
 
     @property
     def mail(self) -> Path:
-        """The folder that holds the Maildir of delivered messages."""
+        """Return the folder that holds the Maildir of delivered messages."""
         return self.folder / "mail"
 
     @property
     def maillog(self) -> Path:
-        """Its log."""
+        """Return the path of its log."""
         return self.folder / "maillog"
 
 
 def main_cf(settings: Settings) -> str:
-    """The main.cf; the caller's own lines win over everything here."""
+    """Return the main.cf. The caller's lines override everything here."""
     parameters = {
         "compatibility_level": "3.6",
         **_places(settings),
@@ -81,7 +80,7 @@ def _places(settings: Settings) -> dict[str, str]:
 
 
 def _loopback(settings: Settings) -> dict[str, str]:
-    """No DNS question and no connection leaves this machine, whatever the mail says."""
+    """Return settings that keep all DNS queries and connections on this machine, for any mail."""
     return {
         "inet_interfaces": "loopback-only",
         "inet_protocols": "all" if has_ipv6() else "ipv4",
@@ -104,7 +103,7 @@ def _reception(settings: Settings) -> dict[str, str]:
         "milter_default_action": settings.milter_default_action,
         "smtpd_relay_restrictions": "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
         "smtpd_recipient_restrictions": "",
-        # A test refuses more often in a session than an honest client is refused.
+        # In a test session, more commands are refused than in that of an honest client.
         "smtpd_error_sleep_time": "0",
         "smtpd_soft_error_limit": "1000",
         "smtpd_hard_error_limit": "1000",
@@ -121,13 +120,13 @@ def _delivery(settings: Settings) -> dict[str, str]:
         "alias_database": "",
         "local_recipient_maps": "",
         "virtual_mailbox_domains": " ".join(settings.domains),
-        # Every recipient has the one Maildir: who it was for stands in Delivered-To.
+        # All recipients share one Maildir. Delivered-To names the recipient.
         "virtual_mailbox_maps": "static:inbox/",
         "virtual_mailbox_base": str(settings.mail),
         "virtual_uid_maps": f"static:{owner.pw_uid}",
         "virtual_gid_maps": f"static:{owner.pw_gid}",
         "recipient_delimiter": "",
-        "notify_classes": "",  # no reports to a postmaster that no test reads
+        "notify_classes": "",  # no reports to a postmaster: no test reads them
     }
 
 
@@ -161,7 +160,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 def master_cf(settings: Settings) -> str:
-    """The master.cf: smtpd on loopback, chrooted if wished, and what every Postfix needs."""
+    """Return the master.cf: smtpd on loopback, chrooted on request, and the services that every Postfix needs."""
     chroot = "y" if settings.chroot else "n"
     hosts = ["127.0.0.1", "[::1]"] if has_ipv6() else ["127.0.0.1"]
     return "".join(f"{host}:{settings.port} inet n - {chroot} - - smtpd\n" for host in hosts) + _SERVICES

@@ -1,6 +1,6 @@
-"""What starting, awaiting and ending a private server takes, whichever server it is.
+"""Start, await and end private servers of any kind.
 
-It knows ports, deadlines, process groups and mount namespaces of Linux. It does not know what any server speaks.
+It knows ports, deadlines, process groups and mount namespaces of Linux. It does not know any server's protocol.
 """
 
 import secrets
@@ -16,14 +16,14 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-# Below Linux's range of ephemeral ports (32768 to 60999): a client's socket elsewhere cannot take the port between our
-# look and the server's bind.
+# Below Linux's range of ephemeral ports (32768 to 60999). So no client's socket can take the port between our check and
+# the server's bind.
 PORTS = range(20000, 32000)
-_ROUND = 0.01  # seconds between two looks: short beside any start-up, long beside the cost of a look
+_ROUND = 0.01  # seconds between two probes: short compared to a start-up, long compared to the cost of a probe
 
 
 def until(probe: Callable[[], Found | None], timeout: float, what: str | Callable[[], str]) -> Found:
-    """The first truthy value of the probe; TimeoutError, saying what was awaited, if none came in time."""
+    """Return the first truthy value of the probe. TimeoutError, with what was awaited: there was none in time."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while True:
@@ -35,12 +35,12 @@ def until(probe: Callable[[], Found | None], timeout: float, what: str | Callabl
 
 
 def has_ipv6() -> bool:
-    """Whether ::1 can be bound here; containers often come without it."""
+    """Return whether ::1 can be bound here. Containers often lack it."""
     return _can_bind(socket.AF_INET6, socket.SOCK_STREAM, "::1", 0)
 
 
 def free_port() -> int:
-    """A port that is free on 127.0.0.1 and, where there is IPv6, on ::1, for TCP and for UDP."""
+    """Return a port that is free on 127.0.0.1 and, with IPv6, on ::1, for TCP and for UDP."""
     for _ in range(1000):
         port = secrets.choice(PORTS)
         if all(_can_bind(family, kind, host, port) for family, kind, host in _endpoints()):
@@ -65,7 +65,7 @@ def _can_bind(family: socket.AddressFamily, kind: socket.SocketKind, host: str, 
 
 
 def accepts(path: Path) -> bool:
-    """Whether somebody listens at a unix socket; a connection is made, and closed without a word."""
+    """Return whether a process listens at a unix socket. Makes a connection, and closes it at once."""
     with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
         probe.settimeout(1)
         probe.connect(str(path))
@@ -74,13 +74,13 @@ def accepts(path: Path) -> bool:
 
 
 def with_resolv_conf(resolv_conf: Path, command: Sequence[str]) -> list[str]:
-    """The command, run by root in a mount namespace of its own, where this file is /etc/resolv.conf."""
+    """Return the command that runs `command` as root in a new mount namespace, where this file is /etc/resolv.conf."""
     script = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
     return ["unshare", "-m", "sh", "-c", script, "sh", str(resolv_conf), *command]
 
 
 def group_members(group: int) -> list[int]:
-    """The living processes of a process group; zombies, which only wait for their parent, are left out."""
+    """Return the living processes of a process group, without zombies, which only wait for their parent."""
     return [pid for pid, (state, pgrp) in _processes() if pgrp == group and state not in "ZX"]
 
 
@@ -88,14 +88,14 @@ def _processes() -> Iterator[tuple[int, tuple[str, int]]]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
-        with suppress(OSError):  # it ended while we looked
+        with suppress(OSError):  # the process ended in the meantime
             # proc(5): "pid (name) state ppid pgrp ..."; the name may hold anything, the last ")" ends it.
             state, _ppid, pgrp = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
             yield int(entry.name), (state, int(pgrp))
 
 
 def end_group(group: int, timeout: float = 5.0) -> None:
-    """Kill what is left of a process group and wait until it is gone."""
+    """Kill the rest of a process group, and wait until it is gone."""
     with suppress(ProcessLookupError):
         killpg(group, signal.SIGKILL)
     until(lambda: not group_members(group), timeout, f"process group {group} gone after SIGKILL")

@@ -1,7 +1,7 @@
-"""Programs that read Authentication-Results after the MTA: what they take for the word of mx.example.net.
+"""Programs that read Authentication-Results after the MTA: which fields they accept as those of mx.example.net.
 
-It knows how Debian's Pigeonhole and SpamAssassin are asked about many messages by one process. It does not know which
-fields are forged. OpenDMARC, which has to run as a server, is `lab.opendmarc`'s.
+It knows how one process asks Debian's Pigeonhole and SpamAssassin about many messages. It does not know which fields
+are forged. `lab.opendmarc` runs OpenDMARC, which has to be a server.
 """
 
 import os
@@ -30,7 +30,7 @@ plugin {{
   sieve_max_actions = 0
 }}
 """
-# An administrator's rule in regular expressions. The message is filed by the word of each field that it takes for ours.
+# An administrator's rule in regular expressions. It files the message by the word of each field that counts as ours.
 _RULE = """\
 if header :regex ["authentication-results", "arc-authentication-results"] \
 "^(i=[0-9]+; *)?[[:space:]\\"]*mx\\\\.example\\\\.net\\\\.?\\"?([[:space:]][^;]*)?;.*spf=pass.*[^a-z0-9]{word}\\\\." \
@@ -64,19 +64,19 @@ for my $path (@ARGV) {
 
 
 def no_sieve() -> str:
-    """Why Pigeonhole cannot be asked here; empty if it can."""
+    """Return why Pigeonhole cannot be asked here; empty if it can."""
     return "" if _SIEVE is not None else "sieve-test is not installed (tools/setup.sh lab)"
 
 
 def no_spamassassin() -> str:
-    """Why SpamAssassin cannot be asked here; empty if it can."""
+    """Return why SpamAssassin cannot be asked here; empty if it can."""
     return "" if _SPAMASSASSIN.exists() else "SpamAssassin is not installed (tools/setup.sh lab)"
 
 
 def sieve(message: bytes, words: Iterable[str]) -> set[str]:
-    """Those of the words that stand in a field that a Sieve rule takes for ours, with `spf=pass`.
+    """Return the words of the fields that a Sieve rule accepts as ours, with `spf=pass`.
 
-    All fields are in one message, since sieve-test reads one; each holds one of the words.
+    All fields are in one message, since sieve-test reads one message only. Each field has one of the words.
     """
     with tempfile.TemporaryDirectory(prefix="lab-sieve-") as name:
         folder = Path(name)
@@ -93,7 +93,7 @@ def sieve(message: bytes, words: Iterable[str]) -> set[str]:
 
 
 def spamassassin(messages: Mapping[str, bytes]) -> set[str]:
-    """The names of the messages in which SpamAssassin's AuthRes plugin takes a field for ours, with `spf=pass`."""
+    """Return the names of the messages with a field that SpamAssassin's AuthRes plugin accepts as ours: `spf=pass`."""
     with tempfile.TemporaryDirectory(prefix="lab-spamassassin-") as name:
         folder = Path(name)
         (folder / "read.pl").write_text(_PERL)

@@ -1,6 +1,6 @@
 """A private Redis (or Valkey): the machine's own binary with a folder, a port and a unix socket of its own.
 
-It knows the server's command line and its PING. It does not know what is kept in it.
+It knows the server's command line and its PING. It does not know the stored data.
 """
 
 import socket
@@ -13,15 +13,15 @@ _SERVER = installed("redis-server", "valkey-server")
 
 
 def unavailable() -> str:
-    """Why no server can be started here; empty if one can."""
+    """Return why the server cannot be started here; empty if it can."""
     return "" if _SERVER else "redis-server is not installed (tools/setup.sh lab)"
 
 
 class Redis(Server):
-    """A server on one free port of 127.0.0.1 and on a unix socket, which forgets everything when it stops."""
+    """A server on one free port of 127.0.0.1 and on a unix socket. It loses all data when it stops."""
 
     def __init__(self, *options: str) -> None:
-        """Choose the port; `options` are further ones of its command line, such as "--requirepass", "secret"."""
+        """Choose the port. `options` are added to the command line, such as "--requirepass", "secret"."""
         super().__init__("redis", unavailable())
         self.port = free_port()
         self.path = self.folder / "socket"
@@ -40,5 +40,5 @@ class Redis(Server):
             client.settimeout(1)
             client.connect(str(self.path))
             client.sendall(b"PING\r\n")
-            return client.recv(100).startswith((b"+PONG", b"-NOAUTH"))  # to ask for a password is an answer, too
+            return client.recv(100).startswith((b"+PONG", b"-NOAUTH"))  # a request for a password is an answer, too
         return False

@@ -1,7 +1,7 @@
-"""The SPF test suites that pyspf carries in its source distribution: fetched when asked for, never kept in git.
+"""The SPF test suites in pyspf's source distribution: fetched on demand, never kept in git.
 
-It knows where they are, that they are the right ones (by hash), and their YAML. It knows nothing of how a case is run.
-The wheel that pip installs has no suites in it, so that the source distribution is fetched as well, into a cache.
+It knows where the suites are, their hash, and their YAML. It does not know how a case is run. The wheel that pip
+installs has no suites, so the source distribution is fetched as well, into a cache.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ _CACHE = Path(__file__).parent.parent / ".cache"
 
 
 class SuiteUnavailableError(Exception):
-    """The source distribution could not be fetched, or is another one than expected."""
+    """The source distribution could not be fetched, or is not the expected one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One check and what may come of it; the first of several results is the preferred one."""
+    """One check and its allowed results; the first of several results is the preferred one."""
 
     suite: str
     scenario: str
@@ -55,8 +55,8 @@ class Scenario:
 
 
 def load(suite: str, *, cache: Path = _CACHE) -> list[Scenario]:
-    """The scenarios of one of SUITES, in the order of its file (with or without `.yml`)."""
-    import yaml  # noqa: PLC0415 - what only lists SUITES should not need it
+    """Return the scenarios of one of SUITES (with or without `.yml`), in the order of its file."""
+    import yaml  # noqa: PLC0415 - not needed to list SUITES
 
     suite = suite.removesuffix(".yml")
     if suite not in SUITES:
@@ -70,7 +70,7 @@ def load(suite: str, *, cache: Path = _CACHE) -> list[Scenario]:
 
 
 def source_distribution(*, cache: Path = _CACHE) -> Path:
-    """The path of pyspf's source distribution, fetched with pip unless the cache has it, its hash checked."""
+    """Return the path of pyspf's source distribution. Fetch it with pip unless the cache has it, and check its hash."""
     path = cache / _SDIST
     if path.exists() and _sha256(path) == _SHA256:
         return path
@@ -81,12 +81,12 @@ def source_distribution(*, cache: Path = _CACHE) -> Path:
         if not fetched.exists() or _sha256(fetched) != _SHA256:
             msg = f"pip fetched something else than {_SDIST} with sha256 {_SHA256}"
             raise SuiteUnavailableError(msg)
-        fetched.replace(path)  # at once: test processes running at the same time may do the same
+        fetched.replace(path)  # atomic: other test processes may do the same at this time
     return path
 
 
 def _download(folder: Path) -> None:
-    """Have pip fetch it: pip knows the mirrors and the certificates of this machine.
+    """Fetch it with pip, which knows the mirrors and the certificates of this machine.
 
     pip runs an sdist's setup.py for its metadata, in an isolated environment, for which it fetches setuptools itself:
     `--no-binary pyspf` and not `:all:`, or else it would build that from source as well. With a hash in the
@@ -108,7 +108,7 @@ def _sha256(path: Path) -> str:
 
 
 def _scenario(suite: str, document: Mapping[str, Any]) -> Scenario:
-    """One YAML document. test.yml's have no description, but a comment."""
+    """Return the scenario of one YAML document. Those of test.yml have no description, but a comment."""
     description = str(document.get("description") or document.get("comment") or "").strip()
     return Scenario(
         description=description,
@@ -118,7 +118,7 @@ def _scenario(suite: str, document: Mapping[str, Any]) -> Scenario:
 
 
 def _case(suite: str, scenario: str, name: str, test: Mapping[str, Any]) -> Case:
-    """One test. YAML reads a spec such as 4.3 as a number."""
+    """Return the case of one test. YAML reads a spec such as 4.3 as a number."""
     return Case(
         suite=suite,
         scenario=scenario,
@@ -134,5 +134,5 @@ def _case(suite: str, scenario: str, name: str, test: Mapping[str, Any]) -> Case
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    """One text or several, as YAML leaves the choice."""
+    """Return one or several texts as a tuple, since the YAML may have either."""
     return tuple(map(str, value)) if isinstance(value, list) else (str(value),)

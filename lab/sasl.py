@@ -1,4 +1,4 @@
-"""Who may log in to the private Postfix: a server of Dovecot's authentication protocol, as smtpd asks one.
+"""A server of Dovecot's authentication protocol: smtpd asks it who may log in to the private Postfix.
 
 It knows the protocol's handshake, the mechanism PLAIN (RFC 4616) and one password. It knows no users: any name goes.
 """
@@ -13,7 +13,7 @@ _HELLO = b"VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t0123
 
 
 class Logins(ThreadServer):
-    """The server, on a free port of 127.0.0.1; `main_cf` are the parameters that have a Postfix use it."""
+    """The server, on a free port of 127.0.0.1. `main_cf` has the parameters with which a Postfix uses it."""
 
     def __init__(self, password: str) -> None:
         super().__init__(_Conversation)
@@ -21,7 +21,7 @@ class Logins(ThreadServer):
 
     @property
     def main_cf(self) -> dict[str, str]:
-        """For Postfix's main.cf."""
+        """Return the parameters for Postfix's main.cf."""
         return {
             "smtpd_sasl_auth_enable": "yes",
             "smtpd_sasl_type": "dovecot",
@@ -30,7 +30,7 @@ class Logins(ThreadServer):
 
 
 class _Conversation(socketserver.StreamRequestHandler):
-    """One smtpd process; it keeps the connection."""
+    """Serve one smtpd process, which keeps the connection open."""
 
     def handle(self) -> None:
         assert isinstance(self.server, Logins)
@@ -38,7 +38,7 @@ class _Conversation(socketserver.StreamRequestHandler):
         for line in self.rfile:
             command, *fields = line.decode().rstrip("\n").split("\t")
             if command != "AUTH":
-                continue  # VERSION and CPID, which want no answer
+                continue  # VERSION and CPID need no answer
             number, _mechanism, *parameters = fields
             response = next(p.removeprefix("resp=") for p in parameters if p.startswith("resp="))
             _, user, password = b64decode(response).decode().split("\0")

@@ -22,8 +22,8 @@ _HOME = Path(__file__).parents[1] / ".cache" / "sendmail"  # tools/setup.sh unpa
 _SENDMAIL = _HOME / "usr" / "libexec" / "sendmail" / "sendmail"
 _CF = _HOME / "usr" / "share" / "sendmail" / "cf"
 
-# In namespaces of its own, since Sendmail wants a qualified host name, and waits a minute for one; for its log, which
-# goes to /dev/log and nowhere else; and see ROOT. Folder, host name, and the command.
+# Runs Sendmail in its own namespaces, for three reasons. It needs a qualified host name, and waits a minute for one. It
+# logs to /dev/log only. For the third, see ROOT. Arguments: folder, host name, the command.
 _SCRIPT = """\
 for device in null zero random urandom; do
     touch "$1/dev/$device" && mount --bind "/dev/$device" "$1/dev/$device" || exit
@@ -40,7 +40,7 @@ file=$(mktemp {ROOT}/mail/tmp/XXXXXXXXXX) && {{ echo "Delivered-To: $1"; cat; }}
 
 @cache
 def unavailable() -> str:
-    """Why no Sendmail can be started here; empty if one can."""
+    """Return why Sendmail cannot be started here; empty if it can."""
     if not _SENDMAIL.exists() or shutil.which("m4") is None:
         return "sendmail is not unpacked into .cache/sendmail, or there is no m4 (tools/setup.sh lab)"
     if os.geteuid() != 0:
@@ -50,10 +50,10 @@ def unavailable() -> str:
 
 
 class Sendmail(MailServer):
-    """A Sendmail on one free port of 127.0.0.1 and ::1; a client's address is the one that it comes from.
+    """A Sendmail on one free port of 127.0.0.1 and ::1. A client has the address from which it connects.
 
-    What arrives for one of `domains` is delivered into a folder, for any recipient. Other mail goes to `relayhost`
-    ("[127.0.0.1]:PORT") and stays in the queue without one. 127.0.0.1 and authenticated clients may send it.
+    Mail for one of `domains` is delivered into a folder, for any recipient. Other mail goes to `relayhost`
+    ("[127.0.0.1]:PORT"); without one it stays in the queue. 127.0.0.1 and authenticated clients may send it.
     """
 
     start_timeout = 20.0
@@ -70,7 +70,7 @@ class Sendmail(MailServer):
         auth: bool = False,
         mc: str = "",
     ) -> None:
-        """Lay out the folder and choose the port; stop() removes it, started or not.
+        """Prepare the folder and choose the port. stop() removes the folder, started or not.
 
         `milters` are sockets in Sendmail's notation, in the order in which they are asked; `inside` says how it sees a
         socket in `folder`. With a `certificate` (a file with key and chain) there is STARTTLS, with `auth` the SASL
@@ -94,22 +94,22 @@ class Sendmail(MailServer):
 
     @staticmethod
     def inside(name: str) -> str:
-        """The path by which Sendmail knows a file of its folder."""
+        """Return the path of a file in its folder, as Sendmail sees it."""
         return str(ROOT / name)
 
     @property
     def inbox(self) -> Path:
-        """The folder of delivered messages, a file each."""
+        """Return the folder of delivered messages, one file each."""
         return self.folder / "mail" / "new"
 
     def command_line(self) -> list[str | Path]:
-        """Return the command, in namespaces of its own."""
+        """Return the command, which runs in its own namespaces."""
         return self._sendmail("-bD")
 
     def is_ready(self) -> bool:
-        """Return whether it listens everywhere; its file with the process id comes before that.
+        """Return whether it listens on all addresses. Its pid file appears earlier, so that is not enough.
 
-        No connection is made to see it: a milter would count that one, too.
+        Readiness is not tested with a connection: a milter would count it, too.
         """
         return all(_is_listening(table, self.port) for table in (("tcp", "tcp6") if has_ipv6() else ("tcp",)))
 
@@ -120,29 +120,29 @@ class Sendmail(MailServer):
         super().discard()
 
     def queue(self) -> list[dict[str, Any]]:
-        """The queue: of each message queue_id, queue_name ("hold" or "deferred"), sender, recipients, reason."""
+        """Return the queue: each message's queue_id, queue_name ("hold" or "deferred"), sender, recipients, reason."""
         return [_queued(path) for path in sorted((self.folder / "queue").iterdir()) if path.name[:2] in {"qf", "hf"}]
 
     def cat(self, queue_id: str) -> str:
-        """A queued message's file of envelope and header, and its content."""
+        """Return a queued message: its file of envelope and header, and its content."""
         places = [self.folder / "queue" / f"{kind}{queue_id}" for kind in ("qf", "hf", "df")]
         return "".join(path.read_text(errors="replace") for path in places if path.exists())
 
     def flush(self) -> None:
-        """Try all mail in the queue now."""
+        """Retry all mail in the queue now."""
         self.command("-q")
 
     def release(self, queue_id: str) -> None:
-        """Let a held message go."""
+        """Release a held message."""
         self.command("-qQ", "-Q", f"-qI{queue_id}")
         self.flush()
 
     def command(self, *arguments: str) -> str:
-        """Return what a call of sendmail with this configuration prints, such as of `-bp -qQ`."""
+        """Return the output of a call of sendmail with this configuration, such as `-bp -qQ`."""
         return self.run(self._sendmail(*arguments))
 
     def log(self) -> str:
-        """Return what it complained of at its start, and told syslog since then, conversations included."""
+        """Return its errors at the start, and its syslog messages since then, conversations included."""
         # Each line of syslog begins with its priority (RFC 3164 section 4.1.1).
         told = (line.partition(">")[2].rstrip() for line in self._syslog.received())
         return super().log() + "".join(f"{line}\n" for line in told)

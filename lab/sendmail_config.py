@@ -1,4 +1,4 @@
-"""The configuration of a private Sendmail, as the text that m4 makes a sendmail.cf of.
+"""The configuration of a private Sendmail, as the text from which m4 makes a sendmail.cf.
 
 It knows Sendmail's macros and options, and keeps all of them on loopback and inside one folder. It starts nothing.
 """
@@ -18,7 +18,7 @@ _FLAGS = {"tempfail": ", F=T", "reject": ", F=R", "accept": ""}
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What one private Sendmail is to be."""
+    """The properties of one private Sendmail."""
 
     port: int
     hostname: str
@@ -32,7 +32,7 @@ class Settings:
 
 
 def sendmail_mc(settings: Settings) -> str:
-    """The source of its sendmail.cf."""
+    """Return the source of its sendmail.cf."""
     return "\n".join([
         "divert(0)dnl",
         "OSTYPE(`linux')dnl",
@@ -64,7 +64,7 @@ def _places(settings: Settings) -> list[str]:
 
 
 def _loopback(settings: Settings) -> list[str]:
-    """No DNS question and no connection leaves this machine, whatever the mail says."""
+    """Return settings that keep all DNS queries and connections on this machine, for any mail."""
     host, port = settings.relayhost.rpartition(":")[::2] if settings.relayhost else ("[127.0.0.1]", "1")
     return [
         _define("confSERVICE_SWITCH_FILE", ROOT / "service.switch"),
@@ -96,7 +96,7 @@ def _reception(settings: Settings) -> list[str]:
         _define("confQUEUE_LA", 100_000),
         _define("confDELAY_LA", 100_000),
         _define("confPRIVACY_FLAGS", ""),
-        # The mechanism that needs no password: whoever says so is authenticated, as "anonymous".
+        # This mechanism needs no password: a client that asks for it is authenticated as "anonymous".
         _define("confAUTH_MECHANISMS", "ANONYMOUS" if settings.auth else ""),
         *(["TRUST_AUTH_MECH(`ANONYMOUS')dnl"] if settings.auth else []),
         *(
@@ -118,7 +118,7 @@ def _filter(number: int, milter: str, settings: Settings) -> str:
 
 
 def _delivery(settings: Settings) -> list[str]:
-    """Every recipient has the one mailbox: who it was for stands in Delivered-To."""
+    """Return rules that give all recipients one mailbox. Delivered-To names the recipient."""
     return [
         "LOCAL_RULE_0",
         *(

@@ -1,6 +1,6 @@
-"""What private servers have in common: a folder of their own, a start, a log and an end.
+"""The common part of private servers: an own folder, a start, a log and an end.
 
-It knows processes and deadlines. Each server's own module knows what the server reads, writes and speaks.
+It knows processes and deadlines. Each server's own module knows its configuration, output and protocol.
 """
 
 import os
@@ -77,9 +77,9 @@ class Server:
         return self.process.pid
 
     def start(self) -> Self:
-        """Start it and wait until it is ready; also once more after stop(), with an empty folder.
+        """Start it and wait until it is ready. After stop(), it can be started again, with an empty folder.
 
-        Raises RuntimeError where it ends before, TimeoutError after `start_timeout`, with the last lines of its log.
+        Raises RuntimeError if it ends before, TimeoutError after `start_timeout`, with the last lines of its log.
         """
         self.folder.mkdir(exist_ok=True)
         try:
@@ -115,7 +115,7 @@ class Server:
             self._process.wait(5)
 
     def discard(self) -> None:
-        """Kill it, keep its log, and remove its folder; once more is harmless."""
+        """Kill it, keep its log, and remove its folder. A second call is harmless."""
         self.kill()
         self.log()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -130,7 +130,7 @@ class Server:
         return group_members(self._group) if self._group else []
 
     def log(self) -> str:
-        """Return what it wrote so far; kept after stop()."""
+        """Return its output so far. It is kept after stop()."""
         with suppress(FileNotFoundError):
             self._log = self.log_path.read_text(encoding="utf-8", errors="replace")
         return self._log
@@ -165,19 +165,19 @@ class Server:
         if kind is None:
             self.stop()
         else:
-            self.discard()  # a complaint of stop() would hide the error that matters
+            self.discard()  # an error of stop() would hide the error that matters
 
     def _tail(self) -> str:
         return "\n".join(self.log().splitlines()[-_TAIL:])
 
 
 class ThreadServer(socketserver.ThreadingTCPServer):
-    """A server in threads of this process, on a free port of 127.0.0.1; `with` starts and ends it."""
+    """A server in threads of this process, on a free port of 127.0.0.1. `with` starts and ends it."""
 
     daemon_threads = True  # a connection that is still open does not outlive us
 
     def __init__(self, handler: type[socketserver.BaseRequestHandler]) -> None:
-        """Bind the port; connections are taken from `with` on, each by a `handler`."""
+        """Bind the port. `with` begins to accept connections, each for a `handler`."""
         super().__init__(("127.0.0.1", 0), handler)
         self.port = int(self.server_address[1])
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

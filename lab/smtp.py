@@ -1,6 +1,6 @@
-"""A plain SMTP client that says just what it is told to and keeps the whole conversation as text.
+"""A plain SMTP client that sends exactly the given commands and keeps the whole conversation as text.
 
-It knows how commands, answers and message content stand on the wire (RFC 5321, 2920, 3030, 3207, 4954), and Postfix's
+It knows the wire format of commands, answers and message content (RFC 5321, 2920, 3030, 3207, 4954), and Postfix's
 XCLIENT. It does not know which order of commands is right: a test may want the wrong one.
 """
 
@@ -24,7 +24,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The lines as one text."""
+        """Return the lines as one text."""
         return "\n".join(self.lines)
 
     def __str__(self) -> str:
@@ -36,9 +36,9 @@ class SmtpDialogue:
     """One SMTP connection, made at once; a method per verb, and `transcript` with "> " and "< " before each line."""
 
     def __init__(self, host: str, port: int, *, timeout: float = 20.0, source: str = "") -> None:
-        """Connect and read the greeting; the time limit is for the connect and for each answer.
+        """Connect and read the greeting. The time limit in seconds is for the connect and for each answer.
 
-        With a `source` the connection comes from that address of this host: all of 127.0.0.0/8 are.
+        With a `source` the connection comes from that address of this host, such as one of 127.0.0.0/8.
         """
         self.transcript: list[str] = []
         self._peer = f"{host} port {port}"
@@ -57,17 +57,17 @@ class SmtpDialogue:
         return self.raw(f"EHLO {name}")
 
     def helo(self, name: str) -> Answer:
-        """Greet as a client of RFC 821 would."""
+        """Greet as a client of RFC 821."""
         return self.raw(f"HELO {name}")
 
     def xclient(self, **attributes: str) -> Answer:
-        """Postfix's XCLIENT, e.g. addr="203.0.113.7", name="host.example.com", helo=..., login=...; 220 on success."""
+        """Send Postfix's XCLIENT, e.g. addr="203.0.113.7", name="host.example.com", helo=..., login=...: 220."""
         return self.raw(
             " ".join(["XCLIENT", *(f"{name.upper()}={_xclient(name, attributes[name])}" for name in attributes)])
         )
 
     def starttls(self) -> Answer:
-        """STARTTLS and the handshake, whatever certificate the server shows; EHLO has to be said again."""
+        """Do STARTTLS and the handshake, and accept any certificate. EHLO must be sent again."""
         answer = self.raw("STARTTLS")
         if answer.code == 220:
             context = ssl.create_default_context()
@@ -83,33 +83,33 @@ class SmtpDialogue:
         return self.raw(b"AUTH PLAIN " + b64encode(f"\0{user}\0{password}".encode()))
 
     def mail(self, sender: str, *parameters: str) -> Answer:
-        """MAIL FROM; the angle brackets are added, "" is the null sender."""
+        """Send MAIL FROM. The angle brackets are added; "" is the null sender."""
         return self.raw(" ".join([f"MAIL FROM:<{sender}>", *parameters]))
 
     def rcpt(self, recipient: str, *parameters: str) -> Answer:
-        """RCPT TO; the angle brackets are added."""
+        """Send RCPT TO. The angle brackets are added."""
         return self.raw(" ".join([f"RCPT TO:<{recipient}>", *parameters]))
 
     def data(self, content: bytes | str) -> Answer:
-        """DATA and the content, dots stuffed; what answers the content, or the refusal of DATA itself."""
+        """Send DATA and the content, dots stuffed. Return the answer to the content, or the refusal of DATA."""
         go_ahead = self.raw("DATA")
         return self.content(content) if go_ahead.code == 354 else go_ahead
 
     def content(self, content: bytes | str) -> Answer:
-        """What answers the content, DATA having been answered already; dots stuffed."""
+        """Send the content after DATA, dots stuffed. Return its answer."""
         wire = on_the_wire(content)
         self._send(re.sub(rb"(?m)^\.", b"..", wire) + b".\r\n", f"the content of {len(wire)} bytes")
         return self._answer()
 
     def bdat(self, content: bytes | str, *, last: bool = True) -> Answer:
-        """One chunk (RFC 3030); bytes go as they are."""
+        """Send one chunk (RFC 3030). Bytes are sent unchanged."""
         chunk = content if isinstance(content, bytes) else on_the_wire(content)
         command = f"BDAT {len(chunk)}{' LAST' if last else ''}"
         self._send(command.encode() + b"\r\n" + chunk, command)
         return self._answer()
 
     def rset(self) -> Answer:
-        """Drop the transaction, keep the connection."""
+        """End the transaction, keep the connection."""
         return self.raw("RSET")
 
     def quit(self) -> Answer:
@@ -119,22 +119,22 @@ class SmtpDialogue:
         return answer
 
     def raw(self, line: str | bytes) -> Answer:
-        """One command line just as given, CR LF added."""
+        """Send one command line exactly as given, and CR LF."""
         return self.send_many(line)[0]
 
     def send_many(self, *lines: str | bytes) -> list[Answer]:
-        """Pipelined commands (RFC 2920): all in one write, then all their answers."""
+        """Send pipelined commands (RFC 2920) in one write. Return all their answers."""
         wire = b"".join(_bytes(line) + b"\r\n" for line in lines)
         self._send(wire, " | ".join(_text(_bytes(line)) for line in lines))
         return [self._answer() for _ in lines]
 
     @property
     def connection(self) -> socket.socket:
-        """The connection itself, for who wants to go on with it otherwise; every answer has been read."""
+        """Return the connection itself, for use without this class. All answers have been read."""
         return self._socket
 
     def close(self) -> None:
-        """Drop the connection without a word; harmless when closed already."""
+        """Close the connection without QUIT. A second call is harmless."""
         self._file.close()
         self._socket.close()
 
@@ -177,20 +177,20 @@ class SmtpDialogue:
 
 
 def on_the_wire(content: bytes | str) -> bytes:
-    """Message content with CR LF at every line's end, the last included; bytes keep lone CR or LF on purpose."""
+    """Return message content with CR LF at the end of every line. Bytes keep a lone CR or LF on purpose."""
     if isinstance(content, str):
         content = re.sub(rb"\r?\n", b"\r\n", _bytes(content))
     return content if not content or content.endswith(b"\r\n") else content + b"\r\n"
 
 
 def chunk(content: bytes | str, *, last: bool = True) -> bytes:
-    """BDAT and its content as one item of SmtpDialogue.send_many(), which adds the last CR LF to each (RFC 3030)."""
+    """Return BDAT and its content (RFC 3030) as one item of SmtpDialogue.send_many(), which adds the last CR LF."""
     wire = on_the_wire(content)
     return b"BDAT %d%b\r\n%b" % (len(wire), b" LAST" if last else b"", wire.removesuffix(b"\r\n"))
 
 
 def _xclient(name: str, value: str) -> str:
-    """A value as XCLIENT wants it: xtext (RFC 3461 section 4), and IPv6 addresses with their RFC 5321 tag."""
+    """Return a value for XCLIENT: xtext (RFC 3461 section 4), and IPv6 addresses with their RFC 5321 tag."""
     if name.lower() in {"addr", "destaddr"} and ":" in value and not value.upper().startswith("IPV6:"):
         value = f"IPV6:{value}"
     return "".join(

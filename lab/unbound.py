@@ -1,7 +1,6 @@
-"""A recursive resolver: the machine's own Unbound on loopback, with the lab's servers in the place of the world's.
+"""A recursive resolver: the machine's own Unbound on loopback, with the lab's servers in place of the Internet's.
 
-It knows Unbound's configuration and its start. What the servers behind it answer, or that they never do, it does not
-know.
+It knows Unbound's configuration and its start. It does not know the answers of the servers behind it.
 """
 
 import socket
@@ -13,18 +12,18 @@ from lab.processes import free_port
 from lab.server import Server, installed
 
 _SERVER = installed("unbound")
-# Zones of the documentation addresses and names, which Unbound would answer by itself.
+# Zones of the documentation addresses and names. By default Unbound answers them itself.
 _OWN = ("test.", "2.0.192.in-addr.arpa.", "100.51.198.in-addr.arpa.", "113.0.203.in-addr.arpa.")
-_QUESTION = b"\0\x01\1\0\0\1\0\0\0\0\0\0\x09localhost\0\0\1\0\1"  # which it answers by itself
+_QUESTION = b"\0\x01\1\0\0\1\0\0\0\0\0\0\x09localhost\0\0\1\0\1"  # Unbound answers it itself
 
 
 def unavailable() -> str:
-    """Why no resolver can be started here; empty if one can."""
+    """Return why the resolver cannot be started here; empty if it can."""
     return "" if _SERVER else "unbound is not installed (tools/setup.sh lab)"
 
 
 class SilentServers:
-    """Name servers that take every question and answer none: bound, and never read."""
+    """Name servers that never answer: their sockets are bound, but never read."""
 
     def __init__(self, count: int = 4) -> None:
         self._sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
@@ -46,14 +45,14 @@ class Unbound(Server):
     start_timeout = 15.0
 
     def __init__(self, zones: Mapping[str, Sequence[int]]) -> None:
-        """Choose the port; `zones` are those that there are, each with the ports of the servers that have it."""
+        """Choose the port. `zones` are all known zones, each with the ports of its servers."""
         super().__init__("unbound", unavailable())
         self.port = free_port()
         self._zones = zones
 
     @property
     def address(self) -> str:
-        """The resolver as "HOST:PORT"."""
+        """Return the resolver's address as "HOST:PORT"."""
         return f"127.0.0.1:{self.port}"
 
     def command_line(self) -> list[str]:

@@ -108,7 +108,7 @@ def test_a_failed_check_is_shown_and_remembered(capsys: pytest.CaptureFixture[st
     screen.check("it is so", true=True)
     screen.check("and so", true=False)
     screen.close()
-    assert screen.failed == ["A scene: not so: and so"]
+    assert screen.failed == ["A scene: failed: and so"]
     assert "✘ and so" in capsys.readouterr().out
 
 
