@@ -29,7 +29,7 @@ quick: lint ## lint, then the pure tests with few examples, without root, Postfi
 	$(BIN)/python -m pytest -q --quick -n auto --maxprocesses=8 -m '$(PURE)' $(ARGS)
 
 test: lint setup-mta setup-lab setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
-	$(BIN)/python -m pytest $(ARGS)
+	@PYTHON=$(BIN)/python sh tools/test.sh $(ARGS)
 
 soak: $(STAMP) setup-mta ## reload, kill and memory tests at full size: about 20 minutes (ARGS=... for pytest)
 	$(BIN)/python -m pytest -m soak -s $(ARGS)

@@ -87,8 +87,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 NARROWER: Mapping[str, tuple[str, ...]] = {
     "reply.advice": ("model", "spf.services"),  # the help page gives the same advice
     "reply.texts": ("language", "model", "reply.advice", "template"),
-    "daemon.events": ("daemon.link", "value"),
-    "daemon.slots": ("daemon.events", "daemon.link", "value"),
+    "daemon.events": ("daemon.link",),
+    "daemon.slots": ("daemon.events", "daemon.link"),
     "daemon.fleet": ("daemon.events", "daemon.slots"),
     "daemon.child": ("daemon.link", "observe.log"),
     "daemon.exporter": ("daemon.child", "observe", "settings.values"),

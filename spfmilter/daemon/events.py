@@ -5,14 +5,14 @@ The supervisor reports events; ``fleet.step`` answers with commands. Neither sid
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
 from spfmilter.daemon.link import Word
-from spfmilter.value import value
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPlan:
     """What the fleet has to know of a generation's settings."""
 
@@ -23,12 +23,12 @@ class WorkerPlan:
 # -- events: what the supervisor reports -------------------------------------------------------------------------------
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """Time has passed. Reported at least every ``TICK`` seconds."""
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Heard:
     """A worker has said something; without a word it is a sign of life."""
 
@@ -36,7 +36,7 @@ class Heard:
     words: tuple[Word, ...]
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A worker's process has ended."""
 
@@ -45,33 +45,33 @@ class Ended:
     how: str  # the signal or the exit status, in words
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class StartFailed:
     """The system has refused the process that ``Start`` asked for."""
 
     slot: int
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadRequested:
     """The administrator wants the settings to be read again."""
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class SettingsRead:
     """The settings that ``ReadSettings`` asked for can be used."""
 
     plan: WorkerPlan
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class SettingsRefused:
     """The settings that ``ReadSettings`` asked for cannot be used."""
 
     reason: str
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """The daemon has to end. The second time, it does not wait for open sessions."""
 
@@ -84,7 +84,7 @@ Event: TypeAlias = Tick | Heard | Ended | StartFailed | ReloadRequested | Settin
 # -- commands: what the supervisor has to do ---------------------------------------------------------------------------
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Start:
     """Fork a worker that serves the settings of a generation. If that fails, report ``StartFailed``."""
 
@@ -92,21 +92,21 @@ class Start:
     generation: int
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Dismiss:
     """Tell a worker to take no new session, and to end with its last one."""
 
     slot: int
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Hurry:
     """Tell a worker to take no new session, and to end after ``drain_timeout`` at the latest."""
 
     slot: int
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Kill:
     """Kill a worker: it has been silent for so many seconds, or (None) the time for the stop is over."""
 
@@ -114,7 +114,7 @@ class Kill:
     silent: float | None
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class LogDeath:
     """Report the death of a worker that had not been told to end."""
 
@@ -124,7 +124,7 @@ class LogDeath:
     restart_in: float  # seconds until its slot has a worker again, at the latest
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class LogEnd:
     """Report the end of a worker that had been told to end."""
 
@@ -132,28 +132,28 @@ class LogEnd:
     how: str
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class ReadSettings:
     """Read the settings of a new generation; report ``SettingsRead`` or ``SettingsRefused``."""
 
     generation: int
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class LogWaitingReload:
     """Report that a reload waiting until old generations have drained."""
 
     draining: int  # generations
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Switch:
     """Take the settings of this generation as those in force, and forget the old ones."""
 
     generation: int
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class RefuseReload:
     """Drop the settings that were read; those in force stay."""
 
@@ -168,26 +168,26 @@ class News(Enum):
     NOT_RELOADED = "not reloaded"
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Tell the log and the service manager how the daemon stands."""
 
     news: News
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GiveUp:
     """Report that the daemon cannot serve; its exit status says so, too."""
 
 
-@value(kw_only=False)
+@dataclass(frozen=True, slots=True)
 class AnnounceStop:
     """Tell the log and the service manager that the daemon stops."""
 
     why: str
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloseListener:
     """Close the listening socket: no worker takes new sessions any more."""
 

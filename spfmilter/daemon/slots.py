@@ -18,12 +18,11 @@ REPLACE changes no phase: the slot is marked, and another one is added in time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from spfmilter.daemon.events import WorkerPlan
 from spfmilter.daemon.link import Word
-from spfmilter.value import value
 
 TICK = 0.5  # seconds at most between two ticks
 MAX_BEAT_AGE = 5.0  # seconds for which a sign of life proves that a worker works
@@ -53,7 +52,7 @@ _ON_WORD: Mapping[tuple[Phase, Word], Phase] = {
 }
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
     """The place of one worker."""
 
@@ -119,7 +118,7 @@ class Slot:
         return replace(self, phase=phase, hurried=self.hurried or hurried)
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """The workers that serve the same settings."""
 
@@ -129,7 +128,7 @@ class Generation:
     short_lives: int  # workers in a row that ended within SHORT_LIFE while it had not served yet
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendingReload:
     """A generation that takes the place of the serving one as soon as all of its workers serve."""
 
@@ -146,7 +145,7 @@ class Reload(Enum):
     SWITCHING = "the new generation serves; old workers still take sessions"
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """All that the decisions depend on, but for the event and the time."""
 

@@ -46,7 +46,7 @@ class NoEvidence:
     """An Evidence without any finding: every result is none, no condition is met, no override applies."""
 
     def expect(self, checks: Sequence[Check]) -> None:
-        """NoEvidence is done ahead."""
+        """Ask nothing ahead."""
 
     def verdict(self, check: Check) -> Verdict:
         """Return the result none."""
@@ -65,7 +65,7 @@ class NoEvidence:
         return frozenset()
 
     def expect_dmarc(self, domain: str) -> None:
-        """NoEvidence is done ahead."""
+        """Ask nothing ahead."""
 
     def dmarc(self, domain: str) -> DmarcPolicy | None:  # noqa: ARG002 - the protocol's
         """Return no policy."""

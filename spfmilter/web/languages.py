@@ -48,7 +48,7 @@ _BY_LANGUAGE = {"en": LANGUAGES[0], "zh": LANGUAGES[1]}
 
 
 def choose(wanted: str | None, accepted: str | None) -> PageLanguage:
-    """Return the reader's language: that of the address, else by Accept-Language (RFC 9110 section 12.5.4), else English.
+    """Return the reader's language: by the address, else by Accept-Language (RFC 9110 section 12.5.4), else English.
 
     Args:
         wanted: the language in the address; an unknown one is ignored.

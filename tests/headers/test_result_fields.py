@@ -332,3 +332,11 @@ def test_nothing_hostile_breaks_a_field(
     assert notice.isascii() or smtputf8
     assert change.quarantine is not None
     assert change.quarantine.isprintable()
+
+
+def test_a_record_of_our_own_is_named_as_such() -> None:
+    """The reader would look for it in the DNS in vain."""
+    values = written(verdict(Result.PASS, check=check(record="v=spf1 +all")))
+    for name in ("Authentication-Results", "Received-SPF"):
+        (value_found,) = values[name]
+        assert "by a record of this server, not the published one" in value_found.replace("\n", "")

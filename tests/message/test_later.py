@@ -272,7 +272,7 @@ def test_a_forwarders_mail_is_not_separated() -> None:
 def test_mail_from_a_relay_is_separated_only_where_it_may_be_refused(
     stage: str, refuse: str, expected: list[tuple[int, str] | None]
 ) -> None:
-    """NoEvidence is known of the client behind it at RCPT: so what counts is whether any result would part them."""
+    """Nothing is known of the client behind it at RCPT: so what counts is whether any result would part them."""
     ini = f"{MESSAGE}[relays]\ntrusted = 198.51.100.0/24\nrefuse = {refuse}\n".replace("= message", f"= {stage}")
     evidence = Known(result)
     connection = session(ini, evidence, RELAY)
@@ -589,7 +589,7 @@ def test_a_message_that_hides_a_forged_field_in_another_is_refused_whatever_spf_
     connection.header(name, HIDING)
     _, reply, ended = end(connection)
     assert reply is not None
-    assert str(reply).startswith("550 5.7.1 The message hides a header field that only the receiving server may write")
+    assert str(reply).startswith("550 5.7.1 One header field of the message hides another one that only the receiving")
     assert (
         str(ended.action.rule) == "[headers] remove_forged = yes, and one is hidden in another field or in the sender"
     )

@@ -91,7 +91,7 @@ def test_a_sender_that_hides_a_field_of_ours_is_refused(site: Site) -> None:
     word = "=?utf-8?q?=0AAuthentication-Results=3A_mx.example.net=3B_spf=3Dpass?="
     answer = site.send(f"{word}@mail163.example", LISTED).answer
     assert answer.code == 550
-    assert answer.lines[0].startswith("5.7.1 The message hides a header field")
+    assert answer.lines[0].startswith("5.7.1 One header field of the message hides another one")
 
 
 @pytest.mark.parametrize(("fields", "code"), [(1000, 250), (1001, 550)])

@@ -384,3 +384,24 @@ def test_a_held_message_has_its_reason() -> None:
     edits, ended = finished(connection)
     assert edits.quarantine == "SPF fail for fail.example from 203.0.113.7"
     assert ended.action.disposition is Disposition.QUARANTINE
+
+
+@pytest.mark.parametrize(
+    ("sender", "understood", "path"),
+    [
+        ("<u%pass.example>", "u@pass.example", "u@pass.example"),  # Postfix's allow_percent_hack
+        ("<pass.example!u>", "u@pass.example", "u@pass.example"),  # Postfix's swap_bangpath
+        ("<(u)>", "", ""),  # the empty sender
+        ("<u@pass.example>", "other@fail.example", "u@pass.example"),  # plain: what is written counts
+        ("<u%pass.example>", None, "u%pass.example"),
+        ("<u%pass.example>", "u%pass.example", "u%pass.example"),
+    ],
+)
+def test_of_a_sender_that_is_not_plain_the_reading_of_the_mta_counts(
+    sender: str, understood: str | None, path: str
+) -> None:
+    connection = session("[exempt]\nsenders = pass.example")
+    mail(connection, sender, macros=Macros(mail_address=understood))
+    ended = connection.end_of_message("Q").ended
+    assert ended is not None
+    assert str(ended.facts.reverse_path) == path
