@@ -120,7 +120,7 @@ def test_a_runtime_folder_that_becomes_full(dns: NameServer, tmp_path: Path) -> 
         before = counted(listen)
         answers(address)
         assert counted(listen) == before + 40
-        assert daemon.log().count("died") == 1
+        assert daemon.log().count("worker exited unexpectedly") == 1
 
 
 def test_no_space_for_the_secrets_of_the_help_page(dns: NameServer, tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_workers_that_never_start_end_the_daemon(dns: NameServer) -> None:
     assert "cannot serve: workers exit as soon as they start" in log
     assert log.count('how="exit status 70"') >= 5
     pauses = [float(pause) for pause in re.findall(r"restart_in=([\d.]+)", log)]
-    assert pauses[:2] == [0.0, 0.0], "each of the two slots has a pause of its own"
+    assert pauses.count(0.0) == 2, "each of the two slots has a pause of its own"
     assert {0.0, 0.1} < set(pauses), "which grows"
     assert not group_members(daemon.process.pid)
 

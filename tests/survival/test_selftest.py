@@ -11,7 +11,7 @@ from lab.processes import free_port
 from tests.survival.site import CLIENT, ask, inet_socket, ini, name_server, shortened
 
 ROOT = {"a.root-servers.net": [{"A": "198.41.0.4"}], "pass.example": [{"TXT": f"v=spf1 ip4:{CLIENT} -all"}]}
-SELF_TEST = (*shortened(daemon__SELF_TEST_TIME=1), "--self-test")  # a dead server is given up after 1 s, not 5
+SELF_TEST = (*shortened(start__SELF_TEST_TIME=1), "--self-test")  # a dead server is given up after 1 s, not 5
 
 
 @contextmanager

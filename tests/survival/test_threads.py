@@ -137,7 +137,7 @@ def test_sessions_without_a_thread_end_and_later_mail_is_answered(dns: NameServe
             answered += has_answer(mta)
             assert time.monotonic() - begun < 25, "the MTAs see the end at once, and not when the worker ends"
         lost = losses(daemon)
-        assert 0 < answered < 50, "each that was served had one of the few threads that there were"
+        assert 0 < answered < 100, "some had one of the few threads that there were, and others had none"
         limit(daemon, NO_LIMIT)
         until(lambda: not set(lost) & set(children(daemon)), 30, lambda: f"the old workers' end:\n{daemon.log()}")
         wait_for_workers(daemon, 2)
