@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 _LIBRARIES = {"nothing": ("-lmilter", "-lpthread"), "load": ("-lpthread",), "dns": ()}
 _PYSPF = shutil.which("pyspf-milter", path="/usr/bin:/usr/sbin")
-_LONGEST = 300.0  # seconds that one load may take
+_MAX_LENGTH = 300.0  # seconds that one load may take
 
 
 class Workshop:
@@ -296,7 +296,7 @@ def _load_command(shop: Workshop, target: Filter, senders: Sequence[str], option
 def load(shop: Workshop, target: Filter, senders: Sequence[str], **options: float | str) -> Loaded:
     """Run `load.c` against a filter, with its options."""
     done = subprocess.run(
-        _load_command(shop, target, senders, options), stdout=subprocess.PIPE, check=True, timeout=_LONGEST
+        _load_command(shop, target, senders, options), stdout=subprocess.PIPE, check=True, timeout=_MAX_LENGTH
     )
     return Loaded(**json.loads(done.stdout))
 

@@ -37,7 +37,7 @@ _PLAIN = re.compile(
 )
 # No published name holds blanks or control characters; brackets and colons make an address literal.
 _NOT_IN_NAMES = re.compile(r'[^!-~]|[\[\]:"\\@]')
-_LONGEST_NAME = 254  # characters, with a final dot (RFC 1035); no A-label is shorter than its U-label
+_MAX_NAME = 254  # characters, with a final dot (RFC 1035); no A-label is shorter than its U-label
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")  # what UTS 46 takes for a dot
 
 
@@ -169,7 +169,7 @@ def dns_domain(text: str) -> str:
 
     U-labels become A-labels by IDNA 2008 with the usual mapping (UTS 46). Address literals are no domains.
     """
-    return _dns_domain(text) if len(text) <= _LONGEST_NAME else ""
+    return _dns_domain(text) if len(text) <= _MAX_NAME else ""
 
 
 @functools.lru_cache(maxsize=1024)  # a message's names are read several times, and many come again
@@ -185,7 +185,7 @@ def _dns_domain(text: str) -> str:
 
 def _a_labels(name: str) -> str:
     """Return the name with A-labels for its U-labels; empty: it cannot be converted. ASCII labels stay as they are."""
-    if len(name) > _LONGEST_NAME:
+    if len(name) > _MAX_NAME:
         return ""
     try:
         return ".".join(

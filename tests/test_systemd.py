@@ -25,7 +25,7 @@ UNIT = ROOT / "systemd" / "spfmilter.service"
 WEB = ROOT / "systemd" / "spfmilter-web.service"
 TMPFILES = ROOT / "systemd" / "tmpfiles.d" / "spfmilter.conf"
 SYSUSERS = ROOT / "systemd" / "sysusers.d" / "spfmilter.conf"
-MOST_EXPOSURE = 2.0  # of 10, as systemd-analyze reckons
+MAX_EXPOSURE = 2.0  # of 10, as systemd-analyze reckons
 
 # What stays exposed, each with its reason; a line that gets lost from the unit file shows here by its name.
 EXPOSED = {
@@ -92,7 +92,7 @@ def test_systemd_finds_fault_with_a_wrong_unit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unit", [UNIT, WEB], ids=lambda unit: unit.stem)
 def test_exposure_is_low(unit: Path) -> None:
     """The exit status says whether the overall figure is within the threshold, which is in tenths."""
-    security = ("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSURE * 10:.0f}")
+    security = ("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={MAX_EXPOSURE * 10:.0f}")
     done = run(*security, unit)
     assert done.returncode == 0, done.stdout.splitlines()[-1]
 

@@ -131,7 +131,7 @@ def postfix_settings(settings: Settings, postfix: Postfix) -> dict[str, str]:
     mine = [milter for milter in present if _is(milter, ours, postfix)]
     others = [milter for milter in present if milter not in mine]
     wanted = {"smtpd_milters": ", ".join([*(mine[:1] or [ours]), *others])}
-    needed = _patience(settings)
+    needed = _mta_timeout(settings)
     if needed > _seconds(postfix.command_timeout):
         wanted["milter_command_timeout"] = f"{needed}s"
     return wanted
@@ -166,7 +166,7 @@ def _is(milter: str, ours: str, postfix: Postfix) -> bool:
     return address == ours
 
 
-def _patience(settings: Settings) -> int:
+def _mta_timeout(settings: Settings) -> int:
     """Return the seconds that an MTA must be willing to wait for a verdict."""
     return math.ceil(settings.dns.timeout.seconds) + _MARGIN
 
@@ -208,4 +208,4 @@ def sendmail_line(settings: Settings) -> str:
     socket = settings.milter.socket
     if socket.host:
         socket = replace(socket, host=_reachable(socket.host))
-    return f"INPUT_MAIL_FILTER(`spfmilter', `S={socket}, F=T, T=C:30s;S:30s;R:{_patience(settings)}s;E:1m')dnl"
+    return f"INPUT_MAIL_FILTER(`spfmilter', `S={socket}, F=T, T=C:30s;S:30s;R:{_mta_timeout(settings)}s;E:1m')dnl"

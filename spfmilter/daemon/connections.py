@@ -38,14 +38,14 @@ class _Waiting:
 class Unserved:
     """Find the connections to a listening socket of this name that no thread serves."""
 
-    def __init__(self, name: object, patience: float) -> None:
+    def __init__(self, name: object, timeout: float) -> None:
         """Begin to watch.
 
         Args:
             name: of the listening socket, from getsockname().
-            patience: seconds that a thread may take for one command, with all waiting included.
+            timeout: seconds that a thread may take for one command, with all waiting included.
         """
-        self._name, self._patience = name, patience
+        self._name, self._timeout = name, timeout
         self._waiting: dict[int, _Waiting] = {}  # by the socket's inode
         self._last = -_LOOK_EVERY
         self.number = 0  # at the last look
@@ -83,7 +83,7 @@ class Unserved:
     def _newly_lost(self, now: float, longest: float) -> list[int]:
         """Return the inodes of the connections that have waited too long."""
         waited = {inode: now - waiting.since for inode, waiting in self._waiting.items() if not waiting.lost}
-        surely = [inode for inode, seconds in waited.items() if seconds >= self._patience]
+        surely = [inode for inode, seconds in waited.items() if seconds >= self._timeout]
         sooner = [inode for inode, seconds in waited.items() if seconds >= max(_SHORT, longest + _LOOK_EVERY)]
         return sooner if len(sooner) > len(surely) and not can_start_threads(1) else surely
 

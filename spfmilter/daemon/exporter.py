@@ -18,7 +18,7 @@ from spfmilter.observe.metrics import application
 from spfmilter.settings.values import nameserver
 
 _RESTART_AFTER = 2.0  # seconds; twice as long each time
-_LONGEST_PAUSE = 300.0
+_MAX_PAUSE = 300.0
 
 
 class ExporterProcess:
@@ -36,7 +36,7 @@ class ExporterProcess:
         if self._child is not None and listen != self._listen:
             self.stop()
         if self._child is None and listen and self._folder is not None and now >= self._not_before:
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE) if listen == self._listen else _RESTART_AFTER
+            self._pause = min(2 * self._pause, _MAX_PAUSE) if listen == self._listen else _RESTART_AFTER
             self._listen, self._not_before = listen, now + self._pause
             try:
                 self._child = children.fork(_work(self._folder, listen), -1, self._close)

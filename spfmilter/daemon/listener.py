@@ -17,7 +17,7 @@ from spfmilter.settings.schema import MilterSection
 from spfmilter.settings.values import SocketAddress
 
 _BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
-_PATIENCE = 3.0  # seconds that workers of a killed daemon may take to close its socket
+_TIMEOUT = 3.0  # seconds that workers of a killed daemon may take to close its socket
 _PASSED = 3  # the first descriptor that systemd passes (sd_listen_fds(3))
 
 
@@ -35,7 +35,7 @@ def open_listener(settings: MilterSection) -> socket.socket:
     Raises:
         ListenError: another process listens there, or the system does not allow it.
     """
-    give_up = time.monotonic() + _PATIENCE
+    give_up = time.monotonic() + _TIMEOUT
     while True:
         try:
             return _listen(settings)

@@ -7,8 +7,8 @@ import socket
 import time
 from collections import deque
 
-_MOST_UNSENT = 32  # messages; the newest count, such as the last READY=1
-_unsent: deque[bytes] = deque(maxlen=_MOST_UNSENT)
+_MAX_UNSENT = 32  # messages; the newest count, such as the last READY=1
+_unsent: deque[bytes] = deque(maxlen=_MAX_UNSENT)
 
 
 def notify(*assignments: str) -> None:

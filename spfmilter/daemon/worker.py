@@ -38,10 +38,10 @@ from spfmilter.state import Deferrals
 if TYPE_CHECKING:
     from spfmilter.helplink.token import Signer
 
-_MTA_PATIENCE = 7210  # seconds without a command from the MTA: libmilter's default, an SMTP session's longest pause
+_MTA_TIMEOUT = 7210  # seconds without a command from the MTA: libmilter's default, an SMTP session's longest pause
 _BEAT = 1.0  # seconds between heartbeats
 _STUCK_AFTER = 30.0  # seconds beyond the time limit after which a callback counts as hung
-_PATIENT_DRAIN = 3600.0  # seconds that sessions may go on after a reload: longer than any active SMTP session
+_LONG_DRAIN = 3600.0  # seconds that sessions may go on after a reload: longer than any active SMTP session
 _FIRST_PAUSE = 0.05  # seconds between the first checks for open sessions; doubled each time, up to a beat
 # The threads that libmilter starts in an idle process: its main thread, one for signals, one that waits for the MTAs,
 # and two that serve them.
@@ -234,7 +234,7 @@ class Worker:
         Counts sockets, not the callbacks' sessions: a connection exists before its first command and between two SMTP
         sessions of the MTA. Connections that no thread serves would stay forever, so they do not count.
         """
-        hurried, deadline = False, time.monotonic() + _PATIENT_DRAIN
+        hurried, deadline = False, time.monotonic() + _LONG_DRAIN
         pause, idle = _FIRST_PAUSE, 0
         while True:
             left = self._left(name)
@@ -323,7 +323,7 @@ def _hand_over(listener: socket.socket) -> int:
     Raises:
         _CannotServeError: libmilter cannot open a socket.
     """
-    milter.settimeout(_MTA_PATIENCE)
+    milter.settimeout(_MTA_TIMEOUT)
     try:
         match listener.family:
             case socket.AF_INET:

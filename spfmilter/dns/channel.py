@@ -171,7 +171,7 @@ class Channel:
                 answer = self._want(key)
                 continue
             if over:
-                return self._out_of_time(key, pending, patient=self._clock() - since >= self._resolver.patience)
+                return self._out_of_time(key, pending, shared=self._clock() - since >= self._resolver.shared_timeout)
             if pending.tcp_server is not None and not pending.fetching and self._clock() < deadline:
                 since = self._clock()  # what UDP has taken says nothing of TCP
                 self._over_tcp(pending, deadline)
@@ -181,7 +181,7 @@ class Channel:
             answer = self._known(key, counted=False)
         return answer
 
-    def _out_of_time(self, key: Key, pending: Pending, *, patient: bool) -> Answer:
+    def _out_of_time(self, key: Key, pending: Pending, *, shared: bool) -> Answer:
         """A failure for this caller, whose deadline may be no other's; the question stays in flight.
 
         Only if it was waited for long enough that this says something of the domain, others learn of it.
@@ -195,7 +195,7 @@ class Channel:
         if not told:
             self._resolver.observe(answer)
         stale = self._cache.stale(key)
-        if stale is None and patient:
+        if stale is None and shared:
             self._cache.put(key, answer)
         return stale or answer
 

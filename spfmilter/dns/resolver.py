@@ -21,7 +21,7 @@ from spfmilter.settings.values import Nameserver
 from spfmilter.zones import Zones
 
 RESOLV_CONF = Path("/etc/resolv.conf")
-PATIENCE = 2.0  # seconds: the least for ``Resolver.patience`` at work
+MIN_SHARED_TIMEOUT = 2.0  # seconds: the least for ``Resolver.shared_timeout`` at work
 _RECHECK_AFTER = 5.0  # seconds between looks at resolv.conf
 _PROBE_EVERY = 1.0  # seconds between two questions whether the nameservers live
 
@@ -32,7 +32,7 @@ class Resolver:
     ``nameservers`` empty means those of resolv.conf, which is read again when it changes.
 
     Attributes:
-        patience: seconds that a connection must have waited for an answer before its timeout is known to others.
+        shared_timeout: seconds that a connection must have waited for an answer before its timeout is known to others.
     """
 
     def __init__(  # noqa: PLR0913 - each has its default
@@ -44,10 +44,10 @@ class Resolver:
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[Answer], None] = lambda _: None,
         private: Zones | None = None,
-        patience: float = PATIENCE,
+        shared_timeout: float = MIN_SHARED_TIMEOUT,
     ) -> None:
         self.clock, self.observe = clock, observe
-        self.patience = patience
+        self.shared_timeout = shared_timeout
         self.private = private or Zones()  # where no alias may lead from outside
         self.cache = cache if cache is not None else AnswerCache(entries=0, clock=clock)
         self._resolv_conf = None if nameservers else resolv_conf

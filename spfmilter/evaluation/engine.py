@@ -13,7 +13,7 @@ from spfmilter.dns.answer import Answer, Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
-from spfmilter.dns.resolver import PATIENCE, Resolver
+from spfmilter.dns.resolver import MIN_SHARED_TIMEOUT, Resolver
 from spfmilter.evaluation import hosts
 from spfmilter.evaluation.budget import TimeBudget
 from spfmilter.evaluation.conditions import is_unreachable
@@ -36,7 +36,7 @@ _CLIENT_TIME = 3.0
 _FRESH = 5.0
 # The part of the time limit that a lookup must have had before its timeout is an answer to other messages. HELO's check
 # and the client's zones have less: one session could otherwise make a slow domain a temperror in the next one.
-_PATIENT = 0.6
+_SHARED_TIMEOUT = 0.6
 
 
 class Engine:
@@ -76,7 +76,7 @@ class Engine:
             clock=clock,
             observe=observe,
             private=self.private,
-            patience=max(PATIENCE, _PATIENT * settings.timeout.seconds),
+            shared_timeout=max(MIN_SHARED_TIMEOUT, _SHARED_TIMEOUT * settings.timeout.seconds),
         )
         self.evaluator = Evaluator(self.limits, receiver=receiver, clock=clock, private=self.private)
 

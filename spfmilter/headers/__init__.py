@@ -1,7 +1,7 @@
 """Header fields: the result fields, forged fields, and the prefix of the subject."""
 
 from spfmilter.headers.fields import (
-    MOST_FORGED,
+    MAX_FORGED,
     NotRemoved,
     authserv_id,
     edits,
@@ -22,7 +22,7 @@ from spfmilter.headers.forged import (
 
 __all__ = [
     "AUTHENTICATION_RESULTS",
-    "MOST_FORGED",
+    "MAX_FORGED",
     "RECEIVED_SPF",
     "NotRemoved",
     "authserv_id",

@@ -34,7 +34,7 @@ from spfmilter.settings.schema import FieldKind
 from spfmilter.text import ascii_line, comment, dot_atom_or_quoted, name_value, no_encoded_word, quoted_string
 
 # Fields that are removed from one message: Postfix reads the header from its beginning to find each.
-MOST_FORGED = 1000
+MAX_FORGED = 1000
 _LINE = 78  # characters (RFC 5322 section 2.1.1)
 _HARD_BLANK = "\0"  # stands for a blank until a field is folded; text.py lets no control character through
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]+")  # RFC 2045; a value that needs no quotes (RFC 8601 section 2.2)
@@ -92,7 +92,7 @@ def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderFiel
 class NotRemoved(Enum):
     """Why a message has forged fields that are not removed; the values stand behind the rule that refuses it."""
 
-    TOO_MANY = f"and there are more than {MOST_FORGED} of them"
+    TOO_MANY = f"and there are more than {MAX_FORGED} of them"
     HIDDEN = "and one is hidden in another field or in the sender"
 
 

@@ -41,8 +41,8 @@ _FLAT_COMMENT = re.compile(r"\([^)]*\)?")
 _FLAT_COMMENT_WITH_ESCAPES = re.compile(r"\((?:[^)\\]|\\.?)*+\)?", re.DOTALL)
 _JOINERS = re.compile("(?<=[^\x00-\x7f])[\u200c\u200d](?=[^\x00-\x7f])")  # Persian and Indic names need them (RFC 5892)
 _NAME_GOES_ON = re.compile(r"[\w-]")
-_MOST_READ = 2048  # characters that an honest field needs at most for what stands before its first result
-_LONGEST_WORD = 1024  # characters of a word that are compared: an authserv-id has 253 at most
+_MAX_READ = 2048  # characters that an honest field needs at most for what stands before its first result
+_MAX_WORD = 1024  # characters of a word that are compared: an authserv-id has 253 at most
 # Characters without a picture that Unicode counts among the letters and marks (Default_Ignorable_Code_Point).
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef\u2800]"
@@ -105,7 +105,7 @@ def _could_be_read_as(value: str, ids: Collection[str], *, instance: bool = Fals
     if plain is not None and not instance:
         return _is_one_of(plain[1], ids)
     # Behind an encoded word, also one in a comment, readers part ways: decoded, it may end the comment.
-    known = value[:_MOST_READ].partition(encodedwords.BEGIN)[0]
+    known = value[:_MAX_READ].partition(encodedwords.BEGIN)[0]
     readings = [*_without_comments(known, whole=known == value)]
     if known != value and any(reading.count(";") <= instance for reading in readings):
         return True
@@ -202,9 +202,9 @@ def _without_nested(value: str, marks: re.Pattern[str], *, whole: bool) -> str:
 def _first_words(head: str) -> Iterator[str]:
     """Yield the first word, without quotes, as readers see it that allow blanks around its dots, or drop all blanks."""
     text = _BLANKS.sub(" ", head.translate(_NOT_QUOTES))
-    for reading in {text, _DOT.sub(".", text), text[:_LONGEST_WORD].replace(" ", "")}:
+    for reading in {text, _DOT.sub(".", text), text[:_MAX_WORD].replace(" ", "")}:
         found = _FIRST_WORD.match(reading)
-        yield found[1][:_LONGEST_WORD] if found is not None else ""
+        yield found[1][:_MAX_WORD] if found is not None else ""
 
 
 def _is_suspicious(word: str, ids: Collection[str]) -> bool:

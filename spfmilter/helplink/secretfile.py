@@ -17,7 +17,7 @@ from pathlib import Path
 
 _OCTETS = 32  # of a secret that we create
 _SHORTEST = 20  # characters of a secret that an administrator wrote
-_MOST = 16
+_MAX_SIZE = 16
 _SIZE_LIMIT = 16 * 1024
 _TO_READ = (
     " for user {user}: it must belong to this user, or to a group of theirs with mode 0640, and they must be able to "
@@ -90,8 +90,8 @@ def _read(path: Path) -> tuple[bytes, ...]:
         found.append(secret)
     if not found:
         raise SecretError(f"{path}: there is no secret in this file; remove it, and the daemon makes a new one")
-    if len(found) > _MOST:
-        raise SecretError(f"{path}: at most {_MOST} secrets: remove the last ones, which are the oldest")
+    if len(found) > _MAX_SIZE:
+        raise SecretError(f"{path}: at most {_MAX_SIZE} secrets: remove the last ones, which are the oldest")
     return tuple(found)
 
 

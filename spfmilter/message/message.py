@@ -102,7 +102,7 @@ class Message(ABC):
                 self._note_forged(Removal(name=name, index=place))
 
     def _note_forged(self, removal: Removal) -> None:
-        if len(self.forged) < headers.MOST_FORGED:
+        if len(self.forged) < headers.MAX_FORGED:
             self.forged.append(removal)
         elif self.not_removed is None:
             self.not_removed = NotRemoved.TOO_MANY

@@ -56,7 +56,7 @@ _MACROS = {
 _OWN_ADDRESS, _RECIPIENT = "{daemon_addr}", "{rcpt_addr}"
 _PERMANENT = 500  # the first code of a refusal for good
 _NOREPLY = int(milter.NOREPLY)
-_MOST_NAMES, _LONGEST_NAME = 1024, 64  # names of header fields that are remembered, and their characters
+_MAX_NAMES, _MAX_NAME = 1024, 64  # names of header fields that are remembered, and their characters
 
 
 class _Connection:
@@ -255,7 +255,7 @@ class Callbacks:
             if name in self._passed and b"\r" not in value and b"?" not in value:
                 return _NOREPLY
             if name.rstrip(" \t").lower() not in self._watched and not headers.may_hide(value):
-                self._passed |= {name} if len(self._passed) < _MOST_NAMES and len(name) <= _LONGEST_NAME else set()
+                self._passed |= {name} if len(self._passed) < _MAX_NAMES and len(name) <= _MAX_NAME else set()
                 return _NOREPLY
         return self._watched_header(ctx, name, value)
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from spfmilter.observe import log
 
-MOST = 64  # connections at once
-PATIENCE = 10.0  # seconds for a whole request, until the client has read the answer
+MAX_CONNECTIONS = 64  # connections at once
+REQUEST_TIMEOUT = 10.0  # seconds for a whole request, until the client has read the answer
 _HEAD_LIMIT = 16 * 1024  # bytes of a request's line and header fields
 _BACKLOG = 128
 
@@ -72,14 +72,14 @@ class _Server:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker
-        if len(self._open) >= MOST:
+        if len(self._open) >= MAX_CONNECTIONS:
             oldest = next(iter(self._open))
             del self._open[oldest]
             oldest.cancel()
         self._open[task] = None
         writer.transport.set_write_buffer_limits(0)  # drain() then waits until the kernel has taken all
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(REQUEST_TIMEOUT):
                 writer.write(await self._answer(reader))
                 await writer.drain()
             writer.close()

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-MOST_LINES = 4096  # that wait, in each process
-MOST_BYTES = 1 << 20
+MAX_LINES = 4096  # that wait, in each process
+MAX_BYTES = 1 << 20
 _STDERR = 2
 _PASSING = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EMSGSIZE})  # the service is there
 # Shared by all processes that are forked later. The first number is the pid of a process that has written the beginning
@@ -69,7 +69,7 @@ class Sink:
         if self._waiting or self._unreported:
             self.flush()
         # Once there is no room, drop all lines until the report is written in their place: so the log has one gap.
-        if self._gap or len(self._waiting) >= MOST_LINES or self._bytes + len(line) > MOST_BYTES:
+        if self._gap or len(self._waiting) >= MAX_LINES or self._bytes + len(line) > MAX_BYTES:
             self._gap = True
             self.lose(1)
             return

@@ -17,8 +17,8 @@ from spfmilter.relays import received as fields
 from spfmilter.relays.received import Peer, Received
 from spfmilter.settings.values import Network
 
-MOST_FIELDS = 50  # RFC 5321 section 6.3 lets a server take 100 for a loop; Postfix's hopcount_limit is 50
-MOST_NAMES = 10  # host names that are looked up for a message, at most; the limit of RFC 7208 section 4.6.4
+MAX_FIELDS = 50  # RFC 5321 section 6.3 lets a server take 100 for a loop; Postfix's hopcount_limit is 50
+MAX_NAMES = 10  # host names that are looked up for a message, at most; the limit of RFC 7208 section 4.6.4
 
 NamesOf = Callable[[str], frozenset[IPAddress]]
 
@@ -74,7 +74,7 @@ def originating_client(
         return None
     server, hops = _Server({relay.address}, _names(relay.name, helo or "")), 0
     ask = _bounded(names_of)
-    for value in received[:MOST_FIELDS]:
+    for value in received[:MAX_FIELDS]:
         field = fields.parse(value)
         if field is None or not server.wrote(field, ask):
             return None
@@ -107,12 +107,12 @@ def _names(*names: str) -> set[str]:
 
 
 def _bounded(names_of: NamesOf) -> NamesOf:
-    """Return the same function, called once a name and for ``MOST_NAMES`` names at most."""
+    """Return the same function, called once a name and for ``MAX_NAMES`` names at most."""
     known: dict[str, frozenset[IPAddress]] = {}
 
     def ask(name: str) -> frozenset[IPAddress]:
         if name not in known:
-            if len(known) == MOST_NAMES:
+            if len(known) == MAX_NAMES:
                 return frozenset()
             known[name] = names_of(name)
         return known[name]

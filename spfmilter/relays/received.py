@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from spfmilter.addresses import parse_address
 from spfmilter.model import IPAddress
 
-LONGEST = 16_384  # characters that are read; Postfix takes a HELO of 2048, and no form has more than one
+MAX_LENGTH = 16_384  # characters that are read; Postfix takes a HELO of 2048, and no form has more than one
 
 # The writer of a field folds its lines before this length. A break behind a longer line is an SMTP client's, which
 # must not send more than 998 characters at once (RFC 5321 section 4.5.3.1.6) and breaks in the middle of a word.
@@ -67,7 +67,7 @@ class Received:
 
 def parse(value: str) -> Received | None:
     """Read a field, folded or not; None: it fits no form, or the message did not come by SMTP."""
-    pieces = _pieces(" ".join(_BLANKS.split(_unbroken(value[:LONGEST]))))
+    pieces = _pieces(" ".join(_BLANKS.split(_unbroken(value[:MAX_LENGTH]))))
     word, said = _comments(pieces)
     source = ""
     if word.lower() == "from" and not said:

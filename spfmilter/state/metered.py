@@ -10,19 +10,19 @@ import socket
 import time
 from typing import Any
 
-MOST = 8 * 1024  # bytes of the answers to one write; expected are a few hundred
+MAX_ANSWER = 8 * 1024  # bytes of the answers to one write; expected are a few hundred
 
 
 class Metered:
     """Wrap a socket and limit ``recv``. Each ``sendall`` begins a new budget."""
 
-    def __init__(self, sock: socket.socket, patience: float) -> None:
-        """Args: patience: seconds that a whole answer may take."""
-        self._sock, self._patience = sock, patience
+    def __init__(self, sock: socket.socket, timeout: float) -> None:
+        """Args: timeout: seconds that a whole answer may take."""
+        self._sock, self._timeout = sock, timeout
         self._begin()
 
     def _begin(self) -> None:
-        self._left, self._until = MOST, time.monotonic() + self._patience
+        self._left, self._until = MAX_ANSWER, time.monotonic() + self._timeout
 
     def sendall(self, data: bytes) -> None:
         """See ``socket.socket.sendall``."""
@@ -36,7 +36,7 @@ class Metered:
             OSError: the answer is too long or takes too long.
         """
         if self._left <= 0:
-            raise ConnectionError(f"an answer of more than {MOST} bytes")
+            raise ConnectionError(f"an answer of more than {MAX_ANSWER} bytes")
         # A non-blocking read only checks whether an idle connection is still open.
         if self._sock.gettimeout() != 0 and time.monotonic() >= self._until:
             raise TimeoutError("an answer that takes too long")

@@ -23,14 +23,14 @@ from redis.retry import Retry
 from spfmilter.observe import log
 from spfmilter.settings.urls import StateUrl
 from spfmilter.state.deferrals import Deferrals
-from spfmilter.state.metered import MOST, Metered
+from spfmilter.state.metered import MAX_ANSWER, Metered
 
 PREFIX = "spfmilter:defer:"  # of our keys on the server: a contract between hosts of all versions
-PATIENCE = 0.25  # seconds that a question may take, name lookup and handshake included
-REST = 10.0  # seconds for which a failed server is not asked
+TIMEOUT = 0.25  # seconds that a question may take, name lookup and handshake included
+BACKOFF = 10.0  # seconds for which a failed server is not asked
 _CONNECTIONS = 4  # of one worker, at most
 _TIME = re.compile(rb"[0-9]{1,12}(?:\.[0-9]{1,9})?")  # Unix time in seconds, as hosts write it
-_LONGEST = 32  # bytes that are read of a value
+_MAX_LENGTH = 32  # bytes that are read of a value
 _SKEW = 60.0  # seconds that another host's clock may be ahead
 _REASON = 200  # characters that are logged of the server's error text
 
@@ -67,10 +67,10 @@ class OnAServer:
             self._failed(str(error))
             return here
         try:
-            there = asking.result(PATIENCE)
+            there = asking.result(TIMEOUT)
         except TimeoutError:
             asking.cancel()
-            self._failed(f"no answer within {PATIENCE:g} s")
+            self._failed(f"no answer within {TIMEOUT:g} s")
             return here
         except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
             self._failed(str(error)[:_REASON] or type(error).__name__)
@@ -104,7 +104,7 @@ class OnAServer:
         both = self._server.pipeline(transaction=False)
         # SET with both NX and GET would be enough, but needs Redis 7, and its answer has no size limit.
         both.set(name, repr(first), nx=True, ex=self._keep)
-        both.getrange(name, 0, _LONGEST - 1)
+        both.getrange(name, 0, _MAX_LENGTH - 1)
         done, known = both.execute(raise_on_error=False)
         for answer in (done, known):
             if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE"):
@@ -124,18 +124,18 @@ class OnAServer:
     # -- the server's health -----------------------------------------------------------------------------------------
 
     def _is_due(self) -> bool:
-        """Return whether to ask the server. While it is away, only one question each ``REST`` seconds probes it."""
+        """Return whether to ask the server. While it is away, only one question each ``BACKOFF`` seconds probes it."""
         with self._lock:
             now = self._clock()
             if now < self._next:
                 return False
             if self._away:
-                self._next = now + REST
+                self._next = now + BACKOFF
             return True
 
     def _failed(self, reason: str) -> None:
         with self._lock:
-            self._away, self._next = True, self._clock() + REST
+            self._away, self._next = True, self._clock() + BACKOFF
         self._rate_limited.state_away(str(self._url), reason)
 
     def _answered(self) -> None:
@@ -150,7 +150,7 @@ class _Bounded:
     """Limit the answers of a connection of the library. Comes before the library's class in the base classes."""
 
     def _connect(self) -> Metered:
-        return Metered(super()._connect(), PATIENCE)  # type: ignore[misc]  # the connection's class has it
+        return Metered(super()._connect(), TIMEOUT)  # type: ignore[misc]  # the connection's class has it
 
 
 class _Tcp(_Bounded, redis.Connection):
@@ -179,12 +179,12 @@ def _connect(url: StateUrl) -> redis.Redis:
     pool = redis.ConnectionPool(
         connection_class=cast(Any, kind),
         parser_class=_RESP2Parser,  # it reads through the socket that we give it
-        socket_read_size=MOST,
+        socket_read_size=MAX_ANSWER,
         db=url.database,
         username=url.user or None,
         password=url.password or None,
-        socket_timeout=PATIENCE,
-        socket_connect_timeout=PATIENCE,
+        socket_timeout=TIMEOUT,
+        socket_connect_timeout=TIMEOUT,
         retry=Retry(NoBackoff(), 0),
         protocol=2,  # servers before Redis 6 do not know RESP3, and we do not need it
         **place,

@@ -19,8 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from spfmilter.settings.values import Network
 from spfmilter.web.ratelimit import network_of
 
-MOST = 1024  # connections at once; each takes a descriptor and some kilobytes
-MOST_HEADERS = 16 * 1024  # bytes of a request before its body; a link has at most 300, and a proxy adds a few hundred
+MAX_CONNECTIONS = 1024  # connections at once; each takes a descriptor and some kilobytes
+MAX_HEADERS = 16 * 1024  # bytes of a request before its body; a link has at most 300, and a proxy adds a few hundred
 KEEP_ALIVE = 5  # seconds after which a connection without a further request is closed
 _SHARE = 64  # connections of one network: an office behind one address opens six for each browser
 _REQUEST_TIME = 10.0  # seconds until the whole request has arrived
@@ -32,7 +32,7 @@ class _Phase(Enum):
     ANSWERING = "a whole request is there, and not answered"
 
 
-class Door:
+class Admission:
     """Decide who may connect. Each network has a share. If all places are taken, the longest silent one is closed."""
 
     def __init__(self, proxies: Sequence[Network]) -> None:
@@ -47,7 +47,7 @@ class Door:
         network = "" if self._is_proxy(host) else network_of(host)
         if network and self._networks[network] >= _SHARE:
             return None
-        if self._open >= MOST and self._waiting:
+        if self._open >= MAX_CONNECTIONS and self._waiting:
             next(iter(self._waiting)).drop()
         self._networks[network] += 1
         self._open += 1
@@ -81,16 +81,16 @@ class Door:
 class Connection(H11Protocol):
     """uvicorn's connection, with a time limit in each phase. The names of overridden methods are uvicorn's."""
 
-    def __init__(self, *args: Any, door: Door, **others: Any) -> None:
+    def __init__(self, *args: Any, admission: Admission, **others: Any) -> None:
         super().__init__(*args, **others)
-        self._door, self._network = door, ""
+        self._admission, self._network = admission, ""
         self._phase, self._timer = _Phase.WAITING, self.loop.call_later(_REQUEST_TIME, self.drop)
         self._entered = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let a visitor in who has connected, or close the connection."""
         super().connection_made(transport)
-        network = self._door.enter(self.client[0] if self.client else "")
+        network = self._admission.enter(self.client[0] if self.client else "")
         if network is None:
             self.drop()
             return
@@ -103,7 +103,7 @@ class Connection(H11Protocol):
         self._timer.cancel()
         if self._entered:
             self._entered = False
-            self._door.leave(self, self._network)
+            self._admission.leave(self, self._network)
 
     def data_received(self, data: bytes) -> None:
         """Read a part of a request."""
@@ -118,7 +118,7 @@ class Connection(H11Protocol):
 
     def drop(self) -> None:
         """Close the connection at once, without waiting for a visitor who does not read. The unread answer is lost."""
-        self._door.busy(self)
+        self._admission.busy(self)
         if self.transport is not None:
             self.transport.abort()
 
@@ -135,13 +135,13 @@ class Connection(H11Protocol):
         if not self._entered:
             return
         if phase is _Phase.WAITING:
-            self._door.waits(self)
+            self._admission.waits(self)
             self._timer = self.loop.call_later(_REQUEST_TIME, self.drop)
         else:
-            self._door.busy(self)
+            self._admission.busy(self)
             self._timer = self.loop.call_later(_ANSWER_TIME, self.drop)
 
 
 def protocol(proxies: Sequence[Network]) -> Callable[..., Connection]:
     """Return the connection factory of one server, for uvicorn. ``proxies`` may connect for many visitors."""
-    return partial(Connection, door=Door(proxies))
+    return partial(Connection, admission=Admission(proxies))

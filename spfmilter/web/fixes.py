@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from spfmilter.model import Result, Verdict
 from spfmilter.text import unicode_line
 
-_LONGEST = 4096  # characters: a longer record is not suggested, since people do not copy it
+_MAX_LENGTH = 4096  # characters: a longer record is not suggested, since people do not copy it
 _WORD = re.compile(r"[^ ]+")
 
 
@@ -47,7 +47,7 @@ def suggest_record(verdict: Verdict, added: str) -> SuggestedRecord | None:
         return None
     record = verdict.trace  # the domain's own record, which is read before the one that it redirects to
     text = record.text
-    if text is None or not text.isascii() or unicode_line(text, _LONGEST) != text:
+    if text is None or not text.isascii() or unicode_line(text, _MAX_LENGTH) != text:
         return None
     last = record.terms[-1] if record.terms else None
     place = _place(text, last.text if last is not None and last.redirects else verdict.term)

@@ -15,7 +15,7 @@ from spfmilter.text import unicode_line
 from spfmilter.web.wording import N_
 
 FIELDS = ("ip", "mail_from", "helo")
-_LONGEST = 320  # characters of a field: an address has 254 (RFC 5321 section 4.5.3.1.3)
+_MAX_LENGTH = 320  # characters of a field: an address has 254 (RFC 5321 section 4.5.3.1.3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ def read(parameters: Mapping[str, str]) -> Form:
     """Return the form that was sent; EMPTY if none of its fields was sent."""
     if not any(name in parameters for name in FIELDS):
         return EMPTY
-    values = {name: unicode_line(parameters.get(name, "").strip(), _LONGEST) for name in FIELDS}
+    values = {name: unicode_line(parameters.get(name, "").strip(), _MAX_LENGTH) for name in FIELDS}
     complaints = {}
     address = parse_address(values["ip"])
     if address is None:

@@ -17,7 +17,7 @@ from babel.dates import format_datetime
 from spfmilter import language as catalogues
 
 _DOMAIN = "web"
-_LONGEST = 256  # characters that are read of an Accept-Language field
+_MAX_LENGTH = 256  # characters that are read of an Accept-Language field
 _RANGE = re.compile(r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,3})(?:;q=([01](?:\.[0-9]{0,3})?))?")
 
 
@@ -63,7 +63,7 @@ def choose(wanted: str | None, accepted: str | None) -> PageLanguage:
 
 def _ranges(accepted: str) -> Iterator[tuple[str, float]]:
     """Return the tags with their qualities. Malformed entries are ignored."""
-    for item in accepted[:_LONGEST].split(","):
+    for item in accepted[:_MAX_LENGTH].split(","):
         found = _RANGE.fullmatch(item.replace(" ", ""))
         if found is not None:
             yield found[1], float(found[2] or 1)

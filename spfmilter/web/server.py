@@ -74,9 +74,9 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,  # application() does it, so the tests cover it
         http=connections.protocol(settings.web.trusted_proxies),  # type: ignore[arg-type]  # uvicorn only calls it, like a class
         ws="none",
-        limit_concurrency=connections.MOST + _SLACK,
+        limit_concurrency=connections.MAX_CONNECTIONS + _SLACK,
         timeout_keep_alive=connections.KEEP_ALIVE,
-        h11_max_incomplete_event_size=connections.MOST_HEADERS,
+        h11_max_incomplete_event_size=connections.MAX_HEADERS,
         timeout_graceful_shutdown=_STOP_TIME,
     )
     # uvicorn handles these signals while it serves. Then it sends itself the signal again: exit cleanly on that.

@@ -15,7 +15,7 @@ from spfmilter.daemon.connections import Unserved, can_start_threads
 
 pytestmark = pytest.mark.outside
 
-EVERY, SHORT, PATIENCE = connections._LOOK_EVERY, connections._SHORT, 50.0
+EVERY, SHORT, TIMEOUT = connections._LOOK_EVERY, connections._SHORT, 50.0
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Site:
     now: float = 1000.0
 
     def __post_init__(self) -> None:
-        self.watch = Unserved(self.listener.getsockname(), PATIENCE)
+        self.watch = Unserved(self.listener.getsockname(), TIMEOUT)
 
     def session(self, said: bytes = b"") -> tuple[socket.socket, socket.socket]:
         """A connection: the MTA's end, which has said something, and ours."""
@@ -78,18 +78,18 @@ def is_ended(mta: socket.socket) -> bool:
 @pytest.mark.usefixtures("no_threads")
 def test_a_connection_that_says_nothing_is_served(site: Site) -> None:
     mta, _ = site.session()
-    assert site.look(10 * PATIENCE) == 0
+    assert site.look(10 * TIMEOUT) == 0
     assert not is_ended(mta)
 
 
 def test_unread_data_for_longer_than_a_thread_may_take(site: Site) -> None:
     """Whether or not threads can be started now: that one was refused may be long ago."""
     mta, _ = site.session(b"hello")
-    assert site.look(PATIENCE - EVERY) == 0
+    assert site.look(TIMEOUT - EVERY) == 0
     assert not is_ended(mta)
     assert site.look(EVERY) == 1
     assert is_ended(mta), "the MTA learns of it"
-    assert site.look(PATIENCE) == 1, "its descriptor stays"
+    assert site.look(TIMEOUT) == 1, "its descriptor stays"
 
 
 @pytest.mark.usefixtures("no_threads")
@@ -127,12 +127,12 @@ def test_a_peer_that_does_not_read_keeps_its_own_thread(site: Site) -> None:
     with suppress(BlockingIOError):
         while ours.send(bytes(65536)):
             pass
-    assert site.look(10 * PATIENCE) == 0
+    assert site.look(10 * TIMEOUT) == 0
     until = time.monotonic() + 20
     while connections._queued(ours.fileno(), termios.TIOCOUTQ) and time.monotonic() < until:
         with suppress(BlockingIOError):
             mta.recv(65536)
-    assert site.look(PATIENCE + EVERY) == 1
+    assert site.look(TIMEOUT + EVERY) == 1
 
 
 @pytest.mark.usefixtures("no_threads")
@@ -148,7 +148,7 @@ def test_a_peer_that_has_gone_is_not_served_either(site: Site) -> None:
 def test_a_process_that_was_frozen_begins_anew(site: Site) -> None:
     mta, _ = site.session(b"hello")
     site.look()
-    site.now += 10 * PATIENCE
+    site.now += 10 * TIMEOUT
     assert site.look() == 0
     assert not is_ended(mta)
 
@@ -163,7 +163,7 @@ def test_other_sockets_of_the_process_are_not_looked_at(site: Site) -> None:
         os.write(writing, b"x")
         waits = site.stack.enter_context(socket.socket(site.listener.family))
         waits.connect(site.listener.getsockname())
-        assert site.look(10 * PATIENCE) == 0
+        assert site.look(10 * TIMEOUT) == 0
         os.close(reading)
         os.close(writing)
 
@@ -176,7 +176,7 @@ def test_without_a_descriptor_nothing_is_known(site: Site, monkeypatch: pytest.M
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr("os.listdir", refuse)
-    assert site.look(10 * PATIENCE) == 0
+    assert site.look(10 * TIMEOUT) == 0
     assert connections.count(site.listener.getsockname()) == 1, "there may be some"
 
 

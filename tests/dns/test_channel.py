@@ -285,13 +285,13 @@ def test_the_timeout_of_a_patient_one_is_known_to_all(server: ScriptedDNS) -> No
     assert server.queries["e.example", "A"] == asked
 
 
-@pytest.mark.parametrize("patience", [2.0, 0.1])
-def test_who_has_time_left_goes_on_waiting(server: ScriptedDNS, patience: float) -> None:
+@pytest.mark.parametrize("shared_timeout", [2.0, 0.1])
+def test_who_has_time_left_goes_on_waiting(server: ScriptedDNS, shared_timeout: float) -> None:
     """A deadline is its caller's own, however much others in the message, or in other ones, may learn of it."""
     server.load({"e.example": [HOST, {"DELAY": 0.3}]})
     server.reset_counts()
     resolver, heard = caching(nameserver(server.address)), list[Answer]()
-    resolver.patience = patience
+    resolver.shared_timeout = shared_timeout
     with channel(resolver) as asking:
         asking.start("e.example", Type.A, heard.append)
         assert asking.ask("e.example", Type.A, soon(0.15)).status is Status.FAILED
@@ -373,14 +373,14 @@ def test_tcp_that_the_caller_has_no_time_for_is_tried_again(server: ScriptedDNS,
     assert not second.queries
 
 
-@pytest.mark.parametrize(("patience", "known"), [(0.2, True), (0.6, False)])
+@pytest.mark.parametrize(("shared_timeout", "known"), [(0.2, True), (0.6, False)])
 def test_tcp_that_a_patient_one_has_waited_for_is_known_to_all(
-    server: ScriptedDNS, patience: float, known: bool
+    server: ScriptedDNS, shared_timeout: float, known: bool
 ) -> None:
     """What the answer over UDP took does not count: TCP has its own time."""
     server.load({"e.example": [HOST, {"TRUNCATE": True}, {"TCP_ONLY_TIMEOUT": True}, {"DELAY": 0.3}]})
     resolver = caching(nameserver(server.address))
-    resolver.patience = patience
+    resolver.shared_timeout = shared_timeout
     assert ask(resolver, limit=0.8).status is Status.FAILED
     assert (resolver.cache.get((Type.A, "e.example")) is not None) is known
 
@@ -389,7 +389,7 @@ def test_a_question_that_had_to_wait_for_its_turn_has_not_been_waited_for(
     server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stranger's slow name comes first, and TCP for his victim's begins when hardly any time is left."""
-    monkeypatch.setattr("spfmilter.evaluation.engine.PATIENCE", 0.5)
+    monkeypatch.setattr("spfmilter.evaluation.engine.MIN_SHARED_TIMEOUT", 0.5)
     server.load(
         {
             "evil.example": [{"TXT": "v=spf1 include:slow.example include:e.example -all"}],
@@ -453,11 +453,11 @@ def test_a_slow_helo_leaves_time_for_mail_from(server: ScriptedDNS) -> None:
 
 
 @pytest.mark.parametrize("prefetch", [True, False])
-@pytest.mark.parametrize("patience", [2.0, 0.3])
+@pytest.mark.parametrize("shared_timeout", [2.0, 0.3])
 def test_what_a_helo_had_no_time_for_is_there_for_mail_from(
-    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch, patience: float, prefetch: bool
+    server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch, shared_timeout: float, prefetch: bool
 ) -> None:
-    monkeypatch.setattr("spfmilter.evaluation.engine.PATIENCE", patience)
+    monkeypatch.setattr("spfmilter.evaluation.engine.MIN_SHARED_TIMEOUT", shared_timeout)
     server.load({"e.example": [{"TXT": "v=spf1 -all"}, {"DELAY": 0.75}]})
     engine = limited(server, 1)
     engine.prefetch = prefetch

@@ -291,7 +291,7 @@ def test_a_lookup_whose_time_was_cut_short_tells_other_messages_nothing(
 
     The time is the least after which a timeout was known to all.
     """
-    monkeypatch.setattr("spfmilter.evaluation.engine.PATIENCE", 0.5)
+    monkeypatch.setattr("spfmilter.evaluation.engine.MIN_SHARED_TIMEOUT", 0.5)
     server.load(
         {
             "slow.example": [{"TXT": "v=spf1 ip4:203.0.113.1 -all"}, {"DELAY": 2.2}],

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 from spfmilter.model import Client, IPAddress
 from spfmilter.relays import originating_client
-from spfmilter.relays.received import LONGEST, parse
+from spfmilter.relays.received import MAX_LENGTH, parse
 
 RELAY = Client(address=ip_address("192.0.2.2"), name="mx2.example.net")
 CLIENT = ip_address("203.0.113.7")
@@ -39,5 +39,5 @@ def one_input(data: bytes) -> None:
         f"from mail.example.com ([203.0.113.7] helo={inside}) by mx2.example.net with esmtps (Exim 4.96) id 1",
     ):
         found = originating_client([top, *received], RELAY, TRUSTED, every_name, None)
-        assert found is not None or len(top) > LONGEST
+        assert found is not None or len(top) > MAX_LENGTH
         assert found is None or found.client.address == CLIENT

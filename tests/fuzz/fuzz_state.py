@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from spfmilter.settings.urls import StateUrl
-from spfmilter.state.server import PREFIX, REST, OnAServer
+from spfmilter.state.server import BACKOFF, PREFIX, OnAServer
 
 NOW = 1_800_000_000.0
 # Kept from the log, which says every time that there was no answer: the clock below leaps.
@@ -46,7 +46,7 @@ class _Server:
 
 
 SERVER = _Server()
-_CLOCK = itertools.count(step=2 * REST)  # so that a server that has failed is asked again
+_CLOCK = itertools.count(step=2 * BACKOFF)  # so that a server that has failed is asked again
 DEFERRALS = OnAServer(
     StateUrl(scheme="unix", path=str(SERVER.path)), _Host(), keep=60.0, clock=lambda: float(next(_CLOCK))
 )

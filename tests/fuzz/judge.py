@@ -11,7 +11,7 @@ from lab import milterwire as wire
 _CODES = {"5": {"550"}, "4": {"451", "452"}}
 _LINE = re.compile(r"([45]\d\d)([- ])(([245])\.\d{1,3}\.\d{1,3}) (.*)", re.DOTALL)
 _NAME = re.compile(r"[!-9;-~]+")
-_MOST = 512  # octets of a line, CR LF included (RFC 5321 section 4.5.3.1.5)
+_MAX_SIZE = 512  # octets of a line, CR LF included (RFC 5321 section 4.5.3.1.5)
 _FIELD_MOST = 998  # octets of a header field's line (RFC 5322 section 2.1.1)
 
 
@@ -71,7 +71,7 @@ def reply(data: bytes, *, utf8: bool) -> Iterator[str]:
             yield f"the reply does not end where it says: {data!r}"
         if not match[5].isprintable() or re.search("%(?!%)", match[5].replace("%%", "")):
             yield f"a line that is not printable, or a single %: {line!r}"
-        if (octets := len(line.replace("%%", "%").encode()) + 2) > _MOST:
+        if (octets := len(line.replace("%%", "%").encode()) + 2) > _MAX_SIZE:
             yield f"a line of {octets} octets: {line!r}"
 
 

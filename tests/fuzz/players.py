@@ -15,7 +15,7 @@ from lab.milterwire import MilterError
 from tests.fuzz import judge
 from tests.fuzz.grammar import Packet, Play
 
-PATIENCE = 20.0  # seconds: far beyond every time limit of the daemon under test, also on a busy machine
+TIMEOUT = 20.0  # seconds: far beyond every time limit of the daemon under test, also on a busy machine
 _STEPS = {
     step.command: step
     for step in (
@@ -47,7 +47,7 @@ class _Mta:
 
     def __init__(self, play: Play, address: str) -> None:
         self.play = play
-        self.socket = MilterSocket(address, timeout=PATIENCE)
+        self.socket = MilterSocket(address, timeout=TIMEOUT)
         self.came: list[tuple[bytes, bytes]] = []
         self.due = 0
 
@@ -113,8 +113,8 @@ def _flood(play: Play, address: str) -> tuple[bytes, bool]:
         What came, and whether it is all: where the filter hangs up on what it has not read, the end gets lost.
     """
     port, _, host = address.partition(":")[2].partition("@")
-    waiting, came, deadline = play.stream, b"", time.monotonic() + PATIENCE
-    with socket.create_connection((host, int(port)), timeout=PATIENCE) as sock, selectors.DefaultSelector() as selector:
+    waiting, came, deadline = play.stream, b"", time.monotonic() + TIMEOUT
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT) as sock, selectors.DefaultSelector() as selector:
         sock.setblocking(False)
         selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
         while time.monotonic() < deadline:
@@ -133,7 +133,7 @@ def _flood(play: Play, address: str) -> tuple[bytes, bool]:
                     with suppress(OSError):
                         sock.shutdown(socket.SHUT_WR)
                     selector.modify(sock, selectors.EVENT_READ)
-    raise MilterError(f"the connection was not ended within {PATIENCE:g} s")
+    raise MilterError(f"the connection was not ended within {TIMEOUT:g} s")
 
 
 def _received(sock: socket.socket) -> bytes | None:

@@ -194,12 +194,12 @@ class Era:
             # libmilter's pool, which ends those that have nothing to do, beside the state's.
             return all(sockets <= 12 and threads <= ABREAST + 14 for sockets, threads in held.values())
 
-        until(let_go, players.PATIENCE, lambda: f"sockets and threads of the workers are let go: {held}")
+        until(let_go, players.TIMEOUT, lambda: f"sockets and threads of the workers are let go: {held}")
 
     def _good(self, address: str, *, times: int) -> None:
         """A sender who may is taken, and one who may not is refused."""
         for sender, expected in (("pass", ("eom", "continue")), ("fail", ("", "reply"))) * times:
-            with MilterClient(address, timeout=players.PATIENCE) as mta:
+            with MilterClient(address, timeout=players.TIMEOUT) as mta:
                 mta.greet(CLIENT, "mail.fuzz.example", macros={"j": "mx.example.net"})
                 outcome = mta.deliver(
                     f"<a@{sender}.fuzz.example>", ["<bob@example.net>"], [("From", f"a@{sender}.fuzz.example")]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfmilter.headers import MOST_FORGED
+from spfmilter.headers import MAX_FORGED
 from spfmilter.message import CARRY_ON
 from spfmilter.model import Check, Condition, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
 from spfmilter.reply import Reply
@@ -510,7 +510,7 @@ RELAYED = "[relays]\ntrusted = 203.0.113.7"
 BEHIND = "from x.example (x.example [192.0.2.1]) by host.example.com (Postfix) with ESMTP id 1; today"
 
 
-def flooded(ini: str, sender: str, fields: int = MOST_FORGED + 5) -> tuple[Edits, Reply | None, Transaction]:
+def flooded(ini: str, sender: str, fields: int = MAX_FORGED + 5) -> tuple[Edits, Reply | None, Transaction]:
     connection = session(ini)
     mail(connection, sender)
     connection.header("Received", BEHIND)
@@ -531,9 +531,9 @@ def test_a_message_with_more_forged_fields_than_are_removed_is_refused_whatever_
 
 
 def test_as_many_as_are_removed_are_removed() -> None:
-    edits, reply, ended = flooded("", "<u@pass.example>", MOST_FORGED)
-    assert (len(edits.remove), reply, ended.removed) == (MOST_FORGED, None, MOST_FORGED)
-    assert [edits.remove[0].index, edits.remove[-1].index] == [MOST_FORGED, 1]
+    edits, reply, ended = flooded("", "<u@pass.example>", MAX_FORGED)
+    assert (len(edits.remove), reply, ended.removed) == (MAX_FORGED, None, MAX_FORGED)
+    assert [edits.remove[0].index, edits.remove[-1].index] == [MAX_FORGED, 1]
 
 
 def test_what_spf_refuses_is_refused_for_that() -> None:
@@ -554,7 +554,7 @@ def test_where_it_cannot_be_refused_the_topmost_are_removed(
 ) -> None:
     edits, reply, ended = flooded(ini, "<u@pass.example>")
     assert (reply, ended.action.disposition, ended.action.would) == (None, disposition, would)
-    assert {removal.index for removal in edits.remove} == set(range(1, MOST_FORGED + 1))
+    assert {removal.index for removal in edits.remove} == set(range(1, MAX_FORGED + 1))
     assert [field.name for field in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
 
 

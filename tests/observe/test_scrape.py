@@ -80,12 +80,12 @@ def test_mute_and_slow_clients_do_not_keep_it_from_others() -> None:
     """Far more than it holds at once; the oldest have given way, and those are told."""
     with running() as address, ExitStack() as stack:
         crowd = []
-        for number in range(6 * scrape.MOST):
+        for number in range(6 * scrape.MAX_CONNECTIONS):
             client = stack.enter_context(socket.create_connection(address, timeout=20))
             client.sendall((b"", b"GET /metr", b"GET /large HTTP/1.1\r\n\r\n", b"\0" * 100)[number % 4])
             crowd.append(client)
         assert get(address).startswith(b"/metrics")
-        for client in crowd[: 5 * scrape.MOST : 4]:
+        for client in crowd[: 5 * scrape.MAX_CONNECTIONS : 4]:
             wait_for_the_end(client)
 
 
@@ -104,7 +104,7 @@ def test_an_answer_that_fits_no_buffer_arrives_whole() -> None:
 
 @pytest.mark.outside
 def test_a_client_has_so_much_time_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrape, "PATIENCE", 0.2)
+    monkeypatch.setattr(scrape, "REQUEST_TIMEOUT", 0.2)
     with running() as address, ExitStack() as stack:
         for request in (b"", b"GET /metr", b"GET /large HTTP/1.1\r\n\r\n"):
             client = stack.enter_context(socket.create_connection(address, timeout=20))

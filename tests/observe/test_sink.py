@@ -59,7 +59,7 @@ def test_what_cannot_be_written_is_written_in_order_when_it_can(error: int) -> N
 
 
 def test_beyond_the_bound_lines_are_lost_and_the_report_stands_in_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "MOST_LINES", 2)
+    monkeypatch.setattr(sink, "MAX_LINES", 2)
     outlet = Scripted(*[FULL] * 5)
     lines = sink_of(outlet)
     for line in (b"a\n", b"b\n", b"c\n", b"d\n", b"e\n"):
@@ -74,7 +74,7 @@ def test_beyond_the_bound_lines_are_lost_and_the_report_stands_in_their_place(mo
 
 
 def test_the_memory_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "MOST_BYTES", 10)
+    monkeypatch.setattr(sink, "MAX_BYTES", 10)
     outlet = Scripted(FULL, FULL, FULL)
     lines = sink_of(outlet)
     lines.put(b"12345678\n")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from spfmilter.model import Client, IPAddress
 from spfmilter.relays import OriginatingClient, originating_client
-from spfmilter.relays.chain import MOST_FIELDS, MOST_NAMES
+from spfmilter.relays.chain import MAX_FIELDS, MAX_NAMES
 from spfmilter.settings.values import Network
 
 TRUSTED: tuple[Network, ...] = tuple(
@@ -224,10 +224,10 @@ def test_nobody_else_is_a_relay(relay: Client) -> None:
 
 
 def test_a_loop_ends() -> None:
-    loop = [f"{FROM_GW} {BY_MX2}", f"from mx2.example.net (mx2.example.net [192.0.2.2]) {BY_GW}"] * MOST_FIELDS
+    loop = [f"{FROM_GW} {BY_MX2}", f"from mx2.example.net (mx2.example.net [192.0.2.2]) {BY_GW}"] * MAX_FIELDS
     end = f"{FROM_CLIENT} {BY_MX2}"
-    assert walk([*loop[: MOST_FIELDS - 2], end]) == after(MOST_FIELDS - 2)
-    assert walk([*loop[:MOST_FIELDS], end]) is None
+    assert walk([*loop[: MAX_FIELDS - 2], end]) == after(MAX_FIELDS - 2)
+    assert walk([*loop[:MAX_FIELDS], end]) is None
 
 
 def test_names_are_asked_for_once_each_and_ten_at_most() -> None:
@@ -238,10 +238,10 @@ def test_names_are_asked_for_once_each_and_ten_at_most() -> None:
         return frozenset({ip_address("192.0.2.2")})
 
     received = [
-        f"from a (b [192.0.2.2]) by h{n}.example.net with ESMTP id 1" for n in range(2 * MOST_NAMES) for _ in range(2)
+        f"from a (b [192.0.2.2]) by h{n}.example.net with ESMTP id 1" for n in range(2 * MAX_NAMES) for _ in range(2)
     ]
     assert originating_client(received, RELAY, TRUSTED, names_of, None) is None
-    assert asked == [f"h{n}.example.net" for n in range(MOST_NAMES)]
+    assert asked == [f"h{n}.example.net" for n in range(MAX_NAMES)]
 
 
 def test_what_cannot_be_a_host_name_is_not_asked_for() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfmilter.relays.received import LONGEST, Peer, Received, parse
+from spfmilter.relays.received import MAX_LENGTH, Peer, Received, parse
 
 DATE = "; Tue, 24 Nov 2026 10:00:00 +0000 (UTC)"
 GW = "gw.example.net"
@@ -392,10 +392,10 @@ def test_what_fits_no_form_is_not_read(value: str) -> None:
 )
 def test_twice_the_size_is_no_more_than_twice_the_work(piece: str) -> None:
     """Counted in lines of Python; and what is longer than is looked at costs no more."""
-    half, whole, huge = (f"from {piece * (size // len(piece))}" for size in (LONGEST // 2, LONGEST, 4_000_000))
+    half, whole, huge = (f"from {piece * (size // len(piece))}" for size in (MAX_LENGTH // 2, MAX_LENGTH, 4_000_000))
     assert lines_run(whole) <= 2.2 * lines_run(half) + 100
     assert lines_run(huge) <= lines_run(whole) + 100
-    assert parse(huge) == parse(huge[:LONGEST])
+    assert parse(huge) == parse(huge[:MAX_LENGTH])
 
 
 def lines_run(value: str) -> int:

@@ -24,7 +24,7 @@ NOW = 1_764_000_000.25
 FIRST = NOW - 3600
 AWAY = "state server not responding, using local memory"
 OVERWRITTEN = "state server value invalid, overwritten"
-MOST = 8 << 20  # bytes: an answer of megabytes is seen, the library's own objects are not
+MAX_ANSWER = 8 << 20  # bytes: an answer of megabytes is seen, the library's own objects are not
 
 needs_redis = pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "available")
 
@@ -86,7 +86,7 @@ def test_a_value_that_can_be_no_time_is_not_known_and_is_overwritten(
     shared: Redis, host, monkeypatch, caplog, value: str | bytes
 ) -> None:
     """A time of 0 would be far beyond every bound: whoever is deferred would be accepted."""
-    monkeypatch.setattr(server, "PATIENCE", 20.0)
+    monkeypatch.setattr(server, "TIMEOUT", 20.0)
     one = host(f"redis://127.0.0.1:{shared.port}")
     with library.Redis(port=shared.port) as memory:
         memory.set(f"{PREFIX}wrong", value)
@@ -99,7 +99,7 @@ def test_a_value_that_can_be_no_time_is_not_known_and_is_overwritten(
 
 @needs_redis
 def test_so_is_a_key_of_another_type(shared: Redis, host, monkeypatch, caplog) -> None:
-    monkeypatch.setattr(server, "PATIENCE", 20.0)
+    monkeypatch.setattr(server, "TIMEOUT", 20.0)
     with library.Redis(port=shared.port) as memory:
         memory.delete(f"{PREFIX}list")
         memory.rpush(f"{PREFIX}list", "a", "b")
@@ -112,7 +112,7 @@ def test_so_is_a_key_of_another_type(shared: Redis, host, monkeypatch, caplog) -
 @pytest.mark.parametrize("value", [FIRST, NOW - DAY + 60, NOW, NOW + 30, int(FIRST)])
 def test_a_time_that_can_be_right_is_believed(shared: Redis, host, monkeypatch, caplog, value: float) -> None:
     """Another host's clock may be half a minute ahead; the earlier time counts."""
-    monkeypatch.setattr(server, "PATIENCE", 20.0)
+    monkeypatch.setattr(server, "TIMEOUT", 20.0)
     with library.Redis(port=shared.port) as memory:
         memory.set(f"{PREFIX}right", value)
         assert host(f"redis://127.0.0.1:{shared.port}").since("right", NOW) == min(value, NOW)
@@ -122,12 +122,12 @@ def test_a_time_that_can_be_right_is_believed(shared: Redis, host, monkeypatch, 
 
 @needs_redis
 def test_of_a_huge_value_only_the_beginning_is_read(shared: Redis, host, monkeypatch) -> None:
-    monkeypatch.setattr(server, "PATIENCE", 20.0)
+    monkeypatch.setattr(server, "TIMEOUT", 20.0)
     with library.Redis(port=shared.port) as memory:
         memory.setrange(f"{PREFIX}huge", 64 << 20, b"x")
         with measured() as peak:
             assert host(f"redis://127.0.0.1:{shared.port}").since("huge", NOW) == NOW
-            assert peak() < MOST
+            assert peak() < MAX_ANSWER
 
 
 # -- the protocol ------------------------------------------------------------------------------------------------------
@@ -242,6 +242,6 @@ def test_whatever_a_server_says_the_hosts_own_memory_stands_in(host, caplog, tal
             meet = threading.Barrier(_CONNECTIONS)
             busy = [one._threads.submit(meet.wait, 30) for _ in range(_CONNECTIONS)]
             assert not wait(busy, 30).not_done
-            assert peak() < MOST
+            assert peak() < MAX_ANSWER
     assert set(said(caplog)) <= {AWAY, OVERWRITTEN}
     assert all(len(str(record.fields)) < 1000 for record in caplog.records)

@@ -18,7 +18,7 @@ from lab.processes import free_port
 from lab.redis import Redis, unavailable
 from spfmilter.settings.urls import state_url
 from spfmilter.state import Deferrals, open_deferrals, server
-from spfmilter.state.server import PREFIX, REST, OnAServer
+from spfmilter.state.server import BACKOFF, PREFIX, OnAServer
 from spfmilter.state.table import OnThisHost, Table
 
 pytestmark = pytest.mark.outside
@@ -56,7 +56,7 @@ def clock() -> Clock:
 @pytest.fixture
 def host(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Deferrals]]:
     """Makes a host of the given URL, with a memory of its own."""
-    monkeypatch.setattr(server, "PATIENCE", 20.0)  # a test machine may be busier than a mail server
+    monkeypatch.setattr(server, "TIMEOUT", 20.0)  # a test machine may be busier than a mail server
     with ExitStack() as stack:
 
         def make(url: str) -> Deferrals:
@@ -116,7 +116,7 @@ def test_while_it_is_away_each_host_goes_on_with_what_it_knows_and_tells_it_late
         with library.Redis(port=running.port) as reader:
             assert reader.dbsize() == 0, "it is left alone for a while"
         assert said(caplog) == [AWAY, AWAY], "each host has warned once"
-        clock.now += REST
+        clock.now += BACKOFF
         assert one.since("before", 1500.0) == 1000.0
         assert one.since("meanwhile", 1500.0) == 1200.0
         assert other.since("before", 1600.0) == 1000.0
@@ -150,7 +150,7 @@ def test_of_a_server_that_was_away_one_question_finds_out_whether_it_is_back(hos
     assert lost._is_due()
     lost.since("a", 1000.0)
     assert not lost._is_due()
-    clock.now += REST
+    clock.now += BACKOFF
     assert lost._is_due()
     assert not lost._is_due()
 
@@ -160,7 +160,7 @@ def test_a_server_that_is_silent_is_not_waited_for(host, monkeypatch, caplog) ->
         one = host(f"redis://127.0.0.1:{running.port}")
         one.since("a", 1000.0)
         os.kill(running.pid, signal.SIGSTOP)
-        monkeypatch.setattr(server, "PATIENCE", 0.05)
+        monkeypatch.setattr(server, "TIMEOUT", 0.05)
         assert one.since("a", 1100.0) == 1000.0
         os.kill(running.pid, signal.SIGCONT)
     assert reason(caplog) == "no answer within 0.05 s"

@@ -151,7 +151,7 @@ def missing(log: str) -> int:
 def test_lines_are_bounded_and_counted_while_nobody_reads(dns: NameServer) -> None:
     """More of them than may wait: when there is a reader again, a line says how many are missing, and the next come."""
     address = inet_socket()
-    command = changed({"observe.sink.MOST_LINES": 20})
+    command = changed({"observe.sink.MAX_LINES": 20})
     with frozen_pipe() as (output, read):
         assert read is not None
         with SpfmilterDaemon(ini(address, dns.address), output=output, command=command, environment=BUFFERED) as daemon:

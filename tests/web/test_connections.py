@@ -92,7 +92,7 @@ def test_mute_connections_of_many_networks_make_room_for_one_that_speaks(tmp_pat
     """Each network is within its share, and all of them fill the page."""
     with (
         serving(tmp_path, DIRECT) as site,
-        rate_limit(site, connections.MOST + 20, lambda place: f"127.1.{place // 40}.1") as silent,
+        rate_limit(site, connections.MAX_CONNECTIONS + 20, lambda place: f"127.1.{place // 40}.1") as silent,
     ):
         assert status(site, OTHER) == 200
         assert wait_for_end(silent[0]) == b"", "the first of them has made room"
