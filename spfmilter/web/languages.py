@@ -44,7 +44,7 @@ LANGUAGES = (
 )
 _BY_TAG = {language.tag: language for language in LANGUAGES}
 # Chinese without a word on its script; a region tells it (CN, SG; TW, HK, MO), and Babel knows which.
-_BY_LANGUAGE = {"en": LANGUAGES[0], "zh": LANGUAGES[1]}
+_BY_LANGUAGE = {"en": _BY_TAG["en"], "zh": _BY_TAG["zh-Hans"]}
 
 
 def choose(wanted: str | None, accepted: str | None) -> PageLanguage:
