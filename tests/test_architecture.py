@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from spfmilter.model import Condition, Result
+from spfmilter.settings import schema
 from tests.walls import DISTRIBUTIONS, MAY_IMPORT, NARROWER, OWNERS, PACKAGE, PURE
 
 ROOT = Path(__file__).parents[1]
@@ -233,6 +235,18 @@ def test_a_module_fits_in_a_head(module: str) -> None:
 @pytest.mark.parametrize("module", modules())
 def test_a_module_says_what_it_is(module: str) -> None:
     assert ast.get_docstring(tree(module))
+
+
+def test_each_setting_is_read_outside_the_settings() -> None:
+    """By the name of its attribute: a key that the program does not read has no effect."""
+    readers = (module for module in modules() if not is_within(module, ("settings",)))
+    read = {node.attr for module in readers for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}
+    read |= {"authserv_id"}  # by ``own_id``
+    read |= {*Result, *Condition, "pass_"}  # an entry or a text, which is looked up by its result
+    models = [*schema.SECTIONS.values(), *((name, model) for name, (model, _, _) in schema.NAMED_SECTIONS.items())]
+    for section, model in models:
+        wanted = {name for name, info in model.model_fields.items() if schema.LATER not in info.metadata}
+        assert wanted - read == set(), section
 
 
 # -- what is loaded, seen from outside: a process of its own -----------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 
 from spfmilter.cli import cli
 from spfmilter.language import available
-from spfmilter.model import CONDITIONS, Disposition, Identity, Result, SkipReason
+from spfmilter.model import CONDITIONS, Condition, Disposition, Identity, Result, SkipReason
 from spfmilter.reply import Extras, reply_for
 from spfmilter.settings import Settings, parse, schema
 from tests import walls
@@ -226,6 +226,12 @@ def test_the_policy_names_every_disposition_from_mild_to_severe() -> None:
 def test_the_policy_names_every_condition_with_its_result() -> None:
     text = (DOCS / "policy.md").read_text()
     assert re.findall(r"(?m)^\| `(\w+)` \| `(\w+)` \| ", text) == [(c, r) for r, c in CONDITIONS.items()]
+
+
+@pytest.mark.parametrize("page", ["glossary.md", "log.md", "notice.md"])
+def test_other_pages_name_every_condition(page: str) -> None:
+    text = (DOCS / page).read_text()
+    assert [condition for condition in Condition if f"`{condition}`" not in text] == []
 
 
 def test_the_policy_names_every_exemption() -> None:

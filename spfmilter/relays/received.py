@@ -1,7 +1,8 @@
 """One Received field (RFC 5321 section 4.4): which server wrote it, and which peer sent the message to that server.
 
-Knows the forms of Postfix, Sendmail, Exim, Exchange, qmail, Gmail and amavis. Does not know which field to believe. A
-field that does not fit a form exactly is not read at all: a guess could be an address that the sender has chosen.
+Knows the forms of Postfix, Sendmail, Exim, Exchange, qmail, Gmail, amavis, IronPort and Courier. Does not know which
+field to believe. A field that does not fit a form exactly is not read at all: a guess could be an address that the
+sender has chosen.
 
 Most forms have the client's HELO *before* its address. None of these servers accepts a blank, a parenthesis or a
 semicolon in it, so it stays one word. Text after the protocol is not read: the recipient stands there, and in Exim's

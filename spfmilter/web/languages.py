@@ -44,7 +44,7 @@ LANGUAGES = (
 )
 _BY_TAG = {language.tag: language for language in LANGUAGES}
 # Chinese without a named script. Babel derives the script from the region (CN, SG; TW, HK, MO).
-_BY_LANGUAGE = {"en": LANGUAGES[0], "zh": LANGUAGES[1]}
+_BY_LANGUAGE = {"en": _BY_TAG["en"], "zh": _BY_TAG["zh-Hans"]}
 
 
 def choose(wanted: str | None, accepted: str | None) -> PageLanguage:

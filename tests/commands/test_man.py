@@ -14,6 +14,7 @@ from spfmilter.cli import cli
 from spfmilter.settings.schema import LATER, SECTIONS, key_of
 from spfmilter.settings.values import to_ini
 from spfmilter.template import PLACEHOLDERS
+from tests.settings.test_shipped_file import DOCUMENTED
 
 MAN = Path(__file__).parents[2] / "man"
 PAGES = ["spfmilter.1", "spfmilter.ini.5"]
@@ -61,6 +62,18 @@ def test_every_key_stands_in_its_page_with_its_default_and_whether_it_is_there_y
         for section, (_, model) in SECTIONS.items()
         for name, info in model.model_fields.items()
     ]
+
+
+def test_a_dagger_marks_each_key_of_which_the_ini_file_says_that_it_needs_a_restart() -> None:
+    """Not those of [web], which is about another service."""
+    marked = [
+        (section.partition("]")[0], entry.split()[1])
+        for section in source("spfmilter.ini.5").split("\n.SS [")[1:]
+        for entry in section.split("\n.TP\n")[1:]
+        if r"\(dg" in entry
+    ]
+    said = {place: re.sub(r"\s+", " ", " ".join(comment)) for place, (_, comment) in DOCUMENTED.items()}
+    assert marked == [place for place, comment in said.items() if "needs a restart" in comment]
 
 
 def test_every_placeholder_stands_there() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from spfmilter import __version__
+from spfmilter.cli import cli, config
 from spfmilter.settings import DEFAULT_PATH, Settings, parse, show
 
-COMMANDS = [["run"], ["check"], ["attach"], ["config"], ["config", "check"], ["config", "show"]]
+COMMANDS = [*([name] for name in cli.commands), *(["config", name] for name in config.commands)]
 
 
 def test_the_version(run) -> None:

@@ -1,7 +1,9 @@
 """One Received field, in the forms of the servers that people run; names and addresses are those of examples."""
 
+import re
 import sys
 from ipaddress import ip_address
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spfmilter.relays import received
 from spfmilter.relays.received import MAX_LENGTH, Peer, Received, parse
 
 DATE = "; Tue, 24 Nov 2026 10:00:00 +0000 (UTC)"
@@ -289,10 +292,24 @@ FORMS = {
 }
 
 
+# The forms that are called by what is special in them; and the service that runs Exchange.
+NO_SERVERS = {"parentheses that are escaped", "HELO is one of the field's own words", "a zone", "office 365"}
+
+
 @pytest.mark.parametrize(("value", "said"), FORMS.values(), ids=FORMS.keys())
 def test_a_field_is_read_in_each_form(value: str, said: Received) -> None:
     assert parse(value + DATE) == said
     assert parse(value) == said  # the date is not looked at
+
+
+def test_the_page_and_the_module_name_the_servers_of_the_forms() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "forwarding.md").read_text()
+    listed = re.search(r"The forms of ([\w, \n]+) are read", page)
+    named = re.search(r"Knows the forms of ([\w, \n]+)\.", str(received.__doc__))
+    assert listed is not None
+    assert named is not None
+    servers = [set(re.split(r",\s+|\s+and\s+", found[1].lower())) for found in (listed, named)]
+    assert servers == [{form.partition(",")[0].partition(" 2")[0] for form in FORMS} - NO_SERVERS] * 2
 
 
 def test_a_long_helo_hides_nothing() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
+from spfmilter.model import CONDITIONS, Condition, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.reply import Remedy, Situation, advice
 from spfmilter.reply.advice import is_all
 from spfmilter.spf.services import SERVICES
@@ -87,6 +87,11 @@ def test_a_condition_has_its_remedy_where_it_has_decided(condition, result, situ
     assert advice(verdict(result)).situation is not situation
     others = [advice(verdict(other), condition=condition).situation for other in Result if other is not result]
     assert situation not in others, "it is one of this result alone"
+
+
+def test_each_condition_has_a_situation_of_its_own() -> None:
+    found = [advice(verdict(result), condition=condition).situation for result, condition in CONDITIONS.items()]
+    assert len(set(found)) == len(Condition)
 
 
 def test_a_host_name_that_sends_no_mail_may_be_the_wrong_name() -> None:

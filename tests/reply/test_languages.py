@@ -10,9 +10,10 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from spfmilter.language import LOCALE, SOURCE, available, first, language
-from spfmilter.model import Result
+from spfmilter.model import Condition, Result
 from spfmilter.reply import NO_EXTRAS, notice, notice_language, sentences
 from spfmilter.reply.texts import FORGED, HIDDEN, SEPARATE, all_texts, is_ascii, template
+from tests.reply.notices.cases import cases
 from tests.reply.notices.rendering import FOLDER, rendered
 from tests.values import facts, settings, verdict
 
@@ -39,6 +40,10 @@ def said(tags: str, *, smtputf8: bool) -> str:
 def test_the_notices_are_those_that_somebody_has_read(tag: str) -> None:
     """After a text has changed: `python -m tests.reply.notices`, and read the difference."""
     assert rendered(tag) == (FOLDER / f"{tag}.txt").read_text()
+
+
+def test_each_condition_stands_in_a_notice_that_somebody_has_read() -> None:
+    assert set(Condition) <= {case.condition for case in cases()}
 
 
 @pytest.mark.parametrize("text", [text for text in all_texts() if text not in IN_NO_NOTICE])
