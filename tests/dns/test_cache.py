@@ -242,6 +242,7 @@ def consistent(cache: AnswerCache) -> None:
     assert all(entry.expires <= entry.ends for entry in cache._kept.values())
 
 
+@pytest.mark.alone  # it switches threads so often that coverage cannot set its trace function
 def test_threads_do_not_spoil_the_counts() -> None:
     cache, rounds = AnswerCache(entries=50, size=60_000), 3000
     answers = [FOUND, NOTHING, DEAD, Answer(Status.DATA, (b"x" * 3000,), 300)]
