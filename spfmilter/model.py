@@ -302,7 +302,7 @@ class Addressee:
     section: str = ""  # the pattern of the [recipient:...] section that fits; empty: none
 
 
-ANYBODY = Addressee()  # a recipient without rules of its own, or one that is not known
+NO_OWN_RULES = Addressee()  # a recipient without rules of its own, or one that is not known
 
 
 @value

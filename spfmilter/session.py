@@ -61,7 +61,7 @@ class Session:
         self._helo = name
 
     def expected(self) -> tuple[Check, ...]:
-        """Return what will be evaluated whatever MAIL FROM says, known since HELO; empty where that is not sure."""
+        """Return the checks that any MAIL FROM will need, known since HELO; empty if that is not certain."""
         if self._client is None or not self._helo:
             return ()
         facts = Facts(client=self._client, helo=self._helo, reverse_path=_NOBODY, hostname=self._hostname)

@@ -7,7 +7,7 @@ from typing import Any
 from spfmilter import policy, reply
 from spfmilter.addresses import parse_reverse_path
 from spfmilter.model import (
-    ANYBODY,
+    NO_OWN_RULES,
     Action,
     Addressee,
     Check,
@@ -77,7 +77,7 @@ def decide(
     verdicts: Sequence[Verdict],
     by: Settings,
     evidence: Evidence = policy.NO_EVIDENCE,
-    addressee: Addressee = ANYBODY,
+    addressee: Addressee = NO_OWN_RULES,
     author: str = "",
 ) -> Action:
     """What is done with a message of which nothing more is known: the policy itself wants to be told."""

@@ -108,19 +108,19 @@ class _Turn:
         """Kill what gives no sign of life; its end is reported like any other."""
         late = self._now - self.fleet.last_tick - TICK
         # The supervisor was frozen or starved: what its workers said meanwhile has still to be read.
-        excuse = late if late > TICK else 0.0
+        delay = late if late > TICK else 0.0
         self.fleet = replace(
-            self.fleet, last_tick=self._now, slots=tuple(self._watched(slot, excuse) for slot in self.fleet.slots)
+            self.fleet, last_tick=self._now, slots=tuple(self._watched(slot, delay) for slot in self.fleet.slots)
         )
 
-    def _watched(self, slot: Slot, excuse: float) -> Slot:
-        """Return the slot, whose process is killed if it has been silent too long, not counting ``excuse`` seconds."""
-        silent = self._now - slot.last_beat - excuse
+    def _watched(self, slot: Slot, delay: float) -> Slot:
+        """Return the slot, whose process is killed if it has been silent too long, not counting ``delay`` seconds."""
+        silent = self._now - slot.last_beat - delay
         limit = MAX_START if slot.phase in {Phase.STARTING, Phase.KILLED} else MAX_SILENCE
         if slot.phase is not Phase.PAUSED and silent > limit:
             self.commands.append(Kill(slot.number, silent))
             return replace(slot, phase=slot.phase if slot.told else Phase.KILLED, last_beat=self._now)
-        return replace(slot, last_beat=slot.last_beat + excuse) if excuse else slot
+        return replace(slot, last_beat=slot.last_beat + delay) if delay else slot
 
     def _end(self, slot: Slot, event: Ended) -> None:
         """Note the end of a process: one that was told to end leaves no slot, any other is replaced."""

@@ -56,7 +56,7 @@ class Channel:
     # -- what others call --------------------------------------------------------------------------------------------
 
     def start(self, name: str, rdtype: Type, then: Then | None = None) -> None:
-        """Send a question, unless its answer is known or on its way; ``then`` is called with the answer."""
+        """Send a question, unless its answer is known or on its way. Call ``then`` with the answer."""
         key = (rdtype, name.lower().removesuffix("."))
         answer = self._known(key)
         if answer is None and key not in self._wanted:
@@ -67,7 +67,7 @@ class Channel:
             self._then.setdefault(key, []).append(then)
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
-        """The answer to a question, by ``deadline`` (on the resolver's clock) at the latest.
+        """Return the answer to a question, by ``deadline`` (on the resolver's clock) at the latest.
 
         A deadline is its caller's own: one that ends is no answer to a caller that has time left. Where it is over when
         this is called, an answer that has arrived is used, and the question is not sent.
@@ -106,7 +106,7 @@ class Channel:
             self._waker = -1
 
     def wake(self) -> None:
-        """Called by other connections' threads, while this one is among those that wait: look again."""
+        """Look again. Called by threads of other connections, while this one waits for a question of theirs."""
         if self._waker >= 0:
             os.eventfd_write(self._waker, 1)
 
@@ -127,7 +127,7 @@ class Channel:
         return self._answers.get(key)
 
     def _want(self, key: Key) -> Answer | None:
-        """Put a question on its way, or want the answer to that of another connection, which may be there already."""
+        """Send a question, or join the equal question of another connection. Its answer may be there already."""
         asked = wire.question(key[1], key[0])
         if asked is None:
             answer = Answer(Status.NOT_ASKED)
@@ -144,14 +144,14 @@ class Channel:
         return None if pending.answer is None else self._known(key)
 
     def _take_in(self, key: Key, pending: Pending, answer: Answer) -> None:
-        """The question is answered: do what waits for it. The answer is as old as it is, whoever has read it."""
+        """Take in the answer to a question, and do what waits for it. The answer keeps its age."""
         del self._wanted[key]
         if pending.flight is not self._flight or pending.wait > FIRST_WAIT:
             pending.flight.disown(pending)  # else ``Flight.is_over`` puts things in order, once for the message
         self._answers.put(key, answer, pending.came)
         thens = self._then.pop(key, None) if self._then else None
         if thens is not None:
-            if self._reading:  # what a record makes us do takes its time; others may wait for packets
+            if self._reading:  # what follows from a record takes time, and other connections may wait for packets
                 self._read_no_more(self._reading)
             for then in thens:
                 then(answer)
@@ -159,7 +159,7 @@ class Channel:
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     def _wait_for(self, key: Key, deadline: float) -> Answer:
-        # Not since when it is out: a stranger's slow names may have taken the time of those that come after them.
+        # Not since it was sent: slow names of the client's choice may have taken the time of those after them.
         since = self._clock()
         over = False
         answer = None
@@ -182,13 +182,13 @@ class Channel:
         return answer
 
     def _out_of_time(self, key: Key, pending: Pending, *, shared: bool) -> Answer:
-        """A failure for this caller, whose deadline may be no other's; the question stays in flight.
+        """Return a failure for this caller. The question stays in flight, for callers with a later deadline.
 
         Only if it was waited for long enough that this says something of the domain, others learn of it.
         """
         flight = pending.flight
         with flight.lock:
-            if pending.tcp_server is None:  # else a server has answered, and those that wait for TCP hear no other
+            if pending.tcp_server is None:  # else a server has answered, and no other is heard while TCP is tried
                 pending.blame(self._clock())
             answer = flight.failed(pending)
             told, pending.told = pending.told, True
@@ -200,7 +200,7 @@ class Channel:
         return stale or answer
 
     def _pump(self, asked: Pending, deadline: float) -> None:
-        """Wait for a packet, the next time to act, or what another connection reads; then take in what is there."""
+        """Wait for a packet, for the time to act, or for another connection's reading. Then take in what is there."""
         asleep: list[Pending] = []
         until = self._read_alone(deadline)
         if until is None:
@@ -279,14 +279,14 @@ class Channel:
         return until, watched, asleep
 
     def _sleep_on(self, pending: Pending, *, may_fetch: bool) -> float:
-        """Be woken when another connection has read the answer, or leaves the reading to us. When to look at last."""
+        """Ask to be woken when another connection reads the answer, or stops reading. Return when to look at last."""
         with pending.flight.lock:
             pending.waiters.add(self)
             is_free = may_fetch and pending.tcp_server is not None and not pending.fetching
             return 0.0 if is_free or pending.flight.reader is None or pending.answer is not None else float("inf")
 
     def _watch_waker(self, watched: dict[int, Carrier | None]) -> None:
-        """Watch a descriptor of our own, if there is one left: others wake us, also where we are the reader."""
+        """Watch a descriptor of our own, if one is left. Other connections wake us on it, also as the reader."""
         if self._waker < 0:
             with suppress(OSError):
                 self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -319,7 +319,7 @@ class Channel:
     # -- TCP ---------------------------------------------------------------------------------------------------------
 
     def _over_tcp(self, pending: Pending, deadline: float) -> None:
-        """Ask again over TCP (RFC 7766); only when the answer is really needed, since it holds up all the others."""
+        """Ask again over TCP (RFC 7766). Only for an answer that is needed now, because all others wait meanwhile."""
         self._read_no_more(self._reading)
         flight = pending.flight
         with flight.lock:

@@ -7,7 +7,7 @@ to the flight that has sent it, and there is one in the process for each name an
 **Locks.** ``lock`` guards all of a flight. It is held for sending, reading and giving out, and never while something is
 waited for (poll, TCP). A thread holds the lock of one flight at most; below it, it takes only the cache's lock, which
 takes no other. What is to be done with an answer (``Then``) is done by each connection's own thread, without a lock. So
-no two threads can wait for each other, and what a stranger's record makes us do holds up no other session.
+no two threads can wait for each other, and what follows from one record holds up no other session.
 
 **Who reads.** One of the connections that wait for a flight's answers is its ``reader``: it polls the sockets, and
 sends again what is due. All others sleep, each on its own descriptor. They are woken when their answer is there, or
@@ -36,7 +36,7 @@ _MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow b
 _PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameservers live at all
 _SILENT_FOR = FIRST_WAIT + 0.1  # seconds of silence that say something of our servers: two packets and a probe are out
 _PACKET = 4096  # bytes: more than the EDNS size that we offer
-_FRESH = 5.0  # seconds: older questions that nobody reads are asked anew for whoever joins them
+_FRESH = 5.0  # seconds: older unread questions are asked anew for a session that joins
 _NEVER = float("inf")
 _NO_EDNS = frozenset({"FORMERR", "NOTIMP", "BADVERS"})
 
@@ -69,7 +69,7 @@ class Flight:
     # -- what connections call ---------------------------------------------------------------------------------------
 
     def ask(self, key: Key, asked: wire.Question) -> Pending | None:
-        """The question, now in flight: sent here, or by another connection before; it may be answered at once.
+        """Return the question in flight: sent now, or by another connection before. It may be answered at once.
 
         None where another connection has got its answer just now: it is in the cache, or to be asked for anew.
         """
@@ -91,7 +91,7 @@ class Flight:
         return found if found.flight.join(found) else None
 
     def join(self, pending: Pending) -> bool:
-        """Want the answer, too; False where it is too late for that."""
+        """Want the answer, too. Return False if it is too late for that."""
         with self.lock:
             if self._pending.get(pending.key) is not pending:
                 return False
@@ -112,7 +112,7 @@ class Flight:
             return True
 
     def disown(self, pending: Pending) -> None:
-        """Want its answer no more. A late one, of a question that no one wants, is a stray."""
+        """Want its answer no more. A late answer that no connection wants is ignored."""
         with self.lock:
             pending.interest -= 1
             if not pending.interest and self._pending.get(pending.key) is pending:
@@ -120,7 +120,7 @@ class Flight:
             self._close_unused()
 
     def is_over(self) -> bool:
-        """Whether a next message needs other sockets; these are then closed, as soon as no connection reads them.
+        """Tell whether the next message needs other sockets. These are then closed when no connection reads them.
 
         Each message gets new ports where an answer can be forged on its way (RFC 5452 section 9.2): not on loopback.
         """
@@ -132,13 +132,13 @@ class Flight:
         return self._left
 
     def close(self) -> None:
-        """The connection is over. Others may still wait for answers, and read them here."""
+        """End the connection's use. Other connections may still wait for answers, and read them here."""
         with self.lock:
             self._left = True
             self._close_unused()
 
     def read_no_more(self, reader: Waiter) -> None:
-        """Leave the reading to another connection, if there is one that waits."""
+        """Leave the reading to another connection, if one waits."""
         with self.lock:
             if self.reader is reader:
                 self.reader = None
@@ -150,7 +150,7 @@ class Flight:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def read_alone(self, reader: Waiter, questions: int) -> bool:
-        """Locked: be read by that connection, if no other one reads, and this has only so many questions."""
+        """Locked: be read by that connection, if no other reads and this flight has only so many questions."""
         if len(self._pending) != questions or (self.reader is not reader and self.reader is not None):
             return False
         if self.reader is None:
@@ -158,7 +158,7 @@ class Flight:
         return True
 
     def read_by(self, reader: Waiter, watched: dict[int, Carrier | None]) -> float:
-        """Be read by that connection, unless another one reads: it then watches the sockets.
+        """Be read by that connection, unless another one reads. The connection then watches the sockets.
 
         Until when it may sleep: something has to be done then even if no packet comes.
         """
@@ -171,21 +171,21 @@ class Flight:
             return min([p.due for p in self._pending.values() if p.tcp_server is None], default=_NEVER)
 
     def act(self, reader: Waiter, now: float) -> None:
-        """Send again what is due, if that is the reader's to do."""
+        """Send again what is due, if this connection is the reader."""
         with self.lock:
             if self.reader is reader:
                 for pending in [p for p in self._pending.values() if p.due <= now and p.tcp_server is None]:
                     self._resend(pending, now)
 
     def read(self, descriptor: int) -> None:
-        """Locked: the packets that are there, every one, or until no more are awaited."""
+        """Locked: read the packets that are there, all of them or until no more are awaited."""
         sock = self.sockets.get(descriptor)
         while sock is not None:
             try:
                 data = sock.recv(_PACKET)
             except BlockingIOError:
                 return
-            except OSError as error:  # ICMP: nobody listens there
+            except OSError as error:  # ICMP: no server listens there
                 self.refused(sock, error.strerror or "network error")
                 return
             ident = wire.identifier(data)
@@ -202,7 +202,7 @@ class Flight:
                 return  # without asking the kernel once more
 
     def refused(self, sock: socket.socket, failure: str) -> None:
-        """Locked: the host there says that nobody listens."""
+        """Locked: note that no server listens there, as its host says."""
         endpoint = next(endpoint for endpoint, known in self._by_endpoint.items() if known is sock)
         for pending in list(self._pending.values()):
             for server in pending.servers:
@@ -224,7 +224,7 @@ class Flight:
             self.take(pending, server, answer, edns=edns)
 
     def take(self, pending: Pending, server: Server, answer: Answer | wire.Dangling, *, edns: bool) -> None:
-        """Locked: what a server has answered; ``edns``: to a question with EDNS, whatever is known of it by now."""
+        """Locked: take a server's answer. ``edns``: the question was sent with EDNS."""
         if isinstance(answer, wire.Dangling):
             pending.ttl, pending.chain = min(pending.ttl, answer.ttl), pending.chain + 1
             pending.asked = wire.from_labels(answer.target, pending.asked.type)
@@ -246,7 +246,7 @@ class Flight:
         self, pending: Pending, server: Server, answer: Answer | wire.Dangling | None, failure: str, *,
         edns: bool, over: bool,
     ) -> None:  # fmt: skip
-        """Locked: what came over TCP. Where a connection's time was ``over``, another one fetches it."""
+        """Locked: take what came over TCP. If the connection's time was ``over``, another one fetches it."""
         if pending.answer is None and (answer is not None or not over):
             pending.tcp_server = None
             if answer is not None:
@@ -259,18 +259,18 @@ class Flight:
         self._tell_reader()
 
     def _no_answer(self, pending: Pending, server: Server, failure: str) -> None:
-        """A server has said that it has none. Where that may have lain unread for long, it is no news: ask again."""
+        """Take a server's word that it has no answer. Ask again if that word may have lain unread for long."""
         if pending.key is not None and pending.sent + _FRESH < self._resumed:
             self._ask_anew(pending)
         else:
             self.next_server(pending, server, failure)
 
     def next_server(self, pending: Pending, server: Server, failure: str) -> None:
-        """Locked: that one has no answer; the next is asked, unless others have been asked already."""
+        """Locked: this server has no answer. Ask the next, unless others have been asked already."""
         was_next = bool(pending.servers) and pending.servers[0] is server
         pending.drop(server, failure)
         if pending.has_only_dead(self._clock()) and not pending.last_chance:
-            # A stranger's dead domain may have made them look dead: each is asked once before the error is believed.
+            # A dead domain may have made them look dead: each is asked once before the error is believed.
             pending.last_chance = was_next = True
             for _ in pending.servers[1:]:
                 self._send(pending)
@@ -281,7 +281,7 @@ class Flight:
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def _send(self, pending: Pending) -> None:
-        """One packet to the next server that can be reached, from a port and with an id that nobody can guess.
+        """Send one packet to the next server that can be reached, with a port and an id that cannot be guessed.
 
         RFC 5452 section 9.2; the port is the kernel's choice for this connection's own socket.
         """
@@ -316,7 +316,7 @@ class Flight:
         return sock
 
     def _resend(self, pending: Pending, now: float) -> None:
-        """Nothing came: the other servers first, and less often each time."""
+        """Act on silence: ask the other servers first, and wait longer each time."""
         pending.blame(now)
         if (pending.last_chance or pending.wait > _ERROR_WAITS) and pending.has_only_dead(now):
             self._finish(pending, self.failed(pending))
@@ -332,7 +332,7 @@ class Flight:
             self._send(probe)
 
     def _ask_anew(self, pending: Pending) -> None:
-        """It is out since long ago, unread: answers to those packets may not be true any more."""
+        """Tell whether it was sent long ago and is unread. Answers to those packets may be out of date."""
         self._forget_packets(pending)
         pending.begin_anew(self._resolver.by_health(), self._clock())
         self._send(pending)
@@ -350,7 +350,7 @@ class Flight:
     # -- the end of a question ---------------------------------------------------------------------------------------
 
     def _finish(self, pending: Pending, answer: Answer) -> None:
-        """The question is answered: remember it, and tell those that wait."""
+        """Keep the answer, and tell the connections that wait for it."""
         now, cache = self._clock(), self._resolver.cache
         if pending.key is not None:
             self._resolver.observe(answer)
@@ -366,7 +366,7 @@ class Flight:
         self._wake(pending)
 
     def _tell_reader(self) -> None:
-        """There is a packet to wait for that the reader does not know, maybe on a new socket."""
+        """Tell the reader of a new packet to wait for, maybe on a new socket."""
         if self.reader is not None:
             self.reader.wake()
 
@@ -385,7 +385,7 @@ class Flight:
         self._sent = {where: sent for where, sent in self._sent.items() if sent[0] is not pending}
 
     def _close_unused(self) -> None:
-        """No question is wanted any more: those to the servers' health end with them, and the sockets, if they may."""
+        """End the probes, and close the sockets if they may be closed: no question is wanted any more."""
         if self._pending:
             if self._pending.keys() != {None}:
                 return

@@ -81,7 +81,7 @@ class Pending:
     Guarded by the lock of its flight, but for ``answer``, which is written once, and after ``came``.
     """
 
-    key: Key | None  # None: a probe, whose answer nobody needs
+    key: Key | None  # None: a probe, whose answer is not needed
     asked: wire.Question
     servers: list[Server]  # those that may still answer, the next to ask first
     started: float
@@ -105,19 +105,19 @@ class Pending:
     answer: Answer | None = None
 
     def begin_anew(self, servers: list[Server], now: float) -> None:
-        """Forget what has come of it so far, aliases included: it is asked once more."""
+        """Forget all answers so far, aliases included: the question is asked once more."""
         if self.key is not None:
             self.asked = wire.question(self.key[1], self.key[0]) or self.asked
         self.servers, self.started, self.wait, self.ttl, self.chain = servers, now, FIRST_WAIT, wire.MAX_TTL, 0
         self.heard, self.last_chance, self.failure, self.plain = False, False, TIMEOUT, None
 
     def drop(self, server: Server, failure: str) -> None:
-        """That server will not answer this."""
+        """Ask this server no more: it will not answer."""
         self.failure = failure
         self.servers = [other for other in self.servers if other is not server]
 
     def blame(self, now: float) -> None:
-        """The server that was asked last has not answered: ask others first, if it has said nothing to any connection.
+        """Blame the server that was asked last. Ask others first if it has said nothing to any connection.
 
         Otherwise it lives, and it is the domain that is dead.
         """
@@ -140,6 +140,6 @@ class Pending:
             self.wait = min(2 * self.wait, _MAX_WAIT)
 
     def has_only_dead(self, now: float) -> bool:
-        """Whether a server has said that it has no answer, and all others have let questions time out lately."""
+        """Tell whether one server has no answer, and all others have let questions time out lately."""
         has_error = self.heard and self.failure != TIMEOUT
         return has_error and all(server.avoid_until > now for server in self.servers)

@@ -73,7 +73,7 @@ def question(name: str, rdtype: Type) -> Question | None:
 
 
 def from_labels(labels: tuple[bytes, ...], rdtype: Type) -> Question:
-    """The question for labels that are already known to be valid."""
+    """Return the question for labels that are known to be valid."""
     name = b"".join([_LENGTHS[len(label)] + label for label in labels])
     return Question(labels, rdtype, name + _ENDS[rdtype])
 
@@ -110,7 +110,7 @@ class Dangling:
 
 
 def parse(asked: Question, data: bytes, forbidden: Forbidden = lambda _, __: False) -> Answer | Dangling:
-    """The answer in a packet for which ``is_reply_to`` holds.
+    """Return the answer in a packet for which ``is_reply_to`` holds.
 
     Args:
         asked: the question.
@@ -172,7 +172,7 @@ class _Reader:
         *,
         no_name: bool,
     ) -> Answer | Dangling:
-        """The records at the end of the CNAME chain that begins at our question (RFC 1034 section 3.6.2)."""
+        """Return the records at the end of the CNAME chain of our question (RFC 1034 section 3.6.2)."""
         name, ttl, seen = self.asked.name, MAX_TTL, 0
         while name not in wanted and name in aliases:
             seen += 1
@@ -219,7 +219,7 @@ class _Reader:
                 return self._strings(rdlength)
 
     def _strings(self, rdlength: int) -> bytes:
-        """The character-strings of a TXT record, joined (RFC 7208 section 3.3); a record may hold none at all."""
+        """Return the joined character-strings of a TXT record (RFC 7208 section 3.3); it may have none."""
         data, at = self.parser.get_bytes(rdlength), 0
         strings: list[bytes] = []
         while at < rdlength and len(strings) <= _MAX_STRINGS:
@@ -234,7 +234,7 @@ class _Reader:
         return b"".join(strings)
 
     def _negative(self, ttl: int, *, no_name: bool) -> Answer:
-        """That there is nothing, kept no longer than ``ttl`` and than the SOA says (RFC 2308 section 5).
+        """Return a negative answer, kept no longer than ``ttl`` and the SOA say (RFC 2308 section 5).
 
         Without an SOA, the packet may mean something else.
         """
@@ -255,7 +255,7 @@ class _Reader:
         return _failure(extended | 3 * no_name) if extended else Answer(status, ttl=min(ttl, _NEGATIVE_TTL))
 
     def _extended_rcode(self) -> int:
-        """What only EDNS can tell (RFC 6891 section 6.1.3); 0 where the packet's own RCODE is all."""
+        """Return the upper bits of an extended RCODE (RFC 6891 section 6.1.3); 0 without EDNS."""
         for _ in range(min(self.additional, _MAX_BESIDE)):
             _, rdtype, ttl, rdlength = self._record()
             with self.parser.restrict_to(rdlength):
@@ -268,7 +268,7 @@ class _Reader:
 def _name(
     data: bytes, at: int, known: dict[int, tuple[bytes, ...]], pointers: int = 0
 ) -> tuple[tuple[bytes, ...], int]:
-    """The labels, in lower case, of a name in a packet, and where it ends (RFC 1035 section 4.1.4).
+    """Return the labels of a name in a packet, in lower case, and where it ends (RFC 1035 section 4.1.4).
 
     A pointer must lead backwards from where the piece that holds it began, so that the walk ends. Where it leads is
     remembered in ``known``: thousands of records may share one name of 127 labels.

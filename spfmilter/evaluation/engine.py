@@ -96,7 +96,7 @@ class Inquiry:
         budget: the time of the message under way, in which its lookups have to end.
         own_address: where the MTA has taken the connection, so far as it tells.
         trace: whether the trees of evaluations are kept.
-        notes: the lines of the settings that were looked at, where somebody wants to know: section, key,
+        notes: the lines of the settings that were looked at, if `check --explain` asks for them: section, key,
             whether it applied, and why.
     """
 
@@ -161,21 +161,21 @@ class Inquiry:
                 return False
 
     def _lets_us_send(self, check: Check) -> bool:
-        """Whether the record would let this server itself send for the domain, with which it has nothing to do."""
+        """Tell whether the record would let this server send for the domain, although it is not the domain's."""
         own = self._engine.own_addresses or tuple(filter(None, [self.own_address]))
         checks = [replace(check, address=address) for address in own if address.is_global and address != check.address]
         self.expect(checks)
         return any(self.verdict(probe).result is Result.PASS for probe in checks)
 
     def host_name(self, address: IPAddress, wanted: Callable[[str], bool]) -> str | None:
-        """A wanted name of the address, confirmed in both directions."""
+        """Return a wanted name of the address, confirmed in both directions; None if there is none."""
         start = self._engine.clock()
         name = hosts.confirmed_name(self._channel, address, wanted, min(self.budget.until, start + self._share.left))
         self._share.left -= self._engine.clock() - start
         return name
 
     def addresses_of(self, host: str) -> frozenset[IPAddress]:
-        """The addresses that a host name has."""
+        """Return the addresses of a host name."""
         return hosts.addresses_of(self._channel, host, self.budget.until)
 
     def expect_dmarc(self, domain: str) -> None:
@@ -185,13 +185,13 @@ class Inquiry:
         dmarc.expect(self._for_strangers, domain)
 
     def dmarc(self, domain: str) -> DmarcPolicy | None:
-        """The DMARC policy for mail from a domain."""
+        """Return the DMARC policy for mail from a domain; None if there is none."""
         from spfmilter.evaluation import dmarc  # noqa: PLC0415
 
         return dmarc.policy_of(self._for_strangers, domain, min(self.budget.until, self._engine.clock() + _CLIENT_TIME))
 
     def deferred_for(self, key: str) -> float:
-        """Seconds since something was first deferred; the first time where nothing is remembered."""
+        """Return the seconds since ``key`` was first deferred; 0 if that is not known."""
         if self._deferred_since is None:
             return 0.0
         now = time.time()
@@ -217,11 +217,11 @@ class Inquiry:
         return verdict
 
     def clock(self) -> float:
-        """The time by which deadlines are set."""
+        """Return the time by which deadlines are set."""
         return self._engine.clock()
 
     def exchanges(self, domain: str, deadline: float) -> tuple[str, ...]:
-        """The names of a domain's MX hosts, best first; none where they cannot be had in time."""
+        """Return the names of a domain's MX hosts, best first; none if they do not come in time."""
         records = self._for_strangers.ask(domain, Type.MX, deadline).records
         return tuple(host for _, host in sorted(record for record in records if isinstance(record, tuple)))
 

@@ -65,7 +65,7 @@ class Evaluator:
         share: Share | None = None,
         trace: bool = False,
     ) -> Verdict:
-        """The verdict on a check; whatever happens is in it.
+        """Return the verdict on a check. It also tells of every error.
 
         Args:
             check: what to evaluate.
@@ -121,7 +121,7 @@ class _Query(Asking):
         self._letters: set[str] = set()  # the macro letters that the result depends on
 
     def _set_client(self, address: IPAddress) -> None:
-        """The client's address, and what the macros i, c and v show of it (pyspf's set_ip takes text)."""
+        """Set the client's address and the macros i, c and v (pyspf's own set_ip takes text)."""
         if isinstance(address, IPv6Address):
             address = address.ipv4_mapped or address  # section 5
         self.ipaddr, self._address, self._bits = address, int(address), address.max_prefixlen
@@ -168,7 +168,7 @@ class _Query(Asking):
     def check1(
         self, spf_text: str | None, domain: str, recursion: int, chosen: Influence = Influence.NONE
     ) -> tuple[str, int, str]:
-        """A record in the place of ``domain``; the depth is bounded by the lookup limit, not by pyspf's own 20."""
+        """Evaluate a record of ``domain``. The lookup limit bounds the depth, not pyspf's own 20."""
         outer, self.d, of_outer, trusted = self.d, domain, self._influence, self._trusted
         self._influence = max(chosen, of_outer)
         self._trusted = trusted and (self._top is None or self._private.holds(domain))
@@ -183,7 +183,7 @@ class _Query(Asking):
             self.d, self._influence, self._trusted = outer, of_outer, trusted
 
     def check0(self, spf_text: str | None, recursion: int) -> tuple[str, int, str]:
-        """Evaluate a record's terms from left to right (section 4.6), the whole record having been read first."""
+        """Read the whole record, then evaluate its terms from left to right (section 4.6)."""
         if self._tracer:
             self._tracer.open_record(self.d, spf_text)
         if not spf_text:
@@ -249,7 +249,7 @@ class _Query(Asking):
     # -- mechanisms (section 5) --------------------------------------------------------------------------------------
 
     def _holds(self, directive: Directive, recursion: int) -> bool:
-        """Whether a directive matches."""
+        """Tell whether a directive matches."""
         if directive.mechanism in record.LOOKUP_MECHANISMS:
             matched = self._evaluating(directive.text, self._matches, directive, recursion)
         else:  # nothing can go wrong with these any more, and a record may have hundreds of them
@@ -261,7 +261,7 @@ class _Query(Asking):
         return matched
 
     def _matches(self, directive: Directive, recursion: int) -> bool:
-        """Whether a mechanism that looks something up matches; an error of the client's own making is no match."""
+        """Tell whether a mechanism with a lookup matches. An error that the client causes is no match."""
         if not self._expands(directive.target):
             return False
         domain, chosen = self._target(directive.target)
@@ -284,10 +284,10 @@ class _Query(Asking):
             return False
 
     def _expands(self, spec: MacroString | None) -> bool:
-        """Whether there is a name to expand to.
+        """Tell whether the macros expand to a name.
 
         RFC 8616 section 4: a local part beyond ASCII makes a term that uses it match nothing; so does one that is too
-        long for any name, since a stranger could make its expansion costly.
+        long for any name, since the record could make its expansion costly.
         """
         if spec is None or not spec.letters & {"l", "s"}:
             return True
@@ -295,7 +295,7 @@ class _Query(Asking):
         return self._local_fits
 
     def _target(self, spec: MacroString | None) -> tuple[str, Influence]:
-        """The name that a term is about, and how far the client chooses it."""
+        """Return the name of a term, and how far the client chooses it."""
         if spec is None:
             return self.d, Influence.NONE
         domain = spec.expand_domain(self._letter)
@@ -317,7 +317,7 @@ class _Query(Asking):
         return any(directive.covers(int.from_bytes(a, "big"), self._address, self._bits) for a in addresses)
 
     def _exchanges(self, domain: str, chosen: Influence) -> Iterator[str]:
-        """The MX hosts, best first; looked up one by one, until one matches."""
+        """Return the MX hosts, best first; the caller looks them up one by one, until one matches."""
         records = [r for r in self._ask(domain, Type.MX, chosen).records if isinstance(r, tuple)]
         if len(records) > record.MAX_HOSTS:
             raise RecordError(
@@ -337,7 +337,7 @@ class _Query(Asking):
         return self.getp() if letter == "p" else str(getattr(self, letter))
 
     def getp(self) -> str:
-        """The client's validated name (section 7.3): the current domain, else a name below it, else any."""
+        """Return the client's validated name (section 7.3): the current domain, else one below it, else any."""
         domain = self.d.lower()
         if domain not in self._client_names:
             names, address = hosts.names_of(self.ipaddr, self._ask_client), self.ipaddr
@@ -347,7 +347,7 @@ class _Query(Asking):
         return self._client_names[domain]
 
     def _explanation(self) -> str | None:
-        """The domain's own text for a fail, or None: whatever goes wrong with it changes nothing (section 6.2)."""
+        """Return the domain's own text for a fail; None if there is none or it has an error (section 6.2)."""
         if self._top is None:
             return None
         (found, self.d), self._trusted = self._top, self._top_trusted
@@ -365,13 +365,13 @@ class _Query(Asking):
     # -- the DNS -----------------------------------------------------------------------------------------------------
 
     def dns_spf(self, domain: str, chosen: Influence = Influence.NONE) -> str | None:
-        """The SPF record of a domain, or None (section 4.5); more than one is a permerror."""
+        """Return the SPF record of a domain, or None (section 4.5). More than one is a permerror."""
         if "." not in domain:
             return None  # section 4.3: not a multi-label domain name
         texts = [text for text in self._ask(domain, Type.TXT, chosen).records if isinstance(text, bytes)]
         return record.only_one(texts, domain)
 
     def dns(self, name: str, qtype: str, cnames: Any = None, ignore_void: bool = False) -> list[Any]:  # noqa: ARG002, FBT001, FBT002 - its
-        """The hook of pyspf, for whatever of pyspf still asks by itself."""
+        """Answer the parts of pyspf that still ask the DNS themselves."""
         records = self._ask(name, Type[qtype], Influence.NAME if ignore_void else Influence.NONE).records
         return [(r,) if qtype == "TXT" else str(r) for r in records]

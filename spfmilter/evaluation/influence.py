@@ -1,7 +1,7 @@
 """How far the client of a message chooses the names that are looked up for it.
 
 The client chooses its address and address family, its reverse DNS, HELO and the local part. None of them may turn the
-fail that a record calls for into a milder result (docs/decisions/0023 and 0024). Asks nobody.
+fail that a record calls for into a milder result (docs/decisions/0023 and 0024). Asks no DNS.
 """
 
 from __future__ import annotations

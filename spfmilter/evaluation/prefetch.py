@@ -25,7 +25,7 @@ _MAX_TEXT = 4096  # bytes of TXT records that are worth reading twice: here, and
 
 
 class Prefetch:
-    """The lookups of one check, sent ahead; never more terms than the lookup limit allows."""
+    """Sends the lookups of one check ahead, for no more terms than the lookup limit allows."""
 
     def __init__(self, check: Check, channel: Channel, lookup_limit: int, guarded: Guarded | None = None) -> None:
         """``guarded`` is the same channel, for the names that a record gives; by default no name is private."""
@@ -56,7 +56,7 @@ class Prefetch:
             self._terms_of(domain, text)
 
     def _terms_of(self, domain: str, text: str) -> None:
-        """A record is there: send what its terms need, up to the one that decides."""
+        """Read a record that has come, and send what its terms need, up to the one that decides."""
         self._characters += len(text)
         if self._characters > MAX_CHARACTERS:
             return
@@ -82,7 +82,7 @@ class Prefetch:
         return self._left >= 0
 
     def _term(self, directive: Directive, domain: str) -> bool:
-        """Send a term's lookups; False where the limit is reached."""
+        """Send a term's lookups. Return False if the limit is reached."""
         if not self._take_one():
             return False
         target = domain if directive.target is None else self._expand(directive.target, domain)
@@ -118,14 +118,14 @@ class Prefetch:
         return then
 
     def _expand(self, spec: MacroString, domain: str) -> str:
-        """The domain that a term names, or empty where it cannot be told or is none."""
+        """Return the domain that a term names; empty if it is unknown or not a domain."""
         if spec.letters & self._skipped:
             return ""
         expanded = spec.expand_domain(lambda letter: self._value(letter, domain))
         return expanded if expanded.isascii() else ""
 
     def _value(self, letter: str, domain: str) -> str:
-        """What a macro letter stands for (RFC 7208 section 7.3), in the record of ``domain``."""
+        """Return the value of a macro letter (RFC 7208 section 7.3) in the record of ``domain``."""
         check = self._check
         match letter:
             case "d":
@@ -145,7 +145,7 @@ class Prefetch:
 
 
 def _record_text(answer: Answer) -> str | None:
-    """The SPF record in an answer, if there is just one, and not so much text that it should not be read twice."""
+    """Return the SPF record in an answer, if there is exactly one and it is short enough to be read twice."""
     texts = [r for r in answer.records if isinstance(r, bytes)]
     found = [text for text in texts if record.VERSION.match(text)]
     if len(found) != 1 or not found[0].isascii() or sum(map(len, texts)) > _MAX_TEXT:

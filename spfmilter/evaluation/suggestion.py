@@ -18,13 +18,13 @@ from spfmilter.spf.services import Service, hinted
 _TIME = 1.0
 # What a record may cost (RFC 7208 section 4.6.4): with more of them, the advice would break it for all of its mail.
 _LOOKUPS, _VOID_LOOKUPS = 10, 2
-_NOBODYS = {4: ip_address("0.0.0.0"), 6: ip_address("::")}  # noqa: S104 - addresses that no record passes
+_UNKNOWN_CLIENT = {4: ip_address("0.0.0.0"), 6: ip_address("::")}  # noqa: S104 - addresses that no record passes
 # What a further term in the domain's record would change.
 _MENDABLE = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE})
 
 
 def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | None:
-    """The service whose published record passes the client, where a name hints at one; None where nothing is sure."""
+    """Return the service that a name hints at and whose published record passes the client; else None."""
     check = verdict.check
     if verdict.result not in _MENDABLE or check.identity is not Identity.MAILFROM or not check.domain or check.record:
         return None
@@ -41,8 +41,8 @@ def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | No
 
 
 def _fits(verdict: Verdict, service: Service, inquiry: Inquiry, deadline: float) -> bool:
-    """Whether the refused record can include the service's, whoever sends: all of it is looked up for a stranger."""
-    whole = inquiry.evaluate_best_effort(_check_of(service, _NOBODYS[verdict.check.address.version]), deadline)
+    """Tell whether the refused record has lookups left for the service's, counted for an unknown client."""
+    whole = inquiry.evaluate_best_effort(_check_of(service, _UNKNOWN_CLIENT[verdict.check.address.version]), deadline)
     return (
         whole.result not in {Result.TEMPERROR, Result.PERMERROR}
         and verdict.lookups + 1 + whole.lookups <= _LOOKUPS
@@ -51,5 +51,5 @@ def _fits(verdict: Verdict, service: Service, inquiry: Inquiry, deadline: float)
 
 
 def _check_of(service: Service, address: IPAddress) -> Check:
-    """What evaluates the service's record for an address; the same for all messages, so that its verdict is kept."""
+    """Return the check of the service's record for an address. It is equal for all messages, so it is cached."""
     return domain_check(address, service.include, helo="", record="")

@@ -30,7 +30,7 @@ from spfmilter import headers, policy, relays, reply
 from spfmilter.addresses import author_domain
 from spfmilter.headers import NotRemoved
 from spfmilter.message.message import CARRY_ON, Context, Message, Outcome
-from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Facts, Plan, Rule, Transaction
+from spfmilter.model import NO_OWN_RULES, Action, Addressee, Disposition, Facts, Plan, Rule, Transaction
 from spfmilter.settings.schema import RejectAt
 
 _MAX_RECEIVED = 50  # Received fields that are kept for finding a client behind our relays: more is a loop
@@ -78,7 +78,7 @@ class Undecided(Message):
         return CARRY_ON
 
     def action_now(self) -> Action:
-        """Combine what the recipients call for, or anybody where they are not known."""
+        """Combine what the recipients call for, or the general policy if they are not known."""
         return self._in_force(self._combined())
 
     def abandon(self) -> Outcome:
@@ -109,14 +109,14 @@ class Undecided(Message):
         return action
 
     def _combined(self) -> Action:
-        kinds = dict.fromkeys(kind for _, kind in self.recipients) or (ANYBODY,)
+        kinds = dict.fromkeys(kind for _, kind in self.recipients) or (NO_OWN_RULES,)
         return policy.combine_recipients([self._called_for(kind) for kind in kinds], self.stage)
 
     def _transaction(self, how: str, action: Action) -> Transaction:
         """Return it with the recipients whose own rules had a say."""
         ended = super()._transaction(how, action)
         if len({action.disposition for action in self.actions.values()}) > 1:
-            named = [address for address, kind in self.recipients if kind != ANYBODY]
+            named = [address for address, kind in self.recipients if kind != NO_OWN_RULES]
             ended = replace(ended, recipients=tuple(named[:_MAX_NAMED]))
         return ended
 

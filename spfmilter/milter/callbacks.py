@@ -1,7 +1,7 @@
 """libmilter's callbacks: each translates one event for the Session, and what the Session says back for libmilter.
 
 Knows pymilter's C module, its codes and its traps (strings that may not be UTF-8, ``%`` in replies, codes that hang a
-session), and holds the one error boundary: nothing is raised into libmilter, whatever happens. Decides nothing.
+session), and holds the one error boundary: no exception reaches libmilter. Decides nothing.
 
 The module ``milter`` is used directly, without pymilter's class ``Milter.Base``: its negotiation turns every protocol
 step back on when a macro list is set (docs/decisions/0005-pymilter.md).

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
-from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Override, Plan, Rule, Verdict
+from spfmilter.model import NO_OWN_RULES, Action, Addressee, Disposition, Override, Plan, Rule, Verdict
 from spfmilter.policy.evidence import Evidence
 from spfmilter.policy.overrides import override
 from spfmilter.policy.rules import AppliedEntry, applied_entries, on_fault
@@ -25,12 +25,12 @@ def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tup
         The verdicts on the checks that were evaluated, and the action.
     """
     if planned.skip is not None:
-        return (), decide(planned, (), settings, evidence, ANYBODY, author="")
+        return (), decide(planned, (), settings, evidence, NO_OWN_RULES, author="")
     verdicts: list[Verdict] = []
     called_for: list[AppliedEntry] = []
     for place, check in enumerate(planned.checks, start=1):
         verdicts.append(evidence.verdict(check))
-        called_for += applied_entries(verdicts[-1], settings, evidence, ANYBODY)
+        called_for += applied_entries(verdicts[-1], settings, evidence, NO_OWN_RULES)
         if place < len(planned.checks) and called_for[_most_severe(called_for, ())].disposition is Disposition.REJECT:
             action = apply_mode(_decided(called_for, settings, evidence, author=""), settings)
             if action.disposition is Disposition.REJECT:  # not overridden, and not in monitor mode
@@ -72,7 +72,7 @@ def decide_for(
         verdicts: the verdicts on the checks.
         settings: the policy tables and the exemptions.
         evidence: answers questions, where an answer can change the action.
-        addressee: the kind of the recipient; ANYBODY where the recipient is not known.
+        addressee: the kind of the recipient; NO_OWN_RULES where the recipient is not known.
         author: the domain of the From field; empty: not known, or not exactly one.
     """
     if planned.skip is not None and planned.rule is not None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from spfmilter.addresses import is_plain, parse_recipient
-from spfmilter.model import ANYBODY, CONDITIONS, Action, Addressee, Condition, Disposition, Result
+from spfmilter.model import CONDITIONS, NO_OWN_RULES, Action, Addressee, Condition, Disposition, Result
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode, PolicyEntries, RejectAt
 
@@ -25,7 +25,7 @@ def addressee(recipient: str, settings: Settings, understood: str) -> Addressee:
     """
     exempt, own = settings.exempt.recipients, settings.recipients
     if not exempt and not own:
-        return ANYBODY
+        return NO_OWN_RULES
     addresses = [parse_recipient(text) for text in _readings(recipient, understood)]
     patterns = [  # the most specific first
         pattern

@@ -121,7 +121,7 @@ def parse(text: str) -> Record:
         RecordError: for the first thing that breaks the grammar or a bound.
     """
     # Read twice for each message, ahead and in earnest, and again for the next sender with the same provider. Of long
-    # ones only a few are kept, lest a stranger fill the memory.
+    # ones only a few are kept, so that untrusted records do not fill the memory.
     return _parse_known(text) if len(text) <= _MAX_REMEMBERED else _parse_long(text)
 
 

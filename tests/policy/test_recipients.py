@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from spfmilter.model import ANYBODY, Action, Addressee, Disposition, Rule
+from spfmilter.model import NO_OWN_RULES, Action, Addressee, Disposition, Rule
 from spfmilter.policy import addressee, combine_recipients, could_part_ways, downgrade, part_ways, separates
 from spfmilter.settings.schema import RejectAt
 from tests.values import settings
@@ -118,7 +118,7 @@ def test_exempt_recipients(recipient: str, *, exempt: bool) -> None:
 
 
 def test_without_rules_for_recipients_all_are_alike() -> None:
-    assert addressee("<postmaster@example.net>", settings("[exempt]\nrecipients ="), "") == ANYBODY
+    assert addressee("<postmaster@example.net>", settings("[exempt]\nrecipients ="), "") == NO_OWN_RULES
 
 
 # -- together ----------------------------------------------------------------------------------------------------------
