@@ -109,7 +109,7 @@ def test_a_taken_port_is_not_shared(dns: ScriptedDNS) -> None:
 def test_a_plain_file_in_the_sockets_place_is_not_removed(dns: ScriptedDNS) -> None:
     with folder() as place:
         (place / "socket").write_text("precious")
-        with pytest.raises(RuntimeError, match=r"(?s)ended with 73.*no socket"):
+        with pytest.raises(RuntimeError, match=r"(?s)ended with 73.*not a socket"):
             SpfmilterDaemon(ini(dns, f"unix:{place}/socket")).start()
         assert [entry.name for entry in place.iterdir()] == ["socket"]
         assert (place / "socket").read_text() == "precious"
