@@ -141,7 +141,7 @@ class ReadSettings:
 
 @dataclass(frozen=True, slots=True)
 class LogWaitingReload:
-    """Report that a reload waiting until old generations have drained."""
+    """Report that a reload waits until old generations have drained."""
 
     draining: int  # generations
 

@@ -38,7 +38,7 @@ class AnswerCache:
     Attributes:
         entries: how many answers are kept at most; 0 keeps none.
         size: how many bytes they may take, as far as that can be counted.
-        max_ttl: seconds that an answer is kept at most, whatever its own TTL.
+        max_ttl: seconds that an answer is kept at most, even with a longer TTL of its own.
         serve_stale: seconds beyond its end that an answer may stand in for one that cannot be had.
     """
 

@@ -102,7 +102,7 @@ class Undecided(Message):
         return policy.decide_for(self.plan, self.verdicts, settings, evidence, kind, author)
 
     def _called_for(self, kind: Addressee) -> Action:
-        """Return what recipients of a kind call for, whatever the mode; worked out once."""
+        """Return what recipients of a kind call for, before the mode applies; worked out once."""
         action = self.actions.get(kind)
         if action is None:
             action = self.actions[kind] = self._decide_for(kind, self._author())

@@ -227,7 +227,7 @@ class Callbacks:
         finally:
             if not session.undecided:
                 inquiry.done()
-        return self._perform(ctx, connection, outcome)
+        return self._perform(ctx, outcome)
 
     @_boundary(milter.P_NR_RCPT, decides=True)
     def envrcpt(self, ctx: Any, recipient: bytes, *_parameters: bytes) -> int:
@@ -235,7 +235,7 @@ class Callbacks:
         connection = self._open(ctx)
         with self._running_time(connection):
             outcome = connection.session.recipient(_text(recipient), macro(ctx, _RECIPIENT))
-        return self._perform(ctx, connection, outcome)
+        return self._perform(ctx, outcome)
 
     @contextmanager
     def _running_time(self, connection: _Connection) -> Iterator[None]:
@@ -281,24 +281,27 @@ class Callbacks:
             connection.broken = False
             self._record(outcome.ended)
             return self._on_error(ctx)
-        return self._perform(ctx, connection, outcome)
+        return self._change(ctx, connection, outcome)
 
-    def _perform(self, ctx: Any, connection: _Connection, outcome: Outcome) -> int:
-        """Do what a step has led to: change the message, record the transaction, answer the MTA.
+    def _change(self, ctx: Any, connection: _Connection, outcome: Outcome) -> int:
+        """Change a message at its end, which no other step may, and perform the rest.
 
         libmilter says no more than that a change has failed. One that fails while the MTA is there is a bug of ours. If
         the MTA has gone meanwhile, the message is recorded as abandoned.
         """
-        ended = outcome.ended
         try:
             _apply(ctx, outcome.edits, connection.granted)
         except Exception as error:
             gone = isinstance(error, milter.error) and not _is_there(ctx)
-            self._record(replace(ended, ended="abandoned") if ended and gone else ended)
+            self._record(replace(outcome.ended, ended="abandoned") if outcome.ended and gone else outcome.ended)
             if not gone:
                 raise
             return int(milter.TEMPFAIL)  # which does not arrive, either
-        self._record(ended)
+        return self._perform(ctx, outcome)
+
+    def _perform(self, ctx: Any, outcome: Outcome) -> int:
+        """Record the transaction, where the message ends with this step, and answer the MTA."""
+        self._record(outcome.ended)
         return _answer(ctx, outcome.reply)
 
     @_boundary(0, decides=False)

@@ -263,7 +263,7 @@ TABLES: dict[str, tuple[Fleet, list[Line]]] = {
             (25.1, ended(4), [death(4, 5.1), Start(4, 1)]),
         ],
     ),
-    "a reload with configuration problem": (
+    "a reload with bad settings": (
         serving(),
         [
             (20.0, ReloadRequested(), [ReadSettings(1)]),
