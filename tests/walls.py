@@ -110,7 +110,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "spf": ("evaluation",),
     "dns": ("dns", "evaluation"),
-    "milter": ("milter.callbacks", "daemon.worker"),  # what runs in a worker
+    "milter": ("milter.callbacks", "milter.negotiation", "daemon.worker"),  # what runs in a worker
     "pydantic": ("settings",),
     "idna": ("addresses", "settings"),
     "click": ("cli", "commands"),

@@ -27,14 +27,14 @@ from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.helplink.signing import Refusals
 from spfmilter.message import Outcome
 from spfmilter.milter.macros import macro, macros
+from spfmilter.milter.negotiation import ACTIONS, OWN_ADDRESS, RECIPIENT, steps_for
 from spfmilter.milter.running import Running
-from spfmilter.model import Condition, Edits, SkipReason, Transaction
+from spfmilter.model import Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply, internal_error
 from spfmilter.session import Session
 from spfmilter.settings import Settings
-from spfmilter.settings.schema import RejectAt
 from spfmilter.state import Deferrals
 
 if TYPE_CHECKING:
@@ -42,18 +42,6 @@ if TYPE_CHECKING:
 
 NAME = "spfmilter"
 _P = ParamSpec("_P")
-# What we may do to a message; asked for when libmilter registers, and again of each MTA.
-_ACTIONS = milter.ADDHDRS | milter.CHGHDRS | milter.QUARANTINE | milter.SETSYMLIST
-# Steps that we do not need at all, and those that need no answer: a message costs four round trips instead of thirty.
-# RCPT and the header are wanted by some settings only: see ``_steps``.
-_UNUSED = milter.P_NODATA | milter.P_NOEOH | milter.P_NOBODY | milter.P_NOUNKNOWN
-_SILENT = milter.P_NR_CONN | milter.P_NR_HELO | milter.P_NR_HDR
-_MACROS = {
-    milter.M_CONNECT: "j {client_addr}",
-    milter.M_ENVFROM: "i {auth_authen} {mail_addr}",
-    milter.M_EOM: "i",
-}
-_OWN_ADDRESS, _RECIPIENT = "{daemon_addr}", "{rcpt_addr}"
 _PERMANENT = 500  # the first code of a refusal for good
 _NOREPLY = int(milter.NOREPLY)
 _MAX_NAMES, _MAX_NAME = 1024, 64  # names of header fields that are remembered, and their characters
@@ -66,7 +54,7 @@ class _Connection:
 
     def __init__(self, session: Session, inquiry: Inquiry) -> None:
         self.session, self.inquiry = session, inquiry
-        self.granted = _ACTIONS  # what the MTA lets us do to a message
+        self.granted = ACTIONS  # what the MTA lets us do to a message
         self.silent = 0  # steps for which the MTA awaits no answer
         self.broken = False  # an event was lost to our own error: the next message follows on_error
 
@@ -119,7 +107,7 @@ class Callbacks:
     ) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
         self._deferrals, self._refusals = deferrals, Refusals(settings, signer)
-        self._unused, self._silent, self._macros = _steps(settings)
+        self._unused, self._silent, self._macros = steps_for(settings)
         self._rate_limited = log.RateLimitedLog()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
@@ -128,7 +116,7 @@ class Callbacks:
 
     def register(self) -> None:
         """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
-        milter.set_flags(_ACTIONS)
+        milter.set_flags(ACTIONS)
         # What libmilter does when pymilter itself cannot call us (a name that is not UTF-8): carry on; the Session
         # copes with events that never came.
         milter.set_exception_policy(milter.CONTINUE)
@@ -158,7 +146,7 @@ class Callbacks:
         """Ask the MTA for just the steps, macros and rights that we need."""
         connection = self._open(ctx, negotiated=True)
         offered_actions, offered_steps = options[0], options[1]
-        options[0] = connection.granted = offered_actions & _ACTIONS
+        options[0] = connection.granted = offered_actions & ACTIONS
         options[1] = offered_steps & (self._unused | self._silent)
         options[2] = options[3] = 0
         connection.silent = options[1] & self._silent
@@ -185,8 +173,8 @@ class Callbacks:
         """The client's name and address."""
         connection = self._open(ctx)
         connection.session.connect(name, hostaddr)
-        if _OWN_ADDRESS in self._macros[milter.M_CONNECT]:
-            connection.inquiry.own_address = parse_address(macro(ctx, _OWN_ADDRESS))
+        if OWN_ADDRESS in self._macros[milter.M_CONNECT]:
+            connection.inquiry.own_address = parse_address(macro(ctx, OWN_ADDRESS))
         return int(milter.CONTINUE)
 
     @_boundary(milter.P_NR_HELO, decides=False)
@@ -234,7 +222,7 @@ class Callbacks:
         """RCPT TO: refuse this recipient where the policy says so."""
         connection = self._open(ctx)
         with self._running_time(connection):
-            outcome = connection.session.recipient(_text(recipient), macro(ctx, _RECIPIENT))
+            outcome = connection.session.recipient(_text(recipient), macro(ctx, RECIPIENT))
         return self._perform(ctx, outcome)
 
     @contextmanager
@@ -346,22 +334,6 @@ class Callbacks:
         disposition, _ = policy.on_error(self._settings)
         # ACCEPT and not CONTINUE: nothing more is asked of us about a message that we are not fit to handle.
         return _answer(ctx, internal_error()) if disposition.refuses else int(milter.ACCEPT)
-
-
-def _steps(settings: Settings) -> tuple[int, int, dict[int, str]]:
-    """The protocol steps that these settings do without, those that need no answer, and the macros of each."""
-    unused, silent, wanted = _UNUSED, _SILENT, dict(_MACROS)
-    if settings.policy.reject_at is RejectAt.MAIL:
-        unused |= milter.P_NORCPT
-    elif settings.policy.reject_at is RejectAt.MESSAGE and not policy.separates(settings):
-        silent |= milter.P_NR_RCPT
-    if not unused & milter.P_NORCPT:
-        wanted[milter.M_ENVRCPT] = _RECIPIENT
-    if not headers.watched(settings):
-        unused |= milter.P_NOHDRS
-    if policy.asks_for(Condition.WIDE_OPEN, settings) and not settings.policy.own_addresses:
-        wanted[milter.M_CONNECT] += f" {_OWN_ADDRESS}"
-    return unused, silent, wanted
 
 
 def _text(raw: bytes) -> str:
