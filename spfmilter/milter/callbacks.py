@@ -23,7 +23,8 @@ import milter
 
 from spfmilter import headers, policy
 from spfmilter.addresses import parse_address
-from spfmilter.evaluation.engine import Engine, Inquiry
+from spfmilter.evaluation.engine import Engine
+from spfmilter.evaluation.evidence import ConnectionEvidence
 from spfmilter.helplink.signing import Refusals
 from spfmilter.message import Outcome
 from spfmilter.milter.macros import macro, macros
@@ -50,10 +51,10 @@ _MAX_NAMES, _MAX_NAME = 1024, 64  # names of header fields that are remembered, 
 class _Connection:
     """A Session with what libmilter needs to know beside it."""
 
-    __slots__ = ("broken", "granted", "inquiry", "session", "silent")
+    __slots__ = ("broken", "evidence", "granted", "inquiry", "session", "silent")
 
-    def __init__(self, session: Session, inquiry: Inquiry) -> None:
-        self.session, self.inquiry = session, inquiry
+    def __init__(self, session: Session, evidence: ConnectionEvidence) -> None:
+        self.session, self.evidence, self.inquiry = session, evidence, evidence.inquiry
         self.granted = ACTIONS  # what the MTA lets us do to a message
         self.silent = 0  # steps for which the MTA awaits no answer
         self.broken = False  # an event was lost to our own error: the next message follows on_error
@@ -161,9 +162,10 @@ class Callbacks:
         connection = ctx.getpriv()
         if not isinstance(connection, _Connection):
             self._all_silent = self._all_silent and negotiated
-            inquiry = self._engine.inquiry(self._deferrals.since)
+            inquiry, own = self._engine.inquiry(), self._settings.policy.own_addresses
+            evidence = ConnectionEvidence(inquiry, own_addresses=own, deferred_since=self._deferrals.since)
             extras = functools.partial(self._refusals.extras, inquiry)
-            connection = _Connection(Session(self._settings, self._hostname, inquiry, extras=extras), inquiry)
+            connection = _Connection(Session(self._settings, self._hostname, evidence, extras=extras), evidence)
             ctx.setpriv(connection)
             self._metrics.session(1)
         return connection
@@ -174,7 +176,7 @@ class Callbacks:
         connection = self._open(ctx)
         connection.session.connect(name, hostaddr)
         if OWN_ADDRESS in self._macros[milter.M_CONNECT]:
-            connection.inquiry.own_address = parse_address(macro(ctx, OWN_ADDRESS))
+            connection.evidence.own_address = parse_address(macro(ctx, OWN_ADDRESS))
         return int(milter.CONTINUE)
 
     @_boundary(milter.P_NR_HELO, decides=False)
@@ -208,7 +210,7 @@ class Callbacks:
             return self._on_error(ctx)
         self._abandon(connection)  # an MTA that begins anew without saying RSET
         session, inquiry = connection.session, connection.inquiry
-        inquiry.budget.start(self._settings.dns.timeout.seconds)
+        connection.evidence.budget.start(self._settings.dns.timeout.seconds)
         try:
             with self._running_time(connection):
                 outcome = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
@@ -228,7 +230,7 @@ class Callbacks:
     @contextmanager
     def _running_time(self, connection: _Connection) -> Iterator[None]:
         """Let the message's time run for one step of it; the client's own pauses do not count."""
-        key, budget = id(connection), connection.inquiry.budget
+        key, budget = id(connection), connection.evidence.budget
         self.running.begin(key, time.monotonic())
         budget.resume()
         try:
