@@ -35,6 +35,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "helplink": ("evaluation", "helplink", "model", "reply", "settings"),
     "milter": (
         "addresses",
+        "evaluation.budget",
         "evaluation.engine",
         "evaluation.evidence",
         "headers",

@@ -125,7 +125,8 @@ def _heads(text: str, *, instance: bool) -> list[str]:
 def may_hide(value: bytes) -> bool:
     """Return whether ``hides`` has to look at the value at all.
 
-    Asked for each field of each message, so single octets are looked for first: that takes a tenth of the time.
+    Asked for each field of each message. So it looks for single octets, as numbers: a search for ``b"?"`` takes Python
+    twenty times as long.
     """
     return _CR in value or (_QUESTION_MARK in value and b"=?" in value)
 
@@ -135,6 +136,8 @@ def hides(value: str, settings: Settings) -> bool:
 
     Python's email package begins a new field at a bare CR, SpamAssassin at a line break in an encoded word.
     """
+    if "\n" not in value and "\r" not in value and encodedwords.BEGIN not in value:
+        return False
     return settings.headers.remove_forged and _hides(value, settings.headers.tag_header.lower())
 
 

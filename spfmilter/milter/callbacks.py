@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import functools
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
@@ -29,7 +27,7 @@ from spfmilter.helplink.signing import Refusals
 from spfmilter.message import Outcome
 from spfmilter.milter.macros import macro, macros
 from spfmilter.milter.negotiation import ACTIONS, OWN_ADDRESS, RECIPIENT, steps_for
-from spfmilter.milter.running import Running
+from spfmilter.milter.running import AtWork, Running
 from spfmilter.model import Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
@@ -51,10 +49,10 @@ _MAX_NAMES, _MAX_NAME = 1024, 64  # names of header fields that are remembered, 
 class _Connection:
     """A Session with what libmilter needs to know beside it."""
 
-    __slots__ = ("broken", "evidence", "granted", "inquiry", "session", "silent")
+    __slots__ = ("at_work", "broken", "evidence", "granted", "inquiry", "session", "silent")
 
-    def __init__(self, session: Session, evidence: ConnectionEvidence) -> None:
-        self.session, self.evidence, self.inquiry = session, evidence, evidence.inquiry
+    def __init__(self, session: Session, evidence: ConnectionEvidence, at_work: AtWork) -> None:
+        self.session, self.evidence, self.inquiry, self.at_work = session, evidence, evidence.inquiry, at_work
         self.granted = ACTIONS  # what the MTA lets us do to a message
         self.silent = 0  # steps for which the MTA awaits no answer
         self.broken = False  # an event was lost to our own error: the next message follows on_error
@@ -165,7 +163,8 @@ class Callbacks:
             inquiry, own = self._engine.inquiry(), self._settings.policy.own_addresses
             evidence = ConnectionEvidence(inquiry, own_addresses=own, deferred_since=self._deferrals.since)
             extras = functools.partial(self._refusals.extras, inquiry)
-            connection = _Connection(Session(self._settings, self._hostname, evidence, extras=extras), evidence)
+            session = Session(self._settings, self._hostname, evidence, extras=extras)
+            connection = _Connection(session, evidence, AtWork(self.running, evidence.budget))
             ctx.setpriv(connection)
             self._metrics.session(1)
         return connection
@@ -212,7 +211,7 @@ class Callbacks:
         session, inquiry = connection.session, connection.inquiry
         connection.evidence.budget.start(self._settings.dns.timeout.seconds)
         try:
-            with self._running_time(connection):
+            with connection.at_work:
                 outcome = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
         finally:
             if not session.undecided:
@@ -223,28 +222,16 @@ class Callbacks:
     def envrcpt(self, ctx: Any, recipient: bytes, *_parameters: bytes) -> int:
         """RCPT TO: refuse this recipient where the policy says so."""
         connection = self._open(ctx)
-        with self._running_time(connection):
+        with connection.at_work:
             outcome = connection.session.recipient(_text(recipient), macro(ctx, RECIPIENT))
         return self._perform(ctx, outcome)
 
-    @contextmanager
-    def _running_time(self, connection: _Connection) -> Iterator[None]:
-        """Let the message's time run for one step of it; the client's own pauses do not count."""
-        key, budget = id(connection), connection.evidence.budget
-        self.running.begin(key, time.monotonic())
-        budget.resume()
-        try:
-            yield
-        finally:
-            self.running.end(key)
-            budget.pause()
-
     def header(self, ctx: Any, name: str, value: bytes) -> int:
-        """A header field. Most pass at once: a known name, and no octet that ``may_hide`` looks for (a call less)."""
-        if self._all_silent:
-            if name in self._passed and b"\r" not in value and b"?" not in value:
+        """A header field. Most pass at once: no answer is awaited, and we watch neither this name nor this value."""
+        if self._all_silent and not headers.may_hide(value):
+            if name in self._passed:
                 return _NOREPLY
-            if name.rstrip(" \t").lower() not in self._watched and not headers.may_hide(value):
+            if name.rstrip(" \t").lower() not in self._watched:
                 self._passed |= {name} if len(self._passed) < _MAX_NAMES and len(name) <= _MAX_NAME else set()
                 return _NOREPLY
         return self._watched_header(ctx, name, value)
@@ -264,7 +251,7 @@ class Callbacks:
         elif connection.broken:
             outcome = session.abandon()
         else:
-            with self._running_time(connection):
+            with connection.at_work:
                 outcome = session.end_of_message(queue_id)
             connection.inquiry.done()
         if connection.broken:

@@ -13,8 +13,31 @@ from __future__ import annotations
 import sys
 import time
 
+from spfmilter.evaluation.budget import TimeBudget
+
 _MANY = 32  # callbacks at work in one process
 _LONG_INTERVAL = 0.1  # seconds
+
+
+class AtWork:
+    """A callback at work for a message of one connection: ``with at_work:`` counts it, and lets the message's time run.
+
+    The client's own pauses between two steps do not count. One object serves a whole connection: a connection has one
+    callback at a time.
+    """
+
+    __slots__ = ("_budget", "_running")
+
+    def __init__(self, running: Running, budget: TimeBudget) -> None:
+        self._running, self._budget = running, budget
+
+    def __enter__(self) -> None:
+        self._running.begin(id(self), time.monotonic())
+        self._budget.resume()
+
+    def __exit__(self, *_: object) -> None:
+        self._running.end(id(self))
+        self._budget.pause()
 
 
 class Running:
