@@ -1,7 +1,7 @@
-"""A table in memory that all workers of this host share: keys, and the time at which each was first seen.
+"""Store keys, and the time at which each was first seen, in memory that all workers of this host share.
 
-Knows what the kernel offers for this. An anonymous file in memory lives as long as a process has it open. Record locks
-are released by the kernel when a process dies. Does not know what the keys mean (docs/decisions/0016-state.md).
+Uses an anonymous file in memory, which exists as long as a process has it open, and record locks, which the kernel
+releases when a process dies. Does not know what the keys mean (docs/decisions/0016-state.md).
 """
 
 from __future__ import annotations
