@@ -30,7 +30,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "dns": ("dns", "model", "settings.values", "value", "zones"),
     "evaluation": ("dns", "evaluation", "model", "settings.schema", "spf", "text", "zones"),
     "observe": ("model", "observe", "settings", "text"),
-    "state": ("observe.log", "settings.urls", "state"),
+    "state": ("observe.log", "observe.ratelimited", "settings.urls", "state"),
     "helplink": ("evaluation", "helplink", "model", "reply", "settings"),
     "milter": (
         "addresses",

@@ -29,7 +29,7 @@ from spfmilter.message import Outcome
 from spfmilter.milter.macros import macro, macros
 from spfmilter.milter.running import Running
 from spfmilter.model import Condition, Edits, SkipReason, Transaction
-from spfmilter.observe import log
+from spfmilter.observe import log, ratelimited
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply, internal_error
 from spfmilter.session import Session
@@ -120,7 +120,7 @@ class Callbacks:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
         self._deferrals, self._refusals = deferrals, Refusals(settings, signer)
         self._unused, self._silent, self._macros = _steps(settings)
-        self._rate_limited = log.RateLimitedLog()
+        self._rate_limited = ratelimited.RateLimitedLog()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
         self._passed: set[str] = set()  # names of header fields, as they were written, that are not watched

@@ -15,6 +15,7 @@ import threading
 from hashlib import blake2b
 
 from spfmilter.observe import log
+from spfmilter.observe.ratelimited import RateLimitedLog
 
 ENTRIES = 1 << 17  # 4 MB, but only used pages take memory
 _DIGEST = 24  # bytes: long enough that two keys never share one
@@ -90,7 +91,7 @@ class OnThisHost:
 
     def __init__(self, table: Table, keep: float) -> None:
         self._table, self._keep = table, keep
-        self._rate_limited = log.RateLimitedLog()
+        self._rate_limited = RateLimitedLog()
 
     def since(self, key: str, now: float) -> float:
         """See ``Deferrals``."""

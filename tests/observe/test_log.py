@@ -1,7 +1,6 @@
 """The log: one line per transaction, which nothing that a stranger says can break."""
 
 import json
-import logging
 import os
 import re
 import socket
@@ -38,19 +37,6 @@ from tests.values import action, check, decide, facts, settings, verdict
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 PAIR = re.compile(r' ([a-z_]+)=("(?:[^"\\]|\\.)*"|[^ "=\\]+)')
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
-
-
-@pytest.fixture(autouse=True)
-def _unconfigured() -> Iterator[None]:
-    """Leave the process's logging as it was."""
-    before = logging.raiseExceptions
-    yield
-    logger = logging.getLogger("spfmilter")
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
-        handler.close()
-    logger.setLevel(logging.NOTSET)
-    logger.propagate, logging.raiseExceptions = True, before
 
 
 def logged(write: Callable[[], None], **section: str) -> list[str]:
@@ -354,25 +340,3 @@ def test_a_target_that_is_not_there_is_replaced_by_stderr_and_said(
     first, second = logged(lambda: log.info("after"), to=target)
     assert f"warning: log target unavailable, using stderr target={target} reason=" in first
     assert second.endswith(" after")
-
-
-# -- seldom ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_warning_comes_once_in_ten_minutes_and_then_says_how_often_it_was_held_back() -> None:
-    now = [1000.0]
-    rate_limited = log.RateLimitedLog(lambda: now[0])
-
-    def said(at: float) -> list[str]:
-        now[0] = at
-        return logged(lambda: rate_limited.private_client("10.0.0.1"))
-
-    (first,) = said(1000.0)
-    assert "warning: private client address" in first
-    assert "client=10.0.0.1" in first
-    assert "suppressed=" not in first
-    assert said(1000.1) == said(1300.0) == said(1599.9) == []
-    (second,) = said(1600.0)
-    assert second.endswith(" suppressed=3")
-    (third,) = said(2200.0)
-    assert "suppressed=" not in third, "counted anew"
