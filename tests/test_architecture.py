@@ -198,10 +198,13 @@ def functions_around(module: str, name: str) -> set[str]:
 
 @pytest.mark.parametrize("module", OWNERS["milter"])
 def test_loading_a_module_does_not_enter_libmilter(module: str) -> None:
-    """The supervisor loads these two, so that what it forks has them."""
-    called_in = functions_around(module, "milter")
-    assert called_in
-    assert "" not in called_in
+    """The supervisor loads these, so that what it forks has them."""
+    assert "" not in functions_around(module, "milter")
+
+
+def test_calls_of_libmilter_are_found() -> None:
+    """The test above can fail."""
+    assert "register" in functions_around("milter.callbacks", "milter")
 
 
 def test_the_supervisor_makes_a_worker_in_the_child_only() -> None:

@@ -29,12 +29,14 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "session": ("addresses", "headers", "message", "model", "policy", "reply", "settings", "value"),
     "dns": ("dns", "model", "settings.values", "value", "zones"),
     "evaluation": ("dns", "evaluation", "model", "settings.schema", "spf", "text", "zones"),
+    "evaluation.evidence": ("dns", "evaluation", "model", "policy"),
     "observe": ("model", "observe", "settings", "text"),
     "state": ("observe.log", "observe.ratelimited", "settings.urls", "state"),
     "helplink": ("evaluation", "helplink", "model", "reply", "settings"),
     "milter": (
         "addresses",
         "evaluation.engine",
+        "evaluation.evidence",
         "headers",
         "helplink",
         "message",
@@ -110,7 +112,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "spf": ("evaluation",),
     "dns": ("dns", "evaluation"),
-    "milter": ("milter.callbacks", "daemon.worker"),  # what runs in a worker
+    "milter": ("milter.callbacks", "milter.negotiation", "daemon.worker"),  # what runs in a worker
     "pydantic": ("settings",),
     "idna": ("addresses", "settings"),
     "click": ("cli", "commands"),
@@ -176,7 +178,7 @@ def layers() -> str:
 
 
 def _first_sentence(name: str) -> str:
-    path = PACKAGE / name
+    path = PACKAGE.joinpath(*name.split("."))
     text = ast.get_docstring(
         ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
     )

@@ -7,12 +7,13 @@ Session's. Nothing is remembered: neither a deferral nor, beyond the message, an
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from spfmilter import policy
 from spfmilter.commands.explain import Explained
 from spfmilter.evaluation.engine import Engine, Inquiry
+from spfmilter.evaluation.evidence import ConnectionEvidence, Note
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import Refusals, open_signer
 from spfmilter.message import Outcome
@@ -65,13 +66,15 @@ def simulate(said: Conversation, settings: Settings, *, warn: Warn) -> Explained
     # One lookup after the other, so that the tree shows what each of them takes.
     dns = settings.dns.model_copy(update={"prefetch": False})
     receiver = settings.headers.own_id or said.hostname
-    inquiry = Engine(dns, receiver=receiver, own_addresses=settings.policy.own_addresses).inquiry()
-    inquiry.trace, inquiry.notes = True, []
-    inquiry.budget.start(dns.timeout.seconds)
+    inquiry = Engine(dns, receiver=receiver).inquiry()
+    evidence = ConnectionEvidence(
+        inquiry, own_addresses=settings.policy.own_addresses, deferred_since=None, explain=True
+    )
+    evidence.budget.start(dns.timeout.seconds)
     session = Session(
         settings,
         said.hostname,
-        inquiry,
+        evidence,
         extras=lambda verdict, facts: _extras(inquiry, verdict, facts, settings, warn),
     )
     outcome, ended = _converse(session, said)
@@ -83,7 +86,7 @@ def simulate(said: Conversation, settings: Settings, *, warn: Warn) -> Explained
         action=ended.action,
         reply=outcome.reply,
         edits=outcome.edits,
-        considered=_considered(said, ended, settings, inquiry),
+        considered=_considered(said, ended, settings, evidence.notes),
     )
 
 
@@ -126,7 +129,7 @@ def _extras(inquiry: Inquiry, verdict: Verdict, facts: Facts, settings: Settings
 
 
 def _considered(
-    said: Conversation, ended: Transaction, settings: Settings, inquiry: Inquiry
+    said: Conversation, ended: Transaction, settings: Settings, notes: Sequence[Note]
 ) -> tuple[Consideration, ...]:
     """Return them in their order, each once."""
     found = [*_exemptions(ended, settings)]
@@ -134,8 +137,9 @@ def _considered(
     if kind is not None and not kind.exempt and ended.plan.skip is None:
         rule = settings.rule("exempt", "recipients")
         found.append(Consideration(rule=rule, applied=False, why="the recipient is none of them"))
-    for section, key, applied, why in inquiry.notes or ():
-        found.append(Consideration(rule=settings.rule(section, key), applied=applied, why=why))
+    for note in notes:
+        rule = settings.rule(note.section, note.key)
+        found.append(Consideration(rule=rule, applied=note.applied, why=note.why))
     return tuple(dict.fromkeys(found))
 
 

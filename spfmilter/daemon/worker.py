@@ -66,8 +66,7 @@ class Worker:
         self._settings, self._listener, self._link = settings, listener, link
         receiver = settings.headers.own_id or hostname
         self._metrics = metrics
-        own_addresses = settings.policy.own_addresses
-        self._engine = Engine(settings.dns, receiver=receiver, own_addresses=own_addresses, observe=self._observe)
+        self._engine = Engine(settings.dns, receiver=receiver, observe=self._observe)
         signer = _signer(settings)
         self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals, signer=signer)
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)

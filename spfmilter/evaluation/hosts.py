@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 from spfmilter.dns.answer import Answer, Type
 from spfmilter.dns.channel import Channel
+from spfmilter.dns.private import Guarded
 from spfmilter.model import IPAddress
 from spfmilter.spf.record import MAX_HOSTS
 
@@ -52,3 +53,9 @@ def addresses_of(channel: Channel, host: str, deadline: float) -> frozenset[IPAd
         channel.start(host, rdtype)
     answers = [channel.ask(host, rdtype, deadline) for rdtype in (Type.A, Type.AAAA)]
     return frozenset(ip_address(a) for answer in answers for a in answer.records if isinstance(a, bytes))
+
+
+def exchanges_of(lookups: Guarded, domain: str, deadline: float) -> tuple[str, ...]:
+    """Return the names of a domain's MX hosts, best first; none if they do not come in time."""
+    records = lookups.ask(domain, Type.MX, deadline).records
+    return tuple(host for _, host in sorted(record for record in records if isinstance(record, tuple)))

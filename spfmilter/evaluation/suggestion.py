@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from spfmilter.evaluation import hosts
 from spfmilter.evaluation.engine import Inquiry
 from spfmilter.model import Check, Facts, Identity, IPAddress, Result, Verdict
 from spfmilter.spf.checks import domain_check
@@ -29,7 +30,9 @@ def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | No
     if verdict.result not in _MENDABLE or check.identity is not Identity.MAILFROM or not check.domain or check.record:
         return None
     deadline = inquiry.clock() + _TIME
-    services = hinted((facts.client.name, facts.helo or "")) or hinted(inquiry.exchanges(check.domain, deadline))
+    services = hinted((facts.client.name, facts.helo or ""))
+    if not services:
+        services = hinted(hosts.exchanges_of(inquiry.guarded, check.domain, deadline))
     checks = [_check_of(service, check.address) for service in services]
     inquiry.expect(checks)
     for service, about in zip(services, checks, strict=True):

@@ -23,18 +23,20 @@ import milter
 
 from spfmilter import headers, policy
 from spfmilter.addresses import parse_address
-from spfmilter.evaluation.engine import Engine, Inquiry
+from spfmilter.evaluation.engine import Engine
+from spfmilter.evaluation.evidence import ConnectionEvidence
 from spfmilter.helplink.signing import Refusals
 from spfmilter.message import Outcome
 from spfmilter.milter.macros import macro, macros
+from spfmilter.milter.negotiation import ACTIONS, OWN_ADDRESS, RECIPIENT, steps_for
 from spfmilter.milter.running import Running
-from spfmilter.model import Condition, Edits, SkipReason, Transaction
-from spfmilter.observe import log, ratelimited
+from spfmilter.model import Edits, SkipReason, Transaction
+from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
+from spfmilter.observe.ratelimited import RateLimitedLog
 from spfmilter.reply import Reply, internal_error
 from spfmilter.session import Session
 from spfmilter.settings import Settings
-from spfmilter.settings.schema import RejectAt
 from spfmilter.state import Deferrals
 
 if TYPE_CHECKING:
@@ -42,18 +44,6 @@ if TYPE_CHECKING:
 
 NAME = "spfmilter"
 _P = ParamSpec("_P")
-# What we may do to a message; asked for when libmilter registers, and again of each MTA.
-_ACTIONS = milter.ADDHDRS | milter.CHGHDRS | milter.QUARANTINE | milter.SETSYMLIST
-# Steps that we do not need at all, and those that need no answer: a message costs four round trips instead of thirty.
-# RCPT and the header are wanted by some settings only: see ``_steps``.
-_UNUSED = milter.P_NODATA | milter.P_NOEOH | milter.P_NOBODY | milter.P_NOUNKNOWN
-_SILENT = milter.P_NR_CONN | milter.P_NR_HELO | milter.P_NR_HDR
-_MACROS = {
-    milter.M_CONNECT: "j {client_addr}",
-    milter.M_ENVFROM: "i {auth_authen} {mail_addr}",
-    milter.M_EOM: "i",
-}
-_OWN_ADDRESS, _RECIPIENT = "{daemon_addr}", "{rcpt_addr}"
 _PERMANENT = 500  # the first code of a refusal for good
 _NOREPLY = int(milter.NOREPLY)
 _MAX_NAMES, _MAX_NAME = 1024, 64  # names of header fields that are remembered, and their characters
@@ -62,11 +52,11 @@ _MAX_NAMES, _MAX_NAME = 1024, 64  # names of header fields that are remembered, 
 class _Connection:
     """A Session with what libmilter needs to know beside it."""
 
-    __slots__ = ("broken", "granted", "inquiry", "session", "silent")
+    __slots__ = ("broken", "evidence", "granted", "inquiry", "session", "silent")
 
-    def __init__(self, session: Session, inquiry: Inquiry) -> None:
-        self.session, self.inquiry = session, inquiry
-        self.granted = _ACTIONS  # what the MTA lets us do to a message
+    def __init__(self, session: Session, evidence: ConnectionEvidence) -> None:
+        self.session, self.evidence, self.inquiry = session, evidence, evidence.inquiry
+        self.granted = ACTIONS  # what the MTA lets us do to a message
         self.silent = 0  # steps for which the MTA awaits no answer
         self.broken = False  # an event was lost to our own error: the next message follows on_error
 
@@ -119,8 +109,8 @@ class Callbacks:
     ) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
         self._deferrals, self._refusals = deferrals, Refusals(settings, signer)
-        self._unused, self._silent, self._macros = _steps(settings)
-        self._rate_limited = ratelimited.RateLimitedLog()
+        self._unused, self._silent, self._macros = steps_for(settings)
+        self._rate_limited = RateLimitedLog()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
         self._passed: set[str] = set()  # names of header fields, as they were written, that are not watched
@@ -128,7 +118,7 @@ class Callbacks:
 
     def register(self) -> None:
         """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
-        milter.set_flags(_ACTIONS)
+        milter.set_flags(ACTIONS)
         # What libmilter does when pymilter itself cannot call us (a name that is not UTF-8): carry on; the Session
         # copes with events that never came.
         milter.set_exception_policy(milter.CONTINUE)
@@ -158,7 +148,7 @@ class Callbacks:
         """Ask the MTA for just the steps, macros and rights that we need."""
         connection = self._open(ctx, negotiated=True)
         offered_actions, offered_steps = options[0], options[1]
-        options[0] = connection.granted = offered_actions & _ACTIONS
+        options[0] = connection.granted = offered_actions & ACTIONS
         options[1] = offered_steps & (self._unused | self._silent)
         options[2] = options[3] = 0
         connection.silent = options[1] & self._silent
@@ -173,9 +163,10 @@ class Callbacks:
         connection = ctx.getpriv()
         if not isinstance(connection, _Connection):
             self._all_silent = self._all_silent and negotiated
-            inquiry = self._engine.inquiry(self._deferrals.since)
+            inquiry, own = self._engine.inquiry(), self._settings.policy.own_addresses
+            evidence = ConnectionEvidence(inquiry, own_addresses=own, deferred_since=self._deferrals.since)
             extras = functools.partial(self._refusals.extras, inquiry)
-            connection = _Connection(Session(self._settings, self._hostname, inquiry, extras=extras), inquiry)
+            connection = _Connection(Session(self._settings, self._hostname, evidence, extras=extras), evidence)
             ctx.setpriv(connection)
             self._metrics.session(1)
         return connection
@@ -185,8 +176,8 @@ class Callbacks:
         """The client's name and address."""
         connection = self._open(ctx)
         connection.session.connect(name, hostaddr)
-        if _OWN_ADDRESS in self._macros[milter.M_CONNECT]:
-            connection.inquiry.own_address = parse_address(macro(ctx, _OWN_ADDRESS))
+        if OWN_ADDRESS in self._macros[milter.M_CONNECT]:
+            connection.evidence.own_address = parse_address(macro(ctx, OWN_ADDRESS))
         return int(milter.CONTINUE)
 
     @_boundary(milter.P_NR_HELO, decides=False)
@@ -220,7 +211,7 @@ class Callbacks:
             return self._on_error(ctx)
         self._abandon(connection)  # an MTA that begins anew without saying RSET
         session, inquiry = connection.session, connection.inquiry
-        inquiry.budget.start(self._settings.dns.timeout.seconds)
+        connection.evidence.budget.start(self._settings.dns.timeout.seconds)
         try:
             with self._running_time(connection):
                 outcome = session.mail(_text(sender), [_text(p) for p in parameters], macros(ctx))
@@ -234,13 +225,13 @@ class Callbacks:
         """RCPT TO: refuse this recipient where the policy says so."""
         connection = self._open(ctx)
         with self._running_time(connection):
-            outcome = connection.session.recipient(_text(recipient), macro(ctx, _RECIPIENT))
+            outcome = connection.session.recipient(_text(recipient), macro(ctx, RECIPIENT))
         return self._perform(ctx, outcome)
 
     @contextmanager
     def _running_time(self, connection: _Connection) -> Iterator[None]:
         """Let the message's time run for one step of it; the client's own pauses do not count."""
-        key, budget = id(connection), connection.inquiry.budget
+        key, budget = id(connection), connection.evidence.budget
         self.running.begin(key, time.monotonic())
         budget.resume()
         try:
@@ -346,22 +337,6 @@ class Callbacks:
         disposition, _ = policy.on_error(self._settings)
         # ACCEPT and not CONTINUE: nothing more is asked of us about a message that we are not fit to handle.
         return _answer(ctx, internal_error()) if disposition.refuses else int(milter.ACCEPT)
-
-
-def _steps(settings: Settings) -> tuple[int, int, dict[int, str]]:
-    """The protocol steps that these settings do without, those that need no answer, and the macros of each."""
-    unused, silent, wanted = _UNUSED, _SILENT, dict(_MACROS)
-    if settings.policy.reject_at is RejectAt.MAIL:
-        unused |= milter.P_NORCPT
-    elif settings.policy.reject_at is RejectAt.MESSAGE and not policy.separates(settings):
-        silent |= milter.P_NR_RCPT
-    if not unused & milter.P_NORCPT:
-        wanted[milter.M_ENVRCPT] = _RECIPIENT
-    if not headers.watched(settings):
-        unused |= milter.P_NOHDRS
-    if policy.asks_for(Condition.WIDE_OPEN, settings) and not settings.policy.own_addresses:
-        wanted[milter.M_CONNECT] += f" {_OWN_ADDRESS}"
-    return unused, silent, wanted
 
 
 def _text(raw: bytes) -> str:

@@ -14,8 +14,9 @@ from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.resolver import Resolver
-from spfmilter.evaluation.engine import Engine, Inquiry
+from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evaluator import Evaluator
+from spfmilter.evaluation.evidence import ConnectionEvidence
 from spfmilter.evaluation.limits import Limits, Share
 from spfmilter.model import Check, Identity, ProblemKind, Result, Verdict
 from tests.dns.test_cache import Clock
@@ -225,9 +226,10 @@ def test_a_channel_out_of_time_reads_a_socket_that_nobody_has_read(server: Scrip
     channel.close()
 
 
-def inquiry(server: ScriptedDNS, zone: Zone, seconds: float, *, prefetch: str = "no") -> Inquiry:
+def evidence(server: ScriptedDNS, zone: Zone, seconds: float, *, prefetch: str = "no") -> ConnectionEvidence:
     server.load(zone)
-    opened = Engine(ini(f"[dns]\nnameservers = {server.address}\nprefetch = {prefetch}").dns).inquiry()
+    engine = Engine(ini(f"[dns]\nnameservers = {server.address}\nprefetch = {prefetch}").dns)
+    opened = ConnectionEvidence(engine.inquiry(), own_addresses=(), deferred_since=None)
     opened.budget.start(seconds)
     return opened
 
@@ -238,41 +240,41 @@ HELO = replace(check("mail.evil.test", helo="mail.evil.test"), identity=Identity
 @pytest.mark.outside
 def test_mail_from_does_not_lose_its_time_to_helo(server: ScriptedDNS) -> None:
     """HELO has a quarter of the time, and three seconds at most."""
-    asking = inquiry(server, {**zone("include:_spf.e.example -all"), "mail.evil.test": ["TIMEOUT"]}, 600.0)
+    asking = evidence(server, {**zone("include:_spf.e.example -all"), "mail.evil.test": ["TIMEOUT"]}, 600.0)
     start = time.monotonic()
     assert asking.verdict(HELO).result is Result.TEMPERROR
     assert time.monotonic() - start < 60
     assert asking.verdict(check()).result is Result.FAIL
-    asking.close()
-    asking = inquiry(server, {"mail.evil.test": ["TIMEOUT"]}, 2.0)
+    asking.inquiry.close()
+    asking = evidence(server, {"mail.evil.test": ["TIMEOUT"]}, 2.0)
     start = time.monotonic()
     assert asking.verdict(HELO).result is Result.TEMPERROR
     assert asking.budget.left > 0.5
-    asking.close()
+    asking.inquiry.close()
 
 
 @pytest.mark.outside
 def test_a_bounce_from_a_hurried_helo_has_its_full_time(server: ScriptedDNS) -> None:
     """The null sender makes HELO the identity that decides; the temperror of the hurry is not its verdict."""
     slow: Zone = {"mail.evil.test": [{"TXT": "v=spf1 -all"}, {"DELAY": 1.0}]}
-    asking = inquiry(server, slow, 2.0)
+    asking = evidence(server, slow, 2.0)
     assert asking.verdict(HELO).result is Result.TEMPERROR
-    asking.done()
+    asking.inquiry.done()
     asking.budget.start(60)
     assert asking.verdict(replace(HELO, null_sender=True)).result is Result.FAIL
-    asking.close()
+    asking.inquiry.close()
 
 
 @pytest.mark.outside
 def test_a_forwarders_name_and_a_dmarc_policy_have_little_time(server: ScriptedDNS) -> None:
     """Neither holds the session for the whole limit; both then change nothing."""
-    asking = inquiry(server, {REVERSE: ["TIMEOUT"], "_dmarc.example.com": ["TIMEOUT"]}, 600.0)
+    asking = evidence(server, {REVERSE: ["TIMEOUT"], "_dmarc.example.com": ["TIMEOUT"]}, 600.0)
     start = time.monotonic()
     assert asking.host_name(check().address, lambda _: True) is None
     assert asking.dmarc("example.com") is None
     assert asking.host_name(check().address, lambda _: True) is None
     assert time.monotonic() - start < 120
-    asking.close()
+    asking.inquiry.close()
 
 
 @pytest.mark.outside

@@ -9,7 +9,8 @@ import pytest
 
 from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
-from spfmilter.evaluation.engine import Engine, Inquiry
+from spfmilter.evaluation.engine import Engine
+from spfmilter.evaluation.evidence import ConnectionEvidence
 from spfmilter.model import Check, Condition, DmarcPolicy, Result, Verdict
 from spfmilter.settings import Settings
 from tests.evaluation import world
@@ -26,21 +27,24 @@ def check(domain: str) -> Check:
 
 
 @contextmanager
-def inquiry(server: ScriptedDNS, zone: ZoneData, text: str = "", *, seconds: float = 10.0) -> Iterator[Inquiry]:
+def evidence(
+    server: ScriptedDNS, zone: ZoneData, text: str = "", *, seconds: float = 10.0
+) -> Iterator[ConnectionEvidence]:
     """One connection's, to a process that knows nothing yet."""
     server.load(zone)
     server.reset_counts()
     chosen: Settings = ini(f"[dns]\nnameservers = {server.address}\n{text}")
-    opened = Engine(chosen.dns, own_addresses=chosen.policy.own_addresses).inquiry()
+    own = chosen.policy.own_addresses
+    opened = ConnectionEvidence(Engine(chosen.dns).inquiry(), own_addresses=own, deferred_since=None)
     opened.budget.start(seconds)
     try:
         yield opened
     finally:
-        opened.close()
+        opened.inquiry.close()
 
 
 def judged(server: ScriptedDNS, zone: ZoneData, domain: str = "e.example") -> Verdict:
-    with inquiry(server, zone) as asking:
+    with evidence(server, zone) as asking:
         return asking.verdict(check(domain))
 
 
@@ -80,7 +84,7 @@ def test_a_condition_that_the_record_shows_costs_no_lookup(
 
 
 def test_a_verdict_that_is_remembered_keeps_its_condition(server: ScriptedDNS) -> None:
-    with inquiry(server, {"e.example": [{"TXT": "v=spf1 +all"}]}) as asking:
+    with evidence(server, {"e.example": [{"TXT": "v=spf1 +all"}]}) as asking:
         assert asking.verdict(check("e.example")).condition is asking.verdict(check("e.example")).condition
         assert sum(server.queries.values()) == 1
 
@@ -103,7 +107,7 @@ OWN = "[policy]\nown_addresses = 9.9.9.9, 2620:fe::fe, 192.168.1.1\n"
 )
 def test_a_record_that_lets_us_send_lets_everybody(server: ScriptedDNS, record: str, *, open_to_all: bool) -> None:
     zone = {"e.example": [{"TXT": record}], "open.example": [{"TXT": "v=spf1 +all"}]}
-    with inquiry(server, zone, OWN) as asking:
+    with evidence(server, zone, OWN) as asking:
         found = asking.verdict(check("e.example"))
         assert found.result is Result.PASS
         assert asking.holds(Condition.WIDE_OPEN, found) is open_to_all
@@ -113,7 +117,7 @@ def test_a_record_that_lets_us_send_lets_everybody(server: ScriptedDNS, record: 
 def test_our_address_is_where_the_mta_takes_the_connection_if_that_is_public(
     server: ScriptedDNS, own: str | None, *, open_to_all: bool
 ) -> None:
-    with inquiry(server, {"e.example": [{"TXT": "v=spf1 ip4:0.0.0.0/0 -all"}]}) as asking:
+    with evidence(server, {"e.example": [{"TXT": "v=spf1 ip4:0.0.0.0/0 -all"}]}) as asking:
         asking.own_address = ip_address(own) if own else None
         assert asking.holds(Condition.WIDE_OPEN, asking.verdict(check("e.example"))) is open_to_all
 
@@ -134,14 +138,14 @@ def test_our_address_is_where_the_mta_takes_the_connection_if_that_is_public(
     ],
 )
 def test_a_domain_without_mail(server: ScriptedDNS, zone: ZoneData, *, unreachable: bool) -> None:
-    with inquiry(server, zone) as asking:
+    with evidence(server, zone) as asking:
         found = asking.verdict(check("e.example"))
         assert found.result is Result.NONE
         assert asking.holds(Condition.UNREACHABLE, found) is unreachable
 
 
 def test_an_identity_that_names_no_domain_has_no_condition(server: ScriptedDNS) -> None:
-    with inquiry(server, {}) as asking:
+    with evidence(server, {}) as asking:
         nameless = asking.verdict(check(""))
         assert not asking.holds(Condition.UNREACHABLE, nameless)
         assert not server.queries
@@ -175,30 +179,30 @@ REVERSE, REVERSE6 = CLIENT.reverse_pointer, CLIENT6.reverse_pointer
 def test_a_host_is_believed_where_its_name_leads_back_to_it(
     server: ScriptedDNS, zone: ZoneData, name: str | None
 ) -> None:
-    with inquiry(server, zone) as asking:
+    with evidence(server, zone) as asking:
         assert asking.host_name(CLIENT, lambda host: host.endswith(".fwd.example")) == name
 
 
 def test_a_host_with_an_ipv6_address(server: ScriptedDNS) -> None:
     zone = {REVERSE6: [{"PTR": "mx.fwd.example"}], "mx.fwd.example": [{"AAAA": "2001:db8::7"}]}
-    with inquiry(server, zone) as asking:
+    with evidence(server, zone) as asking:
         assert asking.host_name(CLIENT6, lambda _: True) == "mx.fwd.example"
 
 
 def test_only_ten_names_are_looked_at_and_only_those_that_are_wanted(server: ScriptedDNS) -> None:
     names = [f"h{number}.fwd.example" for number in range(14)]
     zone = {REVERSE: [{"PTR": name} for name in names], names[12]: [{"A": "203.0.113.7"}]}
-    with inquiry(server, zone) as asking:
+    with evidence(server, zone) as asking:
         assert asking.host_name(CLIENT, lambda _: True) is None
         assert sum(count for (_, kind), count in server.queries.items() if kind == "A") == 10
-    with inquiry(server, zone) as asking:
+    with evidence(server, zone) as asking:
         asking.host_name(CLIENT, lambda name: name.startswith("h3."))
         assert [name for name, kind in server.queries if kind == "A"] == ["h3.fwd.example"]
 
 
 def test_the_addresses_of_a_host_are_of_both_versions(server: ScriptedDNS) -> None:
     zone = {"mx.example": [{"A": "192.0.2.1"}, {"AAAA": "2001:db8::1"}], "bad.example": [{"RCODE": "SERVFAIL"}]}
-    with inquiry(server, zone) as asking:
+    with evidence(server, zone) as asking:
         assert asking.addresses_of("mx.example") == {ip_address("192.0.2.1"), ip_address("2001:db8::1")}
         assert asking.addresses_of("bad.example") == asking.addresses_of("a..b") == frozenset()
 
@@ -234,18 +238,18 @@ def dmarc(name: str, record: str) -> ZoneData:
 def test_the_policy_is_the_domains_own_or_else_its_organizations(
     server: ScriptedDNS, zone: ZoneData, policy: tuple[str, str] | None
 ) -> None:
-    with inquiry(server, zone) as asking:
+    with evidence(server, zone) as asking:
         found = asking.dmarc("a.b.example.co.uk")
     assert found == (DmarcPolicy(domain=policy[0], policy=policy[1]) if policy is not None else None)
 
 
 def test_sp_is_not_for_the_organizational_domain_itself(server: ScriptedDNS) -> None:
-    with inquiry(server, dmarc("example.com", "v=DMARC1; p=none; sp=reject")) as asking:
+    with evidence(server, dmarc("example.com", "v=DMARC1; p=none; sp=reject")) as asking:
         assert asking.dmarc("example.com") == DmarcPolicy(domain="example.com", policy="none")
 
 
 def test_an_expected_policy_is_asked_for_at_once_and_only_once(server: ScriptedDNS) -> None:
-    with inquiry(server, dmarc("example.com", "v=DMARC1; p=reject")) as asking:
+    with evidence(server, dmarc("example.com", "v=DMARC1; p=reject")) as asking:
         asking.expect_dmarc("a.example.com")
         assert server.wait_until_asked("_dmarc.a.example.com", "TXT")
         assert server.wait_until_asked("_dmarc.example.com", "TXT")
@@ -258,16 +262,18 @@ def test_an_expected_policy_is_asked_for_at_once_and_only_once(server: ScriptedD
 
 def test_what_comes_too_late_changes_nothing(server: ScriptedDNS) -> None:
     zone = {REVERSE: ["TIMEOUT"], "_dmarc.example.com": ["TIMEOUT"], "mx.example": ["TIMEOUT"]}
-    with inquiry(server, zone, seconds=0.2) as asking:
+    with evidence(server, zone, seconds=0.2) as asking:
         assert asking.host_name(CLIENT, lambda _: True) is None
         assert asking.dmarc("example.com") is None
         assert asking.addresses_of("mx.example") == frozenset()
 
 
-def test_a_deferral_is_told_by_whoever_remembers() -> None:
-    engine = Engine(ini().dns)
-    assert engine.inquiry().deferred_for("key") == 0.0
-    assert engine.inquiry(lambda _, now: now - 100.0).deferred_for("key") == pytest.approx(100.0)
+def test_the_age_of_a_deferral_is_what_the_memory_says() -> None:
+    inquiry = Engine(ini().dns).inquiry()
+    without = ConnectionEvidence(inquiry, own_addresses=(), deferred_since=None)
+    assert without.deferred_for("key") == 0.0
+    remembering = ConnectionEvidence(inquiry, own_addresses=(), deferred_since=lambda _, now: now - 100.0)
+    assert remembering.deferred_for("key") == pytest.approx(100.0)
 
 
 # -- pinned records ----------------------------------------------------------------------------------------------------
@@ -276,7 +282,7 @@ def test_a_deferral_is_told_by_whoever_remembers() -> None:
 @pytest.mark.parametrize("prefetch", ["yes", "no"])
 def test_a_pinned_record_is_evaluated_in_place_of_the_published_one(server: ScriptedDNS, prefetch: str) -> None:
     zone = {"e.example": [{"TXT": "v=spf1 -all"}], "in.example": [{"TXT": "v=spf1 ip4:203.0.113.7 -all"}]}
-    with inquiry(server, zone, f"prefetch = {prefetch}\n") as asking:
+    with evidence(server, zone, f"prefetch = {prefetch}\n") as asking:
         asked = replace(check("e.example"), record="v=spf1 include:in.example -all")
         asking.expect([asked])
         found = asking.verdict(asked)
@@ -289,11 +295,11 @@ def test_a_pinned_record_is_evaluated_in_place_of_the_published_one(server: Scri
 
 def test_a_pinned_record_holds_for_the_checked_domain_only(server: ScriptedDNS) -> None:
     zone = {"e.example": [{"TXT": "v=spf1 -all"}], "of.example": [{"TXT": "v=spf1 include:e.example -all"}]}
-    with inquiry(server, zone) as asking:
+    with evidence(server, zone) as asking:
         assert asking.verdict(check("of.example")).result is Result.FAIL
 
 
 def test_a_pinned_record_can_still_lead_to_an_error(server: ScriptedDNS) -> None:
-    with inquiry(server, {}) as asking:
+    with evidence(server, {}) as asking:
         found = asking.verdict(replace(check("e.example"), record="v=spf1 include:nothing.example -all"))
         assert found.result is Result.PERMERROR

@@ -96,7 +96,7 @@ def outcome(verdict: Verdict) -> tuple[Result, str | None, str | None, Problem |
 def test_the_verdict_on_a_case_of_the_suites_is_the_same(
     server: ScriptedDNS, ways: Ways, scenario: Scenario, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spfmilter.evaluation.engine._CLIENT_TIME", 1.0)
+    monkeypatch.setattr("spfmilter.evaluation.engine.CLIENT_TIME", 1.0)
     server.load(scenario.zonedata)
     asked, seconds = check_of(case), 0.5 if "temperror" in case.results else 20.0
     expected = outcome(ways.plain(asked, seconds))

@@ -15,7 +15,8 @@ import pytest
 from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
 from lab.processes import free_port
-from spfmilter.evaluation.engine import Engine, Inquiry
+from spfmilter.evaluation.engine import Engine
+from spfmilter.evaluation.evidence import ConnectionEvidence
 from spfmilter.evaluation.suggestion import service_of
 from spfmilter.model import Check, Client, Condition, Facts, Identity, Result, ReversePath
 from tests.evaluation import world
@@ -44,15 +45,16 @@ def record(text: str, **others: list[Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def inquiry(server: ScriptedDNS, zone: ZoneData, text: str = ZONES) -> Iterator[Inquiry]:
+def evidence(server: ScriptedDNS, zone: ZoneData, text: str = ZONES) -> Iterator[ConnectionEvidence]:
     server.load({**INSIDE, **zone})
     server.reset_counts()
-    opened = Engine(ini(f"[dns]\nnameservers = {server.address}\n{text}").dns).inquiry()
+    engine = Engine(ini(f"[dns]\nnameservers = {server.address}\n{text}").dns)
+    opened = ConnectionEvidence(engine.inquiry(), own_addresses=(), deferred_since=None)
     opened.budget.start(20)
     try:
         yield opened
     finally:
-        opened.close()
+        opened.inquiry.close()
 
 
 def check(client: str = CLIENT, **other: Any) -> Check:
@@ -92,33 +94,33 @@ def test_a_strangers_record_asks_for_no_private_name(
 ) -> None:
     zone = record(text)
     zone["e.example"] = [*zone["e.example"], {"MX": (0, "mx.corp")}]
-    with inquiry(server, zone, f"{ZONES}prefetch = {prefetch}\n") as asking:
+    with evidence(server, zone, f"{ZONES}prefetch = {prefetch}\n") as asking:
         known = check(local="secret")
         asking.expect([known])
-        verdict = asking.evaluate(known)
+        verdict = asking.inquiry.evaluate(known)
     assert (verdict.result, verdict.explanation) == (result, None)
     assert asked(server, *INSIDES) == 0
 
 
 def test_without_the_setting_they_are_asked_for(server: ScriptedDNS) -> None:
     """The test above can fail."""
-    with inquiry(server, record("a:secret.corp -all"), "private_zones =\n") as asking:
-        assert asking.evaluate(check()).result is Result.PASS
+    with evidence(server, record("a:secret.corp -all"), "private_zones =\n") as asking:
+        assert asking.inquiry.evaluate(check()).result is Result.PASS
     assert asked(server, "secret.corp") == 1
 
 
 def test_nor_do_helo_mail_from_dmarc_and_the_service(server: ScriptedDNS) -> None:
-    with inquiry(server, {}) as asking:
+    with evidence(server, {}) as asking:
         for identity, domain in ((Identity.HELO, "mx.corp"), (Identity.MAILFROM, "spf.corp")):
             one = check(identity=identity, domain=domain)
             asking.expect([one])
-            verdict = asking.evaluate(one)
+            verdict = asking.inquiry.evaluate(one)
             assert verdict.result is Result.NONE
             assert asking.holds(Condition.UNREACHABLE, verdict)
             facts = Facts(
                 client=Client(address=ip_address(CLIENT)), helo="h", reverse_path=ReversePath(local="a", domain=domain)
             )
-            assert service_of(verdict, facts, asking) is None
+            assert service_of(verdict, facts, asking.inquiry) is None
         asking.expect_dmarc("corp")
         assert asking.dmarc("corp") is None
     assert asked(server, *INSIDES) == 0
@@ -128,19 +130,19 @@ def test_nor_do_helo_mail_from_dmarc_and_the_service(server: ScriptedDNS) -> Non
 def test_the_clients_own_name_is_asked_for_also_where_its_address_is_private(
     server: ScriptedDNS, prefetch: str
 ) -> None:
-    with inquiry(server, record("ptr -all"), f"{ZONES}prefetch = {prefetch}\n") as asking:
+    with evidence(server, record("ptr -all"), f"{ZONES}prefetch = {prefetch}\n") as asking:
         known = check("10.0.0.1")
         asking.expect([known])
-        assert asking.evaluate(known).result is Result.PASS
+        assert asking.inquiry.evaluate(known).result is Result.PASS
         other = check("10.0.0.1", domain="other.example")
         server.load({**INSIDE, "other.example": [{"TXT": "v=spf1 exists:1.0.0.10.in-addr.arpa -all"}]})
-        assert asking.evaluate(other).result is Result.FAIL
+        assert asking.inquiry.evaluate(other).result is Result.FAIL
     assert server.queries["1.0.0.10.in-addr.arpa", "A"] == 0
 
 
 def test_names_that_the_administrator_lists_are_asked_for(server: ScriptedDNS) -> None:
     """Forwarders, and our own relays."""
-    with inquiry(server, {}) as asking:
+    with evidence(server, {}) as asking:
         assert asking.host_name(ip_address(CLIENT), lambda name: name == "mx.corp") == "mx.corp"
         assert asking.addresses_of("mx.corp") == {ip_address(CLIENT)}
 
@@ -164,17 +166,17 @@ def test_the_administrators_own_record_may_name_them(
     server: ScriptedDNS, pinned: str, result: Result, explanation: str | None
 ) -> None:
     strangers = "a:secret.corp exp=secret.corp -all"
-    with inquiry(server, record(strangers, **{"stranger.example": [{"TXT": f"v=spf1 {strangers}"}]})) as asking:
+    with evidence(server, record(strangers, **{"stranger.example": [{"TXT": f"v=spf1 {strangers}"}]})) as asking:
         known = check(record=pinned)
         asking.expect([known])
-        verdict = asking.evaluate(known)
+        verdict = asking.inquiry.evaluate(known)
     assert (verdict.result, verdict.explanation) == (result, explanation)
 
 
 def test_what_it_has_found_out_is_no_answer_to_a_stranger(server: ScriptedDNS) -> None:
-    with inquiry(server, record("a:secret.corp -all")) as asking:
-        assert asking.evaluate(check(record="v=spf1 a:secret.corp -all")).result is Result.PASS
-        assert asking.evaluate(check()).result is Result.FAIL
+    with evidence(server, record("a:secret.corp -all")) as asking:
+        assert asking.inquiry.evaluate(check(record="v=spf1 a:secret.corp -all")).result is Result.PASS
+        assert asking.inquiry.evaluate(check()).result is Result.FAIL
 
 
 # -- aliases, which the resolver follows by itself ---------------------------------------------------------------------
@@ -188,16 +190,16 @@ def test_an_alias_does_not_lead_inside(server: ScriptedDNS, chain: tuple[str, ..
     zone |= {name: [{"CNAME": target}] for name, target in pairwise(names)}
     if truncate:
         zone["why.e.example"] = [*zone["why.e.example"], {"TRUNCATE": True}]
-    with inquiry(server, zone) as asking:
-        verdict = asking.evaluate(check())
+    with evidence(server, zone) as asking:
+        verdict = asking.inquiry.evaluate(check())
     assert (verdict.result, verdict.explanation) == (Result.FAIL, None)
-    with inquiry(server, zone, "private_zones =\n") as asking:
-        assert asking.evaluate(check()).result is Result.PASS, "the test can fail"
+    with evidence(server, zone, "private_zones =\n") as asking:
+        assert asking.inquiry.evaluate(check()).result is Result.PASS, "the test can fail"
 
 
 def test_an_alias_within_a_private_zone_is_followed_for_the_administrator(server: ScriptedDNS) -> None:
-    with inquiry(server, {"alias.corp": [{"CNAME": "secret.corp"}]}) as asking:
-        assert asking.evaluate(check(record="v=spf1 a:alias.corp -all")).result is Result.PASS
+    with evidence(server, {"alias.corp": [{"CNAME": "secret.corp"}]}) as asking:
+        assert asking.inquiry.evaluate(check(record="v=spf1 a:alias.corp -all")).result is Result.PASS
 
 
 # -- whose explanation is read out -------------------------------------------------------------------------------------
@@ -231,8 +233,8 @@ def test_an_explanation_comes_from_the_domains_own_tree(
 ) -> None:
     zone: dict[str, Any] = {target.lower(): TEXT}
     zone[domain] = [{"TXT": f"v=spf1 -all exp={target}"}, *zone.get(domain, [])]
-    with inquiry(server, zone) as asking:
-        verdict = asking.evaluate(check(domain=domain))
+    with evidence(server, zone) as asking:
+        verdict = asking.inquiry.evaluate(check(domain=domain))
     assert (verdict.result, verdict.explanation) == (Result.FAIL, "because" if read else None)
     assert server.queries[target.lower(), "TXT"] == (1 if read or target == domain else 0)
 
@@ -242,8 +244,8 @@ def test_an_explanation_comes_from_the_domains_own_tree(
 )
 def test_after_a_redirect_also_from_that_of_the_record(server: ScriptedDNS, target: str, read: bool) -> None:
     zone = record("redirect=r.test", **{"r.test": [{"TXT": f"v=spf1 -all exp={target}"}], target: TEXT})
-    with inquiry(server, zone) as asking:
-        assert asking.evaluate(check()).explanation == ("because" if read else None)
+    with evidence(server, zone) as asking:
+        assert asking.inquiry.evaluate(check()).explanation == ("because" if read else None)
 
 
 def test_the_public_suffix_list_is_loaded_only_for_a_text_outside_of_the_domain() -> None:
@@ -275,8 +277,8 @@ def test_the_public_suffix_list_is_loaded_only_for_a_text_outside_of_the_domain(
 )
 def test_a_temporary_failure_does_not_name_our_nameserver(server: ScriptedDNS, trouble: Any) -> None:
     """Its text goes out in a reply, and onto the page."""
-    with inquiry(server, {"e.example": [trouble]}, f"{ZONES}timeout = 1s\n") as asking:
-        verdict = asking.evaluate(check())
+    with evidence(server, {"e.example": [trouble]}, f"{ZONES}timeout = 1s\n") as asking:
+        verdict = asking.inquiry.evaluate(check())
     assert verdict.problem is not None
     assert not re.search(r"127\.|\b53\b|" + server.address.rpartition(":")[2], str(verdict.problem))
 
@@ -285,8 +287,8 @@ def test_a_temporary_failure_does_not_name_our_nameserver(server: ScriptedDNS, t
 def test_nor_does_one_that_cannot_be_reached(nameserver: str) -> None:
     address = nameserver.format(free_port())
     engine = Engine(ini(f"[dns]\nnameservers = {address}\ntimeout = 1s\n").dns)
-    asking = engine.inquiry()
-    verdict = asking.evaluate(check())
-    asking.close()
+    inquiry = engine.inquiry()
+    verdict = inquiry.evaluate(check())
+    inquiry.close()
     assert verdict.problem is not None
     assert not re.search(r"127\.|255\.", str(verdict.problem))

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.evaluation.engine import Inquiry
 from spfmilter.evaluation.suggestion import service_of
 from spfmilter.model import Check, Client, Identity, Result, Verdict
@@ -31,11 +32,17 @@ class Records:
         """These are going to be asked."""
         self.asked += [f"expect {about.domain}" for about in checks]
 
-    def exchanges(self, domain: str, deadline: float) -> tuple[str, ...]:
-        """The MX hosts of whatever domain."""
+    @property
+    def guarded(self) -> "Records":
+        """The lookups."""
+        return self
+
+    def ask(self, domain: str, rdtype: Type, deadline: float) -> Answer:
+        """The MX hosts of any domain."""
+        assert rdtype is Type.MX
         assert 100 < deadline <= 102
         self.asked.append(f"MX {domain}")
-        return self._exchanges
+        return Answer(Status.DATA, tuple((10, host) for host in self._exchanges), 300)
 
     def evaluate_best_effort(self, about: Check, deadline: float) -> Verdict:
         """By the domain alone; whoever is no sender of anybody has all of the record looked up."""
