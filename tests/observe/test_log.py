@@ -1,4 +1,4 @@
-"""The log: one line per transaction, which nothing that a stranger says can break."""
+"""The log: one line per transaction, which no untrusted input can break."""
 
 import json
 import os
@@ -215,7 +215,7 @@ ANYTHING = st.text(max_size=400) | st.text(st.characters(codec="ascii"), max_siz
 
 
 def hostile(texts: list[str]) -> Transaction:
-    """A transaction that is hostile wherever a stranger has a say."""
+    """A transaction with hostile text in all untrusted fields."""
     name, helo, local, domain, login, checked, term, record, text, queue_id = texts
     about = Facts(
         client=Client(address=facts().client.address, name=name),
@@ -250,13 +250,13 @@ def test_no_value_breaks_the_line_in_text_or_json(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_line_has_an_end_however_much_is_said(form: str) -> None:
+def test_a_line_is_bounded_for_any_input(form: str) -> None:
     (line,) = logged(lambda: log.transaction(hostile(["x" * 100_000] * 10)), format=form)
     assert len(line) < 8192
 
 
 def test_a_traceback_cannot_forge_a_line() -> None:
-    """An exception's message may quote what a stranger said."""
+    """An exception's message may quote untrusted input."""
     trace = "Traceback (most recent call last):\nValueError: a\n2026-01-01T00:00:00.000Z message queue_id=FAKE\r\x1b[2J"
     lines = logged(lambda: log.fault("envfrom", trace))
     assert lines[0].endswith("where=envfrom")
@@ -318,7 +318,7 @@ def test_a_journal_that_goes_away_loses_lines_and_nothing_else(tmp_path: Path, m
     monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
     with closing(receiver(tmp_path / "journal")):
         log.configure(LogSection(to="journal"))
-    log.info("nobody hears this")
+    log.info("no target writes this")
 
 
 def test_syslog_gets_the_line_as_mail_from_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +332,7 @@ def test_syslog_gets_the_line_as_mail_from_us(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("target", ["journal", "syslog"])
-def test_a_target_that_is_not_there_is_replaced_by_stderr_and_said(
+def test_a_missing_target_is_replaced_by_stderr_and_reported(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log, "_JOURNAL", tmp_path / "nothing")

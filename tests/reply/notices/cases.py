@@ -10,7 +10,7 @@ from tests.values import check, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 GOOGLE = next(service for service in SERVICES if service.include == "_spf.google.com")
-NOBODY = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
+NO_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
 LINK = "https://mx.example.net/spf/AbCd"
 
 # What the evaluation says of each kind of problem: its text, and the term at fault.
@@ -80,9 +80,9 @@ def cases() -> Iterator[Case]:
     yield Case(title="fail of a domain that sends no mail", verdict=verdict(Result.FAIL), condition=Condition.NO_MAIL)
     for identity in (MAILFROM, HELO):
         wide = verdict(Result.PASS, identity, term="+all", term_domain=check(identity).domain)
-        yield Case(title=f"pass of {identity} for everybody", verdict=wide, condition=Condition.WIDE_OPEN)
+        yield Case(title=f"pass of {identity} for every host", verdict=wide, condition=Condition.WIDE_OPEN)
     yield Case(
-        title="pass of mailfrom for everybody, by another term",
+        title="pass of mailfrom for every host, by another term",
         verdict=verdict(Result.PASS, term="mx", term_domain="example.com"),
         condition=Condition.WIDE_OPEN,
     )
@@ -103,7 +103,7 @@ def cases() -> Iterator[Case]:
 def nameless(identity: Identity) -> Verdict:
     """Of an identity that names no domain."""
     said = "alice@localhost" if identity is MAILFROM else "[203.0.113.7]"
-    return verdict(Result.NONE, check=check(identity, domain="", as_sent=said), problem=NOBODY)
+    return verdict(Result.NONE, check=check(identity, domain="", as_sent=said), problem=NO_DOMAIN)
 
 
 def troubles(identity: Identity, owner: str) -> Iterator[Case]:
