@@ -80,9 +80,9 @@ def cases() -> Iterator[Case]:
     yield Case(title="fail of a domain that sends no mail", verdict=verdict(Result.FAIL), condition=Condition.NO_MAIL)
     for identity in (MAILFROM, HELO):
         wide = verdict(Result.PASS, identity, term="+all", term_domain=check(identity).domain)
-        yield Case(title=f"pass of {identity} for every host", verdict=wide, condition=Condition.WIDE_OPEN)
+        yield Case(title=f"pass of {identity} for everybody", verdict=wide, condition=Condition.WIDE_OPEN)
     yield Case(
-        title="pass of mailfrom for every host, by another term",
+        title="pass of mailfrom for everybody, by another term",
         verdict=verdict(Result.PASS, term="mx", term_domain="example.com"),
         condition=Condition.WIDE_OPEN,
     )
