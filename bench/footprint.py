@@ -26,14 +26,14 @@ def memory(setting: Setting) -> Report:
     with nameserver(setting.shop) as server, setting.spfmilter(server, workers="1") as each:
         (worker,) = each.workers()
         idle = resident_mb(worker)
-        report.add("idle", None, None, judged=idle, target=Target(45))
+        report.add("idle", None, None, compared=idle, target=Target(45))
         names = _FULL // 20 if setting.quick else _FULL + _FULL // 10
         loaded = load(setting.shop, each, [zones.sender("ip4")], per_connection=10, messages=names, **zones.MAIL_ONLY)
         full = resident_mb(worker)
         if setting.quick:
             full = idle + (full - idle) * 20
             report.notes.append(f"quick: the full cache is reckoned from {names} names.")
-        report.add(f"cache of {_FULL} names", loaded.messages, loaded.rate, judged=full, target=Target(120))
+        report.add(f"cache of {_FULL} names", loaded.messages, loaded.rate, compared=full, target=Target(120))
         if loaded.errors:
             report.notes.append(f"{loaded.errors} errors under load")
     return report
@@ -47,7 +47,7 @@ def start(setting: Setting) -> Report:
         for _ in range(3 if setting.quick else 7):
             with setting.spfmilter(server) as each:
                 taken.append(each.start_seconds)
-    report.add("spfmilter run", max(taken), judged=median(taken), target=Target(1.0))
+    report.add("spfmilter run", max(taken), compared=median(taken), target=Target(1.0))
     return report
 
 
@@ -61,7 +61,7 @@ def cpu(setting: Setting) -> Report:
         report.notes.append(f"A plain message (one ip4) costs {plain:.2f} ms. The smaller of {_TRIES} messages counts.")
         for family, shapes in FAMILIES.items():
             found = {shape: _cheapest(each, worker, names) - plain for shape, names in shapes.items()}
-            report.add(family, *(found.get(shape) for shape in SHAPES), judged=max(found.values()), target=_CPU_MS)
+            report.add(family, *(found.get(shape) for shape in SHAPES), compared=max(found.values()), target=_CPU_MS)
     return report
 
 

@@ -1,4 +1,4 @@
-"""Records that a stranger could publish to make us work: each family is bent on one thing.
+"""Records that an attacker could publish to make us work: each family is bent on one thing.
 
 Knows SPF's syntax and pyspf's weak spots (quadratic expressions, and lists without end). Each record exists under
 several names, so that a cache does not hide what it costs.
@@ -36,7 +36,7 @@ _TERMS: dict[str, Callable[[int], str]] = {
     "slashes": _one("a", "/"),
     "dots": _one("include:", "."),
     "signs of equality": _one("a", "="),
-    "a modifier that nobody knows": _one("x=", "%{d}"),
+    "an unknown modifier": _one("x=", "%{d}"),
     "an explanation's name": _one("exp=", "%{d}", ".example"),
     "a redirect's name": _one("redirect=", "%{d}", ".example"),
     "a word": _one("", "b"),

@@ -33,7 +33,7 @@ def cold(setting: Setting) -> Report:
         rows.append(("ip4", "one ip4, and HELO of its own with an a", zones.NEW_HELO, None))
         for row, (kind, label, client, target) in enumerate(rows):
             found = {name: _mail_ms(setting, each, kind, client, row * 1000, samples) for name, each in filters.items()}
-            report.add(label, *(found[name] for name in others), judged=found["spfmilter"], target=target)
+            report.add(label, *(found[name] for name in others), compared=found["spfmilter"], target=target)
     report.notes.append("HELO is sent with MAIL, as no MTA does: what a filter does between the two does not show.")
     return report
 
@@ -85,7 +85,7 @@ def _beside_dead(setting: Setting, report: Report, each: Filter, sessions: int, 
         beside.message_ms["p99"],
         beside.message_ms["max"],
         beside.message_ms["p99"] / alone.message_ms["p99"],
-        judged=beside.message_ms["p99"] / max(2 * alone.message_ms["p99"], enough),
+        compared=beside.message_ms["p99"] / max(2 * alone.message_ms["p99"], enough),
         target=_DEAD if each.name == "spfmilter" else None,
     )
     if beside.errors or alone.errors:

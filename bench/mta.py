@@ -40,7 +40,7 @@ def postfix_rate(setting: Setting) -> Report:
         report.add(
             "mail from one known domain",
             *(median(rates[name]) for name in servers),
-            judged=ratios(rates["spfmilter"], rates["nothing"]),
+            compared=ratios(rates["spfmilter"], rates["nothing"]),
             target=Target(0.95, at_least=True),
         )
     return report

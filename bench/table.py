@@ -35,17 +35,17 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def add(
-        self, label: str, *figures: float | None, judged: float | None = None, target: Target | None = None
+        self, label: str, *figures: float | None, compared: float | None = None, target: Target | None = None
     ) -> None:
-        """A row; `judged` is the figure that the target is for (it is shown as the last one)."""
-        self.rows.append((label, figures, judged, target))
+        """A row; `compared` is the figure that the target is for (it is shown as the last one)."""
+        self.rows.append((label, figures, compared, target))
 
     def missed(self) -> list[str]:
         """The rows that do not reach their targets."""
         return [
             label
-            for label, _, judged, target in self.rows
-            if target is not None and judged is not None and not target.met(judged)
+            for label, _, compared, target in self.rows
+            if target is not None and compared is not None and not target.met(compared)
         ]
 
     def show(self, console: Console) -> None:
@@ -56,11 +56,11 @@ class Report:
             table.add_column(column, justify="right")
         table.add_column("target", justify="right")
         table.add_column("")
-        for label, figures, judged, target in self.rows:
+        for label, figures, compared, target in self.rows:
             word = ""
-            if target is not None and judged is not None:
-                word = "[green]met[/]" if target.met(judged) else "[red]missed[/]"
-            shown = [*figures, *([judged] if judged is not None else [])]
+            if target is not None and compared is not None:
+                word = "[green]met[/]" if target.met(compared) else "[red]missed[/]"
+            shown = [*figures, *([compared] if compared is not None else [])]
             shown += [None] * (len(self.columns) - len(shown))
             table.add_row(label, *map(_figure, shown), "" if target is None else str(target), word)
         console.print(table)
@@ -77,11 +77,11 @@ class Report:
                 {
                     "label": label,
                     "figures": figures,
-                    "judged": judged,
+                    "compared": compared,
                     "target": None if target is None else str(target),
-                    "met": None if target is None or judged is None else target.met(judged),
+                    "met": None if target is None or compared is None else target.met(compared),
                 }
-                for label, figures, judged, target in self.rows
+                for label, figures, compared, target in self.rows
             ],
             "notes": self.notes,
         }

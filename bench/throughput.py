@@ -16,7 +16,7 @@ _OF_NOTHING = Target(0.60, at_least=True)
 _OF_PYSPF = Target(5, at_least=True)
 _DOMAINS = 250  # of each of the four kinds
 _UNITS = {"a connection a message": 1, "connections kept": 0, "10 messages a connection": 10}  # the last not if quick
-# what -> senders, client, messages on a connection (0: kept); the first two are judged, the last three not if quick
+# what -> senders, client, messages on a connection (0: kept); the first two have a target, the last three not if quick
 _NEVER_SEEN = {
     "everyday mixture, a connection a message": (zones.EVERYDAY, zones.KNOWN_HELO, 1),
     "everyday mixture, connections kept": (zones.EVERYDAY, zones.KNOWN_HELO, 0),
@@ -26,7 +26,7 @@ _NEVER_SEEN = {
     "one ip4, no HELO to check, a connection a message": ((zones.sender("ip4"),), zones.MAIL_ONLY, 1),
     "one ip4, no HELO to check, connections kept": ((zones.sender("ip4"),), zones.MAIL_ONLY, 0),
 }
-_JUDGED, _QUICK = 2, 4  # so many of them
+_WITH_TARGET, _QUICK = 2, 4  # so many of them
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ def repeat(setting: Setting) -> Report:
             )
             for yardstick in ("nothing", "plain"):
                 figures, ratio = turns.row(others, yardstick)
-                report.add(f"{label}, of {yardstick}", *figures, judged=ratio, target=_OF_NOTHING)
+                report.add(f"{label}, of {yardstick}", *figures, compared=ratio, target=_OF_NOTHING)
             _note(report, label, turns)
     return report
 
@@ -127,6 +127,6 @@ def fresh(setting: Setting) -> Report:
                 lambda client=client, unit=unit: {**client, "per_connection": unit, "start": next(numbers)},  # type: ignore[misc]
             )
             figures, ratio = turns.row(others, "pyspf-milter")
-            report.add(label, *figures, judged=ratio, target=_OF_PYSPF if place < _JUDGED else None)
+            report.add(label, *figures, compared=ratio, target=_OF_PYSPF if place < _WITH_TARGET else None)
             _note(report, label, turns)
     return report

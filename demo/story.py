@@ -179,7 +179,7 @@ OTHERS = (
         },
     ),
     Scene(
-        title="A bounce is judged by the server's own name",
+        title="A bounce is checked by the server's own name",
         happens="A bounce has no sender: SPF then checks the name in EHLO, which lists this address.",
         address=HOST,
         name="mail.example.org",

@@ -61,14 +61,14 @@ class Tally:
     seconds: float = 0.0
 
     @property
-    def judged(self) -> int:
+    def verdict_count(self) -> int:
         """Return the number of messages with a verdict."""
         return self.verdicts.total()
 
     @property
     def rate(self) -> float:
         """Return the messages with a verdict per second."""
-        return self.judged / self.seconds if self.seconds else 0.0
+        return self.verdict_count / self.seconds if self.seconds else 0.0
 
     def latency(self, quantile: float) -> float:
         """Return a quantile of the time to a verdict, in seconds."""
@@ -89,7 +89,7 @@ class Tally:
     def __str__(self) -> str:
         quantiles = ", ".join(f"p{q * 100:g} {self.latency(q) * 1000:.1f} ms" for q in (0.5, 0.99, 1.0))
         return (
-            f"{self.offered} messages offered in {self.sessions} sessions, {self.judged} verdicts "
+            f"{self.offered} messages offered in {self.sessions} sessions, {self.verdict_count} verdicts "
             f"({', '.join(f'{kind} {n}' for kind, n in sorted(self.verdicts.items()))}), "
             f"{self.refused.total()} connections refused, {len(self.cuts)} sessions cut; "
             f"{self.rate:.0f} messages/s, {quantiles}"
@@ -138,19 +138,21 @@ class Load:
             process.kill()
 
     @property
-    def judged(self) -> int:
+    def verdict_count(self) -> int:
         """Return the number of verdicts so far."""
-        return sum(process.judged for process in self._processes)
+        return sum(process.verdict_count for process in self._processes)
 
     @property
     def at_work(self) -> bool:
         """Return whether a connection has not finished its share yet."""
         return any(not process.ended for process in self._processes)
 
-    def wait_for(self, judged: int, timeout: float = 60.0) -> None:
-        """Wait until `judged` messages have their verdict, or all work is done."""
+    def wait_for(self, verdict_count: int, timeout: float = 60.0) -> None:
+        """Wait until `verdict_count` messages have their verdict, or all work is done."""
         until(
-            lambda: self.judged >= judged or not self.at_work, timeout, lambda: f"{judged} verdicts, not {self.judged}"
+            lambda: self.verdict_count >= verdict_count or not self.at_work,
+            timeout,
+            lambda: f"{verdict_count} verdicts, not {self.verdict_count}",
         )
 
     def stop(self) -> Tally:
@@ -161,7 +163,7 @@ class Load:
 
     def finish(self, timeout: float = 600.0) -> Tally:
         """Wait until each connection has finished its share. Return the results."""
-        until(lambda: not self.at_work, timeout, lambda: f"the end of the load, at {self.judged} verdicts")
+        until(lambda: not self.at_work, timeout, lambda: f"the end of the load, at {self.verdict_count} verdicts")
         total = Tally()
         for process in self._processes:
             if process.result is None:
@@ -174,7 +176,7 @@ class _Process:
     """One process of the load, seen from the test: JSON lines on its pipes."""
 
     def __init__(self, plan: Mapping[str, Any]) -> None:
-        self.judged = 0
+        self.verdict_count = 0
         self.result: Tally | None = None
         self.ended = False
         self._child = subprocess.Popen(
@@ -204,10 +206,10 @@ class _Process:
         assert self._child.stdout is not None
         with suppress(ValueError):  # closed by kill()
             for line in self._child.stdout:
-                said = json.loads(line)
-                self.judged = said["judged"]
-                if "tally" in said:
-                    self.result = _tally(said["tally"])
+                state = json.loads(line)
+                self.verdict_count = state["count"]
+                if "tally" in state:
+                    self.result = _tally(state["tally"])
         self.ended = True
 
 
@@ -226,7 +228,7 @@ class _Worker:
         self.tally = Tally()
         self._mails = [Mail(**mail) for mail in plan["mails"]]
         self._plan, self._next, self._stop = plan, first, stop
-        self._judged_here = 0  # in the session at work
+        self._verdicts_here = 0  # in the session at work
 
     def run(self) -> None:
         """Run until the share is done, or until told to stop."""
@@ -251,14 +253,14 @@ class _Worker:
         try:
             self._talk(client)
         except MilterError as error:
-            waiting = self.tally.offered - before > self._judged_here
+            waiting = self.tally.offered - before > self._verdicts_here
             cut = Cut(local=local, began=began, at=time.time(), reason=str(error), waiting=waiting)
             self.tally.cuts.append(cut)
         finally:
             client.close()
 
     def _talk(self, client: MilterClient) -> None:
-        self._judged_here = 0
+        self._verdicts_here = 0
         first = self._mails[self._next % len(self._mails)]
         client.greet(first.client, first.helo)
         for _ in range(self._plan["per_session"]):
@@ -271,7 +273,7 @@ class _Worker:
             verdict = _verdict(outcome)
             self.tally.verdicts[verdict] += 1
             self.tally.by_sender[f"{mail.sender} {verdict}"] += 1
-            self._judged_here += 1
+            self._verdicts_here += 1
             if self._done():
                 break
         client.quit()
@@ -309,9 +311,9 @@ def _obey(lines: Iterable[str], stop: threading.Event) -> None:
 def _as_child() -> None:
     plan, stop = json.loads(sys.stdin.readline()), threading.Event()
     threading.Thread(target=_obey, args=(sys.stdin, stop), daemon=True).start()
-    total = _run(plan, stop, lambda judged: print(json.dumps({"judged": judged}), flush=True))
+    total = _run(plan, stop, lambda verdict_count: print(json.dumps({"count": verdict_count}), flush=True))
     raw = {**vars(total), "cuts": [asdict(cut) for cut in total.cuts]}
-    print(json.dumps({"judged": total.judged, "tally": raw}), flush=True)
+    print(json.dumps({"count": total.verdict_count, "tally": raw}), flush=True)
 
 
 def main() -> None:

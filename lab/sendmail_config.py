@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from lab.processes import has_ipv6
 
 MAILBOX_OWNER = "nobody"
-# Where Sendmail sees its folder. Folders that everybody may write to, as those for temporary files, are not safe enough
+# Where Sendmail sees its folder. World-writable folders, as those for temporary files, are not safe enough
 # for its certificates and its filters' sockets; and its delivery agent is another user, who may not pass everywhere.
 ROOT = PurePosixPath("/mnt")
 _FLAGS = {"tempfail": ", F=T", "reject": ", F=R", "accept": ""}

@@ -1,9 +1,9 @@
-"""What a stranger can make us compute, in CPU time: the measure of the tests about it."""
+"""What an attacker can make us compute, in CPU time: the measure of the tests about it."""
 
 import time
 from collections.abc import Callable
 
-# Seconds. The aim is 20 ms for whatever a stranger sends (docs: the numbers to reach); the tests allow more, because
+# Seconds. The aim is 20 ms for any untrusted input (docs: the numbers to reach); the tests allow more, because
 # the machine may be shared and slow.
 ALLOWED = 0.25
 

@@ -1,4 +1,4 @@
-"""The door for what a client says of itself."""
+"""The sanitizer of what a client says of itself."""
 
 import re
 from email.utils import getaddresses
@@ -124,7 +124,7 @@ def test_the_domain_of_a_sender_begins_after_its_last_at(text: str, local: str, 
         ("BÜCHER.example", "xn--bcher-kva.example"),
         ("bu\u0308cher.example", "xn--bcher-kva.example"),  # decomposed
         ("bücher.example.", "xn--bcher-kva.example"),
-        ("faß.example", "xn--fa-hia.example"),  # IDNA 2008; 2003 would ask fass.example, somebody else's
+        ("faß.example", "xn--fa-hia.example"),  # IDNA 2008; 2003 would ask fass.example, another owner's
         ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
         ("bücher。example。", "xn--bcher-kva.example"),
         ("_dmarc.bücher.example", "_dmarc.xn--bcher-kva.example"),  # an ASCII label is none of IDNA's business
@@ -164,7 +164,7 @@ def test_a_domain_is_what_the_dns_can_hold(text: str, domain: str) -> None:
 
 
 @given(st.text(max_size=300) | st.from_regex(r"[a-zà-ü一-十.\-]{0,80}", fullmatch=True))
-def test_whatever_is_said_a_domain_comes_out_as_printable_ascii_of_fitting_labels_or_not_at_all(text: str) -> None:
+def test_any_text_becomes_a_domain_of_printable_ascii_and_fitting_labels_or_none(text: str) -> None:
     name = dns_domain(text)
     assert name == "" or (re.fullmatch(r'[^\[\]:"\\@ ]+', name) and name.isascii() and name.isprintable())
     assert name == "" or (len(name) <= 253 and all(0 < len(label) < 64 for label in name.split(".")) and "." in name)

@@ -92,7 +92,7 @@ def test_a_module_imports_only_what_lies_below_it(module: str) -> None:
     fitting = [name for name in walls if module == name or (name and module.startswith(name + "."))]
     assert fitting, f"{module} has no line in MAY_IMPORT"
     allowed = walls[max(fitting, key=len)]
-    # The package itself (its version) may be known to everybody.
+    # The package itself (its version) may be imported by every module.
     assert {name for name in own_imports(module) if name and not is_within(name, allowed)} == set()
 
 

@@ -1,4 +1,4 @@
-"""The door for strangers' text."""
+"""The sanitizers of untrusted text."""
 
 import re
 import shlex
@@ -27,9 +27,9 @@ UNPRINTABLE = "\r\n\t\x00\x1b\x7f\x85\u2028\u2029\ud800\udcff" + BIDI_AND_HIDDEN
 
 
 @pytest.mark.parametrize("c", UNPRINTABLE)
-def test_no_door_lets_a_control_a_surrogate_or_a_hidden_mark_through(c: str) -> None:
-    for door in (ascii_line, unicode_line, log_value, comment, quoted_string):
-        assert "a?b" in door(f"a{c}b"), f"{door.__name__} let {c!r} through"
+def test_no_sanitizer_lets_a_control_a_surrogate_or_a_hidden_mark_through(c: str) -> None:
+    for sanitizer in (ascii_line, unicode_line, log_value, comment, quoted_string):
+        assert "a?b" in sanitizer(f"a{c}b"), f"{sanitizer.__name__} let {c!r} through"
     assert "a?b" in quoted_string(f"a{c}b", utf8=True)
 
 
@@ -162,8 +162,8 @@ def test_a_host_name_and_an_address_literal_are_shown_as_they_are() -> None:
 
 @pytest.mark.parametrize("text", ["=?utf-8?q?a?=", "=\x80utf-8\x80q\x80a\x80=", "a=?", "=?=?"])
 def test_nothing_that_begins_an_encoded_word_gets_through(text: str) -> None:
-    for door in (quoted_string, dot_atom_or_quoted, comment, name_value, no_encoded_word):
-        assert "=?" not in door(text), door.__name__
+    for sanitizer in (quoted_string, dot_atom_or_quoted, comment, name_value, no_encoded_word):
+        assert "=?" not in sanitizer(text), sanitizer.__name__
     assert not dot_atom_or_quoted(text.removeprefix("=")).startswith("?")
 
 

@@ -1,4 +1,4 @@
-"""Values: compared, hashed and copied by their fields, and changed by nobody, which mypy sees to."""
+"""Values: compared, hashed and copied by their fields, and never changed, which mypy enforces."""
 
 import ast
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def test_a_value_has_no_room_for_more() -> None:
         ('HeaderField("X", "1")', "positional"),
     ],
 )
-def test_mypy_lets_nobody_change_one(tmp_path: Path, line: str, said: str) -> None:
+def test_mypy_lets_no_code_change_one(tmp_path: Path, line: str, said: str) -> None:
     tried = tmp_path / "tried.py"
     tried.write_text(
         f"from spfmilter.dns.answer import Answer, Status\nfrom spfmilter.model import HeaderField\n{line}\n"

@@ -1,4 +1,4 @@
-"""The values of one transaction, made short: whatever a test does not name is unsuspicious."""
+"""The values of one transaction, made short: fields that a test does not name are unsuspicious."""
 
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address

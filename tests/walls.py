@@ -31,7 +31,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "evaluation": ("dns", "evaluation", "model", "settings.schema", "spf", "text", "zones"),
     "evaluation.evidence": ("dns", "evaluation", "model", "policy"),
     "observe": ("model", "observe", "settings", "text"),
-    "state": ("observe.log", "settings.urls", "state"),
+    "state": ("observe.log", "observe.ratelimited", "settings.urls", "state"),
     "helplink": ("evaluation", "helplink", "model", "reply", "settings"),
     "milter": (
         "addresses",

@@ -119,7 +119,7 @@ install_packages() {
         case $package in
         # "No configuration" leaves /etc/postfix without a main.cf: the lab's own instances bring theirs.
         postfix) echo "postfix postfix/main_mailer_type select No configuration" ;;
-        # No database: the lab's own instances report to nobody.
+        # No database: the lab's own instances report nothing.
         opendmarc) echo "opendmarc opendmarc/dbconfig-install boolean false" ;;
         esac | $AS_ROOT debconf-set-selections
     done

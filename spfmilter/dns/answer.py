@@ -1,4 +1,4 @@
-"""The outcome of one lookup as a value. The evaluation sees nothing else of the DNS."""
+"""Define the outcome of one lookup as a value. The evaluation sees nothing else of the DNS."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from spfmilter.value import value
 
 
 class Type(IntEnum):
-    """The record types that SPF asks for; the values are the wire's (RFC 1035 section 3.2.2, RFC 3596).
+    """The record types that SPF asks for, with their numbers (RFC 1035 section 3.2.2, RFC 3596).
 
-    IntEnum for its hash, an integer's: each question looks a dozen times into tables by type and name.
+    An IntEnum, because integers hash fast: each question causes a dozen look-ups in tables by type and name.
     """
 
     A = 1
@@ -29,11 +29,11 @@ class Status(Enum):
     NO_DATA = "no data"  # the name exists, but not with this type
     NO_NAME = "no such name"  # NXDOMAIN
     PRIVATE = "a private name"  # never looked up for untrusted input
-    NOT_ASKED = "not a DNS name"  # no packet could ask for it: an empty or too long label, non-ASCII
+    NOT_ASKED = "not a DNS name"  # no packet can hold it: an empty or too long label, non-ASCII
     FAILED = "failed"  # timeout, SERVFAIL, REFUSED ...: RFC 7208 section 2.6.6 calls it temperror
 
 
-# Enum members are compared, not hashed: this is asked for each answer.
+# A tuple: it compares members, while a set would hash them, which takes longer for an Enum.
 _VOID = (Status.NO_DATA, Status.NO_NAME, Status.PRIVATE)
 
 # A: the address as 4 bytes; AAAA: 16 bytes; PTR: the name; MX: (preference, exchange); TXT: its strings joined.
@@ -46,10 +46,10 @@ class Answer:
 
     status: Status
     records: tuple[RecordData, ...] = ()
-    ttl: int = 0  # seconds: the shortest on the way; for negative answers by the SOA (RFC 2308 section 5)
-    failure: str = ""  # for FAILED: what happened, such as "timeout" or "SERVFAIL"
-    local_failure: bool = False  # for FAILED: none of our nameservers answers anything
-    cut: bool = False  # there are more records than were read: what is not among these may exist
+    ttl: int = 0  # seconds: the shortest of the CNAME chain; for negative answers the SOA's (RFC 2308 section 5)
+    failure: str = ""  # for FAILED: the reason, such as "timeout" or "SERVFAIL"
+    local_failure: bool = False  # for FAILED: none of our nameservers answers any question
+    cut: bool = False  # the answer has more records than were read
 
     @property
     def void(self) -> bool:
@@ -65,7 +65,7 @@ class Answer:
         )
 
     def texts(self, rdtype: Type) -> tuple[str, ...]:
-        """Return the records, which are of that type, as text for people."""
+        """Return the records as text for people. ``rdtype`` is their type."""
         return tuple(_text(record, rdtype) for record in self.records)
 
 
@@ -83,8 +83,8 @@ class Lookups(Protocol):
     """Answers questions to the DNS; see ``channel.Channel``."""
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
-        """Return the answer, by the deadline at the latest, on the clock of ``time.monotonic``.
+        """Return the answer, by the deadline at the latest. The clock is that of ``time.monotonic``.
 
-        After the deadline, an answer that is there is returned without waiting; any other is a failure.
+        After the deadline, return an answer that has arrived, else a failure, without waiting.
         """
         ...

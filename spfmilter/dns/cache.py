@@ -1,4 +1,4 @@
-"""Cache the answers of the DNS; shared by all sessions of a process.
+"""Cache DNS answers for all sessions of a process.
 
 Knows lifetimes (RFC 2308, RFC 8767), bounds and the order of eviction. Makes no lookup.
 """
@@ -15,11 +15,11 @@ from spfmilter.dns.answer import Answer, RecordData, Status, Type
 from spfmilter.model import Counters
 
 Key = tuple[Type, str]  # the name in lower case, without a final dot
-_FAILURE_TTL = 5.0  # seconds: long enough for the other sessions of a burst, short enough for the next attempt
-_OWN_FAILURE_TTL = 1.0  # when it is our own resolver that does not answer
-_STEP = 20  # seconds in which a message may use an answer again after its TTL: those of an evaluation belong together
-_STALE_TTL = 30  # seconds that a stale answer lives on (RFC 8767 section 4)
-# Bytes beside the data, measured with sys.getsizeof: of an entry (keys, objects, links), and of each record in it.
+_FAILURE_TTL = 5.0  # seconds: helps the other sessions of a burst, and has ended by the next attempt
+_OWN_FAILURE_TTL = 1.0  # seconds, if our own resolver does not answer
+_STEP = 20  # seconds for which a message may use an answer after its TTL, so that one evaluation sees one state
+_STALE_TTL = 30  # seconds for which a stale answer is used before the DNS is asked again (RFC 8767 section 4)
+# Overhead in bytes, measured with sys.getsizeof: of an entry (keys, objects, links), and of each record in it.
 _OVERHEAD, _OVERHEAD_BYTES, _OVERHEAD_NAME, _OVERHEAD_MX = 600, 56, 72, 168
 
 
@@ -27,7 +27,7 @@ _OVERHEAD, _OVERHEAD_BYTES, _OVERHEAD_NAME, _OVERHEAD_MX = 600, 56, 72, 168
 class _Entry:
     answer: Answer
     expires: float
-    ends: float  # until when it may stand in for a fresh one; not before ``expires``
+    ends: float  # until when it may be served stale; not before ``expires``
     size: int
 
 
@@ -37,9 +37,9 @@ class AnswerCache:
 
     Attributes:
         entries: how many answers are kept at most; 0 keeps none.
-        size: how many bytes they may take, as far as that can be counted.
-        max_ttl: seconds that an answer is kept at most, even with a longer TTL of its own.
-        serve_stale: seconds beyond its end that an answer may stand in for one that cannot be had.
+        size: how many bytes they may take, roughly.
+        max_ttl: seconds that an answer is kept at most, even if its own TTL is longer.
+        serve_stale: seconds after its TTL for which an answer is used if the lookup fails.
     """
 
     entries: int = 50_000
@@ -53,11 +53,11 @@ class AnswerCache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, key: Key, *, counted: bool = True) -> Answer | None:
-        """Return the answer with the TTL that it has left; None if there is none that still holds.
+        """Return the answer with its remaining TTL; None if there is none, or it has expired.
 
         Args:
             key: type and name.
-            counted: count a hit or a miss; not for repeated looks while another connection waits for the answer.
+            counted: count a hit or a miss. False when a connection looks again while it waits.
         """
         with self._lock:
             entry = self._kept.get(key)
@@ -71,10 +71,10 @@ class AnswerCache:
         return answer.lasting(int(left))
 
     def stale(self, key: Key) -> Answer | None:
-        """Return an answer that has expired, but may be used because no fresh one can be had (RFC 8767); or None.
+        """Return an expired answer that may be used because the lookup failed (RFC 8767); None if there is none.
 
-        It holds again for some seconds, so that not each message asks the DNS in vain. It is never used after
-        ``serve_stale`` is over.
+        The answer is then valid for ``_STALE_TTL`` seconds, so that not every message repeats the failing lookup. It
+        is never used later than ``serve_stale`` seconds after its TTL.
         """
         with self._lock:
             entry, now = self._kept.get(key), self.clock()
@@ -87,7 +87,7 @@ class AnswerCache:
             return entry.answer.lasting(int(entry.expires - now))
 
     def put(self, key: Key, answer: Answer) -> None:
-        """Keep an answer. A failure does not replace data that still holds or may be served stale."""
+        """Keep an answer. A failure does not replace data that is valid or may be served stale."""
         ttl, failed = min(float(answer.ttl), self.max_ttl), answer.status is Status.FAILED
         if failed:
             ttl = _OWN_FAILURE_TTL if answer.local_failure else _FAILURE_TTL
@@ -110,7 +110,7 @@ class AnswerCache:
                 self.counters.evictions += 1
 
     def __contains__(self, key: Key) -> bool:
-        """Tell whether there is an answer, maybe an expired one."""
+        """Tell whether there is an answer, even an expired one."""
         return key in self._kept
 
     def __len__(self) -> int:
@@ -124,17 +124,18 @@ def _length(record: RecordData) -> int:
 
 
 class MessageAnswers:
-    """The answers of one message, as old as they are: also those that may not be kept beyond it (TTL 0).
+    """Hold the answers of one message, also those that must not be cached for other messages (TTL 0).
 
-    Its client may idle between two evaluations; a verdict that is built of them is kept as long as they are true.
+    Each answer keeps its age. The client may idle between two evaluations, and the verdict cache must not keep a
+    verdict for longer than its answers are valid.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._answers: dict[Key, tuple[Answer, float]] = {}  # with the time at which each came
+        self._answers: dict[Key, tuple[Answer, float]] = {}  # with the time at which each arrived
 
     def get(self, key: Key) -> Answer | None:
-        """Return the answer with the TTL that it has left; None if there is none that may be used."""
+        """Return the answer with its remaining TTL; None if there is none, or it is too old."""
         found = self._answers.get(key)
         if found is None:
             return None

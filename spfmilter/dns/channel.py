@@ -1,9 +1,9 @@
-"""Asks the DNS for one connection: questions go out early, and their answers are read when they are needed.
+"""Ask the DNS for one connection: send questions early, and read their answers when they are needed.
 
-Knows what one message wants to know, and what to do as soon as an answer is there (``then``), so that a connection that
-waits for one answer gets on with the others, too. All in the calling thread: libmilter calls on its own threads, and
-handing work to another costs more than it brings. The packets are ``Flight``'s; a question that another connection has
-in flight is not asked again. Every trouble comes back as an Answer.
+Knows the questions of one message, and what to do when an answer arrives (``then``). So a connection that waits for one
+answer also handles the others. Everything runs in the calling thread, which is libmilter's own: handing work to another
+thread costs more than it saves. ``Flight`` sends and reads the packets. A question that another connection has in
+flight is not sent again. Failures are returned as an Answer, never raised.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from spfmilter.dns.pending import FIRST_WAIT, TIMEOUT, Carrier, Pending, Then
 from spfmilter.dns.resolver import Resolver
 from spfmilter.dns.server import Server
 
-_TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
-_TICK = 0.05  # seconds between two looks at an answer that another connection reads, where no descriptor is left
+_TCP_WAIT = 5.0  # seconds for an answer over TCP if there is another server to ask
+_TICK = 0.05  # seconds between two looks at an answer that another connection reads, if no descriptor is free
 
 
 def ask_once(resolver: Resolver, name: str, rdtype: Type, deadline: float) -> Answer:
@@ -47,16 +47,16 @@ class Channel:
         self._answers = MessageAnswers(self._clock)
         self._wanted: dict[Key, Pending] = {}  # this message's questions that are in flight
         self._then: dict[Key, list[Then]] = {}
-        self._flight: Flight | None = None  # of this connection's own sockets
-        self._reading: set[Carrier] = set()  # whose reader this is, or for which it waits
+        self._flight: Flight | None = None  # with this connection's own sockets
+        self._reading: set[Carrier] = set()  # the flights that this connection reads or waits for
         self._poll = select.poll()
-        self._polled: dict[int, Carrier | None] = {}  # by descriptor; None: our own, on which others wake us
+        self._polled: dict[int, Carrier | None] = {}  # by descriptor; None: our waker, for other connections
         self._waker = -1
 
     # -- what others call --------------------------------------------------------------------------------------------
 
     def start(self, name: str, rdtype: Type, then: Then | None = None) -> None:
-        """Send a question, unless its answer is known or on its way. Call ``then`` with the answer."""
+        """Send a question, unless its answer is known or under way. Call ``then`` with the answer."""
         key = (rdtype, name.lower().removesuffix("."))
         answer = self._known(key)
         if answer is None and key not in self._wanted:
@@ -69,8 +69,8 @@ class Channel:
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
         """Return the answer to a question, by ``deadline`` (on the resolver's clock) at the latest.
 
-        A deadline is its caller's own: one that ends is no answer to a caller that has time left. Where it is over when
-        this is called, an answer that has arrived is used, and the question is not sent.
+        If the deadline has passed already, return an answer that has arrived, and send no question. A question that
+        times out stays in flight for callers that have time left.
         """
         key = (rdtype, name.lower().removesuffix("."))
         answer = self._known(key)
@@ -83,7 +83,7 @@ class Channel:
                 self._read_no_more(self._reading)
 
     def forget(self) -> None:
-        """Forget the message: its answers, and its questions. Those that no other connection wants are given up."""
+        """Forget the answers and questions of the message. A question that no other connection wants is dropped."""
         if not (self._answers or self._wanted):
             return
         for pending in self._wanted.values():
@@ -106,7 +106,7 @@ class Channel:
             self._waker = -1
 
     def wake(self) -> None:
-        """Look again. Called by threads of other connections, while this one waits for a question of theirs."""
+        """Make this connection look again. Called by other connections' threads, whose questions it waits for."""
         if self._waker >= 0:
             os.eventfd_write(self._waker, 1)
 
@@ -127,7 +127,7 @@ class Channel:
         return self._answers.get(key)
 
     def _want(self, key: Key) -> Answer | None:
-        """Send a question, or join the equal question of another connection. Its answer may be there already."""
+        """Send a question, or join the equal question of another connection. Return its answer if it is known."""
         asked = wire.question(key[1], key[0])
         if asked is None:
             answer = Answer(Status.NOT_ASKED)
@@ -144,14 +144,14 @@ class Channel:
         return None if pending.answer is None else self._known(key)
 
     def _take_in(self, key: Key, pending: Pending, answer: Answer) -> None:
-        """Take in the answer to a question, and do what waits for it. The answer keeps its age."""
+        """Keep the answer to a question, with its age, and run the functions that wait for it."""
         del self._wanted[key]
         if pending.flight is not self._flight or pending.wait > FIRST_WAIT:
-            pending.flight.disown(pending)  # else ``Flight.is_over`` puts things in order, once for the message
+            pending.flight.disown(pending)  # otherwise ``Flight.is_over`` cleans up, once for the whole message
         self._answers.put(key, answer, pending.came)
         thens = self._then.pop(key, None) if self._then else None
         if thens is not None:
-            if self._reading:  # what follows from a record takes time, and other connections may wait for packets
+            if self._reading:  # a function may take long, and other connections may wait for packets
                 self._read_no_more(self._reading)
             for then in thens:
                 then(answer)
@@ -159,7 +159,7 @@ class Channel:
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     def _wait_for(self, key: Key, deadline: float) -> Answer:
-        # Not since it was sent: slow names of the client's choice may have taken the time of those after them.
+        # Not the time of sending: lookups of slow names that the client chose may have used up that time.
         since = self._clock()
         over = False
         answer = None
@@ -173,7 +173,7 @@ class Channel:
             if over:
                 return self._out_of_time(key, pending, shared=self._clock() - since >= self._resolver.shared_timeout)
             if pending.tcp_server is not None and not pending.fetching and self._clock() < deadline:
-                since = self._clock()  # what UDP has taken says nothing of TCP
+                since = self._clock()  # the wait for TCP begins now
                 self._over_tcp(pending, deadline)
             else:
                 over = self._clock() >= deadline
@@ -182,13 +182,13 @@ class Channel:
         return answer
 
     def _out_of_time(self, key: Key, pending: Pending, *, shared: bool) -> Answer:
-        """Return a failure for this caller. The question stays in flight, for callers with a later deadline.
+        """Return a failure to this caller. The question stays in flight, for callers with a later deadline.
 
-        Only if it was waited for long enough that this says something of the domain, others learn of it.
+        Cache the failure if it is ``shared``: this caller has waited long enough to show that the domain is slow.
         """
         flight = pending.flight
         with flight.lock:
-            if pending.tcp_server is None:  # else a server has answered, and no other is heard while TCP is tried
+            if pending.tcp_server is None:  # otherwise a server has answered, and is asked over TCP
                 pending.blame(self._clock())
             answer = flight.failed(pending)
             told, pending.told = pending.told, True
@@ -200,7 +200,7 @@ class Channel:
         return stale or answer
 
     def _pump(self, asked: Pending, deadline: float) -> None:
-        """Wait for a packet, for the time to act, or for another connection's reading. Then take in what is there."""
+        """Wait until a packet arrives, another connection wakes us, or a resend is due. Then take in the answers."""
         asleep: list[Pending] = []
         until = self._read_alone(deadline)
         if until is None:
@@ -222,12 +222,12 @@ class Channel:
                 self._take_in(key, pending, pending.answer)
 
     def _read_alone(self, deadline: float) -> float | None:
-        """Read our own sockets, if all that we wait for comes over them and nothing was sent again.
+        """Become the only reader of our own sockets, if all answers come over them and no packet was sent again.
 
-        Most waits are of this kind, and no other connection can have news for us: it needs no descriptor to wake us.
+        Most waits are of this kind. They need no waker, since no other connection reads for us.
 
         Returns:
-            Until when to sleep; None where ``_share_out`` has to look at everything.
+            Until when to sleep; None if this is another kind of wait, for ``_share_out``.
         """
         flight = self._flight
         if flight is None or self._reading - {flight}:
@@ -251,12 +251,12 @@ class Channel:
         return until
 
     def _share_out(self, asked: Pending, deadline: float) -> tuple[float, dict[int, Carrier | None], list[Pending]]:
-        """Read for the flights that have no reader, and sleep on the answers that others read.
+        """Become the reader of flights that have none, and sleep until other readers have the remaining answers.
 
-        Until when to sleep, the descriptors to watch, and the questions that will wake us.
+        Return until when to sleep, the descriptors to watch, and the questions whose readers will wake us.
         """
         until, watched, asleep, flights = deadline, dict[int, Carrier | None](), list[Pending](), set[Carrier]()
-        # Before its first question is sent again, a connection that reads its own sockets alone looks soon enough.
+        # A connection that reads only its own sockets needs no waker before its first packet is sent again.
         if any(pending.flight is not self._flight or pending.wait > FIRST_WAIT for pending in self._wanted.values()):
             self._watch_waker(watched)
         for pending in self._wanted.values():
@@ -265,7 +265,7 @@ class Channel:
                 flights.add(flight)
                 until = min(until, flight.read_by(self, watched))
             pending.deadline = min(pending.deadline, deadline)
-            if pending.answer is not None:  # it came before we became the reader
+            if pending.answer is not None:  # it arrived before we became the reader
                 until = 0.0
             elif pending.fetching or pending.tcp_server is not None or flight.reader is not self:
                 asleep.append(pending)
@@ -279,14 +279,17 @@ class Channel:
         return until, watched, asleep
 
     def _sleep_on(self, pending: Pending, *, may_fetch: bool) -> float:
-        """Ask to be woken when another connection reads the answer, or stops reading. Return when to look at last."""
+        """Ask to be woken when another connection has read the answer, or stops reading.
+
+        Return until when to sleep: 0 if there is something to do at once.
+        """
         with pending.flight.lock:
             pending.waiters.add(self)
             is_free = may_fetch and pending.tcp_server is not None and not pending.fetching
             return 0.0 if is_free or pending.flight.reader is None or pending.answer is not None else float("inf")
 
     def _watch_waker(self, watched: dict[int, Carrier | None]) -> None:
-        """Watch a descriptor of our own, if one is left. Other connections wake us on it, also as the reader."""
+        """Watch an eventfd on which other connections wake us, if a descriptor is free."""
         if self._waker < 0:
             with suppress(OSError):
                 self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -319,7 +322,7 @@ class Channel:
     # -- TCP ---------------------------------------------------------------------------------------------------------
 
     def _over_tcp(self, pending: Pending, deadline: float) -> None:
-        """Ask again over TCP (RFC 7766). Only for an answer that is needed now, because all others wait meanwhile."""
+        """Ask again over TCP (RFC 7766). Used only for the answer needed now: this connection reads nothing else."""
         self._read_no_more(self._reading)
         flight = pending.flight
         with flight.lock:

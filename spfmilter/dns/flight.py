@@ -1,21 +1,21 @@
-"""Questions in flight: packets out and in over the sockets of one connection, for all that want the answers.
+"""Send the questions of one connection, read the answers, and give them to all connections that asked.
 
-Knows resending, several nameservers and their health, refusals by ICMP, and whose fault silence is. A question belongs
-to the flight that has sent it, and there is one in the process for each name and type. Its answer stays in the
-``Pending``: it needs no cache, and it reaches everyone who wanted it.
+Knows resending, several nameservers and their health, refusals by ICMP, and when a failure is our resolver's fault. A
+question belongs to the flight that sent it. The process has only one in flight for each name and type. The answer stays
+in the ``Pending``, so every connection that wants it gets it, even without a cache.
 
-**Locks.** ``lock`` guards all of a flight. It is held for sending, reading and giving out, and never while something is
-waited for (poll, TCP). A thread holds the lock of one flight at most; below it, it takes only the cache's lock, which
-takes no other. What is to be done with an answer (``Then``) is done by each connection's own thread, without a lock. So
-no two threads can wait for each other, and what follows from one record holds up no other session.
+**Locks.** ``lock`` guards a whole flight. A thread holds it to send, to read and to give out answers, but never while
+it waits (poll, TCP). A thread holds the lock of at most one flight. Meanwhile it may take the cache's lock, under which
+no other is taken. Each connection's own thread runs what follows from an answer (``Then``), without a lock. So two
+threads never wait for each other, and the work that follows from a record delays no other session.
 
-**Who reads.** One of the connections that wait for a flight's answers is its ``reader``: it polls the sockets, and
-sends again what is due. All others sleep, each on its own descriptor. They are woken when their answer is there, or
-when one of them has to read on, because the reader leaves. The reader is woken where another connection has sent
-something over these sockets.
+**The reader.** One of the connections that wait for a flight's answers is its ``reader``. It polls the sockets, and
+sends packets again when they are due. The others sleep, each on its own descriptor. They are woken when their answer is
+there, or when the reader leaves and one of them has to take over. The reader is woken when another connection has sent
+a packet over these sockets.
 
-**What has lain unread** for long, since its connection was idle, is as old as its question: an answer by its TTL. A
-failure may be over by now, and the question is asked anew.
+**Old packets.** A packet can lie unread while its connection is idle. The TTL of an answer is counted from its
+question. A failure may be over by now, so the question is sent again.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from spfmilter.dns.pending import AVOID_FOR, FIRST_WAIT, TIMEOUT, Carrier, Pendi
 from spfmilter.dns.resolver import Resolver
 from spfmilter.dns.server import Server
 
-_ERROR_WAITS = 0.6  # seconds: waits longer than that are not begun for dead servers, once another has said "error"
+_ERROR_WAITS = 0.6  # seconds: after an error of one server, the longest wait for servers that seem dead
 _MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
 _PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameservers live at all
-_SILENT_FOR = FIRST_WAIT + 0.1  # seconds of silence that say something of our servers: two packets and a probe are out
+_SILENT_FOR = FIRST_WAIT + 0.1  # seconds of silence that suggest dead servers: by then we have sent two packets
 _PACKET = 4096  # bytes: more than the EDNS size that we offer
-_FRESH = 5.0  # seconds: older unread questions are asked anew for a session that joins
+_FRESH = 5.0  # seconds: a question that has waited longer is sent again for a session that joins
 _NEVER = float("inf")
 _NO_EDNS = frozenset({"FORMERR", "NOTIMP", "BADVERS"})
 
@@ -50,7 +50,7 @@ class Flight:
         lock: guards everything else here.
         reader: the connection that reads the answers at present.
         sockets: by descriptor.
-        watched: what its reader polls; another table as soon as there is another socket.
+        watched: the descriptors that the reader polls. A new socket makes a new table: this one is never changed.
     """
 
     def __init__(self, resolver: Resolver) -> None:
@@ -63,26 +63,26 @@ class Flight:
         self._sent: dict[tuple[int, int], tuple[Pending, Server, bool]] = {}  # by descriptor and id; with EDNS
         self._by_endpoint: dict[tuple[str, int], socket.socket] = {}
         self._local = True  # no nameserver of these sockets is on another host
-        self._left = False  # its connection has no more use for it
-        self._resumed = self._clock()  # when reading began again: what is there by then may be old
+        self._left = False  # its own connection has stopped using it
+        self._resumed = self._clock()  # when reading began again; packets that arrived before may be old
 
     # -- what connections call ---------------------------------------------------------------------------------------
 
     def ask(self, key: Key, asked: wire.Question) -> Pending | None:
-        """Return the question in flight: sent now, or by another connection before. It may be answered at once.
+        """Return the question in flight, sent now or earlier by another connection. It may be answered already.
 
-        None where another connection has got its answer just now: it is in the cache, or to be asked for anew.
+        Return None if another connection has just received the answer. The caller looks in the cache, then asks again.
         """
         in_flight = self._resolver.in_flight
         found = in_flight.get(key)
         if found is None:
             pending = Pending(key, asked, self._resolver.by_health(), self._clock(), self)
-            with self.lock:  # those that find it from now on find it sent
+            with self.lock:  # a connection that finds it in ``in_flight`` waits here until it is sent
                 found = in_flight.setdefault(key, pending)
                 if found is pending:
                     self._pending[key] = pending
                     cache = self._resolver.cache
-                    if key in cache and cache.get(key, counted=False) is not None:  # it has come just now
+                    if key in cache and cache.get(key, counted=False) is not None:  # it has just arrived
                         self._remove(pending)
                         return None
                     self._send(pending)
@@ -91,11 +91,11 @@ class Flight:
         return found if found.flight.join(found) else None
 
     def join(self, pending: Pending) -> bool:
-        """Want the answer, too. Return False if it is too late for that."""
+        """Register one more connection for the answer. Return False if it is too late for that."""
         with self.lock:
             if self._pending.get(pending.key) is not pending:
                 return False
-            if self.reader is None:  # its answer may lie unread
+            if self.reader is None:  # the answer may lie unread
                 self._resumed = self._clock()
                 for descriptor in list(self.sockets):
                     self.read(descriptor)
@@ -103,16 +103,16 @@ class Flight:
             if pending.answer is None and pending.tcp_server is None and now - pending.sent > _FRESH:
                 if self.reader is None:
                     self._ask_anew(pending)
-                else:  # its domain may have recovered meanwhile
+                else:  # the domain's servers may have recovered meanwhile
                     self._send(pending)
                     self._tell_reader()
             if pending.answer is not None and now - pending.started > _FRESH:
-                return False  # its TTL may have ended; if not, the cache has it
+                return False  # the TTL may have ended; if not, the answer is in the cache
             pending.interest += 1
             return True
 
     def disown(self, pending: Pending) -> None:
-        """Want its answer no more. A late answer that no connection wants is ignored."""
+        """Stop waiting for the answer. If no other connection waits, a late answer is ignored."""
         with self.lock:
             pending.interest -= 1
             if not pending.interest and self._pending.get(pending.key) is pending:
@@ -120,25 +120,25 @@ class Flight:
             self._close_unused()
 
     def is_over(self) -> bool:
-        """Tell whether the next message needs other sockets. These are then closed when no connection reads them.
+        """Tell whether the next message needs a new flight. If so, this one closes once no connection waits on it.
 
-        Each message gets new ports where an answer can be forged on its way (RFC 5452 section 9.2): not on loopback.
+        New ports make answers hard to forge (RFC 5452 section 9.2). On loopback, forging is impossible: sockets stay.
         """
         if self._pending or not self._local:
             self.close()
-        elif self._sent:  # what its own connection has taken in was not disowned
+        elif self._sent:  # the connection does not disown each question that was answered normally
             with self.lock:
                 self._close_unused()
         return self._left
 
     def close(self) -> None:
-        """End the connection's use. Other connections may still wait for answers, and read them here."""
+        """End the use by its own connection. Other connections may still read answers here."""
         with self.lock:
             self._left = True
             self._close_unused()
 
     def read_no_more(self, reader: Waiter) -> None:
-        """Leave the reading to another connection, if one waits."""
+        """Stop reading, and wake another connection that waits, so that it becomes the reader."""
         with self.lock:
             if self.reader is reader:
                 self.reader = None
@@ -150,7 +150,7 @@ class Flight:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def read_alone(self, reader: Waiter, questions: int) -> bool:
-        """Locked: be read by that connection, if no other reads and this flight has only so many questions."""
+        """Locked: make this connection the reader if it is the only one, with all questions. Return whether it is."""
         if len(self._pending) != questions or (self.reader is not reader and self.reader is not None):
             return False
         if self.reader is None:
@@ -158,9 +158,9 @@ class Flight:
         return True
 
     def read_by(self, reader: Waiter, watched: dict[int, Carrier | None]) -> float:
-        """Be read by that connection, unless another one reads. The connection then watches the sockets.
+        """Make this connection the reader, unless there is another. Add the sockets to what it watches.
 
-        Until when it may sleep: something has to be done then even if no packet comes.
+        Return until when it may sleep. A packet is then due to be sent again.
         """
         with self.lock:
             if self.reader is None:
@@ -171,27 +171,27 @@ class Flight:
             return min([p.due for p in self._pending.values() if p.tcp_server is None], default=_NEVER)
 
     def act(self, reader: Waiter, now: float) -> None:
-        """Send again what is due, if this connection is the reader."""
+        """Send the packets again that are due, if this connection is the reader."""
         with self.lock:
             if self.reader is reader:
                 for pending in [p for p in self._pending.values() if p.due <= now and p.tcp_server is None]:
                     self._resend(pending, now)
 
     def read(self, descriptor: int) -> None:
-        """Locked: read the packets that are there, all of them or until no more are awaited."""
+        """Locked: read the packets that have arrived, until none is left or none is expected."""
         sock = self.sockets.get(descriptor)
         while sock is not None:
             try:
                 data = sock.recv(_PACKET)
             except BlockingIOError:
                 return
-            except OSError as error:  # ICMP: no server listens there
+            except OSError as error:  # ICMP port unreachable
                 self.refused(sock, error.strerror or "network error")
                 return
             ident = wire.identifier(data)
             found = self._sent.get((descriptor, ident)) if ident is not None else None
             if found is None or not wire.is_reply_to(found[0].asked, data):
-                continue  # not an answer to us: stray, late or forged; the real one may still come
+                continue  # stray, late or forged; the real answer may still come
             pending, server, edns = found
             pending.heard = True
             server.last_heard = self._clock()
@@ -199,14 +199,14 @@ class Flight:
                 del self._sent[descriptor, ident or 0]
                 self._understand(pending, server, data, edns=edns)
             if not self._sent:
-                return  # without asking the kernel once more
+                return  # saves a system call
 
     def refused(self, sock: socket.socket, failure: str) -> None:
-        """Locked: note that no server listens there, as its host says."""
+        """Locked: handle an ICMP error: no server listens on the other end of this socket."""
         endpoint = next(endpoint for endpoint, known in self._by_endpoint.items() if known is sock)
         for pending in list(self._pending.values()):
             for server in pending.servers:
-                # One that sent a truncated answer still has the whole answer for TCP.
+                # A server that sent a truncated answer is not dropped: it still has the whole answer for TCP.
                 if server.endpoint == endpoint and pending.tcp_server is not server:
                     server.avoid_until = self._clock() + AVOID_FOR
                     self._no_answer(pending, server, failure)
@@ -217,7 +217,7 @@ class Flight:
             answer = wire.parse(pending.asked, data, self._resolver.private.enters)
         except wire.TruncatedError:
             pending.tcp_server = server
-            self._wake(pending)  # one that waits fetches it
+            self._wake(pending)  # one of the waiting connections fetches the answer
         except wire.MalformedError as error:
             self._no_answer(pending, server, f"malformed answer: {error}")
         else:
@@ -229,14 +229,14 @@ class Flight:
             pending.ttl, pending.chain = min(pending.ttl, answer.ttl), pending.chain + 1
             pending.asked = wire.from_labels(answer.target, pending.asked.type)
             if pending.chain >= _MAX_CHAIN:
-                self._finish(pending, Answer(Status.NO_DATA, ttl=pending.ttl))  # a chain without end holds nothing
+                self._finish(pending, Answer(Status.NO_DATA, ttl=pending.ttl))  # an endless chain has no data
             else:
                 self._send(pending)
         elif answer.status is not Status.FAILED:
             server.answered(edns=edns, refused_edns=pending.plain is server, now=self._clock())
             self._finish(pending, answer)
         elif answer.failure in _NO_EDNS and edns:
-            pending.plain = server  # RFC 6891 section 7: ask again without
+            pending.plain = server  # RFC 6891 section 7: ask again without EDNS
             pending.servers = [server, *(other for other in pending.servers if other is not server)]
             self._send(pending)
         else:
@@ -246,7 +246,7 @@ class Flight:
         self, pending: Pending, server: Server, answer: Answer | wire.Dangling | None, failure: str, *,
         edns: bool, over: bool,
     ) -> None:  # fmt: skip
-        """Locked: take what came over TCP. If the connection's time was ``over``, another one fetches it."""
+        """Locked: take an answer or failure that came over TCP. If time was ``over``, another connection may retry."""
         if pending.answer is None and (answer is not None or not over):
             pending.tcp_server = None
             if answer is not None:
@@ -259,18 +259,18 @@ class Flight:
         self._tell_reader()
 
     def _no_answer(self, pending: Pending, server: Server, failure: str) -> None:
-        """Take a server's word that it has no answer. Ask again if that word may have lain unread for long."""
+        """Go on to the next server after an error. If the error may have lain unread for long, ask all again."""
         if pending.key is not None and pending.sent + _FRESH < self._resumed:
             self._ask_anew(pending)
         else:
             self.next_server(pending, server, failure)
 
     def next_server(self, pending: Pending, server: Server, failure: str) -> None:
-        """Locked: this server has no answer. Ask the next, unless others have been asked already."""
+        """Locked: drop a server that has no answer, and ask the next one unless it was asked already."""
         was_next = bool(pending.servers) and pending.servers[0] is server
         pending.drop(server, failure)
         if pending.has_only_dead(self._clock()) and not pending.last_chance:
-            # A dead domain may have made them look dead: each is asked once before the error is believed.
+            # A dead domain may have made these servers look dead. Ask each once before believing the error.
             pending.last_chance = was_next = True
             for _ in pending.servers[1:]:
                 self._send(pending)
@@ -281,9 +281,9 @@ class Flight:
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def _send(self, pending: Pending) -> None:
-        """Send one packet to the next server that can be reached, with a port and an id that cannot be guessed.
+        """Send one packet to the next server that can be reached. Finish the question if there is none.
 
-        RFC 5452 section 9.2; the port is the kernel's choice for this connection's own socket.
+        An attacker can guess neither its id nor its port, which the kernel chooses (RFC 5452 section 9.2).
         """
         while pending.servers and pending.answer is None:
             server = pending.servers[0]
@@ -316,7 +316,7 @@ class Flight:
         return sock
 
     def _resend(self, pending: Pending, now: float) -> None:
-        """Act on silence: ask the other servers first, and wait longer each time."""
+        """Handle silence: ask the next server, and wait longer each time."""
         pending.blame(now)
         if (pending.last_chance or pending.wait > _ERROR_WAITS) and pending.has_only_dead(now):
             self._finish(pending, self.failed(pending))
@@ -324,7 +324,7 @@ class Flight:
         pending.rotate()
         pending.wait_longer()
         self._send(pending)
-        # A short time limit has to leave time for the probe and its answer.
+        # With a short time limit, probe early enough for the answer to arrive.
         probe_after = min(_PROBE_AFTER, (pending.deadline - pending.started) / 3)
         if now - pending.started > probe_after and self._resolver.wants_probe(pending.started):
             probe = Pending(None, wire.from_labels((), Type.A), self._resolver.by_health(), now, self)
@@ -332,7 +332,7 @@ class Flight:
             self._send(probe)
 
     def _ask_anew(self, pending: Pending) -> None:
-        """Tell whether it was sent long ago and is unread. Answers to those packets may be out of date."""
+        """Send a question from the start again, and ignore answers to its earlier packets: they may be old."""
         self._forget_packets(pending)
         pending.begin_anew(self._resolver.by_health(), self._clock())
         self._send(pending)
@@ -342,7 +342,7 @@ class Flight:
 
         It is our resolver's fault only if no nameserver has answered anything since we asked.
         """
-        # A question that hardly had time tells nothing of our servers: a record can delay its last one until the end.
+        # Too short a wait proves nothing about our servers: a record can delay its last lookup until the deadline.
         silent = pending.failure != TIMEOUT or self._clock() - pending.started >= _SILENT_FOR
         is_ours = not pending.heard and silent and self._resolver.silent_since(pending.started)
         return Answer(Status.FAILED, failure=pending.failure, local_failure=is_ours)
@@ -350,23 +350,23 @@ class Flight:
     # -- the end of a question ---------------------------------------------------------------------------------------
 
     def _finish(self, pending: Pending, answer: Answer) -> None:
-        """Keep the answer, and tell the connections that wait for it."""
+        """Cache the answer, and wake the connections that wait for it."""
         now, cache = self._clock(), self._resolver.cache
         if pending.key is not None:
             self._resolver.observe(answer)
             stale = cache.stale(pending.key) if answer.status is Status.FAILED else None
             if answer.status is not Status.FAILED:
-                # It may have lain unread while the client was idle: it is at most as old as the question.
+                # It may have lain unread while the client was idle, so its age is counted from the question.
                 answer = answer.lasting(max(0, min(pending.ttl, answer.ttl) - int(now - pending.started)))
             if stale is None:
                 cache.put(pending.key, answer)
             answer = stale or answer
         pending.came, pending.answer = now, answer
-        self._remove(pending)  # not before it is in the cache: others look there first
+        self._remove(pending)  # only now: a connection that no longer finds the question looks in the cache
         self._wake(pending)
 
     def _tell_reader(self) -> None:
-        """Tell the reader of a new packet to wait for, maybe on a new socket."""
+        """Wake the reader: it has to expect a new packet, perhaps on a new socket."""
         if self.reader is not None:
             self.reader.wake()
 
@@ -385,7 +385,7 @@ class Flight:
         self._sent = {where: sent for where, sent in self._sent.items() if sent[0] is not pending}
 
     def _close_unused(self) -> None:
-        """End the probes, and close the sockets if they may be closed: no question is wanted any more."""
+        """Forget sent packets if only probes are pending. Close the sockets if their own connection has left."""
         if self._pending:
             if self._pending.keys() != {None}:
                 return

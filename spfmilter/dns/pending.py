@@ -1,6 +1,6 @@
-"""A question that is not answered yet: who was asked, who may still answer, and who waits for it.
+"""Hold a question that is not answered yet: the servers to ask, and the connections that wait.
 
-Knows what to make of servers that have failed; sends nothing.
+Knows what follows when a server fails. Sends nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import Key
 from spfmilter.dns.server import Server
 
-AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked only after the others
+AVOID_FOR = 30.0  # seconds: after a timeout, a server is asked only after the others
 FIRST_WAIT = 0.4  # seconds until a lost packet is sent again
 TIMEOUT = "timeout"
 _MAX_WAIT = 3.2
-_SLOWER_FROM = 0.8  # seconds: a wait that is followed by one four times as long, where only the domain is silent
+_SLOWER_FROM = 0.8  # seconds: from this wait on, the next is four times as long if only the domain is silent
 
 Then = Callable[[Answer], None]
 
@@ -28,7 +28,7 @@ class Waiter(Protocol):
     """A connection that waits for an answer; see ``channel.Channel``."""
 
     def wake(self) -> None:
-        """Look again: the answer is there, or a reader is needed."""
+        """Make the connection look again: the answer is there, or a reader is needed."""
         ...
 
 
@@ -39,15 +39,15 @@ class Carrier(Protocol):
     reader: Waiter | None
 
     def join(self, pending: Pending) -> bool:
-        """Want the answer, too."""
+        """Register one more connection for the answer. Return False if it is too late for that."""
         ...
 
     def disown(self, pending: Pending) -> None:
-        """Want the answer no more."""
+        """Stop waiting for the answer."""
         ...
 
     def read_by(self, reader: Waiter, watched: dict[int, Carrier | None]) -> float:
-        """Be read by that connection, if no other connection reads."""
+        """Make this connection the reader, unless there is another. Return until when it may sleep."""
         ...
 
     def read(self, descriptor: int) -> None:
@@ -55,84 +55,85 @@ class Carrier(Protocol):
         ...
 
     def act(self, reader: Waiter, now: float) -> None:
-        """Send again what is due."""
+        """Send the packets again that are due."""
         ...
 
     def read_no_more(self, reader: Waiter) -> None:
-        """Leave the reading to another connection."""
+        """Stop reading; another connection becomes the reader."""
         ...
 
     def failed(self, pending: Pending) -> Answer:
-        """Locked: return the failure that the question comes to if it is given up now."""
+        """Locked: return the failure for a question that is given up now."""
         ...
 
     def fetched(
         self, pending: Pending, server: Server, answer: Answer | wire.Dangling | None, failure: str, *,
         edns: bool, over: bool,
     ) -> None:  # fmt: skip
-        """Locked: take what came over TCP."""
+        """Locked: take an answer or a failure that came over TCP."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A question on its way, for every connection of the process that wants its answer.
+    """A question in flight, for every connection of the process that wants its answer.
 
-    Guarded by the lock of its flight, but for ``answer``, which is written once, and after ``came``.
+    The lock of its flight guards it. Only ``answer`` may be read without the lock: it is written once, after ``came``.
     """
 
     key: Key | None  # None: a probe, whose answer is not needed
     asked: wire.Question
-    servers: list[Server]  # those that may still answer, the next to ask first
-    started: float
-    flight: Carrier  # over whose sockets it was sent
-    due: float = 0.0  # when to act again
+    servers: list[Server]  # may still answer; the first is asked next
+    started: float  # times are on the resolver's clock
+    flight: Carrier  # has sent it
+    due: float = 0.0  # when to send it again
     sent: float = 0.0  # when the first of ``servers`` was asked
-    wait: float = FIRST_WAIT
-    deadline: float = float("inf")  # the earliest of those that have waited for it
-    ttl: int = wire.MAX_TTL
-    chain: int = 0
-    tcp_server: Server | None = None  # the answer did not fit: to be had from here over TCP
-    fetching: bool = False  # a connection is fetching it over TCP
-    plain: Server | None = None  # this one has refused the question with EDNS, and is asked it without
-    last_chance: bool = False  # a server has said "error", and those that seem dead have been asked once, too
+    wait: float = FIRST_WAIT  # seconds until it is sent again
+    deadline: float = float("inf")  # the earliest deadline of the connections that have waited for it
+    ttl: int = wire.MAX_TTL  # seconds: the shortest of the CNAME chain so far
+    chain: int = 0  # CNAME targets that were asked for
+    tcp_server: Server | None = None  # sent a truncated answer, and has the whole answer for TCP
+    fetching: bool = False  # a connection is fetching the answer over TCP
+    plain: Server | None = None  # has refused the question with EDNS, and is asked without
+    last_chance: bool = False  # after one server's error, those that seem dead have been asked once
     failure: str = TIMEOUT
-    heard: bool = False  # some server has said something about it
-    told: bool = False  # that it has timed out was counted
+    heard: bool = False  # a server has replied to it in some way
+    told: bool = False  # its timeout has been counted
     interest: int = 1  # connections that want the answer, now or later
-    waiters: set[Waiter] = field(default_factory=set)  # those that sleep until it is there
-    came: float = 0.0
+    waiters: set[Waiter] = field(default_factory=set)  # connections that sleep until the answer is there
+    came: float = 0.0  # when the answer arrived
     answer: Answer | None = None
 
     def begin_anew(self, servers: list[Server], now: float) -> None:
-        """Forget all answers so far, aliases included: the question is asked once more."""
+        """Forget all replies so far, CNAMEs included, so that the question can be asked from the start."""
         if self.key is not None:
             self.asked = wire.question(self.key[1], self.key[0]) or self.asked
         self.servers, self.started, self.wait, self.ttl, self.chain = servers, now, FIRST_WAIT, wire.MAX_TTL, 0
         self.heard, self.last_chance, self.failure, self.plain = False, False, TIMEOUT, None
 
     def drop(self, server: Server, failure: str) -> None:
-        """Ask this server no more: it will not answer."""
+        """Remove a server that will not answer."""
         self.failure = failure
         self.servers = [other for other in self.servers if other is not server]
 
     def blame(self, now: float) -> None:
-        """Blame the server that was asked last. Ask others first if it has said nothing to any connection.
+        """Avoid the server that was asked last, if it has answered no question of any connection since then.
 
-        Otherwise it lives, and it is the domain that is dead.
+        If it has answered others, the server works, and the domain's own servers are silent.
         """
         for server in self.servers[:1]:
             if server.last_heard < self.sent <= now - FIRST_WAIT:
                 server.avoid_until = now + AVOID_FOR
 
     def rotate(self) -> None:
-        """Ask another server next time, if there is one."""
+        """Move the first server to the end, so that another is asked next."""
         self.servers = [*self.servers[1:], *self.servers[:1]]
 
     def wait_longer(self) -> None:
-        """Wait twice as long for the next packet's answer; four times where it is the domain that is silent.
+        """Double the wait for the next packet, or make it four times as long if only the domain is silent.
 
-        That is so where our servers have spoken since the question went out: hardly by chance are three packets lost.
+        The domain is silent if our servers have answered other questions meanwhile. By then three packets would have
+        to be lost, which is unlikely.
         """
         if self.wait >= _SLOWER_FROM and any(server.last_heard > self.started for server in self.servers):
             self.wait *= 4
@@ -140,6 +141,6 @@ class Pending:
             self.wait = min(2 * self.wait, _MAX_WAIT)
 
     def has_only_dead(self, now: float) -> bool:
-        """Tell whether one server has no answer, and all others have let questions time out lately."""
+        """Tell whether one server has reported an error, and all others have recently let questions time out."""
         has_error = self.heard and self.failure != TIMEOUT
         return has_error and all(server.avoid_until > now for server in self.servers)

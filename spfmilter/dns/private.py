@@ -1,8 +1,8 @@
 """Hide private names from untrusted input: zones of our own network, and names that no public DNS has (RFC 6761).
 
-A sender's record, HELO name or mail server may be any name, and our resolver may know more names than the public DNS.
-Its answers are visible from outside: in an explanation, on the help page, or in whether a message passes. Names that
-the administrator wrote, and those that the client's own address leads to, are looked up all the same.
+A sender can choose any name for a record, HELO or mail server, and our resolver may know more names than the public
+DNS. Outsiders can see its answers: in an explanation, on the help page, or by whether a message passes. Names that the
+administrator wrote are looked up, and so is the reverse DNS of the client's address.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from spfmilter.dns.channel import Channel
 from spfmilter.dns.pending import Then
 from spfmilter.zones import Zones
 
-_TTL = 3600  # seconds: it holds as long as the settings do, and other answers bound a verdict as well
+_TTL = 3600  # seconds; it changes only with the settings
 NOT_ASKED = Answer(Status.PRIVATE, ttl=_TTL)
 
 
 class Guarded:
-    """A channel for untrusted names: private ones do not exist, and no packet asks for them."""
+    """Ask for untrusted names. A private name does not exist here, and no packet asks for it."""
 
     def __init__(self, channel: Channel, private: Zones) -> None:
         self._channel, self._private = channel, private

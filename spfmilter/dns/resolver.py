@@ -1,8 +1,8 @@
-"""What all connections of a process share for their lookups: nameservers, cache, and the questions in flight.
+"""Hold what all connections of a process share for their lookups: nameservers, cache, and the questions in flight.
 
-Knows resolv.conf, and which nameserver to ask first. Asks nothing itself: each connection has a ``Channel``. The search
-list and the host's own domain are never applied: a sender's domain that does not exist must not be answered for
-``domain.corp.local`` (RFC 7208 section 4.3 speaks of the domain itself).
+Knows resolv.conf, and which nameserver to ask first. Asks nothing itself: each connection has a ``Channel``. Never
+applies the search list or the host's own domain: if a sender's domain does not exist, the answer must not come from
+``domain.corp.local`` (RFC 7208 section 4.3).
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from spfmilter.zones import Zones
 RESOLV_CONF = Path("/etc/resolv.conf")
 MIN_SHARED_TIMEOUT = 2.0  # seconds: the least for ``Resolver.shared_timeout`` at work
 _RECHECK_AFTER = 5.0  # seconds between looks at resolv.conf
-_PROBE_EVERY = 1.0  # seconds between two questions whether the nameservers live
+_PROBE_EVERY = 1.0  # seconds between two probes
 
 
 class Resolver:
     """The stub resolver of a process; safe for use by several threads at once.
 
-    ``nameservers`` empty means those of resolv.conf, which is read again when it changes.
+    Without ``nameservers`` it uses those of resolv.conf, and reads the file again when it changes.
 
     Attributes:
-        shared_timeout: seconds that a connection must have waited for an answer before its timeout is known to others.
+        shared_timeout: seconds that a connection must have waited before its timeout is cached for other connections.
     """
 
     def __init__(  # noqa: PLR0913 - each has its default
@@ -48,14 +48,14 @@ class Resolver:
     ) -> None:
         self.clock, self.observe = clock, observe
         self.shared_timeout = shared_timeout
-        self.private = private or Zones()  # where no alias may lead from outside
+        self.private = private or Zones()  # a CNAME from outside must not lead into these
         self.cache = cache if cache is not None else AnswerCache(entries=0, clock=clock)
         self._resolv_conf = None if nameservers else resolv_conf
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
         self._servers = [Server(address) for address in nameservers]
         self._last_probe = float("-inf")
-        self.in_flight: dict[Key, Pending] = {}  # each question that some connection has asked, and none has read yet
+        self.in_flight: dict[Key, Pending] = {}  # questions that were sent, and whose answer has not been read
 
     def nameservers(self) -> tuple[Nameserver, ...]:
         """Return the addresses of the servers in use."""
@@ -64,7 +64,7 @@ class Resolver:
     # -- for channels ------------------------------------------------------------------------------------------------
 
     def by_health(self) -> list[Server]:
-        """Return the servers; those that recently let a question time out come last."""
+        """Return the servers. Those that recently let a question time out come last."""
         now = self.clock()
         if self._resolv_conf is not None and now >= self._next_look:
             self._next_look = now + _RECHECK_AFTER
@@ -78,7 +78,7 @@ class Resolver:
         return all(server.last_heard < when for server in self._servers)
 
     def wants_probe(self, since: float) -> bool:
-        """Tell whether to send a probe: all servers have been silent since then, and no probe was sent just now."""
+        """Tell whether to send a probe: no server has answered since then, and the last probe is not too recent."""
         now = self.clock()
         asked = since <= self._last_probe and now < self._last_probe + _PROBE_EVERY
         if asked or not self.silent_since(since):
@@ -96,17 +96,17 @@ class Resolver:
         except OSError:
             found, stamp = [], (0, 0)
         self._stamp = stamp
-        # Without a usable file the servers of before stay; at first that of resolv.conf(5): the local host.
+        # Without a usable file, keep the present servers. At the start, use the local host, as resolv.conf(5) says.
         if found or not self._servers:
-            known = {server.address: server for server in self._servers}  # and how those that stay are doing
+            known = {server.address: server for server in self._servers}  # keeps the health of servers that stay
             addresses = map(Nameserver, found or ["127.0.0.1"])
             self._servers = [known.get(address) or Server(address) for address in addresses]
 
 
 def _nameservers(text: str) -> list[str]:
-    """The servers in a resolv.conf(5), as glibc takes them: what is no such line, or names no address, is passed over.
+    """Return the nameservers of a resolv.conf(5). Like glibc, ignore other lines and those without an address.
 
-    Not by dnspython's reader, which gives up the file for one odd word in a search list that is not used here.
+    dnspython's reader rejects the whole file for one odd word in the search list, which is not used here.
     """
     found = []
     for line in text.splitlines():

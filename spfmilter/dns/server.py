@@ -1,4 +1,4 @@
-"""A nameserver, and what is known of its health."""
+"""A nameserver and its health."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Server:
     """A nameserver; times are on the resolver's clock.
 
     Attributes:
-        address: where it is.
+        address: its address and port.
         avoid_until: other servers are asked first until then.
         last_heard: when it last answered any question of this process.
         plain_until: it is asked without EDNS until then.
         speaks_edns: it has answered a question with EDNS.
-        is_local: it is on this host: a packet from elsewhere cannot pass for its answer.
+        is_local: it is on this host, so no other host can forge its answers.
     """
 
     address: Nameserver
@@ -40,14 +40,14 @@ class Server:
         return socket.socket(family, kind)
 
     def knows_edns(self, now: float) -> bool:
-        """Whether to ask with EDNS (RFC 6891)."""
+        """Tell whether to ask with EDNS (RFC 6891)."""
         return now >= self.plain_until
 
     def answered(self, *, edns: bool, refused_edns: bool, now: float) -> None:
-        """Note an answer that is no error: the server works, and maybe only without EDNS.
+        """Record that the server has answered without an error. If needed, stop asking it with EDNS for a while.
 
-        Domains differ, and some nameservers pass on what a domain's own servers say. One domain's refusal of EDNS
-        counts only if the same question without EDNS is answered, and only while no other has been answered with it.
+        Some nameservers pass on a refusal of EDNS by one domain's own servers. So a refusal counts only if the same
+        question was then answered without EDNS, and if this server has never answered a question with EDNS.
         """
         self.avoid_until = 0.0
         if edns:

@@ -1,4 +1,4 @@
-"""How a packet gets to a nameserver: as a datagram, or over TCP and an answer back; knows nothing of what is in it."""
+"""Send packets to a nameserver, as datagrams or over TCP. Does not know what they contain."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import socket
 import struct
 from collections.abc import Callable
 
-# What we have run out of says nothing of a server: descriptors, memory, ports.
+# Errors of this host, not of a server: it has run out of descriptors, memory or ports.
 _OUR_LACK = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL})
 
 
 def is_our_lack(error: OSError) -> bool:
-    """Return whether a packet could not be sent because this host has run out of something."""
+    """Return whether a packet could not be sent because this host has run out of descriptors, memory or ports."""
     return error.errno in _OUR_LACK
 
 
 def connected(sock: socket.socket, endpoint: tuple[str, int]) -> socket.socket:
-    """Return the datagram socket, which takes packets of that endpoint alone and waits for none.
+    """Connect a datagram socket and return it. It receives from that endpoint only, and never blocks.
 
     Raises:
-        OSError: there is no way to the endpoint; the socket is closed.
+        OSError: there is no route to the endpoint; the socket is closed.
     """
     try:
         sock.settimeout(0)
@@ -32,24 +32,26 @@ def connected(sock: socket.socket, endpoint: tuple[str, int]) -> socket.socket:
 
 
 def send(sock: socket.socket, packet: bytes) -> None:
-    """Send a datagram; once more if sending only reports that an earlier one was refused (ICMP).
+    """Send a datagram. Try again if the error is about an earlier datagram, which was refused (ICMP).
 
     Raises:
-        OSError: it cannot be sent.
+        OSError: the datagram cannot be sent.
     """
     try:
         sock.send(packet)
-    except ConnectionRefusedError:  # to have read it clears it
+    except ConnectionRefusedError:  # reading this error clears it
         sock.send(packet)
 
 
 def exchange(
     sock: socket.socket, endpoint: tuple[str, int], packet: bytes, deadline: float, clock: Callable[[], float]
 ) -> bytes:
-    """Connect, ask and read the answer (RFC 7766); nothing outlasts the deadline, however slowly the bytes drip.
+    """Connect over TCP, send the question and return the answer (RFC 7766).
+
+    The deadline is for all together, also if the bytes arrive one by one.
 
     Raises:
-        OSError: it fails, or takes too long.
+        OSError: the connection fails or takes too long.
     """
 
     def limit() -> None:

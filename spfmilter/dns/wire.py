@@ -1,8 +1,8 @@
-"""DNS packets: a question out, an Answer in.
+"""Write questions as DNS packets, and read Answers from packets.
 
-Knows RFC 1035's format for the few record types that SPF needs, over dnspython's bounds-checked parser, and reads any
-packet without raising anything but ``MalformedError``. Knows no sockets and no servers. (dnspython's own messages cost
-thirty times as much, and refuse a whole answer for one TXT record with no strings; docs/decisions/0004-dns.md.)
+Knows RFC 1035's format for the few record types that SPF needs. Knows no sockets and no servers. Reads with dnspython's
+parser, which checks all bounds. dnspython's own messages take thirty times as long, and refuse a whole answer for one
+TXT record without strings (docs/decisions/0004-dns.md).
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ import dns.wire
 from spfmilter.dns.answer import Answer, RecordData, Status, Type
 from spfmilter.value import value
 
-_LENGTHS = [bytes((length,)) for length in range(64)]  # as they stand before a label
+_LENGTHS = [bytes((length,)) for length in range(64)]  # the byte before a label
 EDNS_SIZE = 1232  # bytes: fits every path without fragments (DNS flag day 2020)
 _OPT = struct.pack("!BHHIH", 0, 41, EDNS_SIZE, 0, 0)  # root name, type OPT, our size, no flags, no options
 _HEADER = 12  # bytes before the question
 _FIXED = struct.Struct("!HHIH")  # type, class, TTL and length of a record (RFC 1035 section 3.2.1)
 _NS, _CNAME, _SOA, _EDNS, _CLASS_IN = 2, 5, 6, 41, 1
-_ENDS = {rdtype: b"\0" + struct.pack("!HH", rdtype, _CLASS_IN) for rdtype in Type}  # what follows a question's labels
-_MAX_CNAMES = 10  # in one chain; as pyspf, by analogy with RFC 7208's other limits of ten
-_NEGATIVE_TTL = 60  # seconds, for a negative answer that carries no SOA; RFC 2308 section 5 would not keep it at all
+_ENDS = {rdtype: b"\0" + struct.pack("!HH", rdtype, _CLASS_IN) for rdtype in Type}  # the end of a question
+_MAX_CNAMES = 10  # in one chain, as in pyspf; RFC 7208's other limits are ten as well
+_NEGATIVE_TTL = 60  # seconds, for a negative answer without an SOA; RFC 2308 section 5 would not cache it at all
 MAX_TTL = 2**31 - 1  # RFC 2181 section 8
-# Records of one answer, and strings of its TXT records: some hundreds occur; 64 KB hold 5000, at 5 us each, and a
-# record may ask for a hundred such answers.
+# Limits on the records of one answer, and on the strings of its TXT records. Real answers have a few hundred. 64 KB
+# could hold 5000, which take 5 us each to read, and an SPF record may ask for a hundred such answers.
 MAX_RECORDS = 500
 _MAX_STRINGS = 2000
-_MAX_BESIDE = 20  # records of the other sections that are looked through
-_MAX_POINTERS = 127  # in one name, which has at most as many labels
-_HOST_NAME = re.compile(rb"[!-\[\]-~]*")  # no backslash; dots are told by counting
+_MAX_BESIDE = 20  # records that are read of each other section
+_MAX_POINTERS = 127  # in one name: it has at most 127 labels
+_HOST_NAME = re.compile(rb"[!-\[\]-~]*")  # without the backslash; a dot inside a label is found by counting
 RCODES = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 
 
-# Whether an alias must not be followed: the name that is one, and the name that it stands for, as labels.
+# Tells whether a CNAME must not be followed, given its owner and its target as labels.
 Forbidden = Callable[[tuple[bytes, ...], tuple[bytes, ...]], bool]
 
 
 class MalformedError(Exception):
-    """The packet is no answer to the question: garbage, cut off, or the answer to another one."""
+    """The packet cannot be read: it is garbage, cut off, or the answer to another question."""
 
 
 class TruncatedError(Exception):
-    """The answer did not fit (TC): ask again over TCP (RFC 7766)."""
+    """The answer is truncated (flag TC): ask again over TCP (RFC 7766)."""
 
 
 @value(kw_only=False)
 class Question:
-    """A question as it stands in a packet; answers are compared with it."""
+    """A question with its form in a packet, with which answers are compared."""
 
     name: tuple[bytes, ...]  # labels in lower case, without the root
     type: Type
@@ -61,8 +61,8 @@ class Question:
 def question(name: str, rdtype: Type) -> Question | None:
     """Return the question for a name in text, or None if no packet can hold the name.
 
-    The labels are taken literally: no escapes, no IDNA, no search list. RFC 1035 section 2.3.4: at most 63 bytes a
-    label, 255 the name.
+    The labels are taken literally: no escapes, no IDNA, no search list. A label has at most 63 bytes, and a name 255
+    (RFC 1035 section 2.3.4).
     """
     if not name.isascii():
         return None
@@ -85,14 +85,15 @@ def packet(asked: Question, ident: int, *, edns: bool = True) -> bytes:
 
 
 def identifier(data: bytes) -> int | None:
-    """Return the id of a packet that could be an answer, else None."""
+    """Return the id of a packet; None if it is not a response (flag QR) or is too short."""
     return int.from_bytes(data[:2], "big") if len(data) >= 12 and data[2] & 0x80 else None
 
 
 def is_reply_to(asked: Question, data: bytes) -> bool:
     """Tell whether the packet repeats our question (RFC 5452 section 9.1).
 
-    A FORMERR may come without one: old servers that do not know EDNS answer with the bare header (RFC 6891 section 7).
+    A FORMERR without a question counts as well: old servers that do not know EDNS send only the header (RFC 6891
+    section 7).
     """
     if data[4:6] != b"\0\1":
         return len(data) == 12 and data[3] & 0x0F == 1
@@ -102,7 +103,7 @@ def is_reply_to(asked: Question, data: bytes) -> bool:
 
 @value(kw_only=False)
 class Dangling:
-    """A CNAME chain that leads out of the packet: the rest has to be asked for."""
+    """A CNAME chain that leads out of the packet: its target has to be asked for."""
 
     target: tuple[bytes, ...]
     ttl: int
@@ -115,11 +116,11 @@ def parse(asked: Question, data: bytes, forbidden: Forbidden = lambda _, __: Fal
     Args:
         asked: the question.
         data: the packet.
-        forbidden: whether the alias from the one name to the other is not followed: there is nothing at its end.
+        forbidden: tells whether a CNAME must not be followed; the answer is then ``Status.PRIVATE``.
 
     Raises:
         MalformedError: the packet cannot be read.
-        TruncatedError: the answer did not fit.
+        TruncatedError: the answer is truncated.
     """
     if data[2] & 0x02:
         raise TruncatedError
@@ -137,14 +138,14 @@ def _failure(rcode: int) -> Answer:
 
 
 class _Reader:
-    """One walk through a packet."""
+    """Read one packet, from its first record to the last."""
 
     def __init__(self, asked: Question, data: bytes, forbidden: Forbidden) -> None:
         self.asked, self.forbidden = asked, forbidden
         _, _, _, self.answers, self.authority, self.additional = struct.unpack_from("!HHHHHH", data)
-        # The question has been compared with ours already, and need not be read again; answers point to its name.
+        # Skip the question, which ``is_reply_to`` has compared. Records point back to its name.
         self.parser = dns.wire.Parser(data, _HEADER + len(asked.wire))
-        self.names = {_HEADER: asked.name}  # by the offset that a compression pointer led to
+        self.names = {_HEADER: asked.name}  # by the offset that compression pointers lead to
         self.strings = 0
 
     def answer(self, *, no_name: bool) -> Answer | Dangling:
@@ -161,7 +162,7 @@ class _Reader:
                 aliases[owner] = (ttl, self._labels())
             else:
                 self.parser.seek(end)
-            if self.parser.current != end:  # as the parser's restrict_to(), which costs as much as an address
+            if self.parser.current != end:  # the parser's restrict_to() would take as long as reading an address
                 raise dns.exception.FormError
         return self._follow(wanted, aliases, no_name=no_name)
 
@@ -172,12 +173,12 @@ class _Reader:
         *,
         no_name: bool,
     ) -> Answer | Dangling:
-        """Return the records at the end of the CNAME chain of our question (RFC 1034 section 3.6.2)."""
+        """Follow the CNAME chain from our question, and return the records at its end (RFC 1034 section 3.6.2)."""
         name, ttl, seen = self.asked.name, MAX_TTL, 0
         while name not in wanted and name in aliases:
             seen += 1
             if seen > _MAX_CNAMES:
-                return Answer(Status.NO_DATA, ttl=_NEGATIVE_TTL)  # a loop: nothing at its end
+                return Answer(Status.NO_DATA, ttl=_NEGATIVE_TTL)  # a loop, or far too long
             source, (alias_ttl, name) = name, aliases[name]
             ttl = min(ttl, alias_ttl)
             if self.forbidden(source, name):
@@ -185,7 +186,7 @@ class _Reader:
         if name in wanted:
             records_ttl, records = wanted[name]
             return Answer(Status.DATA, tuple(records), min(ttl, records_ttl), cut=self.answers > MAX_RECORDS)
-        if self.answers > MAX_RECORDS:  # the record may stand among those that were not read
+        if self.answers > MAX_RECORDS:  # the wanted record may be among those that were not read
             return Answer(Status.FAILED, failure=f"more than {MAX_RECORDS} records")
         if seen and not no_name and not self.authority:
             return Dangling(name, ttl, seen)
@@ -200,7 +201,7 @@ class _Reader:
 
     def _labels(self) -> tuple[bytes, ...]:
         data, at = self.parser.wire, self.parser.current
-        if data[at] == 0xC0 and data[at + 1] == _HEADER:  # nearly all records are about the name in the question
+        if data[at] == 0xC0 and data[at + 1] == _HEADER:  # fast path: nearly all records belong to the asked name
             self.parser.seek(at + 2)
             return self.asked.name
         labels, end = _name(data, at, self.names)
@@ -234,9 +235,9 @@ class _Reader:
         return b"".join(strings)
 
     def _negative(self, ttl: int, *, no_name: bool) -> Answer:
-        """Return a negative answer, kept no longer than ``ttl`` and the SOA say (RFC 2308 section 5).
+        """Return a negative answer with the least of ``ttl`` and the SOA's two values (RFC 2308 section 5).
 
-        Without an SOA, the packet may mean something else.
+        Without an SOA, the packet may be a referral, or an error with an extended RCODE.
         """
         status, refers = Status.NO_NAME if no_name else Status.NO_DATA, False
         for _ in range(min(self.authority, _MAX_BESIDE)):
@@ -249,7 +250,7 @@ class _Reader:
                     return Answer(status, ttl=min(ttl, own_ttl, minimum))
                 refers = refers or rdtype == _NS
                 self.parser.get_remaining()
-        if refers and not no_name:  # RFC 2308 section 2.2: that server does not recurse
+        if refers and not no_name:  # RFC 2308 section 2.2: a server that does not recurse
             return Answer(Status.FAILED, failure="a referral")
         extended = self._extended_rcode() if self.authority <= _MAX_BESIDE else 0
         return _failure(extended | 3 * no_name) if extended else Answer(status, ttl=min(ttl, _NEGATIVE_TTL))
@@ -270,8 +271,12 @@ def _name(
 ) -> tuple[tuple[bytes, ...], int]:
     """Return the labels of a name in a packet, in lower case, and where it ends (RFC 1035 section 4.1.4).
 
-    A pointer must lead backwards from where the piece that holds it began, so that the walk ends. Where it leads is
-    remembered in ``known``: thousands of records may share one name of 127 labels.
+    A pointer must lead to a place before the labels that it follows, so reading always ends. ``known`` remembers the
+    labels at each place: thousands of records may share one name of 127 labels.
+
+    Raises:
+        ValueError: the name is malformed or too long.
+        IndexError: the packet is cut off.
     """
     labels: list[bytes] = []
     start = at
@@ -296,7 +301,7 @@ def _name(
 
 
 def _text(labels: tuple[bytes, ...]) -> str:
-    r"""A name from the DNS as text; bytes that are not part of host names become ``\ddd``, so that no dot is forged."""
+    r"""Return a name as text. Write bytes that occur in no host name as ``\ddd``, among them dots inside a label."""
     plain = b".".join(labels)
     if _HOST_NAME.fullmatch(plain) and plain.count(b".") < max(len(labels), 1):
         return plain.decode()

@@ -1,4 +1,4 @@
 """The evaluation of SPF: the only owner of pyspf.
 
-``engine`` is what a process and a connection hold; ``evaluator`` turns a Check into a Verdict.
+A process and each of its connections hold objects of ``engine``. ``evaluator`` turns a Check into a Verdict.
 """

@@ -1,6 +1,6 @@
-"""The lookups of one evaluation: which may be made, how long each may take, and what a failure means.
+"""Make the lookups of one evaluation: decide which are allowed, how long each may take, and what a failure means.
 
-Knows whose fault a failed lookup is, and which lookups are void (RFC 7208 section 4.6.4). The usage counts them. Knows
+Knows which failures are a temperror, and which lookups are void (RFC 7208 section 4.6.4). ``Usage`` counts them. Knows
 no mechanism.
 """
 
@@ -22,19 +22,19 @@ from spfmilter.zones import Zones
 
 
 class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
-    """pyspf's query, as far as it asks the DNS for one check.
+    """The part of pyspf's query that asks the DNS for one check.
 
     Attributes:
         _lookups: answers the questions.
         _usage: counts them.
-        _clock: gives the time, in the usage's seconds.
+        _clock: returns the time in seconds, as ``_usage`` takes it.
         _private: the zones that a published record may not lead to.
-        _tracer: collects the steps, if they are wanted.
-        _trusted: the record being evaluated is the administrator's own, and so are the names in it.
+        _tracer: collects the steps; None if they are not wanted.
+        _trusted: the administrator wrote the record being evaluated, and the names in it.
         _influence: how far the client has chosen the record being evaluated.
         _term: the term being evaluated.
-        _ttl: seconds that the shortest-lived answer so far may be kept.
-        _trouble: why a lookup has failed, once one has.
+        _ttl: seconds: the shortest TTL of all answers so far.
+        _trouble: the problem of the lookup that has failed.
     """
 
     _lookups: Lookups
@@ -49,19 +49,19 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     _trouble: Problem | None = None
 
     def _ask_client(self, name: str, rdtype: Type) -> Answer:
-        """Look up something in the client's reverse DNS, or an explanation: a failure is never an error."""
+        """Look up a name in the client's reverse DNS, or an explanation. A failure counts as an empty answer."""
         return self._ask(name, rdtype, Influence.ZONE)
 
     def _ask(self, name: str, rdtype: Type, chosen: Influence = Influence.NONE, *, of_family: bool = False) -> Answer:
         """Look up a name, in the time that is left for this kind of lookup.
 
-        A lookup in a zone of the client's choice that fails, or is out of time, counts as one that finds nothing.
+        If a lookup in a zone of the client's choice fails or is out of time, it counts as an empty answer.
 
         Args:
             name: the name.
             rdtype: the type of its records.
             chosen: how far the client chooses the name.
-            of_family: the type follows the client's address family, so that a name without it is not void.
+            of_family: the type follows the client's address family. A name without this type is then not void.
 
         Raises:
             spf.TempError: the lookup failed.
@@ -71,7 +71,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         usage, start = self._usage, self._clock()
         of_client = chosen is Influence.ZONE
         until = usage.deadline_of_client(start) if of_client else usage.deadline
-        # Only the client's own address is asked for as PTR. The administrator chose to check it, private or not.
+        # PTR is asked only for the client's own address, which may be private: the administrator chose to check it.
         hidden = rdtype is not Type.PTR and not self._trusted and self._private.holds(name)
         answer = NOT_ASKED if hidden else self._lookups.ask(name, rdtype, until)
         if of_client or self._tracer:
@@ -86,7 +86,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             self._ttl = answer.ttl if self._ttl is None else min(self._ttl, answer.ttl)
         if of_client:
             return answer if usage.counts_client_records(len(answer.records)) else Answer(Status.NOT_ASKED)
-        # Of an MX answer, ten hosts are enough to know that there are too many.
+        # A cut MX answer is no problem: it has more than ten hosts in any case.
         is_cut = answer.cut and rdtype is not Type.MX
         usage.count_records(len(answer.records), cut_after=wire.MAX_RECORDS if is_cut else 0)
         if (
@@ -99,12 +99,12 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         return answer
 
     def _temperror(self, name: str, rdtype: Type, answer: Answer, *, late: bool) -> Exception:
-        """Note why a lookup failed, and return the exception that ends the evaluation.
+        """Set the problem of a failed lookup, and return the exception that ends the evaluation.
 
         Args:
             name: the name that was looked up.
             rdtype: the type of its records.
-            answer: what came instead of them.
+            answer: the failure.
             late: no time was left to ask.
         """
         if late:

@@ -1,6 +1,6 @@
-"""The time that one message has for its lookups.
+"""Count the time that one message has for its lookups.
 
-Knows that the client's own pauses between two commands do not count, and nothing of lookups.
+The client's pauses between two commands do not count. Knows nothing about lookups.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 class TimeBudget:
-    """The time of the message under way on one connection; a new message starts it anew.
+    """The time of the present message on one connection. Each new message starts with its full time.
 
     | state   | ``start``       | ``resume``          | ``pause``              |
     | ------- | --------------- | ------------------- | ---------------------- |
@@ -23,7 +23,7 @@ class TimeBudget:
         self._until: float | None = None  # on the clock, while it runs; None: paused
 
     def start(self, seconds: float) -> None:
-        """Begin a message, which has this time for all of its lookups, and run."""
+        """Begin a message. It has this time for all its lookups together. Let the time run."""
         self._until = self._clock() + seconds
 
     def pause(self) -> None:
@@ -31,16 +31,16 @@ class TimeBudget:
         self._left, self._until = self.left, None
 
     def resume(self) -> None:
-        """Run again with what is left."""
+        """Let the remaining time run again."""
         if self._until is None:
             self._until = self._clock() + self._left
 
     @property
     def left(self) -> float:
-        """Seconds; never less than none."""
+        """Return the remaining time in seconds; 0 if it is over."""
         return self._left if self._until is None else max(self._until - self._clock(), 0.0)
 
     @property
     def until(self) -> float:
-        """When lookups have to end, on the clock, if the message goes on now."""
+        """Return when lookups have to end, on the clock, if the message continues now."""
         return self._clock() + self._left if self._until is None else self._until

@@ -1,6 +1,6 @@
 """Recognise conditions of a result: a record that lets every host send, a domain without mail.
 
-``seen_in`` makes no lookup. The others are called only if a policy entry names the condition.
+``seen_in`` makes no lookup. ``is_unreachable`` is called only if a policy entry names that condition.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ def seen_in(top: tuple[Record, str] | None, term: str | None, result: Result, do
     """Return the condition that the evaluated record itself shows, or None.
 
     Args:
-        top: the record that decided, at the top level, and whose it is: the checked domain's, or where that redirects.
-        term: the directive of it that matched.
-        result: what it came to.
-        domain: the checked one.
+        top: the record at the top level, and its domain: the checked domain, or the target of its redirect.
+        term: the directive of this record that matched.
+        result: the result of the evaluation.
+        domain: the checked domain.
     """
     if result is Result.PASS and term is not None and term.lstrip("+").lower() == "all":
         return Condition.WIDE_OPEN
@@ -32,7 +32,7 @@ def seen_in(top: tuple[Record, str] | None, term: str | None, result: Result, do
 
 
 def is_unreachable(channel: Guarded, domain: str, deadline: float) -> bool:
-    """Tell whether a domain can get no mail: a null MX (RFC 7505), or neither MX nor address (RFC 5321 section 5.1).
+    """Tell whether a domain cannot receive mail: a null MX (RFC 7505), or no MX and no address (RFC 5321 section 5.1).
 
     If a lookup fails, the domain counts as reachable.
     """

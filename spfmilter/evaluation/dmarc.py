@@ -1,4 +1,4 @@
-"""Look up the DMARC policy of a From domain: mail that DMARC decides about can be left to the DMARC filter.
+"""Look up the DMARC policy of a From domain. If it is strict, spfmilter can leave the decision to the DMARC filter.
 
 Knows where the record is (RFC 7489 section 6.6.3) and its tags p, sp and pct. Does not evaluate DMARC.
 """
@@ -15,15 +15,15 @@ _MAX_RECORD = 4096  # bytes
 
 
 def expect(channel: Guarded, domain: str) -> None:
-    """Send the questions of ``policy_of``."""
+    """Send the questions of ``policy_of`` early."""
     for name in _places(domain):
         channel.start(f"_dmarc.{name}", Type.TXT)
 
 
 def policy_of(channel: Guarded, domain: str, deadline: float) -> DmarcPolicy | None:
-    """Return the policy for mail from a domain: its own, else what its organizational domain says of subdomains.
+    """Return the DMARC policy of a domain: its own, else the one of its organizational domain for subdomains.
 
-    None if there is no policy, or a lookup fails: SPF then decides by itself.
+    Return None if there is no policy, or a lookup fails: SPF then decides alone.
     """
     expect(channel, domain)
     for name in _places(domain):
@@ -34,10 +34,10 @@ def policy_of(channel: Guarded, domain: str, deadline: float) -> DmarcPolicy | N
         if len(found) == 1:
             policy = found[0].get("sp" if name != domain else "p") or found[0].get("p", "")
             if not (found[0].get("pct") or "100").strip("0"):
-                policy = "none"  # pct=0: a trial, by which no filter acts
+                policy = "none"  # pct=0 is a test: no filter applies the policy
             return DmarcPolicy(domain=name, policy=policy) if policy in _POLICIES else None
         if found:
-            return None  # several records are none
+            return None  # several records count as none
     return None
 
 

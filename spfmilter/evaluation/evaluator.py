@@ -1,8 +1,8 @@
-"""One Check in, one Verdict out: check_host() of RFC 7208, on pyspf's query class.
+"""Evaluate one Check and return its Verdict: check_host() of RFC 7208, on pyspf's query class.
 
-pyspf gives the frame (check, the state that macros read, the exceptions); what it does otherwise than the RFC, slower
-than linear, or unsafely, is overridden here, each with its section. Knows no policy, no SMTP, no sockets. ``evaluate``
-never raises.
+pyspf provides the frame: its check method, the state that macros read, and the exceptions. Methods of pyspf that differ
+from the RFC, take more than linear time or are unsafe are overridden here; comments name the section of RFC 7208. Knows
+no policy, no SMTP, no sockets. ``evaluate`` never raises.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NO_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no dom
 
 
 class Evaluator:
-    """Evaluates checks with one set of limits; safe for use by several threads at once."""
+    """Evaluate checks with one set of limits; safe for use by several threads at once."""
 
     def __init__(
         self,
@@ -43,12 +43,12 @@ class Evaluator:
         clock: Callable[[], float] = time.monotonic,
         private: Zones | None = None,
     ) -> None:
-        """Evaluate with these.
+        """Keep what all evaluations share.
 
         Args:
-            limits: what one evaluation may cost.
+            limits: of one evaluation.
             receiver: our own name, for ``%{r}``.
-            clock: gives the time, in seconds.
+            clock: returns the time, in seconds.
             private: the zones that a published record may not lead to.
         """
         self._limits = limits or Limits()
@@ -65,15 +65,15 @@ class Evaluator:
         share: Share | None = None,
         trace: bool = False,
     ) -> Verdict:
-        """Return the verdict on a check. It also tells of every error.
+        """Return the verdict on a check. Errors are part of the verdict.
 
         Args:
             check: what to evaluate.
             lookups: answers the questions to the DNS.
-            deadline: when the evaluation ends at the latest, on this evaluator's clock; by default the time limit from
-                now. Several checks of one message share one.
-            share: the time for zones of the client's choice, which the checks of one message share; by default a new
-                one.
+            deadline: when the evaluation ends at the latest, on this evaluator's clock. All checks of one message have
+                the same deadline. The default is the time limit, counted from now.
+            share: the time for lookups in zones of the client's choice. All checks of one message have the same share.
+                The default is a new one.
             trace: keep the tree of terms and lookups.
         """
         start = self._clock()
@@ -84,7 +84,7 @@ class Evaluator:
             query = _Query(check, lookups, usage, self._clock, self._private, self._receiver, trace=trace)
             result, problem = query.outcome()
             return query.verdict(result, problem, start)
-        except Exception:  # noqa: BLE001 - the boundary: a bug of ours or pyspf's must not reach the MTA as anything else
+        except Exception:  # noqa: BLE001 - the error boundary: a bug of ours or of pyspf becomes a temperror
             return Verdict(
                 check=check,
                 result=Result.TEMPERROR,
@@ -96,7 +96,7 @@ class Evaluator:
 
 
 class _Query(Asking):
-    """pyspf's query for one check; names of attributes and overridden methods are pyspf's."""
+    """pyspf's query for one check. The names of overridden methods, and of attributes without _, are pyspf's."""
 
     def __init__(  # noqa: PLR0913 - made in one place
         self, check: Check, lookups: Lookups, usage: Usage, clock: Callable[[], float], private: Zones, receiver: str,
@@ -104,7 +104,7 @@ class _Query(Asking):
     ) -> None:  # fmt: skip
         super().__init__(i="", s=check.sender, h=check.helo or "unknown", receiver=receiver)
         self._set_client(check.address)
-        # pyspf splits at the first @, which lets "a@b"@victim.example through; the check has been split at the last.
+        # pyspf splits the sender at the first @, which is wrong for "a@b"@victim.example. The check has it right.
         self.l, self.o, self.d = check.local, check.domain, check.domain
         self._check = check
         self._lookups = lookups
@@ -114,10 +114,10 @@ class _Query(Asking):
         self._tracer = Tracer() if trace else None
         self._trusted = bool(check.record)
         self._local_fits = check.local.isascii() and len(check.local) <= macros.MAX_LOCAL
-        self._top: tuple[Record, str] | None = None  # the record that exp= is taken from (section 6.2), and its domain
+        self._top: tuple[Record, str] | None = None  # the record whose exp= is used (section 6.2), and its domain
         self._top_trusted = False
-        self._matched: tuple[str, str] | None = None  # at the top level: the term and its record's domain
-        self._client_names: dict[str, str] = {}  # %{p}, by the domain whose record asks for it
+        self._matched: tuple[str, str] | None = None  # the term that matched at the top level; its record's domain
+        self._client_names: dict[str, str] = {}  # %{p}, by the domain whose record uses it
         self._letters: set[str] = set()  # the macro letters that the result depends on
 
     def _set_client(self, address: IPAddress) -> None:
@@ -131,10 +131,10 @@ class _Query(Asking):
         self._address_type = Type.A if four else Type.AAAA
 
     def outcome(self) -> tuple[Result, Problem | None]:
-        """Evaluate the check; the result, and for a temperror or permerror what is wrong.
+        """Evaluate the check. Return the result, and the problem of a temperror or permerror.
 
         Raises:
-            spf.PermError: pyspf has found a permerror itself, which is a bug: all of those are found here.
+            spf.PermError: pyspf has found a permerror itself. That is a bug: this class finds all permerrors first.
         """
         try:
             result = Result(self.check(self._check.record or None)[0])
@@ -145,7 +145,7 @@ class _Query(Asking):
         return result, self._trouble
 
     def verdict(self, result: Result, problem: Problem | None, start: float) -> Verdict:
-        """Return what the finished query has found; fetches the explanation of a fail."""
+        """Return the verdict of the finished query. Look up the explanation of a fail."""
         term, domain = (self._matched[0], ascii_line(self._matched[1])) if self._matched else (None, None)
         return Verdict(
             check=self._check,
@@ -153,7 +153,7 @@ class _Query(Asking):
             term=term,
             term_domain=domain,
             problem=problem,
-            explanation=self._explanation() if result is Result.FAIL else None,  # before what it adds to is read
+            explanation=self._explanation() if result is Result.FAIL else None,  # its lookups change the lines below
             lookups=self._usage.lookups,
             void_lookups=self._usage.void_lookups,
             letters=frozenset(self._letters),
@@ -168,7 +168,7 @@ class _Query(Asking):
     def check1(
         self, spf_text: str | None, domain: str, recursion: int, chosen: Influence = Influence.NONE
     ) -> tuple[str, int, str]:
-        """Evaluate a record of ``domain``. The lookup limit bounds the depth, not pyspf's own 20."""
+        """Evaluate a record of ``domain``. Only the lookup limit bounds the depth; pyspf's own limit is 20."""
         outer, self.d, of_outer, trusted = self.d, domain, self._influence, self._trusted
         self._influence = max(chosen, of_outer)
         self._trusted = trusted and (self._top is None or self._private.holds(domain))
@@ -183,7 +183,7 @@ class _Query(Asking):
             self.d, self._influence, self._trusted = outer, of_outer, trusted
 
     def check0(self, spf_text: str | None, recursion: int) -> tuple[str, int, str]:
-        """Read the whole record, then evaluate its terms from left to right (section 4.6)."""
+        """Parse the whole record, then evaluate its terms from left to right (section 4.6)."""
         if self._tracer:
             self._tracer.open_record(self.d, spf_text)
         if not spf_text:
@@ -200,14 +200,14 @@ class _Query(Asking):
                     self._matched = (directive.text, self.d)
                 return self._leave(directive.result)
         if found.redirect is not None:
-            # Section 6.1: a redirect counts, and is looked up, only when nothing matched.
+            # Section 6.1: a redirect counts, and is looked up, only if no mechanism matched.
             if not recursion:
                 self._usage.top_term = found.redirect_text
             return self._evaluating(found.redirect_text, self._redirect, found.redirect, recursion)
         return self._leave(Result.NEUTRAL)
 
     def _read(self, spf_text: str) -> Record:
-        """Parse a record, if the records of this evaluation are not too long already."""
+        """Parse a record, within the limits on all records of this evaluation."""
         self._usage.count_characters(len(spf_text))
         found = record.parse(spf_text)
         self._usage.count_terms(found.terms)
@@ -228,9 +228,9 @@ class _Query(Asking):
         return self._leave(Result(result[0]))
 
     def _evaluating(self, text: str, evaluate: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """Evaluate a term that needs lookups: count it, and its void lookups once (section 4.6.4).
+        """Evaluate a term that needs lookups. Count the term, and its void lookups once (section 4.6.4).
 
-        No context manager: making one costs more than the rest of this.
+        This is no context manager because making one takes longer than all of this method.
         """
         usage = self._usage
         outer = self._term, usage.void_counted
@@ -252,7 +252,7 @@ class _Query(Asking):
         """Tell whether a directive matches."""
         if directive.mechanism in record.LOOKUP_MECHANISMS:
             matched = self._evaluating(directive.text, self._matches, directive, recursion)
-        else:  # nothing can go wrong with these any more, and a record may have hundreds of them
+        else:  # fast path: these cannot fail, and a record may have hundreds of them
             matched = directive.mechanism == "all" or directive.lists(self._address, self._bits)
             if self._tracer:
                 self._tracer.open_term(directive.text)
@@ -261,7 +261,7 @@ class _Query(Asking):
         return matched
 
     def _matches(self, directive: Directive, recursion: int) -> bool:
-        """Tell whether a mechanism with a lookup matches. An error that the client causes is no match."""
+        """Tell whether a mechanism with a lookup matches. An error that the client can cause counts as no match."""
         if not self._expands(directive.target):
             return False
         domain, chosen = self._target(directive.target)
@@ -284,10 +284,10 @@ class _Query(Asking):
             return False
 
     def _expands(self, spec: MacroString | None) -> bool:
-        """Tell whether the macros expand to a name.
+        """Tell whether the macros can be expanded to a name.
 
-        RFC 8616 section 4: a local part beyond ASCII makes a term that uses it match nothing; so does one that is too
-        long for any name, since the record could make its expansion costly.
+        A term that uses a non-ASCII local part matches nothing (RFC 8616 section 4). The same holds for a local part
+        that is too long for any name, because a record could make its expansion costly.
         """
         if spec is None or not spec.letters & {"l", "s"}:
             return True
@@ -295,7 +295,7 @@ class _Query(Asking):
         return self._local_fits
 
     def _target(self, spec: MacroString | None) -> tuple[str, Influence]:
-        """Return the name of a term, and how far the client chooses it."""
+        """Return the name that a term looks up, and how far the client chooses it."""
         if spec is None:
             return self.d, Influence.NONE
         domain = spec.expand_domain(self._letter)
@@ -309,7 +309,7 @@ class _Query(Asking):
             return self.check1(text, domain, recursion + 1, chosen)[0] == Result.PASS
         if chosen is Influence.NONE:
             raise RecordError(ProblemKind.MISSING_RECORD, f"{domain} has no SPF record", term=self._term)
-        return False  # the client would choose the permerror
+        return False  # otherwise the client could cause a permerror
 
     def _any_within(self, host: str, chosen: Influence, directive: Directive) -> bool:
         answer = self._ask(host, self._address_type, chosen, of_family=True)
@@ -317,7 +317,11 @@ class _Query(Asking):
         return any(directive.covers(int.from_bytes(a, "big"), self._address, self._bits) for a in addresses)
 
     def _exchanges(self, domain: str, chosen: Influence) -> Iterator[str]:
-        """Return the MX hosts, best first; the caller looks them up one by one, until one matches."""
+        """Return the MX hosts, best first. The caller looks them up one by one, until one matches.
+
+        Raises:
+            RecordError: there are more than ten (section 4.6.4).
+        """
         records = [r for r in self._ask(domain, Type.MX, chosen).records if isinstance(r, tuple)]
         if len(records) > record.MAX_HOSTS:
             raise RecordError(
@@ -337,7 +341,7 @@ class _Query(Asking):
         return self.getp() if letter == "p" else str(getattr(self, letter))
 
     def getp(self) -> str:
-        """Return the client's validated name (section 7.3): the current domain, else one below it, else any."""
+        """Return a validated name of the client (section 7.3): the current domain, else one below it, else any."""
         domain = self.d.lower()
         if domain not in self._client_names:
             names, address = hosts.names_of(self.ipaddr, self._ask_client), self.ipaddr
@@ -347,13 +351,13 @@ class _Query(Asking):
         return self._client_names[domain]
 
     def _explanation(self) -> str | None:
-        """Return the domain's own text for a fail; None if there is none or it has an error (section 6.2)."""
+        """Return the domain's own explanation of a fail; None if there is none, or it has an error (section 6.2)."""
         if self._top is None:
             return None
         (found, self.d), self._trusted = self._top, self._top_trusted
         if found.exp is None:
             return None
-        self._usage.client_deadline = self._usage.deadline  # nothing else is to be looked up
+        self._usage.client_deadline = self._usage.deadline  # this is the last lookup, so it may use all the time
         try:
             target = found.exp.expand_domain(self._letter)
             if self._trusted or explanation.is_of(target, (self._check.domain, self.d)):
@@ -365,13 +369,17 @@ class _Query(Asking):
     # -- the DNS -----------------------------------------------------------------------------------------------------
 
     def dns_spf(self, domain: str, chosen: Influence = Influence.NONE) -> str | None:
-        """Return the SPF record of a domain, or None (section 4.5). More than one is a permerror."""
+        """Return the SPF record of a domain, or None (section 4.5).
+
+        Raises:
+            RecordError: there are several records.
+        """
         if "." not in domain:
             return None  # section 4.3: not a multi-label domain name
         texts = [text for text in self._ask(domain, Type.TXT, chosen).records if isinstance(text, bytes)]
         return record.only_one(texts, domain)
 
     def dns(self, name: str, qtype: str, cnames: Any = None, ignore_void: bool = False) -> list[Any]:  # noqa: ARG002, FBT001, FBT002 - its
-        """Answer the parts of pyspf that still ask the DNS themselves."""
+        """Answer the lookups that pyspf's own methods still make."""
         records = self._ask(name, Type[qtype], Influence.NAME if ignore_void else Influence.NONE).records
         return [(r,) if qtype == "TXT" else str(r) for r in records]

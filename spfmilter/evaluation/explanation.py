@@ -1,7 +1,7 @@
-"""Read a domain's own text for its fails, exp= (RFC 7208 section 6.2), and say at which names it may be.
+"""Read a domain's own explanation of its fails, exp= (RFC 7208 section 6.2), and decide which names may hold it.
 
-The sender of the message sees the text in our reply. So it must be the sender domain's own: a record could otherwise
-make us read out a text of another domain, or of our own network. Makes no lookup.
+The sender sees the text in our reply. So it must belong to the sender's domain: otherwise a record could make us
+disclose a text of another domain, or of our own network. Makes no lookup.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from spfmilter.dns.answer import RecordData
 from spfmilter.spf import macros
 
-_MAX_TEXT = 1024  # characters that are worth expanding
+_MAX_TEXT = 1024  # characters that are read
 _MAX_EXPANDED = 4 * _MAX_TEXT
 
 
@@ -20,7 +20,7 @@ def is_of(target: str, domains: Sequence[str]) -> bool:
     name, domains = target.lower(), [domain.lower() for domain in domains]
     if any(name == domain or name.endswith("." + domain) for domain in domains):
         return True
-    # Imported here: the public suffix list is large, and few explanations are outside of their own domain.
+    # Imported here: the public suffix list is large, and few explanations are outside the sender's domain.
     from spfmilter.evaluation.organization import organizational  # noqa: PLC0415
 
     owner = organizational(name)
@@ -28,7 +28,7 @@ def is_of(target: str, domains: Sequence[str]) -> bool:
 
 
 def expanded(records: Sequence[RecordData], value_of: Callable[[str], str]) -> str | None:
-    """Return the explanation in these TXT records; None if there are several, or the only one has an error."""
+    """Return the explanation in these TXT records; None if there is not exactly one, or if it has an error."""
     if len(records) != 1 or not isinstance(records[0], bytes):
         return None
     try:

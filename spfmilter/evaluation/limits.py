@@ -1,7 +1,7 @@
 """Count what one evaluation costs, and end it at the limits of RFC 7208 section 4.6.4.
 
-Knows the limits on time, lookups, void lookups, and the amount of text and records. Knows no DNS and no mechanism, and
-has no clock: the caller says what time it is.
+Knows the limits on time, lookups, void lookups, and the amount of text and records. Knows no DNS and no mechanism. Has
+no clock: the caller passes the time.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from spfmilter.model import ProblemKind
 from spfmilter.spf.record import MAX_RECORD, MAX_TERMS, RecordError
 
-# For all SPF records of one evaluation. A record of 1000 terms takes 5 ms to read, and it may include ten others.
+# For all SPF records of one evaluation. Parsing a record of 1000 terms takes 5 ms, and it may include ten others.
 MAX_CHARACTERS = 2 * MAX_RECORD
 MAX_ALL_TERMS = 2 * MAX_TERMS
-MAX_DNS_RECORDS = 1000  # for one evaluation: ten mx of ten hosts with some addresses each are a few hundred
+MAX_DNS_RECORDS = 1000  # for one evaluation; ten mx mechanisms of ten hosts need a few hundred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,29 +24,29 @@ class Limits:
     time: float = 20.0  # seconds
     lookups: int = 10
     void_lookups: int = 2
-    client_time: float = 3.0  # seconds of ``time`` at most for zones of the client's choice
+    client_time: float = 3.0  # seconds: the part of ``time`` for lookups in zones of the client's choice
 
 
 @dataclass(slots=True)
 class Share:
-    """The seconds left for lookups in zones of the client's choice; all checks of one message have one share."""
+    """The seconds left for lookups in zones of the client's choice. All checks of one message use the same one."""
 
     left: float
 
 
 class Usage:
-    """What one evaluation has cost so far.
+    """Count what one evaluation has cost so far.
 
-    A limit on all records together is blamed on the checked domain's record, which led to the others.
+    Limits on all records together are blamed on the record at the top level, which led to the others.
 
     Attributes:
         deadline: when the evaluation ends, on the caller's clock.
         client_deadline: when lookups in zones of the client's choice end.
-        lookups: how many terms needed a lookup so far.
-        void_lookups: how many of them found nothing.
-        void_counted: whether the term being evaluated is counted among those already.
-        top_domain: whose record is at the top level: the checked domain's, or where that redirects.
-        top_term: the term of that record that is being evaluated; None before the first.
+        lookups: how many terms have needed a lookup.
+        void_lookups: how many of these terms had a void lookup.
+        void_counted: the term being evaluated is already in ``void_lookups``.
+        top_domain: the domain of the record at the top level: the checked domain, or the target of its redirect.
+        top_term: the term of the top-level record that is being evaluated; None before the first.
     """
 
     __slots__ = (
@@ -60,22 +60,22 @@ class Usage:
         """Begin an evaluation.
 
         Args:
-            limits: what it may cost.
+            limits: of this evaluation.
             domain: the checked domain.
             now: the present, on the caller's clock.
-            deadline: when it ends at the latest; by default the time limit from now.
-            share: the time for zones of the client's choice; by default a new share.
+            deadline: when it ends at the latest. The default is the time limit, counted from now.
+            share: the time for lookups in zones of the client's choice. The default is a new share.
         """
         self._limits = limits
         self._share = share or Share(limits.client_time)
         self.deadline = now + limits.time if deadline is None else deadline
-        self.client_deadline = now + (self.deadline - now) / 2  # the record's own zones have the other half
+        self.client_deadline = now + (self.deadline - now) / 2  # half of the time is for the record's own zones
         self.lookups = self.void_lookups = 0
         self.top_domain = domain
         self.top_term: str | None = None
-        self.void_counted = True  # before the first term nothing is counted
+        self.void_counted = True  # the lookup of the record itself belongs to no term, and is not counted
         self._characters = self._terms = 0  # of SPF records
-        self._records = self._client_records = 0  # of the DNS: in the record's zones, and in the client's
+        self._records = self._client_records = 0  # DNS records, in the record's zones and in the client's
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class Usage:
         self._share.left -= seconds
 
     def time_limit(self) -> str:
-        """Return what is wrong when a lookup is left out because the time is over."""
+        """Return the problem's text for a lookup that was not made because the time is over."""
         return f"the lookups took longer than {self._limits.time:g} s"
 
     # -- terms -------------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ class Usage:
         """Count a term that needs a lookup.
 
         Raises:
-            RecordError: there are too many of them.
+            RecordError: there are too many such terms.
         """
         self.lookups += 1
         if self.lookups > self._limits.lookups:
@@ -105,10 +105,10 @@ class Usage:
             raise self._exceeded(ProblemKind.LOOKUP_LIMIT, text)
 
     def count_void(self, name: str) -> None:
-        """Count a lookup that found nothing, once for each term.
+        """Count a void lookup, once for each term.
 
         Raises:
-            RecordError: there are too many of them.
+            RecordError: there are too many void lookups.
         """
         if self.void_counted:
             return
@@ -124,7 +124,7 @@ class Usage:
         """Count the text of an SPF record, before it is parsed.
 
         Raises:
-            RecordError: it is too much for one evaluation.
+            RecordError: the records of this evaluation are too long.
         """
         self._characters += count
         if self._characters > MAX_CHARACTERS:
@@ -134,7 +134,7 @@ class Usage:
         """Count the terms of an SPF record, before they are evaluated.
 
         Raises:
-            RecordError: there are too many for one evaluation.
+            RecordError: the records of this evaluation have too many terms.
         """
         self._terms += count
         if self._terms > MAX_ALL_TERMS:
@@ -144,8 +144,8 @@ class Usage:
         """Count the DNS records of an answer.
 
         Args:
-            count: how many there are.
-            cut_after: the answer holds more than these, which were not read; 0: it holds no more.
+            count: how many records were read.
+            cut_after: how many were read of an answer that holds more; 0 if the whole answer was read.
 
         Raises:
             RecordError: there are too many for one evaluation, or some were not read.

@@ -1,8 +1,9 @@
-"""Sends early what an evaluation will ask for: a record's lookups go out as soon as the record is there.
+"""Send all lookups that a record needs as soon as the record arrives, before the evaluation asks for them.
 
-Knows which lookups a record leads to, in the order of RFC 7208 section 4.6; decides nothing. The evaluation asks the
-same channel afterwards, one question after the other, and finds the answers there; what was not foreseen it simply asks
-itself. So the verdict is the same with and without, and a cold one costs the depth of the record in round trips.
+Knows which lookups a record needs, in the order of RFC 7208 section 4.6. Decides nothing. The evaluation then asks the
+same channel, one question after the other, and finds the answers there. It sends the questions that were not
+prefetched. So the verdict does not depend on the prefetch. Without cached answers, an evaluation takes as many round
+trips as records are nested.
 """
 
 from __future__ import annotations
@@ -19,29 +20,29 @@ from spfmilter.spf.macros import MAX_LOCAL, MacroString
 from spfmilter.spf.record import Directive, RecordError
 from spfmilter.zones import Zones
 
-# Addresses of mail servers that are sent for ahead: more are read for nothing where they turn out to be too many.
+# MX hosts whose addresses are prefetched. If a record has too many MX hosts, these answers are not needed.
 _MAX_HOSTS = 30
-_MAX_TEXT = 4096  # bytes of TXT records that are worth reading twice: here, and when they are evaluated
+_MAX_TEXT = 4096  # bytes; longer TXT answers are not read here, since the evaluation has to read them again
 
 
 class Prefetch:
-    """Sends the lookups of one check ahead, for no more terms than the lookup limit allows."""
+    """Send the lookups of one check early, for as many terms as the lookup limit allows."""
 
     def __init__(self, check: Check, channel: Channel, lookup_limit: int, guarded: Guarded | None = None) -> None:
-        """``guarded`` is the same channel, for the names that a record gives; by default no name is private."""
-        self._client, self._left = channel, lookup_limit  # the client's own name is asked for, private or not
+        """Prepare a prefetch. ``guarded`` is the same channel, without private names; by default none is private."""
+        self._client, self._left = channel, lookup_limit  # the client's reverse DNS may be private
         self._channel = guarded or Guarded(channel, Zones())
         self._check, self._domain = check, check.domain
         self._bits = check.address.max_prefixlen
         self._address, self._address_type = int(check.address), Type.A if self._bits == 32 else Type.AAAA
-        # What stands for no name (RFC 8616 section 4), or takes lookups itself: see Evaluator.
+        # Macro letters that give no name (RFC 8616 section 4), or need lookups themselves: see Evaluator.
         fits = check.local.isascii() and len(check.local) <= MAX_LOCAL
         self._skipped = frozenset("p" if fits else "pls")
         self._characters = self._terms = 0  # of the records read so far
         self._hosts_left = _MAX_HOSTS
 
     def start(self) -> None:
-        """Send the first question; the others follow from its answer."""
+        """Send the first question. Its answer leads to the others."""
         if self._check.record:
             self._terms_of(self._domain, self._check.record)
         elif self._domain:
@@ -56,7 +57,7 @@ class Prefetch:
             self._terms_of(domain, text)
 
     def _terms_of(self, domain: str, text: str) -> None:
-        """Read a record that has come, and send what its terms need, up to the one that decides."""
+        """Parse a record, and send the lookups of its terms. Stop at a term that matches without a lookup."""
         self._characters += len(text)
         if self._characters > MAX_CHARACTERS:
             return
@@ -103,7 +104,7 @@ class Prefetch:
 
     def _hosts(self, answer: Answer) -> None:
         exchanges = sorted(r for r in answer.records if isinstance(r, tuple))
-        if len(exchanges) <= record.MAX_HOSTS:  # more is a permerror, and none of them is looked up
+        if len(exchanges) <= record.MAX_HOSTS:  # with more, the evaluation ends in a permerror before it looks them up
             for _, exchange in exchanges:
                 if exchange and self._hosts_left:
                     self._hosts_left -= 1
@@ -118,7 +119,7 @@ class Prefetch:
         return then
 
     def _expand(self, spec: MacroString, domain: str) -> str:
-        """Return the domain that a term names; empty if it is unknown or not a domain."""
+        """Return the domain that a term names; empty if it is not known yet, or not a domain."""
         if spec.letters & self._skipped:
             return ""
         expanded = spec.expand_domain(lambda letter: self._value(letter, domain))
@@ -145,7 +146,7 @@ class Prefetch:
 
 
 def _record_text(answer: Answer) -> str | None:
-    """Return the SPF record in an answer, if there is exactly one and it is short enough to be read twice."""
+    """Return the SPF record in an answer; None if there is not exactly one, or if the answer is long."""
     texts = [r for r in answer.records if isinstance(r, bytes)]
     found = [text for text in texts if record.VERSION.match(text)]
     if len(found) != 1 or not found[0].isascii() or sum(map(len, texts)) > _MAX_TEXT:

@@ -1,8 +1,8 @@
-"""Which well-known mail service a refused client belongs to, so that the notice can name its ``include:``.
+"""Find the well-known mail service that a refused client belongs to, so that the notice can name its ``include:``.
 
-Knows how to find out cheaply: whose record is worth asking is guessed from names that are at hand, or else from one
-lookup; whether it is the service's address, the service's own published record says. Only refused messages are asked
-about, and the answers are in the caches that all messages share.
+Knows how to find it cheaply. Names that are known already hint at a service, or one lookup does. The service's own SPF
+record then confirms that the client is one of its hosts. Used for refused messages only. The answers are in the caches
+that all messages share.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from spfmilter.model import Check, Facts, Identity, IPAddress, Result, Verdict
 from spfmilter.spf.checks import domain_check
 from spfmilter.spf.services import Service, hinted
 
-# Seconds on top of what the evaluation took: the MTA waits at least so much longer than [dns] timeout.
+# Seconds after the evaluation: the MTA waits at least this much longer than [dns] timeout.
 _TIME = 1.0
-# What a record may cost (RFC 7208 section 4.6.4): with more of them, the advice would break it for all of its mail.
+# The limits of RFC 7208 section 4.6.4. If the advice exceeds them, it breaks the record for all mail of the domain.
 _LOOKUPS, _VOID_LOOKUPS = 10, 2
 _UNKNOWN_CLIENT = {4: ip_address("0.0.0.0"), 6: ip_address("::")}  # noqa: S104 - addresses that no record passes
-# What a further term in the domain's record would change.
+# The results that one more term in the domain's record would change.
 _MENDABLE = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE})
 
 
 def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | None:
-    """Return the service that a name hints at and whose published record passes the client; else None."""
+    """Return the service that a name hints at, if its published record passes the client; else None."""
     check = verdict.check
     if verdict.result not in _MENDABLE or check.identity is not Identity.MAILFROM or not check.domain or check.record:
         return None
@@ -44,7 +44,7 @@ def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | No
 
 
 def _fits(verdict: Verdict, service: Service, inquiry: Inquiry, deadline: float) -> bool:
-    """Tell whether the refused record has lookups left for the service's, counted for an unknown client."""
+    """Tell whether the refused record has enough lookups left for the service's. Evaluate for an unknown client."""
     whole = inquiry.evaluate_best_effort(_check_of(service, _UNKNOWN_CLIENT[verdict.check.address.version]), deadline)
     return (
         whole.result not in {Result.TEMPERROR, Result.PERMERROR}
@@ -54,5 +54,5 @@ def _fits(verdict: Verdict, service: Service, inquiry: Inquiry, deadline: float)
 
 
 def _check_of(service: Service, address: IPAddress) -> Check:
-    """Return the check of the service's record for an address. It is equal for all messages, so it is cached."""
+    """Return the check of the service's record for an address. All messages share its cached verdict."""
     return domain_check(address, service.include, helo="", record="")

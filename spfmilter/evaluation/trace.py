@@ -1,6 +1,6 @@
-"""Collect the tree of an evaluation: which terms were evaluated, which lookups they needed, where it ended.
+"""Collect the tree of an evaluation: the terms that were evaluated, their lookups, and the point where it ended.
 
-Used only where the tree is wanted, as by ``spfmilter check``.
+Used only if the tree is wanted, as by ``spfmilter check``.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class _Record:
 
 
 class Tracer:
-    """Collects the steps. ``finish`` closes what is still open when an evaluation ends early."""
+    """Collect the steps. If an evaluation ends early, ``finish`` closes the open records and terms."""
 
     def __init__(self) -> None:
         self._open: list[_Record] = []
         self._root: RecordStep | None = None
-        self._loose: list[LookupStep] = []  # made before any record was there
+        self._loose: list[LookupStep] = []  # lookups that belong to no open term, such as that of the first record
 
     def lookup(self, name: str, rdtype: Type, answer: Answer, elapsed: float) -> None:
-        """Add a lookup to the term that is being evaluated, or to the record to come."""
+        """Add a lookup to the open term, or to the record that it will find."""
         texts = answer.texts(rdtype)
         step = LookupStep(name=name, type=rdtype.name, outcome=_outcome(answer), answers=texts, elapsed=elapsed)
         if self._open and self._open[-1].term is not None:
@@ -56,7 +56,7 @@ class Tracer:
         self._open[-1].term = _Term(text)
 
     def target(self, domain: str) -> None:
-        """Note what the domain-spec of the open term has been expanded to."""
+        """Set the name to which the domain-spec of the open term was expanded."""
         if self._open and self._open[-1].term is not None:
             self._open[-1].term.target = domain
 
@@ -84,17 +84,17 @@ class Tracer:
             self._root = step
 
     def finish(self, domain: str) -> RecordStep:
-        """Return the whole tree, also of an evaluation that ended early."""
+        """Return the whole tree, also for an evaluation that ended early."""
         while self._open:
             self.close_record()
         if self._root is None:
             return RecordStep(domain=domain, text=None, lookups=tuple(self._loose))
-        # What was looked up after the record was done: the explanation.
+        # The lookup of the explanation comes after the record.
         return replace(self._root, lookups=(*self._root.lookups, *self._loose))
 
 
 def _outcome(answer: Answer) -> str:
-    """Say in a few words how a lookup ended."""
+    """Describe in a few words how a lookup ended."""
     match answer.status:
         case Status.DATA:
             return f"{len(answer.records)} answer{'s' if len(answer.records) != 1 else ''}"

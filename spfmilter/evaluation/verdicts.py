@@ -1,6 +1,6 @@
 """Cache verdicts for as long as the DNS answers that they depend on.
 
-Knows what a verdict depends on (its key) and how long it holds. Evaluates nothing.
+Knows what a verdict depends on (its key) and how long it is valid. Evaluates nothing.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from sys import getsizeof
 
 from spfmilter.model import Check, Counters, ProblemKind, Result, Verdict
 
-# (address, its bits, domain, identity, pinned record) -> what else the verdict has depended on, and the verdicts by it.
-# The address as a number: hashing the object takes ten times as long.
+# The key: address, its bits, domain, identity, pinned record. The address is a number because hashing the object takes
+# ten times as long.
 _Where = tuple[int, int, str, str, str]
 _TEMPERROR_TTL = 5.0  # seconds
-_OWN_TEMPERROR_TTL = 1.0  # when it is our own resolver that does not answer
-_MAX_EXPLANATION = 512  # characters of untrusted text: longer ones are not kept, which bounds the memory
-_MAX_SAID = 768  # characters of what the client says of itself, for the same reason
-# Bytes of a verdict beside its texts, measured: its objects, keys and links; more where it has letters or a problem.
+_OWN_TEMPERROR_TTL = 1.0  # seconds, if our own resolver does not answer
+_MAX_EXPLANATION = 512  # characters; a verdict with a longer one is not kept, which bounds the memory
+_MAX_SAID = 768  # characters of local part, HELO and the identity as sent, for the same reason
+# Overhead of a verdict in bytes, measured: its objects, keys and links; more if it has letters or a problem.
 _OVERHEAD, _OVERHEAD_LETTERS, _OVERHEAD_PROBLEM = 1100, 550, 100
-_MAX_VARIANTS = 16  # local parts or HELO names of one pair: a record that asks for them is rare
+_MAX_VARIANTS = 16  # verdicts of one client and domain, by local part and HELO; few records depend on these
 
 
 @dataclass(slots=True)
@@ -37,11 +37,11 @@ class _Kept:
 class _Known:
     """The verdicts of one client for one domain."""
 
-    letters: frozenset[str] = frozenset()  # l and h, as far as macros have ever asked for them
+    letters: frozenset[str] = frozenset()  # of l and h, those that a macro has used in any evaluation
     verdicts: dict[tuple[str, str], _Kept] = field(default_factory=dict)
 
     def key(self, check: Check) -> tuple[str, str]:
-        """Return local part and HELO name, each empty if no macro has used it."""
+        """Return the local part and the HELO name, each empty if no macro has used it."""
         return check.local if "l" in self.letters else "", check.helo if "h" in self.letters else ""
 
 
@@ -53,12 +53,13 @@ def _where(check: Check) -> _Where:
 class VerdictCache:
     """Verdicts by check; safe for use by several threads at once.
 
-    Exact: an evaluation that never asked for the local part runs the same for every local part, and so for HELO.
-    One whose explanation holds the time of day (``%{t}``) is not kept.
+    A cached verdict is always the one that an evaluation would give. If an evaluation has not used the local part, it
+    runs the same for every local part. The same holds for HELO. A verdict whose explanation contains the time of day
+    (``%{t}``) is not kept.
 
     Attributes:
         entries: how many verdicts are kept at most; 0 keeps none.
-        size: how many bytes they may take, as far as that can be counted.
+        size: how many bytes they may take, roughly.
         max_ttl: seconds that a verdict is kept at most.
     """
 
@@ -73,11 +74,11 @@ class VerdictCache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def knows(self, check: Check) -> bool:
-        """Tell whether there is a verdict that still holds."""
+        """Tell whether there is a valid verdict."""
         return self._find(check, _where(check)) is not None
 
     def get(self, check: Check) -> Verdict | None:
-        """Return the verdict that still holds, with this check in it and no time elapsed; None if there is none."""
+        """Return the valid verdict, with this check in it and no time elapsed; None if there is none."""
         with self._lock:
             where = _where(check)
             kept = self._find(check, where)
@@ -86,7 +87,7 @@ class VerdictCache:
                 return None
             self._known.move_to_end(where)
             self.counters.hits += 1
-            if kept.verdict.elapsed:  # from now on it is had in no time; most are never asked for again
+            if kept.verdict.elapsed:  # here, not in put(): most verdicts are never asked for again
                 kept.verdict = replace(kept.verdict, elapsed=0.0)
             found = kept.verdict
         return found if found.check == check else replace(found, check=check)
@@ -97,7 +98,7 @@ class VerdictCache:
         return kept if kept is not None and kept.ends > self.clock() else None
 
     def put(self, verdict: Verdict) -> None:
-        """Keep a verdict for as long as the shortest-lived DNS answer that it used."""
+        """Keep a verdict for as long as the DNS answer with the shortest TTL that it used."""
         ttl = _ttl(verdict)
         if not self.entries or ttl <= 0 or verdict.fault is not None or "t" in verdict.letters:
             return
@@ -116,7 +117,7 @@ class VerdictCache:
                 self._known.move_to_end(where)
             if not matters <= known.letters:
                 known.letters |= matters
-                self._drop(known)  # their keys left out what has turned out to matter
+                self._drop(known)  # the keys of these verdicts lack the letter that has turned out to matter
             key = known.key(check)
             if len(known.verdicts) >= _MAX_VARIANTS:
                 self._drop(known)
@@ -142,7 +143,7 @@ class VerdictCache:
 
 
 def _size(verdict: Verdict) -> int:
-    """Return the bytes that a verdict takes, about; a pinned record is the settings', and shared."""
+    """Return roughly the bytes that a verdict takes. A pinned record is not counted: the settings hold it anyway."""
     check, problem = verdict.check, verdict.problem
     size = _OVERHEAD + _OVERHEAD_LETTERS * bool(verdict.letters)
     texts = [
@@ -162,6 +163,6 @@ def _size(verdict: Verdict) -> int:
 
 def _ttl(verdict: Verdict) -> float:
     if verdict.result is not Result.TEMPERROR:
-        return (verdict.ttl or 0) - verdict.elapsed  # the first answer is as old as the evaluation took
+        return (verdict.ttl or 0) - verdict.elapsed  # the first answer came when the evaluation began
     ours = verdict.problem is not None and verdict.problem.kind is ProblemKind.OWN_RESOLVER
     return _OWN_TEMPERROR_TTL if ours else _TEMPERROR_TTL

@@ -31,6 +31,7 @@ from spfmilter.milter.running import AtWork, Running
 from spfmilter.model import Edits, SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
+from spfmilter.observe.ratelimited import RateLimitedLog
 from spfmilter.reply import Reply, internal_error
 from spfmilter.session import Session
 from spfmilter.settings import Settings
@@ -108,7 +109,7 @@ class Callbacks:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
         self._deferrals, self._refusals = deferrals, Refusals(settings, signer)
         self._unused, self._silent, self._macros = steps_for(settings)
-        self._rate_limited = log.RateLimitedLog()
+        self._rate_limited = RateLimitedLog()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
         self._passed: set[str] = set()  # names of header fields, as they were written, that are not watched

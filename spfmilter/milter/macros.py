@@ -1,6 +1,6 @@
-"""Read the MTA's macros from pymilter's context, which decodes them strictly and fails on names that are not UTF-8.
+"""Read the MTA's macros from pymilter's context, which raises an error for values that are not UTF-8.
 
-Knows the names of macros. Does not know what follows from their values.
+Knows the names of macros. Does not interpret their values.
 """
 
 from __future__ import annotations

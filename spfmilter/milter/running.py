@@ -1,10 +1,10 @@
-"""Callbacks that are at work: since when, and how impatiently their threads wait for Python's lock.
+"""Count the running callbacks, and adapt Python's thread switch interval to their number.
 
-Knows how many there are and how old the oldest is; knows nothing of messages.
+Knows how many callbacks run and how long the oldest has run. Knows nothing about messages.
 
-A thread that waits for Python's lock wakes up after each switch interval to ask for it. With Python's own 5 ms, a
-thousand threads that wait leave no processor time to the one that works. A long interval ends this, but costs up to a
-tenth of the rate where a few threads are at work. So it is long only while there are many
+A thread that waits for Python's global lock (GIL) wakes up after each switch interval to request it. With Python's
+default of 5 ms, a thousand waiting threads leave no processor time to the one that works. A long interval prevents
+this, but costs up to a tenth of the rate if few threads work. So the interval is long only while there are many
 (docs/decisions/0025-one-question.md).
 """
 
@@ -41,7 +41,7 @@ class AtWork:
 
 
 class Running:
-    """The callbacks of one process that evaluate, each known by a number; for several threads at once."""
+    """The running callbacks of one process that evaluate, by number; safe for use by several threads at once."""
 
     def __init__(self) -> None:
         self._since: dict[int, float] = {}  # when each began
@@ -49,25 +49,25 @@ class Running:
         self._is_patient = False
 
     def begin(self, number: int, now: float) -> None:
-        """Note that a callback has begun, on the clock of ``time.monotonic``; with many, threads become patient."""
+        """Add a callback. ``now`` is its start, on the clock of ``time.monotonic``. Lengthen the interval for many."""
         self._since[number] = now
         if len(self._since) > _MANY and not self._is_patient:
             self._is_patient = True
             sys.setswitchinterval(_LONG_INTERVAL)
 
     def end(self, number: int) -> None:
-        """Note that a callback has ended."""
+        """Remove a callback."""
         del self._since[number]
 
     def longest(self) -> float:
-        """Return the seconds that the oldest callback has taken so far."""
+        """Return for how many seconds the oldest callback has run."""
         now = time.monotonic()
         return now - min(list(self._since.values()), default=now)
 
     def settle(self) -> None:
-        """Let threads wait as usual again if there are few; to be called every second or so.
+        """Restore the usual interval if few callbacks run. Call this about once a second.
 
-        Not as soon as a callback ends: after many have ended at the same time, their threads have other work to do.
+        Do not call it when a callback ends: if many end at the same time, their threads still have other work to do.
         """
         if self._is_patient and len(self._since) <= _MANY // 2:
             sys.setswitchinterval(self._usual_interval)

@@ -11,13 +11,12 @@ import io
 import json
 import logging
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from spfmilter.model import Condition, Facts, Override, SkipReason, Transaction, Verdict
+from spfmilter.model import Condition, Facts, Override, Transaction, Verdict
 from spfmilter.observe.sink import Datagrams, Outlet, Sink, hold_standard_descriptors, standard_error
 from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
 from spfmilter.text import NAME_LIMIT, log_value, unicode_line
@@ -29,7 +28,6 @@ _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ER
 _MAIL = 2 << 3  # syslog's facility (RFC 3164 section 4.1.1)
 _PATH_LIMIT = 320  # characters of a reverse-path in the log
 _STRAY_LIMIT = 1024  # characters of captured output without a line break; then they are logged
-_WARN_EVERY = 600.0  # seconds between two warnings of the same kind
 Value = str | int | float | bool
 
 
@@ -346,55 +344,3 @@ def _deciding(verdict: Verdict, condition: Condition | None) -> dict[str, Value]
         if problem.term:
             fields["problem_term"] = problem.term
     return fields
-
-
-class RateLimitedLog:
-    """Log each kind of warning at most once in ten minutes, with the number of suppressed ones."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._next: dict[str, float] = {}  # by event: when it may be logged again
-        self._held: dict[str, int] = {}
-
-    def private_client(self, address: str) -> None:
-        """Warn of a private client address outside the exempt networks: probably a NAT or a proxy."""
-        self._warn(
-            "private client address, SPF skipped: if this is mail from outside, a NAT or proxy in front of the "
-            "MTA hides the real address",
-            client=address,
-            rule=f"[exempt] {SkipReason.PRIVATE}",
-        )
-
-    def unreadable(self, reason: str) -> None:
-        """Warn of a name from the MTA that is not UTF-8. pymilter cannot decode it, and drops the event."""
-        self._warn("non-UTF-8 value from the MTA, ignored", reason=reason)
-
-    def state_away(self, server: str, reason: str) -> None:
-        """Warn that the server of ``[state] url`` did not answer. ``server`` is its URL without the password."""
-        self._warn("state server not responding, using local memory", server=server, reason=reason)
-
-    def state_wrong(self, server: str, key: str) -> None:
-        """Warn that the server of ``[state] url`` holds no plausible time under our ``key``."""
-        self._warn("state server value invalid, overwritten", server=server, key=key)
-
-    def not_counted(self, reason: str) -> None:
-        """Warn that the metrics lost a count, for lack of memory."""
-        self._warn("metrics update lost", reason=reason)
-
-    def not_served(self, reason: str) -> None:
-        """Warn that a request for the metrics could not be answered."""
-        self._warn("metrics request failed", reason=reason)
-
-    def not_remembered(self, reason: str) -> None:
-        """Warn that this host has no memory left for a deferral, or no lock."""
-        self._warn("deferral not stored", reason=reason)
-
-    def _warn(self, event: str, **fields: Value) -> None:
-        with self._lock:
-            now = self._clock()
-            if now < self._next.get(event, now):
-                self._held[event] = self._held.get(event, 0) + 1
-                return
-            held, self._next[event] = self._held.pop(event, 0), now + _WARN_EVERY
-        warning(event, **fields, **({"suppressed": held} if held else {}))

@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec
 from spfmilter import __version__
 from spfmilter.model import Counters, Transaction
 from spfmilter.observe import log
+from spfmilter.observe.ratelimited import RateLimitedLog
 
 _P = ParamSpec("_P")
 
@@ -78,7 +79,7 @@ class _Prometheus(Metrics):
 
         from spfmilter.observe.counterfile import CounterFile  # noqa: PLC0415
 
-        self._rate_limited = log.RateLimitedLog()
+        self._rate_limited = RateLimitedLog()
         values.MmapedDict = CounterFile  # type: ignore[attr-defined]
         values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
         new: Any = {"registry": None, "namespace": "spfmilter"}

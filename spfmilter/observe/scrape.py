@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from email.message import Message
 from typing import Any
 
-from spfmilter.observe import log
+from spfmilter.observe.ratelimited import RateLimitedLog
 
 MAX_CONNECTIONS = 64  # connections at once
 REQUEST_TIMEOUT = 10.0  # seconds for a whole request, until the client has read the answer
@@ -57,7 +57,7 @@ class _Server:
     def __init__(self, application: Application) -> None:
         self._application = application
         self._open: dict[asyncio.Task[None], None] = {}  # oldest first
-        self._rate_limited = log.RateLimitedLog()
+        self._rate_limited = RateLimitedLog()
 
     async def run(self, sock: socket.socket, end: socket.socket) -> None:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()

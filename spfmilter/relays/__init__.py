@@ -1,6 +1,6 @@
-"""Our own servers in front of this one, and the client that sent them a message, by their Received fields.
+"""Find the client that sent a message to one of our relays, from the Received fields.
 
-``received`` reads one field; ``chain`` walks from the connected relay back to the originating client.
+``received`` reads one field. ``chain`` walks from the connected relay back to the originating client.
 """
 
 from spfmilter.relays.chain import OriginatingClient, originating_client

@@ -1,9 +1,9 @@
-"""The walk along the Received chain, from the connected relay back to the originating client.
+"""Walk along the Received chain, from the connected relay back to the originating client.
 
-Knows which server may have written each field, and where to stop. Does not read fields, and asks the DNS through a
-function that the caller gives. The topmost field was written by the connected relay, since it stands above all that the
-relay received. Each field names the server that wrote the field below it, and is believed only if the server found so
-far has written it. The first server that is not ours is the client; all further fields are untrusted and not read.
+Knows which server may have written each field, and where to stop. Does not parse fields. Asks the DNS through a
+function of the caller. The connected relay wrote the topmost field, since it adds its own above all others. Each field
+names the server that wrote the field below. A field is believed only if it was written by the server found so far. The
+first server that is not ours is the client. All further fields are untrusted and not read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class OriginatingClient:
 
     client: Client
     helo: str | None  # as that server recorded it; untrusted input
-    hops: int  # hand-overs from that server to the connected relay; 0: they are the same
+    hops: int  # from that server to the connected relay; 0 if they are the same
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class _Server:
     def wrote(self, field: Received, addresses_of: NamesOf) -> bool:
         """Return whether the field names this server as its writer: by name, address, or a name with its address."""
         if not field.by:
-            return True  # a step of qmail's, which names no writer; the field below it has to name this server
+            return True  # a field of qmail's that names no writer; the field below has to name this server
         if _plain(field.by) in self.names or field.by_address in self.addresses:
             return True
         if parse_address(field.by.strip("[]")) in self.addresses:
@@ -58,16 +58,15 @@ class _Server:
 def originating_client(
     received: Sequence[str], relay: Client, trusted: Sequence[Network], names_of: NamesOf, helo: str | None
 ) -> OriginatingClient | None:
-    """Return the client that sent the message to the first of our servers; None: it cannot be told.
+    """Return the client that sent the message to the first of our servers; None if it cannot be found.
 
-    None is also the answer where the message does not come from outside: the client has logged in, or its address is
-    private.
+    Return None also if the message does not come from outside: the client has logged in, or its address is private.
 
     Args:
         received: the values of the message's Received fields, topmost first, without the MTA's own.
         relay: the client that is connected.
         trusted: the networks of our own servers.
-        names_of: returns the addresses of a host name; none where it has none, or the DNS fails.
+        names_of: returns the addresses of a host name; an empty set if there are none, or the DNS fails.
         helo: the HELO of the connected client.
     """
     if relay.address is None or not _within(relay.address, trusted):
@@ -83,7 +82,7 @@ def originating_client(
             continue
         inside = peer.address.is_loopback or peer.address in {*server.addresses, field.by_address}
         if inside and not field.authenticated:
-            server.also(peer)  # a content filter, which hands back what it was given
+            server.also(peer)  # a content filter that returned the message
         elif _within(peer.address, trusted) and not inside:
             server, hops = _Server({peer.address}, _names(peer.name, peer.helo or "")), hops + 1
         elif field.authenticated or is_private(peer.address):
@@ -107,7 +106,7 @@ def _names(*names: str) -> set[str]:
 
 
 def _bounded(names_of: NamesOf) -> NamesOf:
-    """Return the same function, called once a name and for ``MAX_NAMES`` names at most."""
+    """Return the same function with a memory: it asks once for each name, and for ``MAX_NAMES`` names at most."""
     known: dict[str, frozenset[IPAddress]] = {}
 
     def ask(name: str) -> frozenset[IPAddress]:

@@ -1,12 +1,11 @@
-"""One Received field (RFC 5321 section 4.4): which server wrote it, and which peer sent the message to that server.
+"""Parse one Received field (RFC 5321 section 4.4): the server that wrote it, and the peer that sent the message to it.
 
 Knows the forms of Postfix, Sendmail, Exim, Exchange, qmail, Gmail, amavis, IronPort and Courier. Does not know which
-field to believe. A field that does not fit a form exactly is not read at all: a guess could be an address that the
-sender has chosen.
+field to believe. A field must fit a form exactly, or it is rejected: a guess could be an address that the sender chose.
 
 Most forms have the client's HELO *before* its address. None of these servers accepts a blank, a parenthesis or a
-semicolon in it, so it stays one word. Text after the protocol is not read: the recipient stands there, and in Exim's
-form the sender, and both may hold any text.
+semicolon in it, so it stays one word. Text after the protocol is not read. It holds the recipient, and in Exim's form
+the sender, and these may contain any text.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from spfmilter.addresses import parse_address
 from spfmilter.model import IPAddress
 
-MAX_LENGTH = 16_384  # characters that are read; Postfix takes a HELO of 2048, and no form has more than one
+MAX_LENGTH = 16_384  # characters that are read; Postfix accepts a HELO of 2048, and each form has only one
 
 # The writer of a field folds its lines before this length. A break behind a longer line is an SMTP client's, which
 # must not send more than 998 characters at once (RFC 5321 section 4.5.3.1.6) and breaks in the middle of a word.
@@ -27,10 +26,10 @@ _BROKEN_LINE = 900
 _BLANKS = re.compile(r"[ \t\r\n]+")  # and no others: a HELO may hold other blanks of Unicode
 _PIECE = re.compile(r"[^ ();]+|[();]")
 _IN_COMMENT = re.compile(r"[()]|\\.", re.DOTALL)
-_BROKEN = ")"  # in the place of a piece after which the text cannot be read; it fits no form
+_BROKEN = ")"  # stands for text that cannot be parsed; it fits no form
 
 _ADDRESS = r"(?:IPv6:)?[0-9a-f:.]{2,45}(?:%[\w.-]{1,32})?"
-_IDENT = r"(?:[^ @=()\[\]]+@)?"  # what the client's host says of its user (RFC 1413)
+_IDENT = r"(?:[^ @=()\[\]]+@)?"  # the user's name, from the client's ident service (RFC 1413)
 # postfix, sendmail, gmail: (name [address]); exim: ([address]:port helo=name ident=user)
 _BRACKETED = re.compile(
     rf"{_IDENT}(?:(?P<name>[\w.-]+) )?\[(?P<address>{_ADDRESS})\](?::\d{{1,5}})?"
@@ -39,11 +38,11 @@ _BRACKETED = re.compile(
 )
 _BARE = re.compile(rf"{_IDENT}(?P<address>{_ADDRESS})", re.IGNORECASE)  # exchange, qmail: (address)
 _LITERAL = re.compile(rf"\[(?P<address>{_ADDRESS})\](?::\d{{1,5}})?", re.IGNORECASE)  # exim, for a host without a name
-# ... and what it puts beside that: (port=n helo=name ident=user)
+# The comment beside that literal: (port=n helo=name ident=user)
 _EXIM = re.compile(r"(?:port=\d{1,5} ?)?(?:helo=(?P<helo>.+?)(?: ident=[^ ]*)?|ident=[^ ]*)?")
 # RFC 3848, RFC 6531 section 4.3, IronPort's "ESMTP/TLS/cipher", "Microsoft SMTP Server".
 _SMTP = re.compile(r"(?:utf8)?(?:(?P<old_login>a)|e)?[sl]mtps?(?P<login>a)?(?:/.*)?|microsoft", re.IGNORECASE)
-# How a comment begins that says so: Postfix and Sendmail; Courier; qmail.
+# The beginning of a comment about a login: Postfix and Sendmail; Courier; qmail.
 _LOGGED_IN = ("authenticated ", "auth: ", "smtp-auth ")
 
 
@@ -52,7 +51,7 @@ class Peer:
     """The host that sent the message, as the server has recorded it."""
 
     address: IPAddress
-    name: str = ""  # of its address (PTR), where the server says it; untrusted input
+    name: str = ""  # from the reverse DNS of its address, if the server wrote it; untrusted input
     helo: str | None = None  # untrusted input
 
 
@@ -60,14 +59,14 @@ class Peer:
 class Received:
     """The content of one field."""
 
-    by: str = ""  # the server that wrote it; empty: a step of qmail's, which does not say
-    by_address: IPAddress | None = None  # the server's own address, where it says it
+    by: str = ""  # the server that wrote it; empty for a field of qmail's that does not name the server
+    by_address: IPAddress | None = None  # the server's own address, if the field has it
     peer: Peer | None = None  # None: from a program on the same machine
     authenticated: bool = False  # the peer has logged in
 
 
 def parse(value: str) -> Received | None:
-    """Read a field, folded or not; None: it fits no form, or the message did not come by SMTP."""
+    """Return the content of a field, folded or not; None if it fits no form, or the message did not come by SMTP."""
     pieces = _pieces(" ".join(_BLANKS.split(_unbroken(value[:MAX_LENGTH]))))
     word, said = _comments(pieces)
     source = ""
@@ -75,7 +74,7 @@ def parse(value: str) -> Received | None:
         source = next(pieces, "")
         word, said = _comments(pieces)
     if word.lower() != "by":
-        # "(qmail 123 invoked from network)", a field of its own below which the one with the address stands
+        # "(qmail 123 invoked from network)": the next field below has the address
         return Received() if not word and not source and said and said[0].startswith("qmail ") else None
     by = next(pieces, "")
     word, beside = _comments(pieces)
@@ -95,9 +94,9 @@ def parse(value: str) -> Received | None:
 
 
 def _unbroken(value: str) -> str:
-    """Return the field without the breaks that Postfix puts into a line that is too long: a line end, and one blank.
+    """Remove the breaks that Postfix puts into a line that is too long: a line end and one blank.
 
-    A client can make it that long with its HELO. With a break in the middle of its address, it could hide that.
+    A client can make the line that long with its HELO. A break in the middle of its address could hide the address.
     """
     first, *others = value.split("\n")
     lines, before = [first], first
@@ -123,7 +122,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _end_of_comment(text: str, place: int) -> int:
-    """Return the place behind the parenthesis that closes the one before ``place``; 0: there is none."""
+    """Return the place behind the parenthesis that closes the one before ``place``; 0 if there is none."""
     depth = 1
     for found in _IN_COMMENT.finditer(text, place):
         depth += (found[0] == "(") - (found[0] == ")")
@@ -133,7 +132,7 @@ def _end_of_comment(text: str, place: int) -> int:
 
 
 def _comments(pieces: Iterator[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the next word and the comments before it; the word is empty where there is none."""
+    """Return the next word and the comments before it; the word is empty if there is none."""
     comments: list[str] = []
     for piece in pieces:
         if not piece.startswith("("):
@@ -143,27 +142,28 @@ def _comments(pieces: Iterator[str]) -> tuple[str, tuple[str, ...]]:
 
 
 def _is_local(source: str, said: Sequence[str], beside: Sequence[str], protocol: str) -> bool:
-    """Return whether a program on the same machine handed the message over.
+    """Return whether a program on the same machine submitted the message.
 
-    It is so only where a form says it. From a field without an address the address may have been removed, and then the
-    fields below it are untrusted.
+    Only a form that says so counts. A field without an address is not enough: its address may have been removed, and
+    the fields below are then untrusted.
     """
     if source:  # exim: from root by host with local
         return protocol.startswith("local") and not _LITERAL.fullmatch(source) and not any(map(_address_in, said))
-    if said:  # sendmail: (from root@localhost) by host; but (from host [address]) is a client that said no HELO
+    if said:  # sendmail: (from root@localhost) by host; but (from host [address]) is a client without a HELO
         return said[0].startswith("from ") and "[" not in said[0]
     # postfix: by host (Postfix, from userid 0) id ...
     return protocol.startswith(("local", "lmtp")) or (not protocol and any(c.startswith("Postfix") for c in beside))
 
 
 def _peer(source: str, said: Sequence[str], beside: Sequence[str]) -> Peer | None:
-    """Return the peer that the word after ``from`` and the comments behind it describe; None: it cannot be told.
+    """Return the peer from the word after ``from`` and the comments behind it; None if it is not certain.
 
-    With two addresses in the place of one, it is not clear which one the server has seen. An Exim that accepts any HELO
+    With two addresses instead of one, it is not clear which one the server has seen. An Exim that accepts any HELO
     (``helo_accept_junk_hosts``) lets the client close the comment and open another.
 
-    An address as the word is the client's HELO with all servers but Exim. Postfix, Sendmail and Exchange differ from
-    Exim by the comment beside their own name (``beside``), also where the comment with the address was removed.
+    If the word is an address, it is the client's HELO, except in Exim's form. Postfix, Sendmail and Exchange have a
+    comment beside their own name (``beside``), and Exim has none. That holds also if the comment with the address was
+    removed.
     """
     found = [match for match in map(_address_in, said) if match is not None]
     literal, more = _LITERAL.fullmatch(source), _EXIM.fullmatch(said[0] if said else "")
@@ -186,7 +186,7 @@ def _made(address: str, name: str, helo: str | None) -> Peer | None:
 
 
 def _address_in(comment: str) -> re.Match[str] | None:
-    """Return the match of a comment that holds an address; None: it holds none."""
-    text = comment.removeprefix("from ")  # sendmail, where the client has said no HELO
+    """Return the match of a comment that holds an address; None if it holds none."""
+    text = comment.removeprefix("from ")  # sendmail, if the client sent no HELO
     match = _BRACKETED.fullmatch(text) or _BARE.fullmatch(text)
     return match if match is not None and parse_address(match["address"]) is not None else None

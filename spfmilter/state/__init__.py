@@ -1,8 +1,7 @@
 """Remember, for several processes together, since when a sender has been deferred.
 
-Knows the question and two stores that answer it. One is a table that the workers of this host share. The other is a
-server that the MX hosts share, if ``[state] url`` names one. Does not know what a sender is, nor what the answer is
-used for.
+Knows two stores. One is a table that the workers of this host share. The other is a server that the MX hosts share, if
+``[state] url`` names one. Does not know what a sender is, nor how the policy uses the answer.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from spfmilter.state.table import OnThisHost, Table
 
 __all__ = ["Deferrals", "Table", "open_deferrals"]
 
-# Remembered for this long beyond the longest deferral. Senders' servers retry hours apart. A server that was accepted
-# after the bound must not count as a new one when it sends its next message.
+# Added to the longest deferral. Sending servers retry hours apart. A server whose mail was accepted after the bound
+# must not count as new when it sends its next message.
 _AFTERWARDS = 86400.0  # seconds
 
 

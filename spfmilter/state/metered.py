@@ -1,4 +1,4 @@
-"""A connected socket to an untrusted server: it limits each answer in bytes and in time.
+"""Limit each answer of an untrusted server, in bytes and in time.
 
 Knows neither the server's protocol nor its library. A library reads an answer piece by piece, each with its own time
 limit. Without these limits, a server could keep it busy forever, with a flood or with one byte now and then.

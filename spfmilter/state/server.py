@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from spfmilter.observe import log
+from spfmilter.observe.ratelimited import RateLimitedLog
 from spfmilter.settings.urls import StateUrl
 from spfmilter.state.deferrals import Deferrals
 from spfmilter.state.metered import MAX_ANSWER, Metered
@@ -54,7 +55,7 @@ class OnAServer:
         self._lock = threading.Lock()
         self._away = False
         self._next = -math.inf  # on our clock: when we may ask the server again
-        self._rate_limited = log.RateLimitedLog(clock)
+        self._rate_limited = RateLimitedLog(clock)
 
     def since(self, key: str, now: float) -> float:
         """See ``Deferrals``."""

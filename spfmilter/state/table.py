@@ -1,7 +1,7 @@
-"""A table in memory that all workers of this host share: keys, and the time at which each was first seen.
+"""Store keys, and the time at which each was first seen, in memory that all workers of this host share.
 
-Knows what the kernel offers for this. An anonymous file in memory lives as long as a process has it open. Record locks
-are released by the kernel when a process dies. Does not know what the keys mean (docs/decisions/0016-state.md).
+Uses an anonymous file in memory, which exists as long as a process has it open, and record locks, which the kernel
+releases when a process dies. Does not know what the keys mean (docs/decisions/0016-state.md).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 from hashlib import blake2b
 
 from spfmilter.observe import log
+from spfmilter.observe.ratelimited import RateLimitedLog
 
 ENTRIES = 1 << 17  # 4 MB, but only used pages take memory
 _DIGEST = 24  # bytes: long enough that two keys never share one
@@ -90,7 +91,7 @@ class OnThisHost:
 
     def __init__(self, table: Table, keep: float) -> None:
         self._table, self._keep = table, keep
-        self._rate_limited = log.RateLimitedLog()
+        self._rate_limited = RateLimitedLog()
 
     def since(self, key: str, now: float) -> float:
         """See ``Deferrals``."""

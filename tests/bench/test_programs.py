@@ -65,8 +65,8 @@ def test_hostile_records_fit_into_dns_messages() -> None:
 def test_a_missed_target_is_named() -> None:
     """At least, and at most."""
     report = Report("name", "title", ("figure",))
-    report.add("low", judged=0.5, target=Target(0.6, at_least=True))
-    report.add("slow", judged=2.0, target=Target(1.0))
-    report.add("good", judged=1.0, target=Target(1.0))
-    report.add("unjudged", judged=None, target=Target(1.0))
+    report.add("low", compared=0.5, target=Target(0.6, at_least=True))
+    report.add("slow", compared=2.0, target=Target(1.0))
+    report.add("good", compared=1.0, target=Target(1.0))
+    report.add("uncompared", compared=None, target=Target(1.0))
     assert report.missed() == ["low", "slow"]

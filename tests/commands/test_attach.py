@@ -43,7 +43,7 @@ def test_the_socket_as_postfix_writes_it(socket, chroot, postfix) -> None:
 
 
 @pytest.mark.parametrize("path", ["/run/spfmilter/a.sock", "/var/spool/postfix-out/a.sock"])
-def test_a_chrooted_smtpd_that_cannot_reach_the_socket_is_said_with_what_to_write(path) -> None:
+def test_a_chrooted_smtpd_that_cannot_reach_the_socket_is_reported_with_what_to_write(path) -> None:
     with pytest.raises(
         AttachError, match=r"set \[milter\] socket = unix:/var/spool/postfix/spfmilter/a\.sock, or an inet"
     ):
@@ -222,7 +222,7 @@ def test_a_chrooted_postfix_that_cannot_reach_the_socket_is_left_alone(run, writ
 
 @pytest.mark.outside
 @with_postfix
-def test_a_directory_without_a_postfix_configuration_is_said(run, write, tmp_path) -> None:
+def test_a_directory_without_a_postfix_configuration_is_reported(run, write, tmp_path) -> None:
     done = run("attach", "-c", write(), "--postfix-config", tmp_path / "none")
     assert done.returncode == os.EX_UNAVAILABLE
     assert "postconf" in done.stderr

@@ -285,7 +285,7 @@ def test_explain_lists_each_rule_in_its_order_with_line_and_reason(run, write) -
         ("message", []),
     ],
 )
-def test_what_is_not_known_when_it_is_decided_is_said(run, write, stage, warned) -> None:
+def test_what_is_not_known_when_it_is_decided_is_reported(run, write, stage, warned) -> None:
     path = write(f"[policy]\nreject_at = {stage}\n")
     done = run(
         "check", "-c", path, *MESSAGE, "a@example.com", "--rcpt", "postmaster@x.example", "--from", "a@x.example"
@@ -312,12 +312,12 @@ def test_the_condition_that_decided_stands_behind_the_result(run, write) -> None
     path = write("tag_subject = [SPF]\n[policy.mailfrom]\nunreachable = tag\n")
     done = run("check", "-c", path, *MESSAGE, "a@unknown.example")
     assert "MAIL FROM     none (unreachable)\n" in done.stdout
-    assert "\n  Subject: [SPF] ...\n" in done.stdout, "of whatever subject there is"
+    assert "\n  Subject: [SPF] ...\n" in done.stdout, "of any subject"
     done = run("check", "-c", path, *MESSAGE, "a@unknown.example", "--json")
     assert [verdict["condition"] for verdict in json.loads(done.stdout)["verdicts"]] == [None, "unreachable"]
 
 
-def test_without_a_from_field_it_is_said_that_there_is_none(run, write) -> None:
+def test_a_missing_from_field_is_reported(run, write) -> None:
     path = write("[policy]\nreject_at = message\nyield_to_dmarc = yes\n")
     done = run("check", "-c", path, *MESSAGE, "a@example.com", "--explain")
     assert "yield_to_dmarc = yes (line " in done.stdout
@@ -334,7 +334,7 @@ def test_explain_as_json(run, write) -> None:
     assert [one["rule"]["key"] for one in considered if one["applied"]] == ["pass", "fail"]
 
 
-def test_a_pinned_record_is_said_to_be_one(run, write) -> None:
+def test_a_pinned_record_is_reported_as_pinned(run, write) -> None:
     path = write("[domain:example.com]\nrecord = v=spf1 ip4:203.0.113.0/24 -all\n")
     done = run("check", "-c", path, *MESSAGE, "a@example.com")
     assert "MAIL FROM     pass  by the record in the settings, not the published one" in done.stdout

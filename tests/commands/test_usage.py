@@ -43,7 +43,7 @@ def test_help_goes_to_stdout(run, command) -> None:
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_64_and_said_on_stderr(run, arguments) -> None:
+def test_wrong_usage_is_64_and_reported_on_stderr(run, arguments) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (os.EX_USAGE, "")
     assert done.stderr.startswith(("Usage: ", "Error: "))
@@ -64,7 +64,7 @@ def test_a_directory_in_place_of_the_file_is_wrong_usage(run, tmp_path) -> None:
 @pytest.mark.parametrize(
     "command", [["run"], ["attach"], ["config", "check"], ["check", "--ip", "192.0.2.1", "--mail-from", "a@b.example"]]
 )
-def test_without_a_file_the_default_one_is_read_and_its_absence_said(run, command) -> None:
+def test_without_a_file_the_default_one_is_read_and_its_absence_reported(run, command) -> None:
     done = run(*command)
     assert (done.returncode, done.stdout) == (os.EX_CONFIG, "")
     assert done.stderr == f"{DEFAULT_PATH}: there is no such file: write it, or name another with -c FILE\n"
@@ -72,7 +72,7 @@ def test_without_a_file_the_default_one_is_read_and_its_absence_said(run, comman
 
 @pytest.mark.outside
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_file_is_said(run, write) -> None:
+def test_an_unreadable_file_is_reported(run, write) -> None:
     path = write()
     path.chmod(0)
     done = run("config", "check", "-c", path)
@@ -80,7 +80,7 @@ def test_an_unreadable_file_is_said(run, write) -> None:
 
 
 @pytest.mark.outside
-def test_a_path_that_leads_through_a_file_is_said(run, write) -> None:
+def test_a_path_that_leads_through_a_file_is_reported(run, write) -> None:
     path = write() / "below"
     done = run("config", "check", "-c", path)
     assert (done.returncode, done.stderr) == (os.EX_CONFIG, f"{path}: cannot be read: Not a directory\n")

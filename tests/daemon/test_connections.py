@@ -155,7 +155,7 @@ def test_a_process_that_was_frozen_begins_anew(site: Site) -> None:
 
 @pytest.mark.usefixtures("no_threads")
 def test_other_sockets_of_the_process_are_not_looked_at(site: Site) -> None:
-    """A question to the DNS that nobody reads the answer of, the listening socket itself, a pipe."""
+    """A question to the DNS whose answer is never read, the listening socket itself, a pipe."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns:
         dns.bind(("127.0.0.1", 0))
         dns.sendto(b"late", dns.getsockname())

@@ -424,7 +424,7 @@ TABLES: dict[str, tuple[Fleet, list[Line]]] = {
             (67.0, ended(0), [death(0, 67.0), Start(0, 0)]),
         ],
     ),
-    "a supervisor that stood still blames nobody": (
+    "a supervisor that stood still blames no worker": (
         serving(),
         [(120.0, Tick(), NOTHING), (120.0, Heard(0, ()), NOTHING), (120.5, Tick(), NOTHING)],
     ),
@@ -526,7 +526,7 @@ def test_restarts_are_bounded_while_another_worker_serves() -> None:
     assert sum(slot.phase is Phase.SERVING for slot in fleet.slots) >= 7
 
 
-def test_the_last_worker_is_restarted_whatever_came_before() -> None:
+def test_the_last_worker_is_restarted_after_any_events() -> None:
     """All are killed as fast as can be: there is never none."""
     fleet, now = serving(4), 20.0
     for number in range(1, 2000):

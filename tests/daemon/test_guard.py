@@ -1,4 +1,4 @@
-"""A step that fails is said once a minute, and the next ones are run."""
+"""A step that fails is logged once a minute, and the next ones are run."""
 
 import pytest
 

@@ -99,7 +99,7 @@ def test_a_fresh_answer_takes_the_place_of_the_old(clock: Clock) -> None:
 
 
 def test_a_failure_does_not_take_the_place_of_an_answer_that_holds(clock: Clock) -> None:
-    """Somebody else has asked with more luck meanwhile."""
+    """Another connection has got an answer meanwhile."""
     cache = AnswerCache(clock=clock)
     cache.put(KEY, FOUND)
     cache.put(KEY, DEAD)
@@ -178,7 +178,7 @@ def test_the_bytes_are_bounded_too(clock: Clock) -> None:
     assert cache.counters.evictions == 50 - len(cache)
 
 
-def test_an_answer_that_is_too_large_by_itself_drives_nobody_out(clock: Clock) -> None:
+def test_an_answer_that_is_too_large_by_itself_evicts_no_other(clock: Clock) -> None:
     cache = AnswerCache(size=5000, clock=clock)
     cache.put(name(1), FOUND)
     cache.put(name(2), Answer(Status.DATA, (b"x" * 6000,), 300))
@@ -197,7 +197,7 @@ def test_an_answer_that_is_too_large_by_itself_drives_nobody_out(clock: Clock) -
     ids=["nothing", "many addresses", "many MX", "many names", "one long text"],
 )
 def test_what_is_counted_is_what_it_takes(clock: Clock, records: tuple[RecordData, ...]) -> None:
-    """Counting only the data of 500 addresses would let a stranger fill ten times the bound."""
+    """Counting only the data of 500 addresses would let an attacker fill ten times the bound."""
     cache = AnswerCache(clock=clock)
     cache.put(KEY, Answer(Status.DATA, records, 300))
     taken = sys.getsizeof(records)
@@ -218,7 +218,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_whatever_happens_the_counts_are_right(steps: list[tuple[str, int, Answer]]) -> None:
+def test_the_counts_are_right_after_any_steps(steps: list[tuple[str, int, Answer]]) -> None:
     clock = Clock()
     cache = AnswerCache(entries=4, size=3000, clock=clock, serve_stale=20)
     for what, number, answer in steps:

@@ -88,7 +88,7 @@ class Shifted:
 
 @contextmanager
 def hostile(answer: Callable[[bytes], list[bytes]], port: int = 0) -> Iterator[Nameserver]:
-    """A nameserver that sends whatever it likes for a query."""
+    """A nameserver that sends any packets for a query."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", port))
 
@@ -140,7 +140,7 @@ def test_a_name_that_is_none_is_answered_at_once(server: ScriptedDNS, resolver: 
     assert not server.queries
 
 
-def test_nobody_to_ask_is_answered_at_once() -> None:
+def test_without_a_server_the_answer_is_a_failure_at_once() -> None:
     heard: list[Answer] = []
     with channel(Resolver([Nameserver("255.255.255.255")])) as asking:
         asking.start("e.example", Type.A, heard.append)
@@ -206,7 +206,7 @@ def test_what_was_looked_up_at_a_helo_long_ago_is_looked_up_again(server: Script
     inquiry.close()
 
 
-# -- equal questions of several connections ---------------------------------------------------------------------------
+# -- equal questions of several connections ----------------------------------------------------------------------------
 
 
 def start_thread(action: Callable[[], object]) -> threading.Thread:
@@ -264,11 +264,11 @@ def test_many_threads_and_names_leave_nothing_in_flight(server: ScriptedDNS) -> 
     assert resolver.in_flight == {}
 
 
-# -- failures, and what others learn of them --------------------------------------------------------------------------
+# -- failures, and what others learn of them ---------------------------------------------------------------------------
 
 
 def test_the_timeout_of_a_message_in_a_hurry_is_its_own(server: ScriptedDNS) -> None:
-    """Else a stranger whose record has used up its time could make any domain a temperror for others."""
+    """Otherwise a hostile record that has used up its time could make any domain a temperror for others."""
     server.load({"e.example": [HOST, {"DROP_FIRST": 1}]})
     resolver = caching(nameserver(server.address))
     with channel(resolver) as asking:
@@ -347,7 +347,7 @@ def test_answers_of_a_message_grow_old_while_its_client_waits(server: ScriptedDN
 
 @pytest.mark.parametrize("behaviour", [{"DROP_FIRST": 9}, {"TRUNCATE": True}])
 def test_whose_time_is_over_is_answered_at_once(server: ScriptedDNS, behaviour: dict[str, object]) -> None:
-    """And what stays in flight is nobody's claim once the message is forgotten."""
+    """And no connection waits for what stays in flight once the message is forgotten."""
     server.load({"e.example": [HOST, behaviour, {"TCP_ONLY_TIMEOUT": True}]})
     resolver = caching(nameserver(server.address))
     with channel(resolver) as asking:
@@ -388,7 +388,7 @@ def test_tcp_that_a_patient_one_has_waited_for_is_known_to_all(
 def test_a_question_that_had_to_wait_for_its_turn_has_not_been_waited_for(
     server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stranger's slow name comes first, and TCP for his victim's begins when hardly any time is left."""
+    """The attacker's slow name comes first, and TCP for the victim's begins when hardly any time is left."""
     monkeypatch.setattr("spfmilter.evaluation.engine.MIN_SHARED_TIMEOUT", 0.5)
     server.load(
         {
@@ -468,7 +468,7 @@ def test_what_a_helo_had_no_time_for_is_there_for_mail_from(
 def test_a_helo_that_asks_for_mail_froms_names_too_late_does_not_spoil_them(
     server: ScriptedDNS, prefetch: bool
 ) -> None:
-    """A stranger's slow name includes his victim's just before HELO's time ends."""
+    """The attacker's slow name includes the victim's just before HELO's time ends."""
     server.load(
         {
             "evil.example": [{"TXT": "v=spf1 include:slow.example -all"}],
@@ -482,16 +482,16 @@ def test_a_helo_that_asks_for_mail_froms_names_too_late_does_not_spoil_them(
     assert helo_and_mail(engine, "evil.example") == [Result.TEMPERROR, Result.FAIL]
 
 
-# -- whose fault ------------------------------------------------------------------------------------------------------
+# -- whose fault -------------------------------------------------------------------------------------------------------
 
 
-def test_servers_that_are_all_silent_are_our_own_trouble() -> None:
+def test_servers_that_are_all_silent_are_our_own_fault() -> None:
     with unused_port() as one, unused_port() as two:
         answer = ask(Resolver([one, two]), limit=0.6)
     assert answer == Answer(Status.FAILED, failure="timeout", local_failure=True)
 
 
-def test_that_nobody_was_there_for_an_earlier_question_is_no_news_of_this_one() -> None:
+def test_a_refusal_of_an_earlier_question_says_nothing_of_this_one() -> None:
     """A HELO comes while the resolver starts again, and MAIL FROM when it is there: the error lies in the socket."""
     with hostile(lambda query: [honest(query)]) as server:
         pass
@@ -502,14 +502,14 @@ def test_that_nobody_was_there_for_an_earlier_question_is_no_news_of_this_one() 
             assert asking.ask("e.example", Type.A, soon()).records == FOUND.records
 
 
-def test_servers_that_all_refuse_are_our_own_trouble() -> None:
+def test_servers_that_all_refuse_are_our_own_fault() -> None:
     answer = ask(Resolver([closed_port(), closed_port()]))
     assert answer == Answer(Status.FAILED, failure="Connection refused", local_failure=True)
 
 
 @pytest.mark.parametrize("limit", [0.6, 1.0, 3.1])
-def test_a_dead_domain_is_not_our_trouble_where_the_server_lives(server: ScriptedDNS, limit: float) -> None:
-    """Nobody else asks it anything: it is asked for the root's address, which any server answers."""
+def test_a_dead_domain_is_not_our_fault_where_the_server_lives(server: ScriptedDNS, limit: float) -> None:
+    """No other connection asks it: it is asked for the root's address, which any server answers."""
     server.load({"e.example": ["TIMEOUT"]})
     server.reset_counts()
     answer = ask(Resolver([nameserver(server.address)]), limit=limit)
@@ -517,7 +517,7 @@ def test_a_dead_domain_is_not_our_trouble_where_the_server_lives(server: Scripte
     assert server.queries["", "A"] == 1
 
 
-def test_while_others_are_answered_nobody_is_probed(server: ScriptedDNS, resolver: Resolver) -> None:
+def test_while_others_are_answered_no_server_is_probed(server: ScriptedDNS, resolver: Resolver) -> None:
     server.load({"e.example": ["TIMEOUT"], "f.example": [HOST]})
     done = threading.Event()
 
@@ -560,7 +560,7 @@ def test_one_probe_serves_all_that_wait(server: ScriptedDNS, resolver: Resolver)
     assert server.queries["", "A"] <= 3
 
 
-def test_a_strangers_dead_domain_does_not_discredit_a_server(server: ScriptedDNS, second: ScriptedDNS) -> None:
+def test_a_dead_domain_does_not_discredit_a_server(server: ScriptedDNS, second: ScriptedDNS) -> None:
     server.load({"dead.example": ["TIMEOUT"], "f.example": [HOST]})
     second.load({"dead.example": ["TIMEOUT"], "f.example": [HOST]})
     resolver = Resolver([nameserver(server.address), nameserver(second.address)])
@@ -572,7 +572,7 @@ def test_a_strangers_dead_domain_does_not_discredit_a_server(server: ScriptedDNS
     assert resolver.by_health()[0].avoid_until <= time.monotonic()
 
 
-def test_a_server_that_says_nothing_to_anybody_is_asked_last(server: ScriptedDNS) -> None:
+def test_a_server_that_answers_no_question_is_asked_last(server: ScriptedDNS) -> None:
     server.load({"e.example": [HOST]})
     with unused_port() as dead:
         resolver = Resolver([dead, nameserver(server.address)])
@@ -588,7 +588,7 @@ def test_a_server_is_not_avoided_for_a_message_in_a_hurry(server: ScriptedDNS, s
     assert resolver.by_health()[0].address == nameserver(server.address)
 
 
-# -- strangers' packets -----------------------------------------------------------------------------------------------
+# -- untrusted packets -------------------------------------------------------------------------------------------------
 
 
 def test_ports_and_ids_cannot_be_guessed() -> None:
@@ -698,7 +698,7 @@ def make(query: bytes, piece: bytes | tuple[str, bytes]) -> bytes:
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(pieces=st.lists(PIECES, max_size=6))
-def test_whatever_a_server_sends_is_an_answer_in_the_end(pieces: list[bytes | tuple[str, bytes]]) -> None:
+def test_any_packets_of_a_server_give_an_answer(pieces: list[bytes | tuple[str, bytes]]) -> None:
     """And nothing is left behind."""
     with hostile(lambda query: [packet for piece in pieces if (packet := make(query, piece))]) as there:
         resolver = caching(there)

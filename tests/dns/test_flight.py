@@ -1,4 +1,4 @@
-"""Equal questions of several connections are one question, whoever reads its answer, and whoever leaves meanwhile."""
+"""Equal questions of several connections are one question, also if any of them leaves meanwhile."""
 
 import os
 import select
@@ -108,7 +108,7 @@ def test_a_question_is_sent_once_though_no_one_reads(
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_an_answer_that_lies_unread_is_read_by_whoever_wants_it(server: ScriptedDNS) -> None:
+def test_an_answer_that_lies_unread_is_read_by_the_next_connection_that_wants_it(server: ScriptedDNS) -> None:
     server.load({"e.example": [HOST]})
     server.reset_counts()
     with channels(caching(nameserver(server.address)), 3) as (idle, early, other):

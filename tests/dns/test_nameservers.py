@@ -54,7 +54,7 @@ def test_a_domain_that_refuses_only_edns_is_an_exception_where_the_server_knows_
 def test_a_dead_domain_does_not_keep_others_from_the_second_server(
     server: ScriptedDNS, second: ScriptedDNS, code: str
 ) -> None:
-    """Both servers seem dead afterwards, since nobody else has asked them anything."""
+    """Both servers seem dead afterwards, since no other connection has asked them."""
     server.load({"dead.example": ["TIMEOUT"], "e.example": [{"RCODE": code}]})
     second.load({"dead.example": ["TIMEOUT"], "e.example": [HOST]})
     resolver = Resolver([nameserver(server.address), nameserver(second.address)])
@@ -121,7 +121,7 @@ def refuse(asking: Channel) -> None:
 def test_what_we_have_run_out_of_is_not_held_against_a_server(
     server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a stranger who takes all descriptors decides which of our servers is asked."""
+    """Otherwise an attacker who takes all descriptors decides which of our servers is asked."""
     resolver = Resolver([nameserver(server.address), closed_port()])
 
     def none_left(*_: object) -> object:
@@ -134,7 +134,7 @@ def test_what_we_have_run_out_of_is_not_held_against_a_server(
 
 
 def test_a_question_in_the_last_moment_does_not_say_that_our_own_servers_are_dead() -> None:
-    """Else a stranger's slow record would make a temperror count as our own fault, for which nobody is deferred."""
+    """Otherwise a slow record would make a temperror count as our own fault, for which no mail is deferred."""
     with unused_port() as silent:
         resolver = Resolver([silent])
         assert not ask(resolver, limit=0.05).local_failure

@@ -23,14 +23,14 @@ HOST = {"A": "192.0.2.1"}
 
 @contextmanager
 def unused_port() -> Iterator[Nameserver]:
-    """A UDP port where nobody answers, since it is bound and never read."""
+    """A UDP port without answers: it is bound and never read."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         yield Nameserver("127.0.0.1", sock.getsockname()[1])
 
 
 def closed_port() -> Nameserver:
-    """A UDP port where nobody listens: the kernel says so by ICMP."""
+    """A UDP port where no process listens: the kernel reports it by ICMP."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         return Nameserver("127.0.0.1", sock.getsockname()[1])
@@ -132,7 +132,7 @@ def test_a_closed_port_costs_nothing(server: ScriptedDNS) -> None:
     assert elapsed < 0.3
 
 
-def test_nobody_at_all_is_a_failed_lookup_at_once() -> None:
+def test_no_server_that_listens_is_a_failed_lookup_at_once() -> None:
     answer, elapsed = timed(Resolver([closed_port(), closed_port()]), limit=10)
     assert answer == Answer(Status.FAILED, failure="Connection refused", local_failure=True)
     assert elapsed < 0.5
@@ -230,7 +230,7 @@ TCP_TROUBLES = {
 
 
 @pytest.mark.parametrize("trouble", TCP_TROUBLES.values(), ids=TCP_TROUBLES.keys())
-def test_a_tcp_server_in_trouble_is_a_failed_lookup(trouble: object) -> None:
+def test_a_tcp_server_that_fails_is_a_failed_lookup(trouble: object) -> None:
     assert callable(trouble)
     listener = socket.create_server(("127.0.0.1", 0))
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

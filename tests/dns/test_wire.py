@@ -285,7 +285,7 @@ def test_of_an_answer_of_too_many_records_the_first_are_read() -> None:
     assert wire.parse(question, many) == Answer(Status.DATA, (b"\1\1\1\1",) * 500, 300, cut=True)
 
 
-def test_a_record_that_stands_behind_too_many_others_is_not_said_to_be_missing() -> None:
+def test_a_record_behind_too_many_others_is_not_reported_as_missing() -> None:
     question, alias = asked(), rr(CNAME, name("x.example"))
     for records in ((rr(OTHER, b"x"),) * 500 + (rr(1, b"\1\1\1\1"),), (alias, *(rr(OTHER, b"x"),) * 500)):
         assert wire.parse(question, packet(question, records)) == Answer(Status.FAILED, failure="more than 500 records")

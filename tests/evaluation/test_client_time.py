@@ -1,6 +1,6 @@
 """What the client of a message can stretch has a small time of its own, and its silence changes no verdict.
 
-Most of it in memory: a DNS with a clock, which stands still unless somebody waits for an answer.
+Most of it in memory: a DNS with a clock, which stands still unless a caller waits for an answer.
 """
 
 import select
@@ -34,7 +34,7 @@ class Slow:
 
     zone: Zone
     takes: dict[str, float] = field(default_factory=dict)
-    at_hand: frozenset[str] = frozenset()  # names whose answers have come before anybody waits for them
+    at_hand: frozenset[str] = frozenset()  # names whose answers have arrived before a caller waits for them
     clock: Clock = field(default_factory=Clock)
 
     def ask(self, name: str, rdtype: Type, deadline: float) -> Answer:
@@ -121,7 +121,7 @@ def test_a_client_whose_zones_fail_at_once_gets_its_fail(record: str) -> None:
     ],
 )
 def test_in_a_zone_of_the_records_choice_a_failure_stays_a_temperror(record: str) -> None:
-    """Its owner's DNS is in trouble; mail that it sends must not be refused for that (section 2.6.6)."""
+    """Its owner's DNS fails; mail that it sends must not be refused for that (section 2.6.6)."""
     beside: Zone = {"h.e.example": ["TIMEOUT"]}
     for name in ("192.0.2.1", "user", "mail.evil.test", "unknown", "e.example", "user@e.example"):
         beside |= {f"{name}._x.e.example": ["TIMEOUT"]}
@@ -216,7 +216,7 @@ def test_a_channel_out_of_time_returns_what_lies_in_the_socket_and_asks_nothing(
 
 
 @pytest.mark.outside
-def test_a_channel_out_of_time_reads_a_socket_that_nobody_has_read(server: ScriptedDNS, resolver: Resolver) -> None:
+def test_a_channel_out_of_time_reads_a_socket_with_unread_packets(server: ScriptedDNS, resolver: Resolver) -> None:
     server.load({"e.example": [{"A": "192.0.2.9"}]})
     channel = Channel(resolver)
     channel.start("e.example", Type.A)

@@ -1,4 +1,4 @@
-"""What a stranger can make us compute: each family of hostile records, in milliseconds of CPU.
+"""What an attacker can make us compute: each family of hostile records, in milliseconds of CPU.
 
 `pytest -s` shows the figures. DNS costs nothing here but for the packets, which have tests of their own.
 """
@@ -232,7 +232,7 @@ CLIENTS = "1.2.0.192.in-addr.arpa"
     ],
 )
 def test_what_the_clients_own_zone_holds_is_no_error_of_the_record(text: str, zone: dict[str, list[object]]) -> None:
-    """Whoever has the reverse zone of an address could turn a fail into a permerror (RFC 7208 section 5.5)."""
+    """The owner of an address's reverse zone could turn a fail into a permerror (RFC 7208 section 5.5)."""
     verdict = Evaluator().evaluate(check(), World({"e.example": [{"TXT": f"v=spf1 {text}"}], **zone}))
     assert verdict.result == "fail"
 

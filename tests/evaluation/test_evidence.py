@@ -43,7 +43,7 @@ def evidence(
         opened.inquiry.close()
 
 
-def judged(server: ScriptedDNS, zone: ZoneData, domain: str = "e.example") -> Verdict:
+def evaluated(server: ScriptedDNS, zone: ZoneData, domain: str = "e.example") -> Verdict:
     with evidence(server, zone) as asking:
         return asking.verdict(check(domain))
 
@@ -80,7 +80,7 @@ def test_a_condition_that_the_record_shows_costs_no_lookup(
         "open.example": [{"TXT": "v=spf1 +all"}],
         "none.example": [{"TXT": "v=spf1 -all"}],
     }
-    assert judged(server, zone).condition is condition
+    assert evaluated(server, zone).condition is condition
 
 
 def test_a_verdict_that_is_remembered_keeps_its_condition(server: ScriptedDNS) -> None:
@@ -105,7 +105,7 @@ OWN = "[policy]\nown_addresses = 9.9.9.9, 2620:fe::fe, 192.168.1.1\n"
         ("v=spf1 ip4:203.0.113.7 -all", False),
     ],
 )
-def test_a_record_that_lets_us_send_lets_everybody(server: ScriptedDNS, record: str, *, open_to_all: bool) -> None:
+def test_a_record_that_lets_us_send_lets_every_host(server: ScriptedDNS, record: str, *, open_to_all: bool) -> None:
     zone = {"e.example": [{"TXT": record}], "open.example": [{"TXT": "v=spf1 +all"}]}
     with evidence(server, zone, OWN) as asking:
         found = asking.verdict(check("e.example"))
@@ -161,7 +161,10 @@ REVERSE, REVERSE6 = CLIENT.reverse_pointer, CLIENT6.reverse_pointer
     [
         ({REVERSE: [{"PTR": "mx.fwd.example"}], "mx.fwd.example": [{"A": "203.0.113.7"}]}, "mx.fwd.example"),
         ({REVERSE: [{"PTR": "MX.Fwd.Example"}], "mx.fwd.example": [{"A": "203.0.113.7"}]}, "mx.fwd.example"),
-        ({REVERSE: [{"PTR": "mx.fwd.example"}], "mx.fwd.example": [{"A": "203.0.113.8"}]}, None),  # anybody can say so
+        (
+            {REVERSE: [{"PTR": "mx.fwd.example"}], "mx.fwd.example": [{"A": "203.0.113.8"}]},
+            None,
+        ),  # any owner of an address can claim this name
         ({REVERSE: [{"PTR": "mx.fwd.example"}]}, None),
         ({REVERSE: [{"PTR": "mx.other.example"}], "mx.other.example": [{"A": "203.0.113.7"}]}, None),
         (

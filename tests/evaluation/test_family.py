@@ -53,7 +53,7 @@ def test_what_the_client_makes_void_is_not_the_records_fault(record: str, client
         "a:n1.example exists:n2.example mx:h1.example -all",
         "exists:n1.example exists:%{d}._x.e.example exists:%{o}._x.e.example -all",
         "mx:h1.example mx:h2.example mx:h3.example -all",
-        "exists:six.example exists:six.example exists:six.example -all",  # A is asked for whatever the client is
+        "exists:six.example exists:six.example exists:six.example -all",  # A is asked for any client
     ],
 )
 def test_what_the_record_makes_void_still_counts(record: str, client: str) -> None:
@@ -148,7 +148,7 @@ clients = st.builds(
 @BROAD
 @given(zone=worlds(), one=clients, other=clients)
 def test_clients_that_match_nothing_get_the_same_result(zone: Zone, one: Check, other: Check) -> None:
-    """Over either family, whatever HELO and local part are, and whatever the reverse DNS holds or does not tell."""
+    """Over either family, with any HELO and local part, and with any reverse DNS or none."""
     first, second = (ours(World(zone), asked) for asked in (one, other))
     assert (first.result, first.term) == (second.result, second.term)
     assert first.problem == second.problem
@@ -156,7 +156,7 @@ def test_clients_that_match_nothing_get_the_same_result(zone: Zone, one: Check, 
 
 @BROAD
 @given(zone=worlds(), lookups=st.integers(1, 10), void=st.integers(0, 3))
-def test_both_families_get_the_same_result_whatever_the_limits(zone: Zone, lookups: int, void: int) -> None:
+def test_both_families_get_the_same_result_with_any_limits(zone: Zone, lookups: int, void: int) -> None:
     limits = Limits(lookups=lookups, void_lookups=void)
     four, six = (ours(World(zone), check(client=client), limits=limits) for client in (CLIENT, CLIENT6))
     assert (four.result, four.lookups, four.void_lookups) == (six.result, six.lookups, six.void_lookups)

@@ -1,4 +1,4 @@
-"""Whatever a stranger sends or publishes is a result, never an exception.
+"""All that clients send and domains publish gives a result, never an exception.
 
 Each trap is shown twice: the stock class of pyspf (or its way to ask the DNS) falls into it, ours does not.
 """
@@ -50,7 +50,7 @@ REFUSED_NAMES = {
 
 @pytest.mark.parametrize(("name", "error"), REFUSED_NAMES.values(), ids=REFUSED_NAMES.keys())
 def test_a_name_that_dnspython_refuses_is_no_domain_or_no_name(name: str, error: type[Exception]) -> None:
-    """In the constructor of a dnspython name it raises; at our door it is no domain, in a term it is no match."""
+    """In the constructor of a dnspython name it raises; in our sanitizer it is no domain, in a term it is no match."""
     with pytest.raises(error):
         dns.name.from_text(name)
     assert dns_domain(name) == ""
@@ -216,7 +216,7 @@ def test_any_bytes_as_an_explanation_give_a_verdict(text: bytes) -> None:
 @BROAD
 @given(st.text(), st.text(), st.text())
 def test_any_envelope_gives_a_verdict(sender: str, helo: str, client: str) -> None:
-    """Through the doors, as the milter does."""
+    """Through the sanitizers, as the milter does."""
     path = parse_reverse_path(sender)
     address = parse_address(client)
     domain = dns_domain(path.domain)
@@ -229,7 +229,7 @@ def test_any_envelope_gives_a_verdict(sender: str, helo: str, client: str) -> No
 
 @BROAD
 @given(st.text(), st.text(), st.text())
-def test_even_an_envelope_that_passed_no_door_gives_a_verdict(local: str, domain: str, helo: str) -> None:
+def test_an_envelope_that_was_not_sanitized_gives_a_verdict(local: str, domain: str, helo: str) -> None:
     world = World(
         {domain.lower(): [{"TXT": "v=spf1 a:%{h} a:%{d} a:%{l}.%{o} redirect=e.example"}], **published("-all")}
     )
@@ -238,7 +238,7 @@ def test_even_an_envelope_that_passed_no_door_gives_a_verdict(local: str, domain
 
 @BROAD
 @given(st.text())
-def test_a_door_for_domains_lets_only_names_through(text: str) -> None:
+def test_the_sanitizer_of_domains_lets_only_names_through(text: str) -> None:
     name = dns_domain(text)
     assert name == "" or wire.question(name, Type.TXT) is not None
     assert name == "" or ("." in name and "@" not in name and name.isprintable())

@@ -62,7 +62,7 @@ class Ways:
 
 
 def questions(zone: Zone, asked: Check, *, prefetch: bool) -> Counter[tuple[str, str]]:
-    """What reaches a server; one of its own, since what nobody reads may arrive after the verdict."""
+    """What reaches a server; one of its own, since unread packets may arrive after the verdict."""
     with ScriptedDNS(zone) as server:
         assert Ways(server).inquire(asked, prefetch=prefetch).fault is None
         return server.queries
@@ -142,7 +142,7 @@ exchanges = st.lists(st.sampled_from([{"MX": (n, name)} for n, name in enumerate
 
 @st.composite
 def worlds(draw: Callable[[Any], Any]) -> Zone:
-    """Domains with records that lead to each other, to hosts, to nothing, to trouble and in circles."""
+    """Domains with records that lead to each other, to hosts, to nothing, to errors and in circles."""
     zone: Zone = {}
     for name in ("e.example", *DOMAINS):
         texts = [{"TXT": draw(records)}]

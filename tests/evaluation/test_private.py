@@ -1,4 +1,4 @@
-"""Names of our own network, which a stranger's record names: no packet asks for them, whatever the resolver knows."""
+"""Names of our own network in an untrusted record: no packet asks for them, even if the resolver knows them."""
 
 import re
 import subprocess
@@ -89,7 +89,7 @@ INSIDES = ("secret.corp", "mx.corp", "spf.corp", "secret.intern.example.net", "_
         ("a:a.corp a:b.corp a:c.corp -all", Result.PERMERROR),  # void lookups, as names that are nowhere
     ],
 )
-def test_a_strangers_record_asks_for_no_private_name(
+def test_an_untrusted_record_asks_for_no_private_name(
     server: ScriptedDNS, text: str, result: Result, prefetch: str
 ) -> None:
     zone = record(text)
@@ -159,7 +159,7 @@ def test_names_that_the_administrator_lists_are_asked_for(server: ScriptedDNS) -
         ("v=spf1 redirect=spf.corp", Result.PASS, None),
         ("v=spf1 include:stranger.example -all", Result.FAIL, None),
         ("v=spf1 redirect=stranger.example", Result.FAIL, None),
-        ("v=spf1 include:e.example -all", Result.FAIL, None),  # the published record is a stranger's still
+        ("v=spf1 include:e.example -all", Result.FAIL, None),  # the published record is still untrusted
     ],
 )
 def test_the_administrators_own_record_may_name_them(
@@ -173,7 +173,7 @@ def test_the_administrators_own_record_may_name_them(
     assert (verdict.result, verdict.explanation) == (result, explanation)
 
 
-def test_what_it_has_found_out_is_no_answer_to_a_stranger(server: ScriptedDNS) -> None:
+def test_a_trusted_lookup_is_no_answer_to_an_untrusted_one(server: ScriptedDNS) -> None:
     with evidence(server, record("a:secret.corp -all")) as asking:
         assert asking.inquiry.evaluate(check(record="v=spf1 a:secret.corp -all")).result is Result.PASS
         assert asking.inquiry.evaluate(check()).result is Result.FAIL

@@ -45,7 +45,7 @@ class Records:
         return Answer(Status.DATA, tuple((10, host) for host in self._exchanges), 300)
 
     def evaluate_best_effort(self, about: Check, deadline: float) -> Verdict:
-        """By the domain alone; whoever is no sender of anybody has all of the record looked up."""
+        """By the domain alone. A client that no record lists needs all lookups of the record."""
         assert 100 < deadline <= 102
         if about.address.is_unspecified:
             return Verdict(check=about, result=self._stranger, lookups=self._lookups, void_lookups=self._void)
@@ -126,7 +126,7 @@ def test_an_include_that_would_break_the_record_for_all_of_its_mail_is_not_sugge
     ],
     ids=["pass", "permerror", "temperror", "helo", "no-domain", "pinned"],
 )
-def test_where_no_include_would_help_nobody_is_asked(found: Verdict) -> None:
+def test_no_lookup_is_made_where_no_include_would_help(found: Verdict) -> None:
     records = Records(GOOGLE, exchanges=("aspmx.l.google.com",))
     assert suggested(records, found, name="mail.google.com") is None
     assert not records.asked

@@ -1,4 +1,4 @@
-"""The time limit of an evaluation: it is one for all lookups, whatever they are for (RFC 7208 section 4.6.4)."""
+"""The time limit of an evaluation: it is one for all lookups, of every kind (RFC 7208 section 4.6.4)."""
 
 import time
 

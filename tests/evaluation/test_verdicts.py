@@ -197,7 +197,7 @@ def test_a_verdict_holds_as_long_as_its_answers(clock: Clock, made: Verdict, lif
         verdict(ttl=None),
         verdict(ttl=3, elapsed=3.0),
         verdict(Result.TEMPERROR, fault="Traceback"),
-        verdict(Result.FAIL, explanation="x" * 513),  # a stranger's choice of how much memory it takes
+        verdict(Result.FAIL, explanation="x" * 513),  # untrusted: it could take any amount of memory
     ],
 )
 def test_what_may_not_be_kept_is_not(made: Verdict) -> None:
@@ -278,7 +278,7 @@ def test_the_number_of_verdicts_is_bounded_and_the_oldest_go(clock: Clock) -> No
 
 
 def test_local_parts_without_number_do_not_fill_it(clock: Clock) -> None:
-    """A stranger's record asks for the local part, and each message has another."""
+    """An untrusted record asks for the local part, and each message has another."""
     cache = VerdictCache(entries=100, clock=clock)
     for n in range(5000):
         one = check(f"d{n % 20}.example", local=f"l{n}")

@@ -1,4 +1,4 @@
-"""Whatever a client says of itself is an address, a domain, or none; nothing raises."""
+"""Any text of a client is an address, a domain, or none; nothing raises."""
 
 from spfmilter.addresses import (
     author_domain,

@@ -1,4 +1,4 @@
-"""Whatever order libmilter calls in, and whatever pymilter hands over, no callback fails and each returns what it may.
+"""In any order of calls, with any arguments of pymilter, no callback fails, and each returns an allowed value.
 
 The context is as strict as the C code: text that is not UTF-8 raises where it decodes, and a reply or a field that
 libmilter would refuse is an error. An input is a number of steps with NULs between them; the first octet of each says

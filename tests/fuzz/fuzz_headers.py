@@ -1,4 +1,4 @@
-"""Whatever strangers say, the fields that we write are whole, and those that pretend to be ours are known."""
+"""With any untrusted input, the fields that we write are whole, and those that pretend to be ours are known."""
 
 import re
 

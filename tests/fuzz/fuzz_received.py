@@ -1,4 +1,4 @@
-"""Whatever strangers write as Received fields and say as HELO, the walk ends at the client that our relay has seen."""
+"""With any untrusted Received fields and HELO, the walk ends at the client that our relay has seen."""
 
 from ipaddress import ip_address, ip_network
 
@@ -12,7 +12,7 @@ TRUSTED = (ip_network("192.0.2.0/28"), ip_network("2001:db8:1::/48"))
 
 
 def every_name(_name: str) -> frozenset[IPAddress]:
-    """The DNS is the stranger's as well: every name has the relay's address."""
+    """The DNS is the attacker's as well: every name has the relay's address."""
     return frozenset({ip_address("192.0.2.2")})
 
 
@@ -22,7 +22,7 @@ def one_input(data: bytes) -> None:
     for value in received:
         parse(value)
     found = originating_client(received, RELAY, TRUSTED, every_name, None)
-    if found is not None:  # the stranger has written a field in our relay's place
+    if found is not None:  # the attacker has written a field in our relay's place
         assert not any(found.client.address in network for network in TRUSTED)
     for top in (f"from [203.0.113.7] (helo={helo})", f"from mail.example.com ([203.0.113.7] helo={helo})"):
         # An Exim that accepts any HELO as it is: the client can make the field unreadable, but not choose an address.

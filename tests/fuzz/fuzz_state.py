@@ -1,4 +1,4 @@
-"""Whatever a state server says, the host has an answer: a finite time, and no exception."""
+"""For any answer of a state server, the host has an answer: a finite time, and no exception."""
 
 import itertools
 import logging

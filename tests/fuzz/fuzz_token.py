@@ -1,4 +1,4 @@
-"""Whatever stands in the help page's address is a case or no token; what we sign comes back as it was."""
+"""Any text in the help page's address is a case or no token; what we sign comes back as it was."""
 
 from ipaddress import ip_address
 
@@ -17,7 +17,7 @@ def one_input(data: bytes) -> None:
             SIGNER.read(token, max_age=1e9, now=NOW)
         except TokenError:
             continue
-        raise AssertionError("somebody has guessed a signature")
+        raise AssertionError("a signature was guessed")
     try:
         found = _case(data)
     except TokenError:

@@ -1,6 +1,6 @@
-"""What a stranger's MTA, client and DNS might send, made from a seed: the same seed makes the same session.
+"""What a hostile MTA, client and DNS might send, made from a seed: the same seed makes the same session.
 
-It knows the milter protocol's packets and what is tried with them. It sends nothing and judges nothing.
+It knows the milter protocol's packets and what is tried with them. It sends nothing and checks nothing.
 """
 
 import random
@@ -186,7 +186,7 @@ class _Author:
         return self._string(name or b"X")[: LARGEST // 2] + b"\0" + self._string(value)[: LARGEST // 2] + b"\0"
 
     def _text(self) -> bytes:
-        """Text of a stranger: known to be odd, or known to be good, or both in one."""
+        """Untrusted text: known to be odd, or known to be good, or both in one."""
         chance = self.random.random()
         good = self.random.choice((self.domain, f"i.{self.domain}", "mail.fuzz.example", "user", "a b")).encode()
         if chance < 0.35:

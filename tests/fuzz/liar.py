@@ -1,4 +1,4 @@
-"""A state server that answers whatever a Redis may not: wrong types, impossible times, half a reply, nothing."""
+"""A state server that answers what a Redis may not: wrong types, impossible times, half a reply, nothing."""
 
 import random
 import socket

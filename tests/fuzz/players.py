@@ -1,6 +1,6 @@
 """Plays one session to the daemon, as an MTA that keeps the order of steps would, or without any regard for it.
 
-It knows when a reply is due and how a connection ends. What is sent is `grammar`'s, what may come back is `judge`'s.
+It knows when a reply is due and how a connection ends. What is sent is `grammar`'s, what may come back is `oracle`'s.
 """
 
 import selectors
@@ -12,7 +12,7 @@ from contextlib import suppress
 from lab import milterwire as wire
 from lab.miltersocket import MilterSocket
 from lab.milterwire import MilterError
-from tests.fuzz import judge
+from tests.fuzz import oracle
 from tests.fuzz.grammar import Packet, Play
 
 TIMEOUT = 20.0  # seconds: far beyond every time limit of the daemon under test, also on a busy machine
@@ -30,8 +30,8 @@ def run(play: Play, address: str) -> list[str]:
     try:
         if play.stream:
             came, whole = _flood(play, address)
-            sent, _ = judge.packets_of(play.stream)
-            packets, rest = judge.packets_of(came)
+            sent, _ = oracle.packets_of(play.stream)
+            packets, rest = oracle.packets_of(came)
             wrong = [f"half a packet: {rest[:80]!r}"] if rest and whole else []
             due = sum(command in _STEPS or command == b"O" for command, _ in sent)
         else:
@@ -39,7 +39,7 @@ def run(play: Play, address: str) -> list[str]:
             wrong, whole = [], True
     except MilterError as error:
         return [str(error)]
-    return [*wrong, *judge.objections(packets, commands=due, utf8=play.utf8, whole=whole)]
+    return [*wrong, *oracle.objections(packets, commands=due, utf8=play.utf8, whole=whole)]
 
 
 class _Mta:
@@ -107,7 +107,7 @@ class _Mta:
 
 
 def _flood(play: Play, address: str) -> tuple[bytes, bool]:
-    """Send everything, whatever comes back, and then read to the end: the filter must end the connection itself.
+    """Send everything, without regard to replies, and then read to the end: the filter must end the connection itself.
 
     Returns:
         What came, and whether it is all: where the filter hangs up on what it has not read, the end gets lost.

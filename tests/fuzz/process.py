@@ -36,10 +36,10 @@ ABREAST = 6  # sessions at a time
 ERA = 300  # sessions of an era, where time does not end it before
 _GROWTH = 12.0  # MB that a worker may grow after its first sessions: its caches are small here
 _QUARANTINE = 200.0  # the same where AddressSanitizer keeps what was freed
-# What the sanitizers say of libmilter 8.17 that has no effect, and is not ours to mend: an int is shifted into its
+# What the sanitizers say of libmilter 8.17 that has no effect, and is not ours to fix: an int is shifted into its
 # sign, and one octet is read behind a CONNECT without an end. Each worker says it once, between the lines of others.
 _KNOWN = re.compile(r"1 by 31 places cannot be represented|#0 0x[0-9a-f]+ in st_connectinfo")
-# Found here and not mended yet: a change that libmilter refuses since the MTA has gone or never allowed it, and a
+# Found here and not fixed yet: a change that libmilter refuses since the MTA has gone or never allowed it, and a
 # list in the place of a time from the state server.
 _OPEN = re.compile(
     r"milter\.error: cannot (add|change) header|milter\.error: cannot quarantine|float\(\) argument must be"
@@ -49,7 +49,7 @@ _LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z \S|[{].*[}]$")
 
 
 def settings_text(era: str, socket: str, nameserver: str, state: str) -> str:
-    """The INI text of an era; what is known to be forged is refused whatever else it says."""
+    """The INI text of an era; a message that is known to be forged is refused with any other settings."""
     chance = random.Random(f"settings {era}")
     stage = chance.choice(("mail", "rcpt", "message"))
     words = ("accept", "tag", "quarantine", "defer", "reject")

@@ -1,7 +1,7 @@
 """A short run of the whole daemon's fuzzer, the same each time; `make fuzz` plays others, for as long as it is told."""
 
 from lab.milterwire import packet
-from tests.fuzz import judge
+from tests.fuzz import oracle
 from tests.fuzz.grammar import play
 from tests.fuzz.process import Era, names
 
@@ -27,12 +27,12 @@ def test_the_same_seed_is_the_same_session() -> None:
 REFUSED = b"550-5.7.23 one\r\n550 5.7.23 two\0"
 
 
-def test_the_judge_takes_what_is_right() -> None:
+def test_the_oracle_accepts_correct_replies() -> None:
     right = [(b"O", bytes(12)), (b"c", b""), (b"y", REFUSED), (b"i", b"\0\0\0\0A\0b\n c\0"), (b"c", b"")]
-    assert list(judge.objections(right, commands=4, utf8=False)) == []
+    assert list(oracle.objections(right, commands=4, utf8=False)) == []
 
 
-def test_the_judge_objects() -> None:
+def test_the_oracle_objects_to_wrong_ones() -> None:
     for text in (
         b"550 4.7.1 a class of its own\0",
         b"554 5.7.1 a code of others\0",
@@ -43,7 +43,7 @@ def test_the_judge_objects() -> None:
         b"550 5.7.1 no end",
         b"550 5.7.1 " + b"x" * 600 + b"\0",
     ):
-        assert list(judge.reply(text, utf8=False)), text
+        assert list(oracle.reply(text, utf8=False)), text
     for packets in (
         [(b"t", b"")],
         [(b"a", b"")],
@@ -52,11 +52,11 @@ def test_the_judge_objects() -> None:
         [(b"i", b"\0\0\0\0A\0b\0"), (b"y", REFUSED)],
         [(b"m", b"\0\0\0\1A\0\0")],
     ):
-        assert list(judge.objections(packets, commands=1, utf8=False)), packets
+        assert list(oracle.objections(packets, commands=1, utf8=False)), packets
 
 
 def test_lengths_are_read_as_libmilter_reads_them() -> None:
     zero, negative = b"\0\0\0\0E", b"\xff\xff\xff\xffK"
-    found, rest = judge.packets_of(packet(b"M", b"<>\0") + zero + negative + b"\0\0\0\x09R")
+    found, rest = oracle.packets_of(packet(b"M", b"<>\0") + zero + negative + b"\0\0\0\x09R")
     assert found == [(b"M", b"<>\0"), (b"E", b""), (b"K", b"")]
     assert rest == b"\0\0\0\x09R"

@@ -1,4 +1,4 @@
-"""What is odd: names, texts, header fields and terms of records that somebody may have read wrongly once."""
+"""What is odd: names, texts, header fields and terms of records that a program may have read wrongly once."""
 
 LARGEST = 60_000  # octets of a string: with it a packet is below libmilter's limit of 64 KB, beyond which it hangs up
 # The login, which exempts from every check, is rare.

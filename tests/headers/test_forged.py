@@ -123,7 +123,7 @@ def test_the_id_compared_is_the_one_that_we_write() -> None:
         ("Subject", False),
     ],
 )
-def test_received_spf_and_our_notice_are_forged_whatever_they_say(name: str, forged: bool) -> None:
+def test_received_spf_and_our_notice_are_forged_with_any_content(name: str, forged: bool) -> None:
     assert is_forged(name, "pass", OWN, settings()) is forged
 
 

@@ -1,6 +1,6 @@
-"""Nothing that a stranger says has a reader see another result than ours in the fields that we write.
+"""No untrusted input makes a reader see another result than ours in the fields that we write.
 
-HELO, the sender's address and what a record holds stand in them. A stranger needs no message of its own for that, so
+HELO, the sender's address and what a record holds stand in them. An attacker needs no message of its own for that, so
 the gatekeeper, which looks at what comes in, is of no use here.
 """
 
@@ -51,7 +51,7 @@ PLACES = ["helo", "helo of a bounce", "domain", "local part", "term", "problem",
 
 
 def transaction(place: str, name: str) -> tuple[Facts, Verdict]:
-    """A message at one place of which the stranger's name stands; its result is not pass."""
+    """A message with the attacker's name at one place; its result is not pass."""
     about, checked, more = facts(), check(), dict[str, object]()
     result = Result.SOFTFAIL
     if place == "helo":

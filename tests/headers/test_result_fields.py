@@ -26,7 +26,7 @@ from tests.headers.received_spf import parse
 from tests.values import action, check, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
-NOBODY = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
+NO_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
 
 
 def written(*verdicts: Verdict, about: Facts | None = None, ini: str = "") -> dict[str, list[str]]:
@@ -118,7 +118,7 @@ def test_utf8_goes_out_only_where_the_client_asked_for_it_and_nothing_harmful_ev
 
 
 @pytest.mark.parametrize("helo", ["[203.0.113.7]", 'a"b', "a\\b", "a;b=c", "a(b", "x y", "", "a..b", ".a", "a.", "-"])
-def test_any_helo_comes_back_from_received_spf_as_it_was_said(helo: str) -> None:
+def test_any_helo_comes_back_from_received_spf_as_it_was_sent(helo: str) -> None:
     assert received(verdict(Result.FAIL), helo=helo)["helo"] == helo
 
 
@@ -207,15 +207,15 @@ def test_nothing_is_recorded_where_nothing_was_checked() -> None:
 
 
 def test_a_helo_without_a_domain_is_recorded_only_where_there_is_nothing_else() -> None:
-    nobody = verdict(Result.NONE, check=check(HELO, domain="", as_sent="[203.0.113.7]"), problem=NOBODY)
-    assert len(written(nobody, verdict(Result.PASS))["Received-SPF"]) == 1
-    assert [r.properties[0].value for r in authentication_results(nobody).results] == ["[203.0.113.7]"]
+    domainless = verdict(Result.NONE, check=check(HELO, domain="", as_sent="[203.0.113.7]"), problem=NO_DOMAIN)
+    assert len(written(domainless, verdict(Result.PASS))["Received-SPF"]) == 1
+    assert [r.properties[0].value for r in authentication_results(domainless).results] == ["[203.0.113.7]"]
 
 
 def test_a_sender_without_a_domain_is_recorded_above_its_host() -> None:
     """The sender's field is the first: OpenDMARC reads no other."""
-    nobody = verdict(Result.NONE, check=check(domain="", as_sent="user@localhost"), problem=NOBODY)
-    assert [parse(value)["identity"] for value in written(verdict(Result.PASS, HELO), nobody)["Received-SPF"]] == [
+    domainless = verdict(Result.NONE, check=check(domain="", as_sent="user@localhost"), problem=NO_DOMAIN)
+    assert [parse(value)["identity"] for value in written(verdict(Result.PASS, HELO), domainless)["Received-SPF"]] == [
         "mailfrom",
         "helo",
     ]

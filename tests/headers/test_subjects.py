@@ -35,7 +35,7 @@ def shown(value: str) -> str:
         (NI_HAO, "[垃圾]", "[垃圾] 你好"),
         ("hello", "[垃圾]", "[垃圾] hello"),
         (f"Re: {NI_HAO}", "[SPF]", "[SPF] Re: 你好"),
-        ("hello =?x-unknown?b?5L2g?=", "[SPF]", None),  # whatever a program makes of it
+        ("hello =?x-unknown?b?5L2g?=", "[SPF]", None),  # whatever encoding a program knows
         ("=?utf-8?b?!?=", "[SPF]", None),
         ("grüß", "[SPF]", "[SPF] grüß"),  # SMTPUTF8
     ],
@@ -85,7 +85,7 @@ def test_what_has_it_is_left_alone(subject: str, prefix: str) -> None:
         "=?iso-8859-99?q?[SPF]?= Buy",  # matches the names of those that mail programs know, and is none
     ],
 )
-def test_what_has_it_where_nobody_sees_it_is_tagged(subject: str) -> None:
+def test_a_subject_with_the_prefix_at_an_invisible_place_is_tagged(subject: str) -> None:
     value = tag(subject, "[SPF]")
     assert value is not None
     assert value.startswith("[SPF]")
@@ -154,5 +154,5 @@ def test_a_message_without_subject_gets_one() -> None:
 @given(
     st.text() | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")), st.text(min_size=1, max_size=10)
 )
-def test_nothing_that_a_stranger_writes_breaks_it(subject: str, prefix: str) -> None:
+def test_no_untrusted_subject_breaks_it(subject: str, prefix: str) -> None:
     tag(subject, prefix)

@@ -45,7 +45,7 @@ def test_one_that_appears_meanwhile_stays(path, monkeypatch) -> None:
     assert load_secrets(path) == (b"the secret of the faster one",)
 
 
-def test_a_folder_that_may_not_be_entered_is_said(path) -> None:
+def test_a_folder_that_may_not_be_entered_is_reported(path) -> None:
     """A reload must not end the daemon over it."""
     folder = path.parent / "closed"
     folder.mkdir()

@@ -13,14 +13,14 @@ from spfmilter.model import Identity, Result
 from tests.values import check, facts, settings, verdict
 
 LINKING = "[reply]\nsuggest_services = no\nhelp_url = https://mx.example.net/spf/{token}\n"
-NOBODY = cast("Inquiry", None)  # asked for nothing
+NO_INQUIRY = cast("Inquiry", None)  # asked for nothing
 SIGNER = Signer([b"a secret of twenty characters or more"])
 
 
 def link(ini: str = LINKING, signer: Signer | None = SIGNER, **about: Any) -> str:
     """The link for a fail."""
     found = verdict(Result.FAIL, check=check(**about))
-    return Refusals(settings(ini), signer).extras(NOBODY, found, facts()).link
+    return Refusals(settings(ini), signer).extras(NO_INQUIRY, found, facts()).link
 
 
 @pytest.mark.parametrize("identity", list(Identity))
@@ -54,14 +54,14 @@ def test_there_is_none_where_there_is_nothing_to_link_to(ini: str, signer: Signe
 
 def test_of_a_pass_the_page_would_only_say_that_all_is_well() -> None:
     found = verdict(Result.PASS)
-    assert not Refusals(settings(LINKING), SIGNER).extras(NOBODY, found, facts()).link
+    assert not Refusals(settings(LINKING), SIGNER).extras(NO_INQUIRY, found, facts()).link
 
 
 def test_a_record_of_our_own_is_not_what_the_page_would_show() -> None:
     assert not link(record="v=spf1 -all")
 
 
-def test_without_a_page_nobody_signs_and_no_secret_is_made(tmp_path: Path) -> None:
+def test_without_a_page_no_signer_and_no_secret_are_made(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     assert open_signer(settings(f"[web]\nsecret_file = {path}\n")) is None
     assert not path.exists()
@@ -69,6 +69,6 @@ def test_without_a_page_nobody_signs_and_no_secret_is_made(tmp_path: Path) -> No
     assert path.exists()
 
 
-def test_a_secret_that_cannot_be_had_is_said(tmp_path: Path) -> None:
+def test_a_secret_that_cannot_be_had_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SecretError, match="nowhere"):
         open_signer(settings(f"{LINKING}[web]\nsecret_file = {tmp_path}/nowhere/secret\n"))

@@ -140,7 +140,7 @@ def test_what_is_no_token_is_malformed(text) -> None:
 
 
 @given(st.text(max_size=400) | st.from_regex(r"[A-Za-z0-9_-]{12,60}\.[A-Za-z0-9_-]{17}[AQgw]", fullmatch=True))
-def test_whatever_is_sent_is_refused_with_a_reason(text) -> None:
+def test_any_text_is_refused_with_a_reason(text) -> None:
     assert kind(text) in {TokenProblem.FORGED, TokenProblem.MALFORMED}
 
 

@@ -51,7 +51,7 @@ def test_it_starts_reads_its_ini_file_and_ends_cleanly() -> None:
     assert not running.folder.exists()
 
 
-def test_an_early_end_is_told_with_what_it_said() -> None:
+def test_an_early_end_is_reported_with_its_output() -> None:
     with pytest.raises(RuntimeError, match=r"(?s)ended with 78.*settings: bad"), daemon("bad"):
         pass
 

@@ -12,7 +12,7 @@ from lab.processes import with_resolv_conf
 pytestmark = pytest.mark.skipif(bool(opendmarc.unavailable()), reason=opendmarc.unavailable() or "available")
 
 
-def test_a_program_sees_a_resolv_conf_of_its_own_and_nobody_else_does(tmp_path: Path) -> None:
+def test_a_program_sees_a_resolv_conf_of_its_own_and_no_other_program_does(tmp_path: Path) -> None:
     own = tmp_path / "resolv.conf"
     own.write_text("nameserver 127.84.0.1\n")
     before = Path("/etc/resolv.conf").read_text()

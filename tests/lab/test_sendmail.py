@@ -96,7 +96,7 @@ def test_a_refusal_of_the_milter_reaches_the_client() -> None:
         assert [command for command, _ in milter.asked if command == "M"] == ["M"]
 
 
-def test_with_a_milters_socket_where_everybody_may_write_it_does_not_start(tmp_path: Path) -> None:
+def test_with_a_milters_socket_in_a_world_writable_folder_it_does_not_start(tmp_path: Path) -> None:
     folder = tmp_path / "all"
     folder.mkdir()
     folder.chmod(0o777)
@@ -111,7 +111,7 @@ def test_with_a_milters_socket_where_everybody_may_write_it_does_not_start(tmp_p
 def test_without_a_milter_the_default_action_decides(action: str, code: str) -> None:
     with Sendmail(milters=["inet:1@127.0.0.1"], milter_default_action=action) as server:
         answers = [line for line in send(server).transcript if line.startswith("< ")]
-    # Sendmail refuses by greeting with 554 where the filter cannot be had; a temporary failure is said at MAIL FROM.
+    # Sendmail refuses by greeting with 554 where the filter cannot be had; a temporary failure is sent at MAIL FROM.
     assert any(line.startswith(f"< {code}") or (code == "550" and line.startswith("< 554")) for line in answers)
 
 

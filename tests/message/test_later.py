@@ -80,7 +80,7 @@ def test_the_notice_is_the_same_as_at_mail() -> None:
     assert connection.recipient(OTHER).reply == at_mail
 
 
-def test_a_message_that_nobody_takes_was_refused() -> None:
+def test_a_message_that_no_recipient_takes_was_refused() -> None:
     connection = session(RCPT)
     mail(connection)
     assert recipients(connection, OTHER, OTHER) == [550, 550]
@@ -90,7 +90,7 @@ def test_a_message_that_nobody_takes_was_refused() -> None:
     assert ended.recipients == (), "no rule about a recipient had a say"
 
 
-def test_a_message_that_somebody_takes_and_that_is_then_given_up_was_not() -> None:
+def test_a_message_that_a_recipient_takes_and_that_is_then_aborted_was_not_refused() -> None:
     connection = session(RCPT)
     mail(connection)
     assert recipients(connection, OTHER, POSTMASTER) == [550, 250]
@@ -109,7 +109,7 @@ def test_the_exempt_get_the_mail_without_a_notice() -> None:
 
 
 @pytest.mark.parametrize("sender", ["<u@pass.example>", "<u@soft.example>"])
-def test_where_nobody_refuses_nobody_is_refused(sender: str) -> None:
+def test_where_no_recipient_refuses_none_is_refused(sender: str) -> None:
     connection = session(RCPT)
     mail(connection, sender)
     assert recipients(connection, OTHER, POSTMASTER, LENIENT) == [250] * 3
@@ -244,7 +244,7 @@ def test_for_recipients_of_one_class_nothing_is_worked_out_at_rcpt() -> None:
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_what_dmarc_says_is_not_known_at_rcpt_and_counts_at_the_end(*, strict: bool) -> None:
-    """A fail that may yet be left to DMARC is separated, and the message that was taken is judged with its header."""
+    """A fail that may yet be left to DMARC is separated, and the message that was taken is decided with its header."""
     connection = session(YIELD, Known(result, dmarc=STRICT))
     mail(connection)
     assert answers(connection, OTHER, POSTMASTER) == [None, SEPARATE]
@@ -377,7 +377,7 @@ def relayed(ini: str, *received: str, sender: str = "<u@fail.example>") -> tuple
     return end(connection)
 
 
-def test_the_client_behind_a_relay_is_judged_and_the_relay_named() -> None:
+def test_the_client_behind_a_relay_is_checked_and_the_relay_named() -> None:
     edits, reply, ended = relayed(RELAYS, hop("203.0.113.9"), hop("192.0.2.1"))
     assert reply is None
     assert (str(ended.facts.client.address), ended.facts.helo) == ("203.0.113.9", "client.example")
@@ -428,7 +428,7 @@ def test_nothing_is_evaluated_before_the_client_is_known() -> None:
     assert [check.domain for check in evidence.asked] == ["client.example", "fail.example"]
 
 
-def test_others_are_judged_at_mail_as_ever() -> None:
+def test_others_are_checked_at_mail_as_ever() -> None:
     assert session(RELAYS).mail("<u@fail.example>", (), Macros()).reply is not None
 
 
@@ -491,7 +491,7 @@ ANYTHING = st.text(
 
 
 @given(st.lists(ANYTHING, max_size=4), st.lists(st.tuples(st.sampled_from(["From", "Received", "Subject"]), ANYTHING)))
-def test_nothing_that_a_stranger_says_breaks_a_session(addresses: list[str], fields: list[tuple[str, str]]) -> None:
+def test_no_untrusted_input_breaks_a_session(addresses: list[str], fields: list[tuple[str, str]]) -> None:
     everything = MESSAGE.replace("[policy]", "[policy]\nyield_to_dmarc = yes") + SUBJECT
     for client in (RELAY, ("203.0.113.7", 25)):
         connection = session(f"{everything}[relays]\ntrusted = 198.51.100.2\n", client=client)
@@ -520,7 +520,7 @@ def flooded(ini: str, sender: str, fields: int = MAX_FORGED + 5) -> tuple[Edits,
 
 
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "message"])
-def test_a_message_with_more_forged_fields_than_are_removed_is_refused_whatever_spf_says(stage: str) -> None:
+def test_a_message_with_more_forged_fields_than_are_removed_is_refused_for_any_spf_result(stage: str) -> None:
     edits, reply, ended = flooded(f"[policy]\nreject_at = {stage}", "<u@pass.example>")
     assert edits == Edits()
     assert reply is not None
@@ -583,7 +583,7 @@ HIDING = "=?utf-8?q?Hi=0AAuthentication-Results:_mx.example.net;_spf=3Dpass?="
 
 
 @pytest.mark.parametrize(("name", "more"), [("Subject", ""), ("Subject", SUBJECT), ("X-Any", "")])
-def test_a_message_that_hides_a_forged_field_in_another_is_refused_whatever_spf_says(name: str, more: str) -> None:
+def test_a_message_that_hides_a_forged_field_in_another_is_refused_for_any_spf_result(name: str, more: str) -> None:
     connection = session(more)
     mail(connection, "<u@pass.example>")
     connection.header(name, HIDING)

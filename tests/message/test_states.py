@@ -32,7 +32,7 @@ def begun(state: type[Message], more: str = "", **other: str) -> tuple[Message, 
 
 
 @pytest.mark.parametrize("state", [AtRecipients, AtEnd, BehindRelay])
-def test_an_exempt_message_is_decided_whatever_the_stage(state: type[Message]) -> None:
+def test_an_exempt_message_is_decided_at_every_stage(state: type[Message]) -> None:
     chosen = settings(f"[policy]\nreject_at = {STAGES[state]}")
     context = Context(settings=chosen, watched=frozenset(), evidence=Known(result), extras=lambda *_: NO_EXTRAS)
     assert type(begin(facts(address="10.0.0.1"), "<user@example.com>", "", context)) is Decided

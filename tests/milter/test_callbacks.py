@@ -88,7 +88,7 @@ def test_a_callback_that_decides_follows_on_error(
     assert [record.message for record in caplog.records] == ["internal error"]
 
 
-ALL = 0xFFFFFFFF  # whatever an MTA can do, and leave out
+ALL = 0xFFFFFFFF  # all that an MTA can do, and leave out
 
 
 @pytest.mark.parametrize(("on_error", "code"), [("tempfail", milter.TEMPFAIL), ("accept", milter.ACCEPT)])

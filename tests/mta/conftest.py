@@ -14,7 +14,7 @@ _MISSING = postfix.unavailable() or nsd.unavailable()
 
 @pytest.fixture(scope="session")
 def name_server() -> Iterator[Nsd]:
-    """One NSD for all; nobody changes its zones."""
+    """One NSD for all; no test changes its zones."""
     if _MISSING:
         pytest.skip(_MISSING)
     with Nsd(ZONES) as server:

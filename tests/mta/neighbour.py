@@ -50,7 +50,7 @@ class Neighbour(Postfix):
     def take(
         self, client: str, sender: str, recipient: str, *, helo: str, content: str = MESSAGE, **xclient: str
     ) -> Answer:
-        """A message that somebody hands over here."""
+        """A message that is handed over here."""
         with SmtpDialogue("127.0.0.1", self.port) as smtp:
             smtp.xclient(addr=client, **{"name": "[UNAVAILABLE]", **xclient})
             smtp.ehlo(helo)

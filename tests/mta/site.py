@@ -18,7 +18,7 @@ from lab.postfix import Postfix
 from lab.processes import free_port, until
 from lab.sendmail import Sendmail
 from lab.smtp import Answer, SmtpDialogue
-from tests.mta.zones import LOCAL_STRANGER, STRANGER
+from tests.mta.zones import LOCAL_UNLISTED, UNLISTED
 
 HELO = "www.example.com"  # has no SPF record, so that HELO decides nothing
 
@@ -147,7 +147,7 @@ class Site(Receiver):
         super().__init__(name_server, here, ini, self.postfix)
 
     def connect(
-        self, client: str = STRANGER, *, helo: str = HELO, timeout: float = 20.0, **xclient: str
+        self, client: str = UNLISTED, *, helo: str = HELO, timeout: float = 20.0, **xclient: str
     ) -> SmtpDialogue:
         """A conversation as that client, which has greeted already."""
         smtp = SmtpDialogue("127.0.0.1", self.postfix.port, timeout=timeout)
@@ -156,7 +156,7 @@ class Site(Receiver):
         return smtp
 
     def send(
-        self, sender: str, client: str = STRANGER, *, helo: str = HELO, content: bytes | str = MESSAGE, **xclient: Any
+        self, sender: str, client: str = UNLISTED, *, helo: str = HELO, content: bytes | str = MESSAGE, **xclient: Any
     ) -> Sent:
         """One message in a conversation of its own."""
         with self.connect(client, helo=helo, **xclient) as smtp:
@@ -175,7 +175,7 @@ class SendmailSite(Receiver):
             name_server, socket, ini if "[exempt]" in ini else f"[exempt]\nnetworks =\n{ini}", self.sendmail
         )
 
-    def connect(self, client: str = LOCAL_STRANGER, *, helo: str = HELO, timeout: float = 20.0) -> SmtpDialogue:
+    def connect(self, client: str = LOCAL_UNLISTED, *, helo: str = HELO, timeout: float = 20.0) -> SmtpDialogue:
         """A conversation from that address of this host, which has greeted already."""
         server = "::1" if ":" in client else "127.0.0.1"
         smtp = SmtpDialogue(server, self.sendmail.port, timeout=timeout, source=client)
@@ -183,7 +183,7 @@ class SendmailSite(Receiver):
         return smtp
 
     def send(
-        self, sender: str, client: str = LOCAL_STRANGER, *, helo: str = HELO, content: bytes | str = MESSAGE
+        self, sender: str, client: str = LOCAL_UNLISTED, *, helo: str = HELO, content: bytes | str = MESSAGE
     ) -> Sent:
         """One message in a conversation of its own."""
         with self.connect(client, helo=helo) as smtp:

@@ -10,10 +10,10 @@ from lab.nsd import Nsd
 from lab.sasl import Logins
 from lab.smtp import SmtpDialogue, chunk
 from tests.mta.site import HELO, MESSAGE, Sent, Site
-from tests.mta.zones import LISTED, STRANGER
+from tests.mta.zones import LISTED, UNLISTED
 
 
-def test_each_message_of_a_connection_is_judged_by_itself(site: Site) -> None:
+def test_each_message_of_a_connection_is_checked_by_itself(site: Site) -> None:
     with site.connect() as smtp:
         first = site.deliver(smtp, "first@www.example.com")
         refused = site.deliver(smtp, "second@mail163.example")
@@ -55,7 +55,7 @@ def test_pipelined_commands_after_a_refusal_are_answered_in_order(site: Site) ->
     site.postfix.wait_for_log(rf"to=<{recipient}>.*status=sent")
 
 
-def test_a_message_in_chunks_is_judged_and_marked_as_any_other(site: Site) -> None:
+def test_a_message_in_chunks_is_checked_and_marked_as_any_other(site: Site) -> None:
     with site.connect() as smtp:
         assert smtp.mail("chunks@soft.example.com").code == 250
         recipient = site.recipient()
@@ -68,7 +68,7 @@ def test_a_message_in_chunks_is_judged_and_marked_as_any_other(site: Site) -> No
     assert (line["action"], line["forged"]) == ("tag", 1)
 
 
-def test_messages_in_chunks_of_one_pipeline_are_judged_each_by_itself(site: Site) -> None:
+def test_messages_in_chunks_of_one_pipeline_are_checked_each_by_itself(site: Site) -> None:
     """All in one write: Postfix swallows the chunk of the refused one, and RSET drops the one that is half sent."""
     with site.connect() as smtp:
         answers = smtp.send_many(
@@ -110,17 +110,17 @@ def test_a_second_ehlo_drops_the_message_and_its_name_counts_from_then_on(site: 
     assert "mail.example.com" not in str(site.fields(sent))
 
 
-def test_a_client_that_does_not_greet_is_judged_by_its_sender_alone(site: Site) -> None:
+def test_a_client_that_does_not_greet_is_checked_by_its_sender_alone(site: Site) -> None:
     with SmtpDialogue("127.0.0.1", site.postfix.port) as smtp:
-        smtp.xclient(addr=STRANGER, name="[UNAVAILABLE]")
+        smtp.xclient(addr=UNLISTED, name="[UNAVAILABLE]")
         assert smtp.mail("no-helo@mail163.example").code == 550
         sent = site.deliver(smtp, "no-helo@soft.example.com")
     assert [value.partition(" ")[0] for value in site.field(sent, "Received-SPF")] == ["softfail"]
 
 
-def test_a_client_that_greets_with_helo_is_judged_like_any_other(site: Site) -> None:
+def test_a_client_that_greets_with_helo_is_checked_like_any_other(site: Site) -> None:
     with SmtpDialogue("127.0.0.1", site.postfix.port) as smtp:
-        smtp.xclient(addr=STRANGER, name="[UNAVAILABLE]")
+        smtp.xclient(addr=UNLISTED, name="[UNAVAILABLE]")
         smtp.helo("mail.example.com")
         assert smtp.mail("old@www.example.com").lines[0].startswith("5.7.23 203.0.113.7 may not use the host name")
 
@@ -164,7 +164,7 @@ def test_over_tls_a_forged_sender_is_refused_as_before(tls_site: Site) -> None:
     with tls_site.connect() as smtp:
         smtp.starttls()
         smtp.ehlo(HELO)
-        assert smtp.mail("alice@mail163.example").lines[0].startswith(f"5.7.23 {STRANGER} is not in the trusted")
+        assert smtp.mail("alice@mail163.example").lines[0].startswith(f"5.7.23 {UNLISTED} is not in the trusted")
 
 
 def test_a_login_exempts_the_messages_after_it(tls_site: Site) -> None:
@@ -252,7 +252,7 @@ def test_a_greeting_that_is_not_utf8_does_not_hide_the_client(tls_site: Site) ->
     with tls_site.connect() as smtp:
         assert smtp.raw(b"EHLO \xff\xe9.example.com").code == 250
         assert smtp.mail("latin1@mail163.example").code == 550
-    assert tls_site.logged(**{"from": "<latin1@mail163.example>"})["client"] == STRANGER
+    assert tls_site.logged(**{"from": "<latin1@mail163.example>"})["client"] == UNLISTED
 
 
 @pytest.mark.parametrize(
@@ -267,20 +267,20 @@ def test_a_greeting_that_is_not_utf8_does_not_hide_the_client(tls_site: Site) ->
         "alice@mail163.\\example",
         "a:alice@mail163.example;",
         "Alice <alice@mail163.example>",
-        # The domain behind the last "@" allows everybody.
+        # The domain behind the last "@" allows every host.
         "alice@mail163.example(@open.example.com)",
         "alice@mail163.example(@open.example.com",
         "<alice@mail163.example>(@open.example.com",
     ],
 )
-def test_an_address_is_judged_by_the_domain_that_postfix_reads_in_it(site: Site, sender: str) -> None:
+def test_an_address_is_checked_by_the_domain_that_postfix_reads_in_it(site: Site, sender: str) -> None:
     """Postfix delivers all of these as alice@mail163.example's (strict_rfc821_envelopes = no, its default)."""
     answer = site.send(sender).answer
     assert answer.lines[0].startswith("5.7.23 203.0.113.7 is not in the trusted sender list of mail163.example")
 
 
 @pytest.mark.parametrize("sender", ["(x)", '""', "<>", "@mail163.example:"])
-def test_an_address_that_postfix_reads_as_no_sender_is_judged_as_a_bounce(site: Site, sender: str) -> None:
+def test_an_address_that_postfix_reads_as_no_sender_is_checked_as_a_bounce(site: Site, sender: str) -> None:
     sent = site.send(sender, LISTED, helo="mail.example.com")
     assert site.received(sent).sender == ""
     [result] = site.field(sent, "Received-SPF")

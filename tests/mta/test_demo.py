@@ -75,7 +75,7 @@ def test_every_scene_is_shown_and_ends_well(text: str) -> None:
 
 
 def test_the_whole_story_of_the_refused_sender_is_told(text: str) -> None:
-    """The bounce with notice and link, the page behind it, in her language, the record mended, delivered."""
+    """The bounce with notice and link, the page behind it, in her language, the record corrected, delivered."""
     steps = (
         "This is the mail system at host www.shop.example.",
         "said: 550-5.7.23 203.0.113.7 is",

@@ -1,4 +1,4 @@
-"""Mail that comes to the site by way of somebody else's real Postfix: a forwarder, with and without SRS, and a list."""
+"""Mail that comes to the site by way of another site's real Postfix: a forwarder, with and without SRS, and a list."""
 
 from collections.abc import Iterator
 
@@ -49,7 +49,7 @@ def test_without_srs_the_forwarder_is_refused_as_it_is_no_server_of_the_senders_
         ("forwarder_spf = other.example, forwarder.example", "forwarder.example"),
     ],
 )
-def test_a_known_forwarder_is_pardoned_by_its_confirmed_name_or_by_its_own_spf(
+def test_a_known_forwarder_is_an_override_by_its_confirmed_name_or_by_its_own_spf(
     target: Site, line: str, forwarder: str
 ) -> None:
     """The result stays in the header, for who looks at it later."""
@@ -63,7 +63,7 @@ def test_a_known_forwarder_is_pardoned_by_its_confirmed_name_or_by_its_own_spf(
     assert logged["rule"] == f"[exempt] {line} (line 9)"
 
 
-def test_a_name_that_its_domain_does_not_confirm_pardons_nobody(target: Site) -> None:
+def test_a_name_that_its_domain_does_not_confirm_is_no_override(target: Site) -> None:
     """The PTR of the address says what its owner likes."""
     target.configure(f"{CHECKED}forwarders = .forwarder.example, mail163.example")
     assert target.send("alice@mail163.example", PRETENDER).answer.code == 550

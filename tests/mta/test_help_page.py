@@ -1,4 +1,4 @@
-"""The whole story: refused by a real Postfix, the bounce, its link in a browser, the record mended, delivered."""
+"""All steps: refused by a real Postfix, the bounce, its link in a browser, the record corrected, delivered."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.web.site import WEB
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: tools/setup.sh web")
 DOMAIN = "mail163.example"
-RECORD = '@ 0 TXT "{}"\n'  # for no time: what is mended is seen at once
+RECORD = '@ 0 TXT "{}"\n'  # TTL 0: a corrected record is seen at once
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def bounce(own: Postfix) -> str:
     return " ".join(body.get_content().split())
 
 
-def test_a_refused_sender_reads_mends_and_is_delivered(names: Nsd, tmp_path: Path) -> None:
+def test_a_refused_sender_reads_the_page_fixes_the_record_and_is_delivered(names: Nsd, tmp_path: Path) -> None:
     port = free_port()
     ini = (
         "[exempt]\nnetworks =\nprivate_clients = no\n[headers]\nauthserv_id = mx.example.net\n"

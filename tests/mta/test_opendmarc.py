@@ -11,7 +11,7 @@ import pytest
 from lab.nsd import Nsd
 from lab.opendmarc import OpenDmarc
 from tests.mta.site import Sent, Site, written_by
-from tests.mta.zones import LISTED, STRANGER, UNREACHABLE
+from tests.mta.zones import LISTED, UNLISTED, UNREACHABLE
 
 LENIENT = "[policy.mailfrom]\nfail = tag\n[policy.helo]\nfail = tag\n"
 LONG = "x" * 50
@@ -39,19 +39,19 @@ def chain(resolver: Nsd, dmarc: OpenDmarc) -> Iterator[Site]:
     ("sender", "client", "author", "assessment"),
     [
         ("good@mail163.example", LISTED, "mail163.example", "spf=pass dmarc=pass accept"),
-        ("good@mail163.example", STRANGER, "mail163.example", "spf=fail dmarc=fail reject"),
+        ("good@mail163.example", UNLISTED, "mail163.example", "spf=fail dmarc=fail reject"),
         ("list+bob=example.net@mail163.example", LISTED, "mail163.example", "spf=pass dmarc=pass accept"),
-        ("list+bob=example.net@mail163.example", STRANGER, "mail163.example", "spf=fail dmarc=fail reject"),
+        ("list+bob=example.net@mail163.example", UNLISTED, "mail163.example", "spf=fail dmarc=fail reject"),
         (f"list+{LONG}=e@mail163.example", LISTED, "mail163.example", "spf=pass dmarc=pass accept"),
         # Its reader of Received-SPF loses its way at a "=" behind a long word, and then believes neither pass nor fail.
-        (f"list+{LONG}=e@mail163.example", STRANGER, "mail163.example", "spf=neutral dmarc=fail reject"),
+        (f"list+{LONG}=e@mail163.example", UNLISTED, "mail163.example", "spf=neutral dmarc=fail reject"),
         ('"quoted; (part)"@mail163.example', LISTED, "mail163.example", "spf=pass dmarc=pass accept"),
         (f"lost@{UNREACHABLE}", LISTED, "mail163.example", "spf=temperror dmarc=fail reject"),
         ("sub@soft.example.com", LISTED, "example.com", "spf=pass dmarc=pass accept"),
-        ("soft@soft.example.com", STRANGER, "example.com", "spf=softfail dmarc=fail quarantine"),
+        ("soft@soft.example.com", UNLISTED, "example.com", "spf=softfail dmarc=fail quarantine"),
         ("none@www.example.com", LISTED, "example.com", "spf=none dmarc=fail quarantine"),
         ("other@mail163.example", LISTED, "example.com", "spf=pass dmarc=fail quarantine"),
-        ("watched@watching.example", STRANGER, "watching.example", "spf=fail dmarc=fail accept"),
+        ("watched@watching.example", UNLISTED, "watching.example", "spf=fail dmarc=fail accept"),
     ],
 )
 def test_opendmarc_takes_our_result_over_and_acts_by_it(
@@ -94,7 +94,7 @@ def test_opendmarc_takes_no_result_over_for_a_bounce(chain: Site, dmarc: OpenDma
 def test_opendmarc_evaluates_a_bounce_itself_if_it_is_told_to_and_finds_no_received_spf(resolver: Nsd) -> None:
     ini = f"{LENIENT}[headers]\nwrite = authentication-results\n"
     with OpenDmarc(resolver.host, self_validate=True) as own, Site(resolver, ini, behind=own.milter) as site:
-        good, bad = bounce(site, LISTED), bounce(site, STRANGER)
+        good, bad = bounce(site, LISTED), bounce(site, UNLISTED)
         assert str(own.assessment(good.queue_id)) == "spf=pass dmarc=pass accept"
         assert str(own.assessment(bad.queue_id)) == "spf=fail dmarc=fail quarantine"
         other = site.send("good@mail163.example", LISTED, content=written_by("mail163.example"))

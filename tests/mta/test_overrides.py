@@ -6,7 +6,7 @@ import pytest
 
 from lab.nsd import Nsd
 from tests.mta.site import Site
-from tests.mta.zones import LISTED, STRANGER
+from tests.mta.zones import LISTED, UNLISTED
 
 RULES = f"""
 [policy]
@@ -20,7 +20,7 @@ skipped = yes
 [exempt]
 senders = partner.example
 [domain:mail163.example]
-record = v=spf1 ip4:{STRANGER} ~all
+record = v=spf1 ip4:{UNLISTED} ~all
 softfail = reject
 [domain:.example.com]
 neutral = reject
@@ -36,8 +36,8 @@ def site(name_server: Nsd) -> Iterator[Site]:
         yield running
 
 
-def test_a_pinned_record_is_evaluated_instead_of_the_published_one_and_said_to_be(site: Site) -> None:
-    sent = site.send("pinned@mail163.example", STRANGER)
+def test_a_pinned_record_is_evaluated_instead_of_the_published_one_and_reported_as_such(site: Site) -> None:
+    sent = site.send("pinned@mail163.example", UNLISTED)
     mailfrom = site.field(sent, "Received-SPF")[0]
     assert mailfrom.startswith("pass (")
     assert "by a record of this server, not the published one)" in mailfrom
@@ -65,7 +65,7 @@ def test_a_client_that_is_trusted_for_a_domain_is_trusted_for_that_one_alone(sit
 
 
 def test_a_sender_can_be_exempt(site: Site) -> None:
-    sent = site.send("boss@partner.example", STRANGER)
+    sent = site.send("boss@partner.example", UNLISTED)
     assert site.logged(queue_id=sent.queue_id)["skip"] == "exempt-sender"
 
 
@@ -84,7 +84,7 @@ def test_a_record_that_lists_its_own_servers_passes_as_ever(site: Site) -> None:
     assert not site.field(site.send("exact@mail.example.com", LISTED), "X-SPF-Notice")
 
 
-def test_a_domain_that_sends_no_mail_and_one_that_gets_none_have_rows_of_their_own(site: Site) -> None:
+def test_a_domain_that_sends_no_mail_and_one_that_gets_none_have_their_own_policy_entries(site: Site) -> None:
     held = site.send("never@silent.example.com")
     assert site.postfix.queue_name(held.queue_id) == "hold"
     refused = site.send("nobody@nullmx.example.com").answer

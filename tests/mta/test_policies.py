@@ -6,7 +6,7 @@ import pytest
 
 from lab.nsd import Nsd
 from tests.mta.site import Site
-from tests.mta.zones import LISTED, STRANGER, UNREACHABLE
+from tests.mta.zones import LISTED, UNLISTED, UNREACHABLE
 
 SEVERE = """
 [policy.mailfrom]
@@ -88,14 +88,14 @@ def test_an_address_without_a_domain_can_be_refused(severe: Site) -> None:
         ("50%off", '5.7.23 The sender address "50@off" has no domain'),
     ],
 )
-def test_an_address_that_postfix_completes_is_judged_as_completed(severe: Site, sender: str, said: str) -> None:
+def test_an_address_that_postfix_completes_is_checked_as_completed(severe: Site, sender: str, said: str) -> None:
     assert severe.send(sender).answer.lines[0].startswith(said)
 
 
 def test_a_text_of_the_administrators_own_is_sent_as_written(severe: Site) -> None:
     answer = severe.send('"50% {sender} %s"@mail163.example').answer
     assert answer.lines == [
-        f'5.7.23 {STRANGER} may not send for "50% {{sender}} %s"@mail163.example (100% sure)',
+        f'5.7.23 {UNLISTED} may not send for "50% {{sender}} %s"@mail163.example (100% sure)',
         "5.7.23 www.example.com {%s} %n",
     ]
 
@@ -108,7 +108,7 @@ def test_a_listed_client_passes_the_severest_policy(severe: Site) -> None:
     ("domain", "would"),
     [("mail163.example", "reject"), ("soft.example.com", "tag"), ("wrong.example.com", "tag")],
 )
-def test_monitor_mode_refuses_nobody_and_records_what_it_would_have_done(
+def test_monitor_mode_refuses_no_message_and_logs_what_it_would_have_done(
     monitoring: Site, domain: str, would: str
 ) -> None:
     sent = monitoring.send(f"watched@{domain}")

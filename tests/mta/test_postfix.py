@@ -7,7 +7,7 @@ from lab.nsd import Nsd
 from lab.processes import has_ipv6
 from lab.smtp import SmtpDialogue
 from tests.mta.site import MESSAGE, Site
-from tests.mta.zones import LISTED, LISTED_V6, PRIVATE, STRANGER, STRANGER_V6, UNREACHABLE
+from tests.mta.zones import LISTED, LISTED_V6, PRIVATE, UNLISTED, UNLISTED_V6, UNREACHABLE
 
 NEEDS_IPV6 = pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
 REFUSAL = [
@@ -40,7 +40,7 @@ def test_a_forged_sender_is_refused_at_mail_from_whether_or_not_postfix_delays_i
 def test_the_refused_one_is_logged_with_what_decided(site: Site) -> None:
     site.send("refused@mail163.example")
     line = site.logged(**{"from": "<refused@mail163.example>"})
-    assert line["client"] == STRANGER
+    assert line["client"] == UNLISTED
     assert (line["spf_helo"], line["spf_mailfrom"], line["term"]) == ("none", "fail", "-all")
     assert (line["action"], line["rule"], line["ended"]) == ("reject", "[policy.mailfrom] fail = reject", "refused")
     site.postfix.wait_for_log(r"milter-reject: MAIL from .*\[203\.0\.113\.7\]: 550-5\.7\.23 203\.0\.113\.7 is not in")
@@ -79,7 +79,7 @@ def test_its_log_line_has_postfixs_queue_id(site: Site) -> None:
 def test_a_helo_that_is_an_encoded_word_puts_no_result_into_our_fields(site: Site, begin: str) -> None:
     """Postfix takes any HELO; Sendmail takes no such one."""
     helo = f"{begin}utf-8?q?=0AAuthentication-Results=3A_mx.example.net=3B_spf=3Dpass=0AX=3A?="
-    sent = site.send("someone@soft.example.com", STRANGER, helo=helo)
+    sent = site.send("someone@soft.example.com", UNLISTED, helo=helo)
     fields = site.fields(sent)
     ours = fields[: [name for name, _ in fields].index("Received")]
     assert "Received-SPF" in dict(ours)
@@ -135,7 +135,7 @@ def test_a_domain_without_a_record_is_accepted(site: Site) -> None:
     assert [value.partition(" ")[0] for value in site.field(sent, "Received-SPF")] == ["none", "none"]
 
 
-def test_a_bounce_is_judged_by_the_name_in_helo(site: Site) -> None:
+def test_a_bounce_is_checked_by_the_name_in_helo(site: Site) -> None:
     sent = site.send("", LISTED, helo="mail.example.com")
     [result] = site.field(sent, "Received-SPF")
     assert result.startswith("pass (")
@@ -163,23 +163,23 @@ def test_an_authenticated_client_is_not_checked(site: Site) -> None:
     assert (line["auth"], line["skip"], line["action"]) == ("alice", "authenticated", "accept")
 
 
-def test_a_client_of_ipv6_is_judged_by_its_own_address(site: Site) -> None:
+def test_a_client_of_ipv6_is_checked_by_its_own_address(site: Site) -> None:
     good = site.send("v6@mail163.example", LISTED_V6)
     assert f'client-ip="{LISTED_V6}"' in site.field(good, "Received-SPF")[0]
-    refused = site.send("v6@mail163.example", STRANGER_V6).answer
-    assert refused.lines[0].startswith(f"5.7.23 {STRANGER_V6} is not in the trusted sender list of mail163.example")
-    assert f"add ip6:{STRANGER_V6} to" in refused.lines[1]
+    refused = site.send("v6@mail163.example", UNLISTED_V6).answer
+    assert refused.lines[0].startswith(f"5.7.23 {UNLISTED_V6} is not in the trusted sender list of mail163.example")
+    assert f"add ip6:{UNLISTED_V6} to" in refused.lines[1]
 
 
-def test_a_client_of_ipv6_without_a_sender_is_judged_by_its_host_name(site: Site) -> None:
-    refused = site.send("", STRANGER_V6, helo="mail.example.com").answer
-    assert refused.lines[0].startswith(f"5.7.23 {STRANGER_V6} may not use the host name mail.example.com")
-    taken = site.send("", STRANGER_V6)
-    assert f'client-ip="{STRANGER_V6}"; helo=www.example.com;' in site.field(taken, "Received-SPF")[0]
+def test_a_client_of_ipv6_without_a_sender_is_checked_by_its_host_name(site: Site) -> None:
+    refused = site.send("", UNLISTED_V6, helo="mail.example.com").answer
+    assert refused.lines[0].startswith(f"5.7.23 {UNLISTED_V6} may not use the host name mail.example.com")
+    taken = site.send("", UNLISTED_V6)
+    assert f'client-ip="{UNLISTED_V6}"; helo=www.example.com;' in site.field(taken, "Received-SPF")[0]
 
 
 def test_an_ipv4_mapped_address_is_the_ipv4_address(site: Site) -> None:
-    assert site.send("mapped@mail163.example", f"::ffff:{STRANGER}").answer.lines == REFUSAL
+    assert site.send("mapped@mail163.example", f"::ffff:{UNLISTED}").answer.lines == REFUSAL
     sent = site.send("mapped@mail163.example", f"::ffff:{LISTED}")
     assert f"client-ip={LISTED};" in site.field(sent, "Received-SPF")[0]
 

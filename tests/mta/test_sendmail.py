@@ -14,7 +14,7 @@ from lab import sendmail
 from lab.nsd import Nsd
 from lab.processes import has_ipv6
 from tests.mta.site import SendmailSite
-from tests.mta.zones import LOCAL_LISTED, LOCAL_STRANGER, UNREACHABLE
+from tests.mta.zones import LOCAL_LISTED, LOCAL_UNLISTED, UNREACHABLE
 
 pytestmark = pytest.mark.skipif(bool(sendmail.unavailable()), reason=sendmail.unavailable() or "available")
 
@@ -65,7 +65,7 @@ def test_a_forged_sender_is_refused_at_mail_from(site: SendmailSite) -> None:
         answer = smtp.mail("alice@mail163.test")
     assert (answer.code, answer.lines) == (550, REFUSAL)
     line = site.logged(**{"from": "<alice@mail163.test>"})
-    assert (line["client"], line["term"], line["action"]) == (LOCAL_STRANGER, "-all", "reject")
+    assert (line["client"], line["term"], line["action"]) == (LOCAL_UNLISTED, "-all", "reject")
     site.sendmail.wait_for_log(r"milter=filter0, action=mail, reject=550-5\.7\.23 127\.0\.113\.7 is not in")
 
 
@@ -87,7 +87,7 @@ def test_a_good_one_is_delivered_with_the_results_above_sendmails_own_received(s
 def test_a_softfail_is_delivered_with_the_notice_folded_in_three_lines_or_more(site: SendmailSite) -> None:
     sent = site.send("tagged@soft.mail163.test")
     [notice] = site.field(sent, "X-SPF-Notice")
-    assert notice.startswith(f"tag; {LOCAL_STRANGER} is probably not a sender of soft.mail163.test (SPF softfail")
+    assert notice.startswith(f"tag; {LOCAL_UNLISTED} is probably not a sender of soft.mail163.test (SPF softfail")
     lines = site.received(sent).raw.partition(b"X-SPF-Notice:")[2].split(b"\n")
     assert [line[:1] for line in lines[1:4]] == [b" "] * 3
 
@@ -97,7 +97,7 @@ def test_a_quarantined_one_is_held_listed_with_the_reason_and_can_be_let_go(site
     sent = site.send("held@www.example.com")
     [entry] = [entry for entry in site.sendmail.queue() if entry["queue_id"] == sent.queue_id]
     assert entry["queue_name"] == "hold"
-    reason = f"SPF none for www.example.com from {LOCAL_STRANGER}"
+    reason = f"SPF none for www.example.com from {LOCAL_UNLISTED}"
     assert entry["reason"] == reason
     assert f"QUARANTINE: {reason}" in site.sendmail.command("-bp", "-qQ")
     site.sendmail.release(sent.queue_id)
@@ -112,7 +112,7 @@ def test_a_deferred_sender_is_told_to_come_again(site: SendmailSite) -> None:
     assert answer.lines[0].startswith(f"4.7.24 The SPF record of {UNREACHABLE} cannot be looked up")
 
 
-def test_a_bounce_is_judged_by_the_name_in_helo(site: SendmailSite) -> None:
+def test_a_bounce_is_checked_by_the_name_in_helo(site: SendmailSite) -> None:
     sent = site.send("", LOCAL_LISTED, helo="mail.mail163.test")
     [result] = site.field(sent, "Received-SPF")
     assert result.startswith("pass (")
@@ -124,7 +124,7 @@ def test_a_bounce_is_judged_by_the_name_in_helo(site: SendmailSite) -> None:
     )
 
 
-def test_each_message_of_a_connection_is_judged_by_itself(site: SendmailSite) -> None:
+def test_each_message_of_a_connection_is_checked_by_itself(site: SendmailSite) -> None:
     with site.connect() as smtp:
         refused = site.deliver(smtp, "first@mail163.test")
         tagged = site.deliver(smtp, "second@soft.mail163.test")
@@ -176,7 +176,7 @@ def test_an_authenticated_client_is_not_checked(site: SendmailSite) -> None:
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
-def test_a_client_of_ipv6_is_judged_by_its_own_address(site: SendmailSite) -> None:
+def test_a_client_of_ipv6_is_checked_by_its_own_address(site: SendmailSite) -> None:
     """Sendmail writes it in full: IPv6:0:0:0:0:0:0:0:1."""
     good = site.send("v6@mail163.test", "::1")
     assert 'client-ip="::1"' in site.field(good, "Received-SPF")[0]
@@ -204,12 +204,12 @@ def test_an_odd_local_part_neither_hides_the_domain_nor_breaks_the_reply(site: S
         "@a.example:alice@mail163.test",
         "alice@mail163.test(comment)",
         "alice@mail163 . test",
-        # The domain behind the last "@" allows everybody.
+        # The domain behind the last "@" allows every host.
         "alice@mail163.test(@open.example.com)",
         "<alice@mail163.test>@open.example.com",
     ],
 )
-def test_an_address_of_an_old_form_is_judged_by_the_domain_that_sendmail_reads_in_it(
+def test_an_address_of_an_old_form_is_checked_by_the_domain_that_sendmail_reads_in_it(
     site: SendmailSite, sender: str
 ) -> None:
     answer = site.send(sender).answer

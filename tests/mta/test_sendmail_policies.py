@@ -9,7 +9,7 @@ from lab.nsd import Nsd
 from lab.processes import until
 from tests.mta.neighbour import Neighbour
 from tests.mta.site import HELO, MESSAGE, SendmailSite, Sent
-from tests.mta.zones import LISTED, LOCAL_LISTED, LOCAL_STRANGER, RELAY, STRANGER, UNREACHABLE
+from tests.mta.zones import LISTED, LOCAL_LISTED, LOCAL_UNLISTED, RELAY, UNLISTED, UNREACHABLE
 
 pytestmark = pytest.mark.skipif(bool(sendmail.unavailable()), reason=sendmail.unavailable() or "available")
 
@@ -43,7 +43,7 @@ tag_subject = [SPF]
 trusted = {RELAY}
 {OVERRIDES}
 """
-NOTICE = f"{LOCAL_STRANGER} is not in the trusted sender list of mail163.test (SPF fail"
+NOTICE = f"{LOCAL_UNLISTED} is not in the trusted sender list of mail163.test (SPF fail"
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_a_recipients_rules_hold_however_sendmail_lets_the_address_be_written(
         assert smtp.rcpt("postmaster%strict.example").code == 250
 
 
-def test_a_sender_at_our_own_host_is_judged_by_the_domain_that_sendmail_reads_in_it(at_rcpt: SendmailSite) -> None:
+def test_a_sender_at_our_own_host_is_checked_by_the_domain_that_sendmail_reads_in_it(at_rcpt: SendmailSite) -> None:
     """Our own name publishes nothing, and Sendmail delivers this as alice@mail163.test's."""
     with at_rcpt.connect() as smtp:
         smtp.mail("alice%mail163.test@mx.example.net")
@@ -213,16 +213,16 @@ def test_a_pinned_record_is_evaluated_instead_of_the_published_one(at_message: S
     assert at_message.send("somebody@pinned.example.com", LOCAL_LISTED).answer.code == 550
 
 
-def test_behind_a_relay_the_client_that_it_saw_is_judged(at_message: SendmailSite) -> None:
+def test_behind_a_relay_the_client_that_it_saw_is_checked(at_message: SendmailSite) -> None:
     """The relay is a Postfix; Sendmail gives its filters the fields as they came, without its own."""
     good, bad = at_message.recipient(), at_message.recipient()
     with Neighbour(at_message.sendmail.port, "backup.example.net", RELAY) as relay:
-        for client, recipient in ((LISTED, good), (STRANGER, bad)):
+        for client, recipient in ((LISTED, good), (UNLISTED, bad)):
             relay.take(client, f"relayed-{client}@mail163.example", recipient, helo=HELO)
         sent = [Sent(answer=relay.answered(recipient), recipient=recipient) for recipient in (good, bad)]
-    lines = [at_message.logged(**{"from": f"<relayed-{client}@mail163.example>"}) for client in (LISTED, STRANGER)]
+    lines = [at_message.logged(**{"from": f"<relayed-{client}@mail163.example>"}) for client in (LISTED, UNLISTED)]
     assert [(line["client"], line["relay"], line["spf_mailfrom"], line["action"]) for line in lines] == [
         (LISTED, RELAY, "pass", "accept"),
-        (STRANGER, RELAY, "fail", "tag"),
+        (UNLISTED, RELAY, "fail", "tag"),
     ]
     assert [at_message.field(message, "Subject") for message in sent] == [["Greetings"], ["[SPF] Greetings"]]

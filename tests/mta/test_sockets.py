@@ -14,13 +14,13 @@ from lab.postfix import Postfix
 from lab.processes import has_ipv6, until
 from lab.smtp import Answer, SmtpDialogue
 from tests.mta.site import HELO, MESSAGE, Site
-from tests.mta.zones import LISTED, STRANGER
+from tests.mta.zones import LISTED, UNLISTED
 
 
 def refusal(server: Postfix) -> Answer:
     """What a forged sender is told at MAIL FROM."""
     with SmtpDialogue("127.0.0.1", server.port) as smtp:
-        smtp.xclient(addr=STRANGER, name="[UNAVAILABLE]")
+        smtp.xclient(addr=UNLISTED, name="[UNAVAILABLE]")
         smtp.ehlo(HELO)
         return smtp.mail("alice@mail163.example")
 
@@ -67,7 +67,7 @@ def mortal(name_server: Nsd) -> Iterator[Site]:
         yield running
 
 
-def test_while_the_daemon_is_down_mail_is_deferred_and_afterwards_judged_again(mortal: Site) -> None:
+def test_while_the_daemon_is_down_mail_is_deferred_and_afterwards_checked_again(mortal: Site) -> None:
     assert mortal.send("before@mail163.example").answer.code == 550
     with mortal.connect() as smtp:
         mortal.daemon.kill()

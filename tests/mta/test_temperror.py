@@ -7,7 +7,7 @@ import pytest
 from lab.nsd import Nsd
 from lab.processes import until
 from tests.mta.site import Sent, Site
-from tests.mta.zones import STRANGER, UNREACHABLE, ZONES
+from tests.mta.zones import UNLISTED, UNREACHABLE, ZONES
 
 DEFER = "[policy.mailfrom]\ntemperror = defer\n"
 
@@ -39,12 +39,12 @@ def test_a_sender_is_deferred_for_so_long_and_then_taken_with_the_result(patient
     assert (line["action"], line["rule"]) == ("accept", "[policy] defer_at_most = 1s (line 8)")
 
 
-def test_whoever_is_new_is_deferred_though_others_have_waited(patient: Site) -> None:
-    """The clock is of a domain and a client network: a neighbour's waiting counts, a stranger's does not."""
+def test_a_new_sender_is_deferred_though_others_have_waited(patient: Site) -> None:
+    """The clock is of a domain and a client network: a neighbour's waiting counts, another network's does not."""
     taken_in_the_end(patient, f"first@sub.{UNREACHABLE}")
     assert patient.send(f"second@sub.{UNREACHABLE}", "203.0.113.200").accepted
     assert patient.send(f"third@sub.{UNREACHABLE}", "198.51.100.7").answer.code == 451
-    assert patient.send(f"fourth@other.{UNREACHABLE}", STRANGER).answer.code == 451
+    assert patient.send(f"fourth@other.{UNREACHABLE}", UNLISTED).answer.code == 451
 
 
 def test_a_reload_does_not_start_the_clock_anew(patient: Site) -> None:
@@ -53,7 +53,7 @@ def test_a_reload_does_not_start_the_clock_anew(patient: Site) -> None:
     assert patient.send(f"after@reload.{UNREACHABLE}").accepted
 
 
-def test_while_our_own_resolver_is_away_nobody_is_deferred() -> None:
+def test_while_our_own_resolver_is_away_no_message_is_deferred() -> None:
     with Nsd(ZONES) as own, Site(own, DEFER) as site:
         own.stop()
         sent = site.send("someone@mail163.example")

@@ -2,8 +2,8 @@
 
 LISTED = "192.0.2.25"  # a server of mail163.example, and mail.example.com itself
 LISTED_V6 = "2001:db8:163::25"
-STRANGER = "203.0.113.7"  # in nobody's record
-STRANGER_V6 = "2001:db8:bad::7"
+UNLISTED = "203.0.113.7"  # in no record
+UNLISTED_V6 = "2001:db8:bad::7"
 PRIVATE = "10.1.2.3"
 FORWARDER = "127.0.9.1"  # loopback, since a real Postfix sends from there: a server of forwarder.example, and its PTR
 PRETENDER = "127.0.9.66"  # its PTR names a host of forwarder.example, which knows nothing of it
@@ -11,7 +11,7 @@ RELAY = "127.0.9.2"  # our own backup MX
 EDGE = "127.0.9.3"  # another server of ours, in front of that
 # The same for an MTA whose clients have no other addresses than this host's: mail163.test, mail.mail163.test itself.
 LOCAL_LISTED = "127.0.0.25"
-LOCAL_STRANGER = "127.0.113.7"
+LOCAL_UNLISTED = "127.0.113.7"
 
 # NSD answers REFUSED for names outside its zones: a temperror at once.
 UNREACHABLE = "unreachable.test"

@@ -268,7 +268,7 @@ def test_a_terminal_is_written_to_and_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("made", [reopened, not_reopened])
-def test_a_terminal_that_nobody_reads_is_not_waited_for(made: Callable[[], Outlet]) -> None:
+def test_a_terminal_without_a_reader_is_not_waited_for(made: Callable[[], Outlet]) -> None:
     """As with Ctrl-S, also where it is another user's and cannot be opened again; its other users find it blocking."""
     master, terminal = os.openpty()
     with standing_in(terminal):

@@ -186,7 +186,7 @@ def test_a_message_that_could_not_be_handled_at_all_follows_on_error_but_monitor
 # -- at MAIL FROM: evaluation and decision together -------------------------------------------------------------------
 
 
-def judged(results: dict[Identity, Result], ini: str) -> tuple[list[Identity], Action]:
+def decided_from(results: dict[Identity, Result], ini: str) -> tuple[list[Identity], Action]:
     """The identities that were looked up, in order, and the action."""
     chosen, evidence = settings(ini), Known(lambda wanted: results[wanted.identity])
     verdicts, action = decide_at_mail(plan(facts(), chosen), evidence, chosen)
@@ -210,7 +210,7 @@ def test_only_a_rejection_by_helo_spares_the_lookup_of_mail_from(
     helo: Disposition, mode: str, asked: list[Identity], disposition: Disposition
 ) -> None:
     both_fail = {HELO: Result.FAIL, MAILFROM: Result.FAIL}
-    looked_up, action = judged(both_fail, table(helo, REJECT, mode))
+    looked_up, action = decided_from(both_fail, table(helo, REJECT, mode))
     assert (looked_up, action.disposition) == (asked, disposition)
 
 

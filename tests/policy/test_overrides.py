@@ -146,7 +146,7 @@ BOUNCE = check(Identity.HELO, null_sender=True)
         (verdict(Result.PERMERROR), False),
     ],
 )
-def test_only_a_fail_that_dmarc_judges_too_is_left_to_it(found: Verdict, *, yields: bool) -> None:
+def test_only_a_fail_that_dmarc_evaluates_too_is_left_to_it(found: Verdict, *, yields: bool) -> None:
     chosen = settings(YIELD)
     assert may_yield([found], chosen) is yields
     assert not may_yield([found], settings())

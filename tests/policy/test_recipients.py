@@ -157,7 +157,7 @@ def test_no_recipient_loses_mail_because_of_another() -> None:
         assert together.refuses == (one.refuses and other.refuses), (one, other)
 
 
-def test_a_refusal_that_is_not_said_says_why() -> None:
+def test_a_refusal_that_is_not_sent_has_its_reason() -> None:
     rule = combine_recipients([act(REJECT), act(ACCEPT)], RejectAt.MESSAGE).rule
     assert str(rule) == "[s] k = reject, but other recipients take it"
     assert downgrade(act(QUARANTINE), "x") == act(QUARANTINE)

@@ -164,7 +164,7 @@ def which_apply(stage: str) -> list[str]:
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_every_combination_is_treated_as_the_table_says(reason: str) -> None:
+def test_every_combination_has_the_outcome_of_the_table(reason: str) -> None:
     different = []
     for stage, mode, identity in product(STAGES, MODES, ["helo", "mailfrom", "null"]):
         for which in which_apply(stage):

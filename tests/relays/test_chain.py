@@ -31,7 +31,7 @@ FROM_EDGE = "from edge.example.net (edge.example.net [IPv6:2001:db8:1::4])"
 BY_EDGE = "by edge.example.net with esmtps (TLS1.3) (Exim 4.96) id 3"
 BY_MICROSOFT = "with Microsoft SMTP Server id 15"
 
-# What everybody may write below the field of the first of our servers, to be taken for a client that SPF lets pass.
+# What any client may write below the field of the first of our servers, to be taken for a client that SPF lets pass.
 FORGED = [
     f"from good.example.org (good.example.org [198.51.100.1]) {BY_MX2}",
     f"from good.example.org (good.example.org [198.51.100.1]) {BY_GW}",
@@ -132,7 +132,7 @@ WALKS: dict[str, tuple[list[str], OriginatingClient | None]] = {
         ],
         after(1),
     ),
-    # -- it cannot be told, or nobody sent it from outside --
+    # -- it is not known, or it was not sent from outside --
     "no field at all": ([], None),
     "the relay has written none": ([f"{FROM_CLIENT} by elsewhere.example.com (Postfix) with ESMTP id 1"], None),
     "a field that cannot be read": ([f"from x {BY_MX2}", f"{FROM_CLIENT} {BY_MX2}"], None),
@@ -162,7 +162,7 @@ def test_a_walk(received: list[str], found: OriginatingClient | None) -> None:
 
 @pytest.mark.parametrize("name", [name for name, (_, found) in WALKS.items() if found is not None])
 def test_what_a_client_forges_changes_nothing(name: str) -> None:
-    """Below the field in which our first server names the client, whatever names our servers is the client's word."""
+    """Below the field in which our first server names the client, all names of our servers are the client's claim."""
     received, found = WALKS[name]
     assert walk([*received, *FORGED]) == found
 
@@ -210,13 +210,13 @@ def test_of_a_relay_further_away_what_the_one_before_has_recorded_counts() -> No
 
 
 @pytest.mark.parametrize("name", ["unknown", "localhost", ""])
-def test_what_names_nobody_is_no_name_of_a_relay(name: str) -> None:
+def test_a_name_that_names_no_host_is_no_name_of_a_relay(name: str) -> None:
     relay = Client(address=RELAY.address, name="unknown")
     assert walk([f"{FROM_CLIENT} by {name} (Postfix) with ESMTP id 1"], relay) is None
 
 
 @pytest.mark.parametrize("relay", [Client(address=None), Client(address=ip_address("203.0.113.9"), name=RELAY.name)])
-def test_nobody_else_is_a_relay(relay: Client) -> None:
+def test_no_other_client_is_a_relay(relay: Client) -> None:
     assert walk([f"{FROM_CLIENT} {BY_MX2}"], relay) is None
 
 

@@ -479,7 +479,7 @@ def test_no_helo_that_exim_writes_changes_the_address(helo: str) -> None:
 
 @pytest.mark.parametrize("name", ["authenticated", "smtp-auth", "auth"])
 def test_the_name_of_an_address_is_no_login(name: str) -> None:
-    """Whoever has the reverse zone of his address chooses it, and Sendmail shows it whether it fits or not."""
+    """The owner of the address's reverse zone chooses it, and Sendmail shows it whether it fits or not."""
     found = parse(f"from x.example ({name} [203.0.113.7] (may be forged)) by {GW} (8.17.1/8.17.1) with ESMTP id 1")
     assert found is not None
     assert (found.authenticated, found.peer) == (

@@ -143,5 +143,5 @@ def test_the_term_to_add_is_the_address_or_the_services_include() -> None:
         ("", False),
     ],
 )
-def test_all_is_all_whatever_its_qualifier_and_case(term: str, *, expected: bool) -> None:
+def test_all_is_all_with_any_qualifier_and_case(term: str, *, expected: bool) -> None:
     assert is_all(term) is expected

@@ -20,7 +20,7 @@ from tests.values import facts, settings, verdict
 TRANSLATED = [tag for tag in available() if tag != SOURCE]
 IN_NO_NOTICE = {
     "{sentence}.",  # of the header field
-    "it names no domain that can be looked up",  # said by the first line
+    "it names no domain that can be looked up",  # stands in the first line
     "internal error of the receiving server",  # has a reply of its own, which follows
     FORGED,  # a reply of its own, as the next three
     HIDDEN,
@@ -37,17 +37,17 @@ def said(tags: str, *, smtputf8: bool) -> str:
 
 
 @pytest.mark.parametrize("tag", available())
-def test_the_notices_are_those_that_somebody_has_read(tag: str) -> None:
+def test_the_notices_are_those_that_were_reviewed(tag: str) -> None:
     """After a text has changed: `python -m tests.reply.notices`, and read the difference."""
     assert rendered(tag) == (FOLDER / f"{tag}.txt").read_text()
 
 
-def test_each_condition_stands_in_a_notice_that_somebody_has_read() -> None:
+def test_each_condition_stands_in_a_notice_that_was_reviewed() -> None:
     assert set(Condition) <= {case.condition for case in cases()}
 
 
 @pytest.mark.parametrize("text", [text for text in all_texts() if text not in IN_NO_NOTICE])
-def test_every_text_stands_in_a_notice_that_somebody_has_read(text: str) -> None:
+def test_every_text_stands_in_a_notice_that_was_reviewed(text: str) -> None:
     """In Chinese: in English the evaluation itself says what is wrong."""
     literals = re.split(r"\{\w+\}", language("zh-Hans")(text))
     assert re.search(".+".join(map(re.escape, literals)), (FOLDER / "zh-Hans.txt").read_text())
@@ -99,7 +99,7 @@ def test_the_language_is_the_first_that_can_be_shown(tags: str, tag: str, *, smt
     assert notice_language(facts(smtputf8=smtputf8), settings(f"[reply]\nlanguages = {tags}\n")).tag == tag
 
 
-def test_an_administrators_own_text_is_said_in_every_language_with_our_words_around_it() -> None:
+def test_an_administrators_own_text_is_used_in_every_language_with_our_words_around_it() -> None:
     lines = notice(
         verdict(Result.FAIL, explanation="No."),
         facts(smtputf8=True),
@@ -145,8 +145,8 @@ def test_a_language_more_is_a_file_more(tmp_path: Path) -> None:
     german, indonesian = language("de", folder=tmp_path), language("id", folder=tmp_path)
     details = template("Details: {url}", german)
     assert details.fill({"url": "https://mx.example.net/"}) == "Näheres: https://mx.example.net/"
-    assert german("Contact here: {contact}") == "Contact here: {contact}", "what is not translated is said in English"
-    assert (is_ascii(german), is_ascii(indonesian)) == (False, True), "the latter can be said to everybody"
+    assert german("Contact here: {contact}") == "Contact here: {contact}", "a text without translation is in English"
+    assert (is_ascii(german), is_ascii(indonesian)) == (False, True), "the latter can be sent to every client"
 
 
 def test_a_folder_that_is_no_language_is_none(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.values import action, check, facts, settings, verdict
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 REDIRECT: Mapping[str, Any] = {"term": "-all", "term_domain": "_spf.provider.example"}
 EXPLICIT: Mapping[str, Any] = {"term": "-ip4:203.0.113.0/24", "term_domain": "example.com"}
-NOBODY = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
+NO_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
 BROKEN = Problem(kind=ProblemKind.SYNTAX, text="not a mechanism", term="ipv4:192.0.2.1", domain="example.com")
 SILENT = Problem(
     kind=ProblemKind.DNS_FAILURE, text="DNS lookup of example.com (TXT) failed: timeout", domain="example.com"
@@ -51,8 +51,8 @@ FIRST_LINES: list[tuple[Result, Identity, Mapping[str, Any], tuple[str, ...]]] =
     (Result.NEUTRAL, HELO, EXPLICIT, ("mail.example.com", "SPF neutral for HELO")),
     (Result.NONE, MAILFROM, {}, ("example.com", "no SPF record", "SPF none")),
     (Result.NONE, HELO, {}, ("mail.example.com", "no SPF record", "SPF none for HELO")),
-    (Result.NONE, MAILFROM, {"problem": NOBODY}, ("user@example.com", "no domain", "SPF none")),
-    (Result.NONE, HELO, {"problem": NOBODY}, ("mail.example.com", "not a domain", "SPF none for HELO")),
+    (Result.NONE, MAILFROM, {"problem": NO_DOMAIN}, ("user@example.com", "no domain", "SPF none")),
+    (Result.NONE, HELO, {"problem": NO_DOMAIN}, ("mail.example.com", "not a domain", "SPF none for HELO")),
     (Result.PASS, MAILFROM, EXPLICIT, ("example.com", "SPF pass")),
     (Result.PASS, HELO, EXPLICIT, ("mail.example.com", "SPF pass for HELO")),
     (Result.PERMERROR, MAILFROM, {"problem": BROKEN}, ("example.com", "SPF permerror", "ipv4:192.0.2.1")),
@@ -73,7 +73,7 @@ def test_the_first_line_alone_names_the_address_the_domain_and_what_happened(
 
 
 @pytest.mark.parametrize("text", all_texts())
-def test_no_text_sends_anybody_to_the_receivers_record(text: str) -> None:
+def test_no_text_names_the_receivers_record(text: str) -> None:
     """The notice that this project answers did just that: 'your mailbox is not in its trusted sender list'."""
     assert not {"{hostname}", "{sender}", "{helo}"} & set(re.findall(r"\{\w+\}", text)), "nothing of the receiver's"
     if "SPF record" in text and text.startswith(("To allow", "If it", "To have")):
@@ -96,7 +96,7 @@ def test_the_term_to_add_is_of_the_clients_ip_version(address: str, term: str) -
     assert f'"v=spf1 {term} -all"' in said(verdict(Result.NONE, check=check(address=address)))[1]
 
 
-def test_where_a_redirect_led_is_said_but_the_domains_own_record_is_to_be_changed() -> None:
+def test_a_redirects_target_is_named_but_the_domains_own_record_is_to_be_changed() -> None:
     first, advice, own, *_ = said(verdict(Result.FAIL, **REDIRECT))
     assert first.startswith("203.0.113.7 is not in the trusted sender list of example.com")
     assert "the SPF record of example.com, before its redirect to _spf.provider.example" in advice
@@ -144,12 +144,12 @@ def test_for_helo_it_is_asked_first_whether_the_name_is_right(result: Result) ->
 
 
 @pytest.mark.parametrize("ini", ["", "[reply]\nfail = Own words.\n    More of them."])
-def test_the_link_is_the_last_line_whole_whoever_wrote_the_others(ini: str) -> None:
+def test_the_link_is_the_last_line_and_whole_after_any_other_lines(ini: str) -> None:
     lines = said(verdict(Result.FAIL), ini, extras=Extras(link=LINK))
     assert lines == (*said(verdict(Result.FAIL), ini), f"Details: {LINK}")
 
 
-def test_our_own_resolvers_failure_is_not_the_senders_to_mend() -> None:
+def test_our_own_resolvers_failure_is_not_the_senders_to_fix() -> None:
     ours = Problem(kind=ProblemKind.OWN_RESOLVER, text="no nameserver answers", domain="example.com")
     advice = said(verdict(Result.TEMPERROR, problem=ours))[1]
     assert advice == "Please send again later. This server's own name servers do not answer at present."
@@ -168,11 +168,11 @@ def test_sentences_can_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize("term", ["-all", "~ALL", "?All", "all", "+all"])
-def test_all_is_no_explicit_term_whatever_its_case_and_qualifier(term: str) -> None:
+def test_all_is_no_explicit_term_with_any_case_and_qualifier(term: str) -> None:
     assert "To allow it, add" in said(verdict(Result.FAIL, term=term, term_domain="example.com"))[1]
 
 
-def test_a_permerror_is_mended_where_the_problem_is() -> None:
+def test_a_permerror_is_fixed_in_the_record_with_the_problem() -> None:
     included = Problem(kind=ProblemKind.SYNTAX, text="not a mechanism", term="ipv4:1.2.3.4", domain="inc.example")
     first, advice, own = said(verdict(Result.PERMERROR, problem=included))
     assert 'not a mechanism at "ipv4:1.2.3.4" in the record of inc.example' in first
@@ -184,7 +184,7 @@ def test_a_permerror_is_mended_where_the_problem_is() -> None:
     ("problem", "text"),
     [
         (BROKEN, 'not a mechanism at "ipv4:192.0.2.1" in the record of example.com'),
-        (SILENT, "DNS lookup of example.com (TXT) failed: timeout"),  # the name is not said twice
+        (SILENT, "DNS lookup of example.com (TXT) failed: timeout"),  # the name is not written twice
         (
             Problem(kind=ProblemKind.TIME_LIMIT, text="took longer than 20 s", domain="b.example", term="mx:a.example"),
             'took longer than 20 s at "mx:a.example" while looking up b.example',
@@ -288,7 +288,7 @@ LINE = re.compile(r"[45][0-9][0-9][ -][45]\.[0-9]{1,3}\.[0-9]{1,3} .+")
 
 
 @pytest.mark.parametrize("line_of", [lambda n: "x" * n, lambda n: "x." * (n // 2), lambda n: "é" * n])
-def test_notices_keep_within_a_line_whatever_they_name(line_of: Callable[[int], str]) -> None:
+def test_notices_keep_within_a_line_for_any_names(line_of: Callable[[int], str]) -> None:
     worst = Problem(kind=ProblemKind.SYNTAX, text=line_of(512), term=line_of(512), domain=line_of(253))
     about = check(domain=line_of(253), as_sent=line_of(512), address="2001:db8:1111:2222:3333:4444:5555:6666")
     for result, identity in product(Result, Identity):

@@ -55,7 +55,7 @@ def test_the_entry_that_applied_is_what_the_sender_reads_of(
     assert answer.lines[0].startswith(first)
 
 
-def test_our_own_fault_is_said_to_be_ours() -> None:
+def test_our_own_fault_is_named_as_ours() -> None:
     faulty = verdict(Result.TEMPERROR, fault="Traceback ...")
     answer = reply_for(action(Disposition.DEFER, faulty), facts(), settings())
     assert answer == internal_error()
@@ -118,7 +118,7 @@ def test_nor_can_a_wrong_one_for_a_client_that_takes_utf8(line: str) -> None:
 
 
 @pytest.mark.parametrize("smtputf8", [True, False])
-def test_only_who_has_said_smtputf8_is_answered_in_utf8(*, smtputf8: bool) -> None:
+def test_only_a_client_that_uses_smtputf8_is_answered_in_utf8(*, smtputf8: bool) -> None:
     chinese = settings("[reply]\nlanguages = zh-Hans, en\n")
     answer = reply_for(action(Disposition.REJECT, verdict(Result.FAIL)), facts(smtputf8=smtputf8), chinese)
     assert answer is not None

@@ -91,7 +91,7 @@ def test_a_message_that_is_refused_ends_at_mail() -> None:
 
 
 @pytest.mark.parametrize("sender", ["<u@pass.example>", "<u@soft.example>"])
-def test_a_message_that_somebody_else_stops_is_abandoned(sender: str) -> None:
+def test_a_message_that_another_filter_stops_is_abandoned(sender: str) -> None:
     connection = session()
     mail(connection, sender)
     ended = connection.abandon().ended

@@ -91,6 +91,6 @@ def test_a_byte_order_mark_and_crlf_are_accepted(tmp_path) -> None:
     assert len(settings.exempt.networks) == 2
 
 
-def test_a_missing_file_and_a_directory_are_said(tmp_path) -> None:
+def test_a_missing_file_and_a_directory_are_reported(tmp_path) -> None:
     assert problems(tmp_path / "none.ini") == ["there is no such file: write it, or name another with -c FILE"]
     assert problems(tmp_path) == ["cannot be read: Is a directory"]

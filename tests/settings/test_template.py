@@ -55,7 +55,7 @@ def test_filling(text, filled) -> None:
         ("x" * (LINE_LIMIT + 1), "a line has 401 characters: write at most 400"),
     ],
 )
-def test_what_is_wrong_is_said(text, message) -> None:
+def test_what_is_wrong_is_reported(text, message) -> None:
     with pytest.raises(TemplateError) as caught:
         Template.parse(text)
     assert str(caught.value).startswith(message)
@@ -71,7 +71,7 @@ def test_what_is_wrong_is_said(text, message) -> None:
         ("两行\n", "'\\n' cannot be sent"),
     ],
 )
-def test_what_is_wrong_with_a_text_for_clients_that_take_utf8_is_said(text, message) -> None:
+def test_what_is_wrong_with_a_text_for_clients_that_take_utf8_is_reported(text, message) -> None:
     with pytest.raises(TemplateError) as caught:
         Template.parse(text, utf8=True)
     assert str(caught.value).startswith(message)

@@ -1,4 +1,4 @@
-"""``[state] url``: what is understood, and that a password is said by nobody."""
+"""``[state] url``: what is understood, and that no message shows a password."""
 
 import pytest
 
@@ -54,7 +54,7 @@ def test_a_url_is_understood_and_shown_without_its_password(text: str, meant: St
         ("unix:///run/redis.sock?db=x", "'x' is not a database"),
     ],
 )
-def test_what_is_wrong_is_said_and_the_password_is_not(text: str, said: str) -> None:
+def test_the_problem_is_reported_without_the_password(text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=r"^settings: line 2: \[state\] url: ") as caught:
         parse(f"[state]\nurl = {text}\n")
     assert said in str(caught.value)

@@ -62,7 +62,7 @@ def expanded(text: str, values: dict[str, str] | None = None) -> str:
         ("%{d002}", "example.com"),
         ("%{d128}", "email.example.com"),
         ("%{d99999999999999999999}", "email.example.com"),
-        # delimiters: whatever splits, dots join
+        # delimiters: any of them splits, dots join
         ("%{s-}", "strong.bad@email.example.com"),
         ("%{s.-}", "strong.bad@email.example.com"),
         ("%{s1r-.}", "strong"),

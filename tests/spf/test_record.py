@@ -113,7 +113,7 @@ def test_a_network_is_a_number_and_a_prefix(term: str, address: str, prefix4: in
         ("exp=", ProblemKind.BAD_DOMAIN),
         ("exp=localhost", ProblemKind.BAD_DOMAIN),
         ("redirect=e.example/24", ProblemKind.BAD_DOMAIN),
-        # macros, in modifiers that nobody knows too
+        # macros, in unknown modifiers too
         ("a:%{x}.example", ProblemKind.BAD_MACRO),
         ("exists:%{c}.example", ProblemKind.BAD_MACRO),
         ("exp=%{r}", ProblemKind.BAD_MACRO),
@@ -188,7 +188,7 @@ def test_a_problem_says_what_to_write(terms: str, text: str) -> None:
 
 
 def test_a_problem_is_safe_to_show() -> None:
-    """The term is a stranger's, and so is the domain, which a local part may be expanded in."""
+    """The term is untrusted, and so is the domain, which a local part may be expanded in."""
     found = RecordError(ProblemKind.SYNTAX, "x\r\ny", term="\x1b[0m" + "z" * 500, domain="\r\n.example").problem()
     for shown in (found.text, found.term, found.domain):
         assert shown is not None

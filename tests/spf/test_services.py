@@ -27,7 +27,7 @@ def test_each_is_known_by_names_of_hosts(service: Service) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=INCLUDES)
-def test_each_name_can_be_said_to_everybody(service: Service) -> None:
+def test_each_name_can_be_used_in_every_reply(service: Service) -> None:
     assert re.fullmatch(r"[A-Z][ -~]{1,30}", service.name)
 
 

@@ -1,4 +1,4 @@
-"""A state server that is broken or hostile: what it says may defer nobody less, and costs bounded time and memory."""
+"""A state server that is broken or hostile: it cannot let deferred mail through, and costs bounded time and memory."""
 
 import itertools
 import socket
@@ -85,7 +85,7 @@ WRONG = {
 def test_a_value_that_can_be_no_time_is_not_known_and_is_overwritten(
     shared: Redis, host, monkeypatch, caplog, value: str | bytes
 ) -> None:
-    """A time of 0 would be far beyond every bound: whoever is deferred would be accepted."""
+    """A time of 0 would be far beyond every bound: all deferred mail would be accepted."""
     monkeypatch.setattr(server, "TIMEOUT", 20.0)
     one = host(f"redis://127.0.0.1:{shared.port}")
     with library.Redis(port=shared.port) as memory:
@@ -229,7 +229,7 @@ def hostile(talk: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("talk", TALKS.values(), ids=TALKS)
-def test_whatever_a_server_says_the_hosts_own_memory_stands_in(host, caplog, talk) -> None:
+def test_for_any_answer_of_the_server_the_hosts_own_memory_is_used(host, caplog, talk) -> None:
     """The first time of the host itself is the answer, and no thread and no memory is left with the server."""
     with hostile(talk) as port:
         one = host(f"redis://:secret@127.0.0.1:{port}/3")

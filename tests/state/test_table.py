@@ -71,7 +71,7 @@ def test_its_size_is_bounded_and_an_unused_table_costs_nothing(table: Table) -> 
     assert os.fstat(table._file).st_size == tables.ENTRIES * 32
 
 
-def test_a_stranger_cannot_find_keys_that_meet_in_a_bucket() -> None:
+def test_an_attacker_cannot_find_keys_that_share_a_bucket() -> None:
     """Two tables place the same keys differently."""
 
     def places() -> list[bytes]:
@@ -168,7 +168,7 @@ print(json.dumps({"ends": ends, "said": [json.loads(line) for line in said]}))
 """
 
 
-def test_processes_agree_and_one_that_is_killed_with_the_lock_holds_up_nobody() -> None:
+def test_processes_agree_and_one_that_is_killed_with_the_lock_delays_no_other() -> None:
     done = subprocess.run(  # noqa: S603 - our own
         [sys.executable, "-c", HAMMER], capture_output=True, text=True, timeout=60, check=True
     )

@@ -183,7 +183,7 @@ def tasks(pid: int) -> list[Path]:
 
 
 def peers(pid: int) -> set[str]:
-    """The far ends ("HOST:PORT", IPv4) of a process's TCP connections, whatever their state."""
+    """The far ends ("HOST:PORT", IPv4) of a process's TCP connections, in any state."""
     own = descriptors(pid)
     found = set()
     for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:

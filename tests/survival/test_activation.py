@@ -50,7 +50,7 @@ FAMILIES = [
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_restarts_under_load_refuse_nobody(dns: NameServer, family: str, tmp_path: Path) -> None:
+def test_restarts_under_load_refuse_no_message(dns: NameServer, family: str, tmp_path: Path) -> None:
     with listening(family, tmp_path) as (sock, address), ExitStack() as stack:
         load = None
         codes = []
@@ -59,19 +59,19 @@ def test_restarts_under_load_refuse_nobody(dns: NameServer, family: str, tmp_pat
             with daemon:
                 if load is None:
                     load = stack.enter_context(Load(address, PLAIN, connections=16, per_session=3))
-                load.wait_for(load.judged + 200)
+                load.wait_for(load.verdict_count + 200)
                 assert ask(address, FAIL) == "550"
                 codes.append(daemon.stop())
         assert load is not None
         with SpfmilterDaemon(ini("systemd", dns.address), sockets=[sock]):
-            load.wait_for(load.judged + 200)
+            load.wait_for(load.verdict_count + 200)
             tally = load.stop()
         assert family != "unix" or (tmp_path / "socket").is_socket(), "the name is systemd's, not ours to remove"
     print(f"\n{RESTARTS} restarts on {family}: {tally}")
     assert codes == [0] * RESTARTS
     assert not tally.refused
     assert tally.cuts == []
-    assert tally.offered == tally.judged >= 200 * (RESTARTS + 1)
+    assert tally.offered == tally.verdict_count >= 200 * (RESTARTS + 1)
 
 
 @pytest.mark.parametrize("number", [0, 2])

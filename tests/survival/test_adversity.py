@@ -54,7 +54,7 @@ def complete(tally: Tally) -> None:
     """Nothing was lost."""
     assert not tally.refused
     assert tally.cuts == []
-    assert tally.offered == tally.judged > 0
+    assert tally.offered == tally.verdict_count > 0
 
 
 def test_two_thousand_idle_connections(dns: NameServer) -> None:
@@ -69,7 +69,7 @@ def test_two_thousand_idle_connections(dns: NameServer) -> None:
         work()  # warms up what is cold
         alone, before = work(), [memory(pid) for pid in workers(daemon)]
         idle = [stack.enter_context(MilterClient(address)) for _ in range(2000)]
-        for mta in idle[:1000]:  # the others have not even said hello
+        for mta in idle[:1000]:  # the others have not even negotiated
             mta.greet(CLIENT)
         beside, after = work(), [memory(pid) for pid in workers(daemon)]
         for mta in idle[1000:]:
@@ -85,7 +85,7 @@ def test_two_thousand_idle_connections(dns: NameServer) -> None:
     assert max(after) - max(before) < 40
 
 
-def test_nasty_clients_disturb_nobody(dns: NameServer) -> None:
+def test_nasty_clients_disturb_no_other_session(dns: NameServer) -> None:
     """Of each kind sixty stay while others work, then sixty more come and go; memory does not grow."""
     address = inet_socket()
     target = ("127.0.0.1", int(address.partition(":")[2].partition("@")[0]))
@@ -103,7 +103,7 @@ def test_nasty_clients_disturb_nobody(dns: NameServer) -> None:
             for _ in range(60):
                 with socket.create_connection(target, timeout=10) as nasty:
                     nasty.sendall(octets)
-            print(f"{name}: {tally.judged} of 40 beside 60, at most {tally.latency(1.0) * 1000:.0f} ms")
+            print(f"{name}: {tally.verdict_count} of 40 beside 60, at most {tally.latency(1.0) * 1000:.0f} ms")
             complete(tally)
             assert tally.latency(1.0) < 5
         with Load(address, PLAIN, connections=8, messages=50, per_session=5) as load:
@@ -130,7 +130,7 @@ def held(stack: ExitStack, address: str, count: int) -> tuple[list[MilterClient]
 
 @pytest.mark.parametrize("seconds", [0, pytest.param(150, marks=pytest.mark.soak)])
 def test_no_descriptors_left(dns: NameServer, seconds: float) -> None:
-    """Nobody is thrown out, and new connections are served when descriptors come back.
+    """No session is ended, and new connections are served when descriptors come back.
 
     After some two minutes libmilter itself gives up accepting: then the worker is replaced.
     """
@@ -165,7 +165,7 @@ def test_no_descriptors_left(dns: NameServer, seconds: float) -> None:
 
 
 def _all_served(address: str, sessions: int) -> bool:
-    """Whether so many sessions in a row, of whichever workers, are judged as they should be."""
+    """Whether so many sessions in a row, of any workers, get the right verdicts."""
     try:
         return all(ask(address, FAIL, timeout=2) == "550" for _ in range(sessions))
     except MilterError:
@@ -198,7 +198,7 @@ def test_descriptors_run_out_during_a_reload_and_a_stop(dns: NameServer) -> None
 
 @contextmanager
 def silent_dns() -> Iterator[str]:
-    """A name server that never answers: its socket is bound, and nobody reads it."""
+    """A name server that never answers: its socket is bound and never read."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{sock.getsockname()[1]}"
@@ -216,7 +216,7 @@ def test_sessions_that_wait_for_a_dead_name_server_leave_others_their_speed(dns:
         with Load(address, slow, connections=60, messages=2) as waiting:
             with Load(address, PLAIN, connections=8, messages=50, per_session=5) as second:
                 beside = second.finish()
-            still = waiting.judged
+            still = waiting.verdict_count
             tally = waiting.finish()
     print(f"\nalone:  {alone}\nbeside: {beside}\nwaiting: {tally}")
     complete(alone)
@@ -231,7 +231,7 @@ def test_sessions_that_wait_for_a_dead_name_server_leave_others_their_speed(dns:
 
 
 def test_no_name_server_at_all(dns: NameServer) -> None:
-    """With every server dead each message is taken in time; nothing is cut, and nobody is killed for waiting."""
+    """With every server dead each message is taken in time; nothing is cut, and no worker is killed for waiting."""
     address = inet_socket()
     with silent_dns() as dead:
         text = ini(address, dead, dns="timeout = 2s", policy_mailfrom="temperror = defer", policy="check = mailfrom")

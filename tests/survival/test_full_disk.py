@@ -1,4 +1,4 @@
-"""File systems that are full: mail is answered, whatever else the daemon would have written, and it recovers by itself.
+"""File systems that are full: mail is answered though the daemon cannot write, and it recovers by itself.
 
 A file system of its own for each test, in a mount namespace that only the daemon sees; the test reaches it through
 /proc/PID/root.

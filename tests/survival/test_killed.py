@@ -59,7 +59,7 @@ class Kill:
 
 
 def kill_one(daemon: SpfmilterDaemon) -> Kill:
-    """Freeze a random worker, note whom it serves, kill it: so a session that fails is laid at the right door."""
+    """Freeze a random worker, note whom it serves, kill it: so a session that fails is attributed to the right kill."""
     pid = CHOICE.choice(until(lambda: workers(daemon), 20, "a worker"))
     os.kill(pid, signal.SIGSTOP)
     until(lambda: frozen(pid), 5, "the worker stands still")
@@ -89,10 +89,10 @@ def test_killed_workers_take_only_their_own_sessions_along(dns: NameServer, numb
         while len(kills) < number:
             kills.append(kill_one(daemon))
             pause.wait(0.5)
-        enough = load.judged + 500
+        enough = load.verdict_count + 500
         load.wait_for(enough)
         tally = load.stop()
-        assert load.judged >= enough
+        assert load.verdict_count >= enough
         wait_for_workers(daemon, 3)
         log = daemon.log()
     open_then = sum(len(kill.peers) for kill in kills)
@@ -100,7 +100,7 @@ def test_killed_workers_take_only_their_own_sessions_along(dns: NameServer, numb
     assert unexplained(tally, kills) == []
     assert 0 < len(tally.cuts) <= open_then
     assert not tally.refused
-    assert tally.offered == tally.judged + sum(cut.waiting for cut in tally.cuts)
+    assert tally.offered == tally.verdict_count + sum(cut.waiting for cut in tally.cuts)
     named = {int(pid) for pid in re.findall(r'worker exited unexpectedly pid=(\d+) how="killed by SIGKILL"', log)}
     assert named == {kill.pid for kill in kills}
 
@@ -169,7 +169,7 @@ def test_a_worker_that_hangs_is_replaced(dns: NameServer, command: dict[str, Any
 
 
 def test_a_daemon_that_was_frozen_as_a_whole_spares_its_workers(dns: NameServer) -> None:
-    """As a paused virtual machine or cgroup is: the silence is nobody's fault."""
+    """As a paused virtual machine or cgroup is: no worker is at fault for the silence."""
     address = inet_socket()
     with SpfmilterDaemon(ini(address, dns.address), command=changed({"daemon.fleet.MAX_SILENCE": 2.0})) as daemon:
         before = workers(daemon)
@@ -185,7 +185,7 @@ def test_a_daemon_that_was_frozen_as_a_whole_spares_its_workers(dns: NameServer)
 
 
 def test_workers_that_never_start_end_the_daemon(dns: NameServer) -> None:
-    """A time limit that libmilter does not take stands for whatever keeps workers from starting."""
+    """A time limit that libmilter does not take stands for any error that keeps workers from starting."""
     daemon = SpfmilterDaemon(
         ini(inet_socket(), dns.address), command=shortened(worker__MTA_TIMEOUT=10**30), start_timeout=20
     )
@@ -200,7 +200,7 @@ def test_workers_that_never_start_end_the_daemon(dns: NameServer) -> None:
     assert not group_members(daemon.process.pid)
 
 
-def test_a_limit_below_what_the_supervisor_needs_is_said(dns: NameServer) -> None:
+def test_a_limit_that_is_too_low_for_the_supervisor_is_reported(dns: NameServer) -> None:
     """In one line, and not as a traceback."""
     daemon = SpfmilterDaemon(ini(inet_socket(), dns.address), command=("prlimit", "--nofile=6", "--", *COMMAND))
     with pytest.raises(RuntimeError, match="ended with 73") as failure:

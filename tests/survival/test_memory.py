@@ -37,7 +37,7 @@ def leave(pid: int, octets: int) -> None:
 
 @pytest.mark.parametrize("octets", [0, 16 << 20], ids=["none", "16 MB"])
 def test_no_memory_left(dns: NameServer, octets: int) -> None:
-    """Whatever fails for want of it, the message follows on_error, or its worker ends; no session hangs."""
+    """If something fails for lack of memory, the message follows on_error, or its worker ends; no session hangs."""
     address = inet_socket()
     large = tuple(("Received", f"from mail.example ({number:060000d})") for number in range(20))
     mails = [

@@ -80,7 +80,7 @@ def test_sums_over_all_workers(dns: NameServer, listen: str) -> None:
         serving(daemon, listen)
         with Load(address, mails, connections=12, messages=40, per_session=8) as load:
             tally = load.finish()
-        assert tally.judged == 480
+        assert tally.verdict_count == 480
         until(lambda: total(scrape(listen), "spfmilter_sessions_open") == 0, 10, "all sessions are closed")
         samples = scrape(listen)
         messages = {
@@ -123,7 +123,7 @@ def test_counters_go_on_and_gauges_drop(dns: NameServer, listen: str) -> None:
     address = inet_socket()
     text = with_metrics(address, dns.address, listen)
 
-    def judged() -> float:
+    def counted() -> float:
         return total(scrape(listen), "spfmilter_messages_total")
 
     def open_now() -> float:
@@ -137,16 +137,16 @@ def test_counters_go_on_and_gauges_drop(dns: NameServer, listen: str) -> None:
         for mta in sessions:
             mta.greet(CLIENT)
         until(lambda: open_now() == 20, 10, lambda: f"20 sessions, not {open_now()}")
-        assert judged() == 30
+        assert counted() == 30
         for pid in workers(daemon):
             os.kill(pid, signal.SIGKILL)
         daemon.wait_for_log("(?s)worker exited unexpectedly.*worker exited unexpectedly")
         until(lambda: open_now() == 0, 10, "the sessions of dead workers are not counted")
-        assert judged() == 30
+        assert counted() == 30
         wait_for_workers(daemon, 2)
         for _ in range(30):
             ask(address, FAIL)
-        assert judged() == 60
+        assert counted() == 60
         assert total(scrape(listen), "spfmilter_worker_restarts_total", cause="killed by SIGKILL") == 2
         for number in (2, 3, 4):
             daemon.signal(signal.SIGHUP)
@@ -154,7 +154,7 @@ def test_counters_go_on_and_gauges_drop(dns: NameServer, listen: str) -> None:
             until(lambda: len(children(daemon)) == 3, 10, "the old generation's end: two workers and the exporter stay")
         for _ in range(30):
             ask(address, FAIL)
-        assert judged() == 90
+        assert counted() == 90
         daemon.rewrite("[milter]\nsocket = nonsense\n")
         daemon.signal(signal.SIGHUP)
         daemon.wait_for_notification("READY=1", count=5)
@@ -187,7 +187,7 @@ def test_scrapes_during_reloads_and_deaths_are_whole(dns: NameServer, listen: st
     assert scrapes > 20
 
 
-def test_slow_scrapers_hurt_nobody(dns: NameServer, listen: str) -> None:
+def test_slow_scrapers_delay_no_mail(dns: NameServer, listen: str) -> None:
     address = inet_socket()
     host, _, port = listen.partition(":")
     with SpfmilterDaemon(with_metrics(address, dns.address, listen)) as daemon, ExitStack() as stack:
@@ -197,7 +197,7 @@ def test_slow_scrapers_hurt_nobody(dns: NameServer, listen: str) -> None:
             slow.sendall((b"GET /metr", b"", b"GET /metrics HTTP/1.1\r\n", b"\0" * 100)[number % 4])
         with Load(address, PLAIN, connections=8, messages=25) as load:
             tally = load.finish()
-        assert tally.judged == 200
+        assert tally.verdict_count == 200
         assert total(scrape(listen), "spfmilter_messages_total") == 200
         daemon.signal(signal.SIGHUP)
         daemon.wait_for_notification("READY=1", count=2)
@@ -277,8 +277,8 @@ def test_without_metrics_nothing_of_prometheus_is_loaded(dns: NameServer) -> Non
 def exported(dns: NameServer) -> dict[str, set[str]]:
     """Every metric with its labels, from a daemon that has done all that is counted."""
     address, listen = inet_socket(), f"127.0.0.1:{free_port()}"
-    excusing = with_metrics(address, dns.address, listen, exempt="forwarder_spf = pass.example")
-    with SpfmilterDaemon(excusing) as daemon:
+    overriding = with_metrics(address, dns.address, listen, exempt="forwarder_spf = pass.example")
+    with SpfmilterDaemon(overriding) as daemon:
         serving(daemon, listen)
         ask(address, FAIL)
         with MilterClient(address) as mta:

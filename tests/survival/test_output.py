@@ -41,7 +41,7 @@ def lives_on(daemon: SpfmilterDaemon, address: str, text: str) -> None:
     """All is answered, a killed worker is replaced, and a reload comes into force."""
     with Load(address, PLAIN, connections=8, messages=MESSAGES // 8, per_session=5) as load:
         tally = load.finish()
-    assert tally.offered == tally.judged >= MESSAGES - 8
+    assert tally.offered == tally.verdict_count >= MESSAGES - 8
     assert not tally.refused
     assert tally.cuts == []
     before = wait_for_workers(daemon, 2)
@@ -144,11 +144,11 @@ def whole(log: str) -> bool:
 
 
 def missing(log: str) -> int:
-    """How many lines are said to be lost."""
+    """How many lines are reported as lost."""
     return sum(int(number) for number in re.findall(r"log lines lost lines=(\d+)", log))
 
 
-def test_lines_are_bounded_and_counted_while_nobody_reads(dns: NameServer) -> None:
+def test_lines_are_bounded_and_counted_without_a_reader(dns: NameServer) -> None:
     """More of them than may wait: when there is a reader again, a line says how many are missing, and the next come."""
     address = inet_socket()
     command = changed({"observe.sink.MAX_LINES": 20})
@@ -156,7 +156,7 @@ def test_lines_are_bounded_and_counted_while_nobody_reads(dns: NameServer) -> No
         assert read is not None
         with SpfmilterDaemon(ini(address, dns.address), output=output, command=command, environment=BUFFERED) as daemon:
             with Load(address, PLAIN, connections=8, messages=40, per_session=5) as load:
-                assert load.finish().judged == 320
+                assert load.finish().verdict_count == 320
             log = read_until(read, r"log lines lost lines=\d+\n(.*\n)*.*log lines lost lines=\d+\n")
             assert whole(log)
             assert ask(address) == "continue"
@@ -354,7 +354,7 @@ def test_a_service_manager_that_stands_still(dns: NameServer, tmp_path: Path) ->
 
 
 def test_without_standard_error(dns: NameServer) -> None:
-    """Closed as with 2>&-: its number is nobody else's, least of all a session's."""
+    """Closed as with 2>&-: no other file gets its number, least of all a session."""
     address = inet_socket()
     text = ini(address, dns.address)
     command = ("sh", "-c", 'exec "$0" "$@" 0<&- 1>&- 2>&-', *COMMAND)

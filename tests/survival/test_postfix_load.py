@@ -148,7 +148,7 @@ def test_a_reload_under_load_defers_nothing(dns: NameServer) -> None:
 
 
 def test_a_killed_supervisor_under_postfix(dns: NameServer) -> None:
-    """While nobody listens Postfix defers; nothing is lost."""
+    """While no process listens, Postfix defers; nothing is lost."""
     with site(dns) as (daemon, server, _):
         senders, threads = at_work(server.port, 120)
         until(lambda: sum(len(sender.accepted) for sender in senders) >= 40, 60, "40 accepted")

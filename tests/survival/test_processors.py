@@ -8,7 +8,7 @@ from lab.processes import until
 from tests.survival.site import inet_socket, ini, tasks, wait_for_workers, workers
 
 OURS = os.sched_getaffinity(0)
-NOBODY = "127.0.0.1:9"  # no test here asks the DNS
+NO_DNS = "127.0.0.1:9"  # no test here asks the DNS
 
 
 def processors(daemon: SpfmilterDaemon, number: int) -> list[set[int]]:
@@ -22,7 +22,7 @@ def processors(daemon: SpfmilterDaemon, number: int) -> list[set[int]]:
 def test_each_worker_keeps_to_one_processor() -> None:
     """Also after a reload, and the one that takes the place of another: a processor is not left without a worker."""
     number = len(OURS) + 1
-    with SpfmilterDaemon(ini(inet_socket(), NOBODY, milter=f"workers = {number}")) as daemon:
+    with SpfmilterDaemon(ini(inet_socket(), NO_DNS, milter=f"workers = {number}")) as daemon:
         until(lambda: spread(processors(daemon, number)), 10, "each keeps to one")
         killed = workers(daemon)[0]
         os.kill(killed, signal.SIGKILL)
@@ -40,7 +40,7 @@ def spread(found: list[set[int]]) -> bool:
 
 
 def test_on_request_the_kernel_places_them() -> None:
-    with SpfmilterDaemon(ini(inet_socket(), NOBODY, milter="workers = 2\npin_workers = no")) as daemon:
+    with SpfmilterDaemon(ini(inet_socket(), NO_DNS, milter="workers = 2\npin_workers = no")) as daemon:
         assert processors(daemon, 2) == [OURS, OURS]
 
 
@@ -51,12 +51,12 @@ def policies(pid: int) -> set[int]:
 
 def test_workers_let_the_mta_go_first_and_the_supervisor_does_not() -> None:
     """The supervisor has next to nothing to do, and should do that at once."""
-    with SpfmilterDaemon(ini(inet_socket(), NOBODY, milter="workers = 2")) as daemon:
+    with SpfmilterDaemon(ini(inet_socket(), NO_DNS, milter="workers = 2")) as daemon:
         assert [policies(pid) for pid in wait_for_workers(daemon, 2)] == [{os.SCHED_BATCH}, {os.SCHED_BATCH}]
         assert policies(daemon.process.pid) == {os.SCHED_OTHER}
 
 
 def test_another_policy_that_was_chosen_for_the_daemon_stays() -> None:
     idle = ("chrt", "--idle", "0", *COMMAND)
-    with SpfmilterDaemon(ini(inet_socket(), NOBODY, milter="workers = 2"), command=idle) as daemon:
+    with SpfmilterDaemon(ini(inet_socket(), NO_DNS, milter="workers = 2"), command=idle) as daemon:
         assert [policies(pid) for pid in wait_for_workers(daemon, 2)] == [{os.SCHED_IDLE}, {os.SCHED_IDLE}]

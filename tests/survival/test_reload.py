@@ -52,7 +52,7 @@ def said(mta: MilterClient, sender: str = FAIL) -> str:
 
 
 def refused(address: str) -> bool:
-    """Whether nobody listens there."""
+    """Whether no process listens there."""
     try:
         MilterClient(address).close()
     except MilterError:
@@ -88,7 +88,7 @@ def test_ten_reloads_under_load(dns: NameServer, messages: int) -> None:
         assert daemon.log().count("reloaded socket=") == RELOADS
         assert "worker exited unexpectedly" not in daemon.log()
     print(f"\n{RELOADS} reloads: {tally}")
-    assert tally.offered == tally.judged >= messages
+    assert tally.offered == tally.verdict_count >= messages
     assert not tally.refused
     assert tally.cuts == []
     expected = {mail.sender: "mail:550" if mail.sender == FAIL else "eom:continue" for mail in PLAIN}

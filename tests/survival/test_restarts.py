@@ -81,13 +81,13 @@ def test_killed_workers_are_replaced_at_once_however_many_died_before(dns: NameS
             victim = CHOICE.choice(until(lambda: serving(daemon), 20, "a worker serves"))
             os.kill(victim, signal.SIGKILL)
             daemon.wait_for_log(f"worker exited unexpectedly pid={victim} ")
-            load.wait_for(load.judged + 20)
+            load.wait_for(load.verdict_count + 20)
             assert daemon.log().count("worker exited unexpectedly") == number
         tally = load.stop()
         wait_for_workers(daemon, 3)
         assert pauses(daemon) == [0.0] * 12
     assert not tally.refused
-    assert tally.offered == tally.judged + sum(cut.waiting for cut in tally.cuts)
+    assert tally.offered == tally.verdict_count + sum(cut.waiting for cut in tally.cuts)
 
 
 @pytest.mark.parametrize("number", [1, 2, 8])
@@ -144,13 +144,13 @@ def test_the_rate_with_a_worker_killed_every_half_second(dns: NameServer, number
     address, pause = inet_socket(), threading.Event()
 
     def rate(seconds: float, *, kill: bool) -> tuple[float, int]:
-        before, begun, kills = load.judged, time.monotonic(), 0
+        before, begun, kills = load.verdict_count, time.monotonic(), 0
         while time.monotonic() < begun + seconds:
             pause.wait(KILL_EVERY)
             if kill and (pids := workers(daemon)):
                 os.kill(CHOICE.choice(pids), signal.SIGKILL)
                 kills += 1
-        return (load.judged - before) / (time.monotonic() - begun), kills
+        return (load.verdict_count - before) / (time.monotonic() - begun), kills
 
     text = ini(address, dns.address, milter=f"workers = {number}", log="level = warning")
     with SpfmilterDaemon(text) as daemon, Load(address, PLAIN, connections=16, per_session=4) as load:

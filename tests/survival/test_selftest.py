@@ -37,7 +37,7 @@ def test_a_name_server_without_that_name_answers_too() -> None:
 
 @pytest.mark.parametrize("kind", ["silent", "closed"])
 def test_a_dead_name_server(kind: str) -> None:
-    """The daemon is ready, says what is wrong and what to do, and refuses no mail for what is its own trouble."""
+    """The daemon is ready, says what is wrong and what to do, and refuses no mail for its own faults."""
     address = inet_socket()
     with silent() as mute:
         dead = mute if kind == "silent" else f"127.0.0.1:{free_port()}"

@@ -18,7 +18,7 @@ CONNECTIONS = 16
 
 
 def hostile_zone() -> dict[str, list[Any]]:
-    """Records that a stranger may publish."""
+    """Records that any domain may publish."""
     zone: dict[str, list[Any]] = {
         "loop.example": [{"TXT": "v=spf1 include:loop.example -all"}],
         "long.example": [
@@ -72,10 +72,10 @@ def test_memory_is_flat() -> None:
         pids = workers(daemon)
         figures: dict[int, list[float]] = {}
         with Load(address, mails, connections=CONNECTIONS, messages=MESSAGES // CONNECTIONS, per_session=2) as load:
-            for judged in range(0, MESSAGES + 1, MESSAGES // 20):
-                load.wait_for(judged, timeout=900)
-                figures[judged] = [memory(pid) for pid in pids]
-                print(f"{judged:7d} messages: {' '.join(f'{size:.1f}' for size in figures[judged])} MB", flush=True)
+            for done in range(0, MESSAGES + 1, MESSAGES // 20):
+                load.wait_for(done, timeout=900)
+                figures[done] = [memory(pid) for pid in pids]
+                print(f"{done:7d} messages: {' '.join(f'{size:.1f}' for size in figures[done])} MB", flush=True)
             tally = load.finish()
         assert workers(daemon) == pids
         log = daemon.log()
@@ -83,10 +83,10 @@ def test_memory_is_flat() -> None:
     for cut in tally.cuts[:10]:
         print(cut)
     assert "internal error" not in log, log[log.index("internal error") - 200 :][:2000]
-    assert tally.offered == tally.judged == MESSAGES
+    assert tally.offered == tally.verdict_count == MESSAGES
     assert tally.cuts == []
     assert not tally.refused
-    warm = [max(figures[judged][place] for judged in figures if judged <= WARM_UP) for place in range(len(pids))]
+    warm = [max(figures[done][place] for done in figures if done <= WARM_UP) for place in range(len(pids))]
     end = figures[MESSAGES]
     print(f"warm {warm} MB, end {end} MB")
     assert all(after - before < 3 for before, after in zip(warm, end, strict=True))

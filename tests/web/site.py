@@ -80,7 +80,7 @@ def ini(dns: ScriptedDNS, folder: Path, port: int, more: str = "") -> str:
 
 @contextmanager
 def serving(folder: Path, more: str = "rate = 1000/minute", zone: ZoneData = ZONE) -> Iterator[Site]:
-    """The page, with a DNS of its own whose answers nobody may keep: a record that is mended is seen at once."""
+    """The page, with a DNS of its own whose answers may not be cached: a corrected record is seen at once."""
     port = free_port()
     with (
         ScriptedDNS(zone, ttl=0, negative_ttl=0) as dns,

@@ -1,4 +1,4 @@
-"""Requests in, pages out: what every page must have, and what none may, whatever is asked for."""
+"""Requests in, pages out: what every page must have, and what none may, for any request."""
 
 import re
 import time
@@ -134,7 +134,7 @@ def test_a_check_by_hand_gives_the_same_page_with_the_form_below(browser) -> Non
     assert {field["value"] for field in Page(response.text).named("input")} == set(BY_HAND.values())
 
 
-def test_what_is_wrong_in_the_form_is_said_at_its_field() -> None:
+def test_an_error_in_the_form_is_shown_at_its_field() -> None:
     checker = InMemory(ZONE)
     with client(checker=checker) as browser:
         response = browser.get("/spf/", params={"ip": "nonsense", "mail_from": "alice@example.com"})
@@ -174,7 +174,7 @@ FOREIGN = Signer([b"the secret of somebody else"]).sign(
     ],
     ids=["cut", "short", "quoted", "markup", "long", "foreign", "expired", "nowhere", "below a file", "upwards"],
 )
-def test_trouble_has_its_status_and_its_words_and_looks_nothing_up(path, status, said) -> None:
+def test_an_error_page_has_its_status_and_text_and_makes_no_lookup(path, status, said) -> None:
     checker = InMemory(ZONE)
     with client(checker=checker) as browser:
         response = browser.get(path)
@@ -302,7 +302,7 @@ HOSTILE = st.text(st.sampled_from("<>&\"'`{}%$;/\\ab=:.- \u202e\u2066\x00\x1b\r\
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)
-def test_whatever_is_typed_makes_no_element(browser, ip, mail_from, helo) -> None:
+def test_no_input_of_the_form_makes_an_element(browser, ip, mail_from, helo) -> None:
     usual = {name for name, _ in Page(browser.get("/spf/?ip=").text).elements} | {"article"}
     response = browser.get("/spf/", params={"ip": ip, "mail_from": mail_from, "helo": helo, "lang": ip})
     assert response.status_code == 400
@@ -311,7 +311,7 @@ def test_whatever_is_typed_makes_no_element(browser, ip, mail_from, helo) -> Non
 
 
 @given(HOSTILE, HOSTILE)
-def test_whatever_a_domain_publishes_makes_no_element(term, why) -> None:
+def test_no_published_text_makes_an_element(term, why) -> None:
     zone = {
         "example.com": [{"TXT": f"v=spf1 {term} include:b.example exp=why.example.com -all"}],
         "b.example": [{"TXT": f"v=spf1 x={term} exists:{term}.%{{i}}.example ?all"}],

@@ -1,4 +1,4 @@
-"""The page in a real browser: the story from the link to "passes now", and what every page must be for everybody."""
+"""The page in a real browser: from the link to "passes now", and what every page must do."""
 
 import json
 import time
@@ -36,7 +36,7 @@ def context() -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, site: Site) -> Iterator[Page]:
-    """A tab that has asked nobody but the site when it is closed, and has not complained about the page."""
+    """A tab that has contacted only the site when it is closed, and has not complained about the page."""
     asked, complaints = [], []
     tab = context.new_page()
     tab.on("request", lambda request: asked.append(request.url))
@@ -53,7 +53,7 @@ def page(context: BrowserContext, site: Site) -> Iterator[Page]:
 
 
 def test_from_the_link_to_passes_now(site: Site, page: Page) -> None:
-    """A refused sender follows the link, reads the case in each language, has the record mended, and is told so."""
+    """A refused sender follows the link, reads the case in each language, has the record corrected, and is told so."""
     page.goto(site.link("plain.example"))
     expect(page.get_by_role("heading", level=1)).to_have_text("203.0.113.7 may not send mail for plain.example")
     page.get_by_role("link", name="简体中文").click()
@@ -119,7 +119,7 @@ def test_a_script_in_the_dns_stays_text(site: Site, page: Page) -> None:
     assert "owned" not in page.title()
 
 
-# -- every page, for everybody -----------------------------------------------------------------------------------------
+# -- every page, for every visitor -------------------------------------------------------------------------------------
 
 
 def pages(site: Site) -> dict[str, str]:

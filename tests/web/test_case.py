@@ -141,7 +141,7 @@ def test_minutes_are_those_of_the_record_and_never_more_than_are_remembered_here
     assert build_view(ours({"e.example": [{"TXT": "v=spf1 -all"}, {"TTL": 0}]}, trace=True)).wait == 1
 
 
-def test_strangers_texts_pass_the_door() -> None:
+def test_untrusted_texts_pass_the_sanitizer() -> None:
     zone = {
         "e.example": [{"TXT": "v=spf1 include:\u202eb.example -all"}],
         "why.example": [{"TXT": "a\r\nb"}],

@@ -50,7 +50,7 @@ def test_the_service_of_the_client_is_found_where_that_is_wanted(suggest) -> Non
     assert (service.term if service else None) == ("include:zohomail.com" if suggest else None)
 
 
-def test_dead_name_servers_cost_their_visitors_the_time_limit_and_nobody_else_more() -> None:
+def test_dead_name_servers_cost_only_their_visitors_the_time_limit() -> None:
     """All threads wait for an answer that never comes; who comes then waits no longer than that either."""
     with ScriptedDNS(ZONE) as dns:
         checks = checker(dns, "timeout = 1s")
@@ -97,7 +97,7 @@ def test_who_finds_no_place_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_the_page_waits_shorter_and_forgets_sooner_than_the_daemon(monkeypatch, text, time, remembered) -> None:
-    """A person waits, and wants to see what has been mended."""
+    """A person waits, and wants to see the corrected record."""
     given: list[Any] = []
     monkeypatch.setattr(module, "Engine", given.append)
     Checker(parse(f"[dns]\n{text}\n").dns).close()

@@ -1,4 +1,4 @@
-"""Visitors who say nothing, or not all, or do not listen: they keep the page from nobody, and not for long.
+"""Visitors who say nothing, or not all, or do not listen: they block the page for no other visitor, and not for long.
 
 Real connections to the real process. Addresses of 127.0.0.0/8 are visitors of different networks: no proxy is trusted,
 unless a test says so.
@@ -68,7 +68,7 @@ def wait_for_end(sock: socket.socket) -> bytes:
     return said
 
 
-def test_300_mute_connections_keep_the_page_from_nobody(tmp_path: Path) -> None:
+def test_300_mute_connections_do_not_block_the_page(tmp_path: Path) -> None:
     with serving(tmp_path, DIRECT) as site, rate_limit(site, 300, of_one_network):
         assert status(site, OTHER) == 200, "another network has its own share"
         assert status(site, OTHER, urlsplit(site.link()).path) == 200

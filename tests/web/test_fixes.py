@@ -41,7 +41,7 @@ def test_the_term_stands_before_the_one_that_decided(published, better) -> None:
 
 
 @pytest.mark.parametrize("there", ["v=spf1 redirect=b.example", "v=spf1 -ip4:192.0.2.0/24 +all", "v=spf1 -all"])
-def test_the_record_to_mend_is_the_domains_own_which_is_read_before_that_to_which_it_redirects(there: str) -> None:
+def test_the_record_to_fix_is_the_domains_own_and_not_the_target_of_its_redirect(there: str) -> None:
     """The other may be a provider's, and stand for many domains."""
     zone = {"e.example": [{"TXT": "v=spf1 a Redirect=r.example"}], "r.example": [{"TXT": there}]}
     found = suggest_record(ours({**zone, **INCLUDED}, trace=True), OURS)
@@ -64,7 +64,7 @@ def test_a_redirect_inside_an_include_is_not_followed() -> None:
         "v=spf1 " + "ip4:203.0.113.1 " * 300 + "-all",
         "v=spf1 x=b\u00fccher -all",
     ],
-    ids=["passes", "in error", "include in error", "longer than anybody copies", "not ASCII"],
+    ids=["passes", "in error", "include in error", "too long to copy", "not ASCII"],
 )
 def test_there_is_no_record_to_offer(published) -> None:
     assert fixed(published) is None
@@ -77,7 +77,7 @@ TERMS = st.sampled_from([
 
 
 @given(st.lists(TERMS, max_size=8), st.booleans())
-def test_whatever_the_record_says_the_one_that_is_offered_passes(terms, redirected) -> None:
+def test_the_suggested_record_passes_for_any_present_record(terms, redirected) -> None:
     text = " ".join(["v=spf1", *terms])
     name = "r.example" if redirected else "e.example"
     zone = {name: [{"TXT": text}, {"A": "203.0.113.9"}], **INCLUDED}

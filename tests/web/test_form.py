@@ -54,7 +54,7 @@ def test_no_field_is_no_complaint() -> None:
 
 
 @given(st.fixed_dictionaries({}, optional={name: st.text(max_size=400) for name in form.FIELDS}))
-def test_whatever_is_typed_is_a_check_or_a_complaint(fields) -> None:
+def test_any_input_is_a_check_or_an_error(fields) -> None:
     read = form.read(fields)
     assert (read.check is None) == bool(read.complaints or not fields)
     assert all(value.isprintable() and len(value) <= 320 for value in read.values.values())

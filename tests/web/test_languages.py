@@ -46,7 +46,7 @@ def test_the_switch_has_the_last_word_unless_it_is_nonsense() -> None:
 
 
 @given(st.text() | st.lists(st.sampled_from(["zh", "-", "TW", ";q=", "1", ",", " ", "é"])).map("".join))
-def test_whatever_a_browser_sends_there_is_a_language(accepted) -> None:
+def test_any_accept_language_gives_a_language(accepted) -> None:
     assert choose(accepted, accepted) in LANGUAGES
 
 

@@ -38,7 +38,7 @@ def test_it_serves_says_so_and_ends_when_told(tmp_path: Path) -> None:
     assert any("STOPPING=1" in note for note in site.daemon.notifications())
 
 
-def test_a_record_that_was_mended_is_seen(tmp_path: Path) -> None:
+def test_a_corrected_record_is_seen(tmp_path: Path) -> None:
     with serving(tmp_path) as site:
         link = site.link("plain.example")
         assert "It passes now" not in get(link)[1]
@@ -88,7 +88,7 @@ def run(text: str, tmp_path: Path, *before: str) -> subprocess.CompletedProcess[
         ("secret_file = {folder}/secret\nlisten = 192.0.2.1:8891", "Cannot assign requested address"),
     ],
 )
-def test_what_keeps_it_from_serving_is_said(tmp_path: Path, key, said) -> None:
+def test_the_reason_why_it_cannot_serve_is_reported(tmp_path: Path, key, said) -> None:
     done = run(f"[web]\n{key.format(folder=tmp_path)}\n", tmp_path)
     assert done.returncode == 73
     assert "cannot start" in done.stderr

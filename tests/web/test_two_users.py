@@ -26,7 +26,7 @@ DAEMON, PAGE = 64001, 64002  # users, and their groups
 
 
 def as_user(user: int, *command: str) -> tuple[str, ...]:
-    """As the unit files do it: a user, their group, no other, and no right for anybody else by default."""
+    """As the unit files do it: a user, their group, no other, and no right for other users by default."""
     drop = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs")
     return (*drop, "sh", "-c", 'umask 077; exec "$@"', "sh", *command)
 
@@ -138,7 +138,7 @@ def test_the_page_makes_no_secret_and_says_who_does(place: Place) -> None:
 
 
 @pytest.mark.parametrize("closed", ["file", "folder"])
-def test_a_secret_that_the_page_may_not_read_is_said_with_what_to_do(place: Place, closed: str) -> None:
+def test_a_secret_that_the_page_may_not_read_is_reported_with_what_to_do(place: Place, closed: str) -> None:
     with place.process(DAEMON, COMMAND):
         pass
     (place.secret if closed == "file" else place.folder).chmod(0o600 if closed == "file" else 0o700)

@@ -16,7 +16,7 @@ from lab.milterclient import MilterClient
 from lab.processes import free_port
 from lab.unbound import Unbound
 
-CLIENT = "192.0.2.1"  # of pass.example, and of nobody else
+CLIENT = "192.0.2.1"  # of pass.example only
 ZONE: ZoneData = {
     "pass.example": [{"TXT": "v=spf1 ip4:192.0.2.0/28 ip6:2001:db8::/48 -all"}],
     "fail.example": [{"TXT": "v=spf1 -all"}],

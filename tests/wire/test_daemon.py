@@ -123,7 +123,7 @@ def test_a_plain_file_in_the_sockets_place_is_not_removed(dns: ScriptedDNS) -> N
         ("inet:8890@192.0.2.99", "", "cannot listen on inet:8890@192.0.2.99"),
     ],
 )
-def test_a_socket_that_cannot_be_had_is_said_and_ends_with_73(
+def test_a_socket_that_cannot_be_had_is_reported_and_ends_with_73(
     dns: ScriptedDNS, address: str, text: str, said: str
 ) -> None:
     with pytest.raises(RuntimeError, match=rf"(?s)ended with 73.*{said}"):

@@ -1,4 +1,4 @@
-"""Bytes that no honest MTA or client sends: nobody else is disturbed, and no message is lost to them."""
+"""Bytes that no honest MTA or client sends: no other session is disturbed, and no message is lost."""
 
 import json
 import struct
@@ -48,7 +48,7 @@ def test_without_the_macro_such_a_client_is_unknown_and_its_message_taken(usual:
     assert "skip=unknown-client" in usual.line("QNOADDR")
 
 
-def test_a_helo_that_is_not_utf8_is_as_one_never_said(usual: Running) -> None:
+def test_a_helo_that_is_not_utf8_counts_as_missing(usual: Running) -> None:
     with usual.client() as mta:
         mta.greet(CLIENT, b"\xff\xfe.example", macros=J)
         assert mta.mail("<u@fail.example>").code == "550"
@@ -161,7 +161,7 @@ def test_mail_without_connect_and_helo_gets_an_answer(usual: Running) -> None:
     ],
 )
 @pytest.mark.parametrize("negotiated", [False, True])
-def test_garbage_ends_its_own_connection_and_disturbs_nobody(usual: Running, data: bytes, *, negotiated: bool) -> None:
+def test_garbage_ends_its_own_connection_and_no_other(usual: Running, data: bytes, *, negotiated: bool) -> None:
     with usual.client() as honest:
         honest.greet(CLIENT, macros=J)
         assert honest.mail("<u@pass.example>").kind == "continue"
@@ -189,7 +189,7 @@ def test_a_client_that_vanishes_in_a_message_leaves_its_line(usual: Running) -> 
     assert " ended=abandoned" in usual.line("QGONE")
 
 
-def test_a_hundred_connections_that_say_nothing_disturb_nobody(usual: Running) -> None:
+def test_a_hundred_silent_connections_disturb_no_other_session(usual: Running) -> None:
     silent = [usual.client() for _ in range(100)]
     try:
         assert_serves(usual)
@@ -199,7 +199,7 @@ def test_a_hundred_connections_that_say_nothing_disturb_nobody(usual: Running) -
 
 
 def test_a_name_that_cannot_be_read_is_one_line_of_the_log_however_often_it_comes(dns: ScriptedDNS) -> None:
-    """Pymilter reports it as bare lines, which a stranger could cause without end."""
+    """Pymilter reports it as bare lines, which a client could cause without end."""
     with running(dns, "[log]\nformat = json\n") as daemon:
         for _ in range(3):
             with daemon.client() as mta:

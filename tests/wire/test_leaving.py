@@ -107,7 +107,7 @@ def test_a_peer_that_leaves_at_the_end_of_a_message(daemon: Running, sender: str
 
 
 def healthy(daemon: Running) -> None:
-    """The next message is judged, and nothing was taken for an error of ours."""
+    """The next message is checked, and nothing counts as an error of ours."""
     with daemon.client() as mta:
         mta.greet(CLIENT)
         assert mta.deliver("<a@pass.example>", ["<bob@example.net>"]).reply.kind == "continue"

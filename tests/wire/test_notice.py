@@ -20,7 +20,7 @@ from spfmilter.model import Identity, Result
 from tests.wire.running import CLIENT, ZONE, Running, ini, running
 
 J = {"j": "mx.example.net"}
-THEIRS, THEIRS_TOO, NOBODYS = "198.51.100.9", "198.51.100.10", "198.51.100.200"
+THEIRS, THEIRS_TOO, UNLISTED = "198.51.100.9", "198.51.100.10", "198.51.100.200"
 RECORD = "the SPF record of fail.example"
 SERVICES: ZoneData = {
     **ZONE,
@@ -83,8 +83,8 @@ def test_the_service_whose_name_the_client_bears_is_to_be_included(chinese: Runn
 
 
 def test_a_name_is_only_a_hint_and_the_services_record_decides(chinese: Running) -> None:
-    text = "\n".join(refused(chinese, address=NOBODYS, name="mail.google.com").lines)
-    assert f"add ip4:{NOBODYS} to {RECORD}" in text
+    text = "\n".join(refused(chinese, address=UNLISTED, name="mail.google.com").lines)
+    assert f"add ip4:{UNLISTED} to {RECORD}" in text
     assert "google" not in text
 
 

@@ -1,4 +1,4 @@
-"""What excuses, exempts or tells apart a message at MAIL FROM, by the real daemon with real DNS."""
+"""Overrides, exemptions and conditions at MAIL FROM, by the real daemon with real DNS."""
 
 import re
 import secrets
@@ -33,7 +33,7 @@ skipped = yes
 
 
 @pytest.fixture(scope="module")
-def excusing(dns: ScriptedDNS) -> Iterator[Running]:
+def overriding(dns: ScriptedDNS) -> Iterator[Running]:
     with running(dns, INI) as serving:
         yield serving
     assert "internal error" not in serving.daemon.log()
@@ -66,9 +66,9 @@ def fields(outcome: Outcome) -> dict[str, str]:
     ],
 )
 def test_a_forwarders_mail_is_accepted_and_keeps_its_fail(
-    excusing: Running, client: str, forwarder: str, rule: str
+    overriding: Running, client: str, forwarder: str, rule: str
 ) -> None:
-    outcome, line = deliver(excusing, "<u@pass.example>", client)
+    outcome, line = deliver(overriding, "<u@pass.example>", client)
     assert outcome.reply.kind == "continue"
     assert outcome.quarantine is None
     assert "spf=fail" in fields(outcome)["Authentication-Results"]
@@ -79,15 +79,15 @@ def test_a_forwarders_mail_is_accepted_and_keeps_its_fail(
 
 
 @pytest.mark.parametrize("client", ["198.51.100.9", "198.51.100.10"])
-def test_nobody_is_a_forwarder_because_he_says_so(excusing: Running, client: str) -> None:
-    outcome, line = deliver(excusing, "<u@pass.example>", client)
+def test_a_client_is_no_forwarder_because_it_says_so(overriding: Running, client: str) -> None:
+    outcome, line = deliver(overriding, "<u@pass.example>", client)
     assert outcome.quarantine is not None
     assert "override=" not in line
 
 
-def test_mail_that_passes_is_not_asked_where_it_comes_from(excusing: Running, dns: ScriptedDNS) -> None:
+def test_mail_that_passes_needs_no_lookup_for_overrides(overriding: Running, dns: ScriptedDNS) -> None:
     dns.reset_counts()
-    deliver(excusing, "<u@pass.example>")
+    deliver(overriding, "<u@pass.example>")
     assert {name for name, _ in dns.queries} <= {"pass.example", "mail.example"}
 
 
@@ -104,10 +104,10 @@ def test_mail_that_passes_is_not_asked_where_it_comes_from(excusing: Running, dn
         ("<u@fail.example>", "", "550", "no_mail"),
     ],
 )
-def test_a_condition_has_its_own_row(
-    excusing: Running, sender: str, own: str, code: str, condition: str | None
+def test_a_condition_has_its_own_policy_entry(
+    overriding: Running, sender: str, own: str, code: str, condition: str | None
 ) -> None:
-    outcome, line = deliver(excusing, sender, macros={"{daemon_addr}": own} if own else None)
+    outcome, line = deliver(overriding, sender, macros={"{daemon_addr}": own} if own else None)
     assert outcome.reply.code == code
     assert ("X-SPF-Notice" in fields(outcome)) is (condition == "wide_open")
     found = re.search(r" condition=(\w+)", line)
@@ -115,9 +115,9 @@ def test_a_condition_has_its_own_row(
     assert condition is None or f'rule="[policy.mailfrom] {condition} = ' in line
 
 
-def test_the_mtas_own_address_is_asked_for_where_it_is_needed(excusing: Running, usual: Running) -> None:
+def test_the_mtas_own_address_is_asked_for_where_it_is_needed(overriding: Running, usual: Running) -> None:
     lists = []
-    for serving in (excusing, usual):
+    for serving in (overriding, usual):
         with serving.client() as mta:
             lists.append(mta.negotiate().symlists["connect"])
             mta.quit()
@@ -127,8 +127,8 @@ def test_the_mtas_own_address_is_asked_for_where_it_is_needed(excusing: Running,
 # -- rules of a domain -------------------------------------------------------------------------------------------------
 
 
-def test_a_pinned_record_is_evaluated_and_said_to_be_one(excusing: Running) -> None:
-    outcome, line = deliver(excusing, "<u@pinned.example>")
+def test_a_pinned_record_is_evaluated_and_reported_as_such_one(overriding: Running) -> None:
+    outcome, line = deliver(overriding, "<u@pinned.example>")
     assert "by a record of this server, not the published one" in fields(outcome)["Authentication-Results"]
     assert " spf_mailfrom=pass " in line
     assert " pinned=yes " in line
@@ -137,8 +137,10 @@ def test_a_pinned_record_is_evaluated_and_said_to_be_one(excusing: Running) -> N
 @pytest.mark.parametrize(
     ("sender", "skip"), [("<u@a.exempt.example>", "exempt-sender"), ("<u@lists.example>", "trusted-for-domain")]
 )
-def test_what_is_not_checked_says_so_where_it_shall(excusing: Running, sender: str, skip: str) -> None:
-    outcome, line = deliver(excusing, sender)
+def test_a_message_that_is_not_checked_has_a_field_where_configured(
+    overriding: Running, sender: str, skip: str
+) -> None:
+    outcome, line = deliver(overriding, sender)
     domain = sender.partition("@")[2].rstrip(">")
     assert fields(outcome) == {
         "Authentication-Results": f"mx.example.net; spf=none (not checked: {skip}) smtp.mailfrom={domain}"

@@ -102,7 +102,7 @@ def test_recipients_are_refused_one_by_one_and_byte_for_byte_as_at_mail(at_rcpt:
     assert "other@example.net" not in line
 
 
-def test_a_message_that_nobody_gets_is_logged_as_refused(at_rcpt: Running) -> None:
+def test_a_message_without_any_recipient_left_is_logged_as_refused(at_rcpt: Running) -> None:
     with at_rcpt.client() as mta:
         mta.greet(CLIENT, macros=J)
         queue_id = unique()
@@ -231,7 +231,7 @@ def hop(client: str, helo: str = "client.example") -> str:
     )
 
 
-def test_behind_a_relay_the_client_is_judged_and_nothing_is_refused(at_end: Running) -> None:
+def test_behind_a_relay_the_client_is_checked_and_nothing_is_refused(at_end: Running) -> None:
     with at_end.client() as mta:
         mta.greet("198.51.100.20", "relay.example.net", name="relay.example.net", macros=J)
         queue_id = unique()

@@ -10,7 +10,7 @@ from tests.values import check, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 GOOGLE = next(service for service in SERVICES if service.include == "_spf.google.com")
-NOBODY = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
+NO_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
 LINK = "https://mx.example.net/spf/AbCd"
 
 # What the evaluation says of each kind of problem: its text, and the term at fault.
@@ -103,7 +103,7 @@ def cases() -> Iterator[Case]:
 def nameless(identity: Identity) -> Verdict:
     """Of an identity that names no domain."""
     said = "alice@localhost" if identity is MAILFROM else "[203.0.113.7]"
-    return verdict(Result.NONE, check=check(identity, domain="", as_sent=said), problem=NOBODY)
+    return verdict(Result.NONE, check=check(identity, domain="", as_sent=said), problem=NO_DOMAIN)
 
 
 def troubles(identity: Identity, owner: str) -> Iterator[Case]:

@@ -1,0 +1,70 @@
+"""Limit the rate of warnings that every message could cause.
+
+Knows these warnings and their keys. ``log`` writes the lines.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from spfmilter.model import SkipReason
+from spfmilter.observe import log
+
+_WARN_EVERY = 600.0  # seconds between two warnings of the same kind
+
+
+class RateLimitedLog:
+    """Log each kind of warning at most once in ten minutes, with the number of suppressed ones.
+
+    Safe for use by several threads at once.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next: dict[str, float] = {}  # by event: when it may be logged again
+        self._held: dict[str, int] = {}
+
+    def private_client(self, address: str) -> None:
+        """Warn of a private client address outside the exempt networks: probably a NAT or a proxy."""
+        self._warn(
+            "private client address, SPF skipped: if this is mail from outside, a NAT or proxy in front of the "
+            "MTA hides the real address",
+            client=address,
+            rule=f"[exempt] {SkipReason.PRIVATE}",
+        )
+
+    def unreadable(self, reason: str) -> None:
+        """Warn of a name from the MTA that is not UTF-8. pymilter cannot decode it, and drops the event."""
+        self._warn("non-UTF-8 value from the MTA, ignored", reason=reason)
+
+    def state_away(self, server: str, reason: str) -> None:
+        """Warn that the server of ``[state] url`` did not answer. ``server`` is its URL without the password."""
+        self._warn("state server not responding, using local memory", server=server, reason=reason)
+
+    def state_wrong(self, server: str, key: str) -> None:
+        """Warn that the server of ``[state] url`` holds no plausible time under our ``key``."""
+        self._warn("state server value invalid, overwritten", server=server, key=key)
+
+    def not_counted(self, reason: str) -> None:
+        """Warn that the metrics lost a count, for lack of memory."""
+        self._warn("metrics update lost", reason=reason)
+
+    def not_served(self, reason: str) -> None:
+        """Warn that a request for the metrics could not be answered."""
+        self._warn("metrics request failed", reason=reason)
+
+    def not_remembered(self, reason: str) -> None:
+        """Warn that this host has no memory left for a deferral, or no lock."""
+        self._warn("deferral not stored", reason=reason)
+
+    def _warn(self, event: str, **fields: log.Value) -> None:
+        with self._lock:
+            now = self._clock()
+            if now < self._next.get(event, now):
+                self._held[event] = self._held.get(event, 0) + 1
+                return
+            held, self._next[event] = self._held.pop(event, 0), now + _WARN_EVERY
+        log.warning(event, **fields, **({"suppressed": held} if held else {}))
