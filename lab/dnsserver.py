@@ -260,13 +260,14 @@ def _send_tcp(connection: socket.socket, framed: bytes) -> None:
 
 def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     """Return a UDP socket and a listening TCP socket on the same port; 0: on a free one."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the interface of a link-local address, which bind() does not read from the text.
+    family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
     for tries_left in reversed(range(_PORT_TRIES if port == 0 else 1)):
-        listener = socket.create_server((host, port), family=family, backlog=256)
+        listener = socket.create_server(place, family=family, backlog=256)
         udp = socket.socket(family, socket.SOCK_DGRAM)
         try:
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)  # bursts of a benchmark
-            udp.bind(listener.getsockname()[:2])
+            udp.bind(listener.getsockname())
         except OSError:
             listener.close()
             udp.close()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
+from spfmilter.settings.endpoints import is_address, usable_address
 from spfmilter.settings.ini import quoted
 from spfmilter.settings.names import domain_name
 
@@ -106,10 +106,9 @@ def _path(text: str, parts: SplitResult) -> str:
 
 def _host(text: str, host: str) -> str:
     """An address, or a name: a certificate is issued for one."""
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        pass
+    host = host.replace("%25", "%")  # RFC 6874: before the interface of a link-local address
+    if is_address(host):
+        return usable_address(text, host)
     try:
         return domain_name(host)
     except ValueError:
