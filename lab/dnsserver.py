@@ -73,9 +73,10 @@ class ScriptedDNS:
 
     Entries beyond RFC 7208's test suite, each for the whole name, or for the types of its `{'ONLY': type or list}`:
     `{'RCODE': 'SERVFAIL'}`; `{'TRUNCATE': True}` (TC over UDP, whole over TCP); `{'RAW': bytes or callable}`;
-    `{'TTL': n}`; `{'FORMERR_ON_EDNS': True}`; `{'WRONG_QUESTION': True}` and `{'WRONG_ID': True}`, or `'FIRST'` where
-    the honest answer follows the forged one; `{'DROP_FIRST': n}`; `{'TCP_ONLY_TIMEOUT': True}`; `{'DELAY': seconds}`,
-    on top of the server's own `delay`.
+    `{'TTL': n}`; `{'FORMERR_ON_EDNS': True}`; `{'SILENT_TO_EDNS': True}`, over both transports; `{'OVERSIZE': True}`
+    (whole over UDP, whatever size the client takes); `{'WRONG_QUESTION': True}` and `{'WRONG_ID': True}`, or `'FIRST'`
+    where the honest answer follows the forged one; `{'DROP_FIRST': n}`; `{'TCP_ONLY_TIMEOUT': True}`;
+    `{'DELAY': seconds}`, on top of the server's own `delay`.
     """
 
     def __init__(

@@ -19,6 +19,7 @@ AVOID_FOR = 30.0  # seconds that a server which let a question time out is asked
 FIRST_WAIT = 0.4  # seconds until a lost packet is sent again
 TIMEOUT = "timeout"
 _MAX_WAIT = 3.2
+_WITH_EDNS = 2  # packets with EDNS, and one to each server, before servers that never answered one are asked without
 _SLOWER_FROM = 0.8  # seconds: a wait that is followed by one four times as long, where only the domain is silent
 
 Then = Callable[[Answer], None]
@@ -89,6 +90,7 @@ class Pending:
     due: float = 0.0  # when to act again
     sent: float = 0.0  # when the first of ``servers`` was asked
     wait: float = FIRST_WAIT
+    resent: int = 0  # packets after the first one, to all servers
     deadline: float = float("inf")  # the earliest of those that have waited for it
     ttl: int = wire.MAX_TTL
     chain: int = 0
@@ -109,7 +111,16 @@ class Pending:
         if self.key is not None:
             self.asked = wire.question(self.key[1], self.key[0]) or self.asked
         self.servers, self.started, self.wait, self.ttl, self.chain = servers, now, FIRST_WAIT, wire.MAX_TTL, 0
-        self.heard, self.last_chance, self.failure, self.plain = False, False, TIMEOUT, None
+        self.heard, self.last_chance, self.failure, self.plain, self.resent = False, False, TIMEOUT, None, 0
+
+    def goes_with_edns(self, server: Server, now: float) -> bool:
+        """Tell whether to ask the server with EDNS (RFC 6891).
+
+        Some drop such a question (section 7). One that was never heard with EDNS is asked without it in the end.
+        """
+        if self.plain is server or not server.knows_edns(now):
+            return False
+        return server.speaks_edns or self.resent < max(_WITH_EDNS, len(self.servers))
 
     def drop(self, server: Server, failure: str) -> None:
         """Ask this server no more: it will not answer."""
@@ -134,6 +145,7 @@ class Pending:
 
         That is so where our servers have spoken since the question went out: hardly by chance are three packets lost.
         """
+        self.resent += 1
         if self.wait >= _SLOWER_FROM and any(server.last_heard > self.started for server in self.servers):
             self.wait *= 4
         else:

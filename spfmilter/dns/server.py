@@ -43,16 +43,23 @@ class Server:
         """Whether to ask with EDNS (RFC 6891)."""
         return now >= self.plain_until
 
-    def answered(self, *, edns: bool, refused_edns: bool, now: float) -> None:
+    def hear(self, now: float, *, edns: bool) -> None:
+        """Note a packet of the server. With ``edns``, it takes a question with EDNS for one."""
+        self.last_heard = now
+        if edns:
+            self.speaks_edns, self.plain_until = True, 0.0
+
+    def answered(self, *, edns: bool, now: float) -> None:
         """Note an answer that is no error: the server works, and maybe only without EDNS.
 
-        Domains differ, and some nameservers pass on what a domain's own servers say. One domain's refusal of EDNS
-        counts only if the same question without EDNS is answered, and only while no other has been answered with it.
+        Domains differ, and some nameservers pass on what a domain's own servers say. One domain's refusal of EDNS, or
+        silence to it, counts only if the same question without EDNS is answered, and only while no other question has
+        been answered with it.
         """
         self.avoid_until = 0.0
         if edns:
-            self.speaks_edns = True
-        elif refused_edns and not self.speaks_edns:
+            self.hear(now, edns=True)
+        elif not self.speaks_edns and self.knows_edns(now):
             self.plain_until = now + _PLAIN_FOR
 
     @property
