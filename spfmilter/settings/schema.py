@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.settings import names, urls
+from spfmilter.settings import names, networks, urls
 from spfmilter.settings import values as types
 from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
@@ -130,7 +130,7 @@ class PolicySection(SectionModel):
     yield_to_dmarc: YesNo = False
     # A sender's server gives up after days, not hours; a domain whose DNS is repaired at all, is repaired sooner.
     defer_at_most: Annotated[Duration, types.reader(types.duration_between("0s", "7d"))] = Duration(4 * 3600)
-    own_addresses: Annotated[tuple[IPv4Address | IPv6Address, ...], types.list_reader(types.address)] = ()
+    own_addresses: Annotated[tuple[IPv4Address | IPv6Address, ...], types.list_reader(networks.public_address)] = ()
 
 
 class PolicyEntries(SectionModel):

@@ -1,0 +1,165 @@
+"""Settings that are well-formed and have no effect: what they would need, or what goes before them.
+
+A finding is no error: the daemon does what the other settings say. A value that is the default is never one, since the
+shipped file holds them all. Settings that contradict each other are in ``consistency``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from spfmilter.addresses import is_named
+from spfmilter.model import CONDITIONS, Condition, Disposition, Identity, Result
+from spfmilter.settings.effective import Settings
+from spfmilter.settings.ini import SettingProblem
+from spfmilter.settings.schema import FieldKind, PolicyEntries, attribute_of
+
+_TABLES = {Identity.HELO: "policy.helo", Identity.MAILFROM: "policy.mailfrom"}
+_KEYS: tuple[Result | Condition, ...] = (*Result, *Condition)
+_MILD = frozenset({Disposition.ACCEPT, None})
+
+
+def without_effect(settings: Settings, *, is_public: bool) -> Iterator[SettingProblem]:
+    """Yield each setting that has no effect.
+
+    Args:
+        settings: all of them.
+        is_public: this host has an address of the public Internet.
+    """
+    for (section, key), why in _found(settings, is_public=is_public):
+        if key and not _differs(settings, section, key):
+            continue
+        line = settings.lines.get((section, key)) or settings.lines.get((section, ""))
+        yield SettingProblem(message=f"has no effect: {why}", line=line, section=section, key=key or None)
+
+
+Finding = tuple[tuple[str, str], str]  # section and key, and why it has no effect
+
+
+def _found(settings: Settings, *, is_public: bool) -> Iterator[Finding]:
+    yield from _socket(settings)
+    yield from _wide_open(settings, is_public=is_public)
+    yield from _unread_entries(settings)
+    yield from _needs_a_disposition(settings)
+    yield from _shadowed(settings)
+    if settings.relays.refuse and not settings.relays.trusted:
+        yield ("relays", "refuse"), "trusted is empty, so no server counts as a relay"
+    if settings.headers.skipped and FieldKind.AUTHENTICATION_RESULTS not in settings.headers.write:
+        yield ("headers", "skipped"), "write has no authentication-results, the only field that says so"
+    if len(settings.headers.authserv_id) > 1 and not settings.headers.remove_forged:
+        yield ("headers", "authserv_id"), "names after the first are those of fields to remove, and remove_forged = no"
+    if not settings.dns.cache_entries:
+        for key in ("cache_max_ttl", "serve_stale"):
+            yield ("dns", key), "cache_entries = 0 remembers no answer"
+
+
+def _socket(settings: Settings) -> Iterator[Finding]:
+    family = settings.milter.socket.family
+    if family != "unix":
+        why = "spfmilter.socket sets it" if family == "systemd" else "only a unix socket has one"
+        for key in ("socket_mode", "socket_group"):
+            yield ("milter", key), why
+
+
+def _wide_open(settings: Settings, *, is_public: bool) -> Iterator[Finding]:
+    own = settings.policy.own_addresses
+    users = [name for name, entries in _sections(settings) if entries.entry(Condition.WIDE_OPEN) is not None]
+    if own and not users:
+        yield ("policy", "own_addresses"), "no policy entry is called wide_open"
+    if not own and not is_public:
+        for name in users:
+            why = (
+                "for records that would allow this server: no public address of it is known, as behind NAT. Write the "
+                "addresses at which others reach your MTA into [policy] own_addresses. Records that name every address "
+                "are recognized all the same"
+            )
+            yield (name, Condition.WIDE_OPEN), why
+
+
+def _unread_entries(settings: Settings) -> Iterator[Finding]:
+    """Yield the entries of an identity that is not checked."""
+    checked = settings.policy.check
+    for identity, name in _TABLES.items():
+        if identity not in checked:
+            for key in _KEYS:
+                yield (name, key), f"[policy] check has no {identity}"
+    if Identity.MAILFROM not in checked:
+        for domain, section in settings.domains.items():
+            why = "it is about MAIL FROM, and [policy] check has no mailfrom"
+            yield from (((f"domain:{domain}", entry), why) for entry in _KEYS)
+            if section.record and domain not in settings.exempt.forwarder_spf:
+                yield (f"domain:{domain}", "record"), why
+
+
+def _needs_a_disposition(settings: Settings) -> Iterator[Finding]:
+    """Yield what is only for messages that are tagged, held, deferred or refused, where the policy does not do that."""
+    used = {entries.entry(key) for _, entries in _sections(settings) for key in _KEYS}
+    if Disposition.DEFER not in used:
+        for place in (("policy", "defer_at_most"), ("state", "url")):
+            yield place, "no policy entry says defer"
+    if not used & {Disposition.TAG, Disposition.QUARANTINE, *_made_tags(settings)}:
+        for key in ("tag_subject", "tag_header"):
+            yield ("headers", key), "no policy entry says tag or quarantine"
+    harsh = {result for result in Result if not _dispositions(settings, result) <= _MILD}
+    for result in Result:
+        if result not in harsh:
+            yield ("reply", result), f"every policy entry for {result} says accept"
+    if not harsh - {Result.PASS}:
+        for key in ("forwarders", "forwarder_spf"):
+            yield ("exempt", key), "every policy entry but that of pass says accept"
+    if Result.FAIL not in harsh:
+        yield ("policy", "yield_to_dmarc"), "every policy entry for fail says accept"
+
+
+def _made_tags(settings: Settings) -> Iterable[Disposition]:
+    """Return the dispositions that become a tag for mail from a relay."""
+    tags = bool(settings.relays.trusted) and not settings.relays.refuse
+    return (Disposition.REJECT, Disposition.DEFER) if tags else ()
+
+
+def _dispositions(settings: Settings, result: Result) -> set[Disposition | None]:
+    keys: list[Result | Condition] = [result, CONDITIONS[result]] if result in CONDITIONS else [result]
+    return {entries.entry(key) for _, entries in _sections(settings) for key in keys}
+
+
+def _shadowed(settings: Settings) -> Iterator[Finding]:
+    """Yield what another setting goes before."""
+    for network in settings.exempt.networks:
+        if any(_holds(relay, network) for relay in settings.relays.trusted):
+            yield ("exempt", "networks"), f"{network} is in [relays] trusted, which goes first"
+    for pattern in settings.recipients:
+        if pattern in settings.exempt.recipients:
+            yield (f"recipient:{pattern}", ""), "the recipient is in [exempt] recipients, which goes first"
+    for domain, section in settings.domains.items():
+        exempt = domain in settings.exempt.senders or (not domain.startswith(".") and _is_exempt(domain, settings))
+        if exempt and domain not in settings.exempt.forwarder_spf:
+            yield (f"domain:{domain}", ""), "the domain is in [exempt] senders, which goes first"
+        for network in section.trust:
+            if any(_holds(other, network) for other in settings.exempt.networks):
+                yield (f"domain:{domain}", "trust"), f"{network} is in [exempt] networks, which goes first"
+
+
+def _is_exempt(domain: str, settings: Settings) -> bool:
+    return is_named(domain, settings.exempt.senders)
+
+
+def _holds(outer: object, inner: object) -> bool:
+    return type(outer) is type(inner) and inner.subnet_of(outer)  # type: ignore[attr-defined]
+
+
+def _sections(settings: Settings) -> Iterator[tuple[str, PolicyEntries]]:
+    """Yield the sections whose entries can apply."""
+    for identity in settings.policy.check:
+        yield _TABLES[identity], settings.table(identity)
+    if Identity.MAILFROM in settings.policy.check:
+        yield from ((f"domain:{name}", section) for name, section in settings.domains.items())
+    yield from ((f"recipient:{name}", section) for name, section in settings.recipients.items())
+
+
+def _differs(settings: Settings, section: str, key: str) -> bool:
+    """Return whether the file gives the key another value than the default."""
+    found = settings.section(section)
+    attribute = attribute_of(type(found), key) if found is not None else None
+    if found is None or attribute is None:
+        return False
+    return bool(getattr(found, attribute) != type(found).model_fields[attribute].default)
