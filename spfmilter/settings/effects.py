@@ -42,6 +42,7 @@ def _found(settings: Settings, *, is_public: bool) -> Iterator[Finding]:
     yield from _unread_entries(settings)
     yield from _needs_a_disposition(settings)
     yield from _shadowed(settings)
+    yield from _in_nat64(settings)
     if settings.relays.refuse and not settings.relays.trusted:
         yield ("relays", "refuse"), "trusted is empty, so no server counts as a relay"
     if settings.headers.skipped and FieldKind.AUTHENTICATION_RESULTS not in settings.headers.write:
@@ -137,6 +138,21 @@ def _shadowed(settings: Settings) -> Iterator[Finding]:
         for network in section.trust:
             if any(_holds(other, network) for other in settings.exempt.networks):
                 yield (f"domain:{domain}", "trust"), f"{network} is in [exempt] networks, which goes first"
+
+
+def _in_nat64(settings: Settings) -> Iterator[Finding]:
+    """Yield the networks of IPv6 whose clients count as IPv4."""
+    for place, networks in (
+        (("exempt", "networks"), settings.exempt.networks),
+        (("relays", "trusted"), settings.relays.trusted),
+        *(((f"domain:{name}", "trust"), section.trust) for name, section in settings.domains.items()),
+    ):
+        for network in networks:
+            if any(_holds(prefix, network) for prefix in settings.policy.nat64_prefixes):
+                yield (
+                    place,
+                    f"clients in {network} count as IPv4 by [policy] nat64_prefixes: write their IPv4 addresses",
+                )
 
 
 def _is_exempt(domain: str, settings: Settings) -> bool:

@@ -50,6 +50,8 @@ def found(text: str, *, is_public: bool = True) -> list[str]:
         ("[policy]\nreject_at = rcpt\n[recipient:postmaster@]\nfail = tag", "recipient:postmaster@ None 3: the"),
         ("[exempt]\nsenders = a.example\n[domain:a.example]\nfail = tag", "domain:a.example None 3: the domain is in"),
         ("[exempt]\nsenders = .a.example\n[domain:x.a.example]\nfail = tag", "domain:x.a.example None 3: the domain"),
+        ("[exempt]\nnetworks = 64:ff9b::c000:201", "exempt networks 2: clients in 64:ff9b::c000:201/128 count as IPv4"),
+        ("[relays]\ntrusted = 64:ff9b::/96", "relays trusted 2: clients in 64:ff9b::/96 count as IPv4"),
         ("[domain:a.example]\ntrust = 127.0.0.1", "domain:a.example trust 2: 127.0.0.1/32 is in [exempt] networks"),
     ],
 )  # fmt: skip
