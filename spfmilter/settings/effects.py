@@ -43,6 +43,7 @@ def _found(settings: Settings, *, is_public: bool) -> Iterator[Finding]:
     yield from _needs_a_disposition(settings)
     yield from _shadowed(settings)
     yield from _in_nat64(settings)
+    yield from _single_labels(settings)
     if settings.relays.refuse and not settings.relays.trusted:
         yield ("relays", "refuse"), "trusted is empty, so no server counts as a relay"
     if settings.headers.skipped and FieldKind.AUTHENTICATION_RESULTS not in settings.headers.write:
@@ -138,6 +139,18 @@ def _shadowed(settings: Settings) -> Iterator[Finding]:
         for network in section.trust:
             if any(_holds(other, network) for other in settings.exempt.networks):
                 yield (f"domain:{domain}", "trust"), f"{network} is in [exempt] networks, which goes first"
+
+
+def _single_labels(settings: Settings) -> Iterator[Finding]:
+    """Yield the names of one label where a sender's domain is meant, which has two or more (RFC 7208 section 4.3)."""
+    why = "has one label only, and SPF is checked for names of two or more"
+    for domain in settings.domains:
+        if "." not in domain:
+            yield (f"domain:{domain}", ""), f"{domain} {why}"
+    for key, names in (("senders", settings.exempt.senders), ("forwarder_spf", settings.exempt.forwarder_spf)):
+        for name in names:
+            if "." not in name:
+                yield ("exempt", key), f"{name} {why}"
 
 
 def _in_nat64(settings: Settings) -> Iterator[Finding]:

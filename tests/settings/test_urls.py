@@ -53,6 +53,9 @@ def test_a_url_is_understood_and_shown_without_its_password(text: str, meant: St
         ("rediss://:geheim@192.0.2.9/0?ssl_ca_certs=ca.pem", "is the path of a file, and begins with /"),
         ("unix://:geheim@host/run/redis.sock", "after unix:// comes a path"),
         ("unix://:geheim@/", "after unix:// comes a path"),
+        (f"unix://:geheim@/{'d' * 107}", "the path of a unix socket has at most 107 bytes"),
+        ("unix://:geheim@/run/a%00b", "holds %00"),
+        ("rediss://:geheim@h/0?ssl_ca_certs=/a%00b", "holds %00"),
         ("unix:///run/redis.sock?db=x", "'x' is not a database"),
     ],
 )
