@@ -14,31 +14,38 @@ from spfmilter.settings.effective import Settings
 from spfmilter.settings.ini import SettingProblem
 from spfmilter.settings.schema import FieldKind, PolicyEntries, attribute_of
 
+Finding = tuple[tuple[str, str], str]  # section and key, and why it has no effect
+
 _TABLES = {Identity.HELO: "policy.helo", Identity.MAILFROM: "policy.mailfrom"}
 _KEYS: tuple[Result | Condition, ...] = (*Result, *Condition)
 _MILD = frozenset({Disposition.ACCEPT, None})
 
 
-def without_effect(settings: Settings, *, is_public: bool) -> Iterator[SettingProblem]:
-    """Yield each setting that has no effect.
+def without_effect(settings: Settings, *, is_public: bool) -> tuple[SettingProblem, ...]:
+    """Return each setting that has no effect, in the order of the file.
 
     Args:
         settings: all of them.
         is_public: this host has an address of the public Internet.
     """
-    for (section, key), why in _found(settings, is_public=is_public):
-        if key and not _differs(settings, section, key):
-            continue
-        line = settings.lines.get((section, key)) or settings.lines.get((section, ""))
-        yield SettingProblem(message=f"has no effect: {why}", line=line, section=section, key=key or None)
+    found = [(place, f"has no effect: {why}") for place, why in _found(settings)]
+    found += _unknown_address(settings, is_public=is_public)
+    problems = [
+        SettingProblem(
+            message=message,
+            line=settings.lines.get((section, key)) or settings.lines.get((section, "")),
+            section=section,
+            key=key or None,
+        )
+        for (section, key), message in found
+        if not key or _differs(settings, section, key)
+    ]
+    return tuple(sorted(problems, key=lambda problem: problem.line or 0))
 
 
-Finding = tuple[tuple[str, str], str]  # section and key, and why it has no effect
-
-
-def _found(settings: Settings, *, is_public: bool) -> Iterator[Finding]:
+def _found(settings: Settings) -> Iterator[Finding]:
     yield from _socket(settings)
-    yield from _wide_open(settings, is_public=is_public)
+    yield from _own_addresses(settings)
     yield from _unread_entries(settings)
     yield from _needs_a_disposition(settings)
     yield from _shadowed(settings)
@@ -63,19 +70,30 @@ def _socket(settings: Settings) -> Iterator[Finding]:
             yield ("milter", key), why
 
 
-def _wide_open(settings: Settings, *, is_public: bool) -> Iterator[Finding]:
-    own = settings.policy.own_addresses
-    users = [name for name, entries in _sections(settings) if entries.entry(Condition.WIDE_OPEN) is not None]
-    if own and not users:
-        yield ("policy", "own_addresses"), "no policy entry is called wide_open"
-    if not own and not is_public:
-        for name in users:
-            why = (
-                "for records that would allow this server: no public address of it is known, as behind NAT. Write the "
-                "addresses at which others reach your MTA into [policy] own_addresses. Records that name every address "
-                "are recognized all the same"
-            )
-            yield (name, Condition.WIDE_OPEN), why
+def _own_addresses(settings: Settings) -> Iterator[Finding]:
+    own, place = settings.policy.own_addresses, ("policy", "own_addresses")
+    if not _with_wide_open(settings):
+        yield place, "no policy entry is called wide_open"
+        return
+    for address in own:
+        if not address.is_global:
+            yield place, f"{address} is an address of documentation, which no host has"
+
+
+def _unknown_address(settings: Settings, *, is_public: bool) -> Iterator[Finding]:
+    """Yield each ``wide_open`` that cannot ask whether a record allows this server; the text is the whole message."""
+    if settings.policy.own_addresses or is_public:
+        return
+    for name in _with_wide_open(settings):
+        message = (
+            "cannot work, but for records that name every address: no public address of this server is known, as "
+            "behind NAT. Write the addresses at which others reach your MTA into [policy] own_addresses"
+        )
+        yield (name, Condition.WIDE_OPEN), message
+
+
+def _with_wide_open(settings: Settings) -> list[str]:
+    return [name for name, entries in _sections(settings) if entries.entry(Condition.WIDE_OPEN) is not None]
 
 
 def _unread_entries(settings: Settings) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ def found(text: str, *, is_public: bool = True) -> list[str]:
     ("text", "said"),
     [
         ("[policy]\nown_addresses = 9.9.9.9", "policy own_addresses 2: no policy entry is called wide_open"),
+        ("[policy]\nown_addresses = 192.0.2.1\n[policy.helo]\nwide_open = tag", "policy own_addresses 2: 192.0.2.1"),
         ("[milter]\nsocket_mode = 0666", "milter socket_mode 2: only a unix socket has one"),
         ("[milter]\nsocket = systemd\nsocket_group = mail", "milter socket_group 3: spfmilter.socket sets it"),
         ("[policy]\ncheck = mailfrom\n[policy.helo]\nfail = tag", "policy.helo fail 4: [policy] check has no helo"),
@@ -98,4 +99,4 @@ def test_wide_open_behind_nat_needs_the_public_address(own: str, *, is_public: b
     findings = found(f"[policy]\n{own}\n[policy.mailfrom]\nwide_open = tag", is_public=is_public)
     assert bool(findings) is warned
     assert all("[policy] own_addresses" in finding for finding in findings)
-    assert all(finding.startswith("policy.mailfrom wide_open 4: for records") for finding in findings)
+    assert all(finding.startswith("policy.mailfrom wide_open 4: cannot work, but for records") for finding in findings)
