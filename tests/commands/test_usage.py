@@ -123,6 +123,7 @@ def test_config_show_as_json(run, write) -> None:
         "yield_to_dmarc": "no",
         "defer_at_most": "4h",
         "own_addresses": "",
+        "nat64_prefixes": "64:ff9b::/96",
     }
     assert list(shown) == [line.strip("[]") for line in show(Settings()).splitlines() if line.startswith("[")]
 
