@@ -74,12 +74,14 @@ def _raw(query: Query, wire: bytes, behaviour: Behaviour) -> list[bytes]:
 def respond(query: Query, wire: bytes, answer: Answer, *, tcp: bool) -> list[bytes]:
     """Return the messages to send for a query: usually one, none for silence, several if forged ones come first."""
     behaviour = answer.behaviour
-    limit = 65535 if tcp else query.edns_size or 512
+    limit = 65535 if tcp or behaviour.oversize else query.edns_size or 512
     if behaviour is HONEST:
         return [] if answer.silent else [compose(query, answer, limit=limit)]
     if behaviour.raw is not None:
         return _raw(query, wire, behaviour)
     if answer.silent or (tcp and behaviour.tcp_only_timeout):
+        return []
+    if behaviour.silent_to_edns and query.edns_size is not None:
         return []
     if behaviour.formerr_on_edns and query.edns_size is not None:
         # A server without EDNS does not send an OPT record (RFC 6891 section 7).

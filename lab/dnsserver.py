@@ -73,9 +73,10 @@ class ScriptedDNS:
 
     Entries beyond RFC 7208's test suite, each for the whole name, or for the types of its `{'ONLY': type or list}`:
     `{'RCODE': 'SERVFAIL'}`; `{'TRUNCATE': True}` (TC over UDP, whole over TCP); `{'RAW': bytes or callable}`;
-    `{'TTL': n}`; `{'FORMERR_ON_EDNS': True}`; `{'WRONG_QUESTION': True}` and `{'WRONG_ID': True}`, or `'FIRST'` where
-    the honest answer follows the forged one; `{'DROP_FIRST': n}`; `{'TCP_ONLY_TIMEOUT': True}`; `{'DELAY': seconds}`,
-    on top of the server's own `delay`.
+    `{'TTL': n}`; `{'FORMERR_ON_EDNS': True}`; `{'SILENT_TO_EDNS': True}`, over both transports; `{'OVERSIZE': True}`
+    (whole over UDP, whatever size the client takes); `{'WRONG_QUESTION': True}` and `{'WRONG_ID': True}`, or `'FIRST'`
+    where the honest answer follows the forged one; `{'DROP_FIRST': n}`; `{'TCP_ONLY_TIMEOUT': True}`;
+    `{'DELAY': seconds}`, on top of the server's own `delay`.
     """
 
     def __init__(
@@ -260,13 +261,14 @@ def _send_tcp(connection: socket.socket, framed: bytes) -> None:
 
 def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
     """Return a UDP socket and a listening TCP socket on the same port; 0: on a free one."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the interface of a link-local address, which bind() does not read from the text.
+    family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
     for tries_left in reversed(range(_PORT_TRIES if port == 0 else 1)):
-        listener = socket.create_server((host, port), family=family, backlog=256)
+        listener = socket.create_server(place, family=family, backlog=256)
         udp = socket.socket(family, socket.SOCK_DGRAM)
         try:
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)  # bursts of a benchmark
-            udp.bind(listener.getsockname()[:2])
+            udp.bind(listener.getsockname())
         except OSError:
             listener.close()
             udp.close()

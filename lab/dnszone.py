@@ -46,6 +46,8 @@ class Behaviour:
     truncate: bool = False
     raw: Raw | None = None
     formerr_on_edns: bool = False
+    silent_to_edns: bool = False
+    oversize: bool = False
     wrong_question: bool | str = False
     wrong_id: bool | str = False
     drop_first: int = 0

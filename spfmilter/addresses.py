@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Container, Iterator, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import idna
 
@@ -58,19 +58,39 @@ def parse_address(text: str) -> IPAddress | None:
     return address
 
 
+def embedded_ip4(address: IPAddress, prefixes: Sequence[IPv6Network]) -> IPAddress:
+    """Return the IPv4 address that a translator has put into an IPv6 address (RFC 6052 section 2.2).
+
+    Args:
+        address: of a client. It is returned as it is where it is in none of the prefixes.
+        prefixes: those of our own network's translators, of 32, 40, 48, 56, 64 or 96 bits.
+    """
+    if isinstance(address, IPv6Address):
+        for prefix in prefixes:
+            if address in prefix:
+                octets = address.packed
+                if prefix.prefixlen < 96:
+                    octets = octets[:8] + octets[9:]  # the octet "u" in the middle is no part of the address
+                start = prefix.prefixlen // 8
+                return IPv4Address(octets[start : start + 4])
+    return address
+
+
 # For clients that connect: often one has connected a moment ago.
 _client_address = functools.lru_cache(maxsize=1024)(parse_address)
 
 
-def client_of(name: str, hostaddr: object) -> Client:
+def client_of(name: str, hostaddr: object, nat64: Sequence[IPv6Network] = ()) -> Client:
     """Read the client from libmilter's values.
 
     Args:
         name: the MTA's name for the address.
         hostaddr: (address, port, ...), the path of a unix socket, or None for unknown.
+        nat64: the prefixes of translators, whose clients are IPv4 hosts.
     """
     if isinstance(hostaddr, tuple) and hostaddr and isinstance(hostaddr[0], str):
-        return Client(address=_client_address(hostaddr[0]), name=name)
+        address = _client_address(hostaddr[0])
+        return Client(address=address and embedded_ip4(address, nat64), name=name)
     return Client(address=None, name=name, local=isinstance(hostaddr, str))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spfmilter import headers, policy
-from spfmilter.addresses import client_of, is_plain, parse_address, parse_reverse_path
+from spfmilter.addresses import client_of, embedded_ip4, is_plain, parse_address, parse_reverse_path
 from spfmilter.message import CARRY_ON, Context, Decided, FindExtras, Message, Outcome, begin
 from spfmilter.model import Check, Client, Facts, ReversePath
 from spfmilter.policy import Evidence
@@ -54,7 +54,7 @@ class Session:
 
     def connect(self, name: str, hostaddr: object) -> None:
         """The client has connected; see ``addresses.client_of`` for ``hostaddr``."""
-        self._client = client_of(name, hostaddr)
+        self._client = client_of(name, hostaddr, self._context.settings.policy.nat64_prefixes)
 
     def hello(self, name: str) -> None:
         """HELO or EHLO, also a second one after STARTTLS."""
@@ -115,7 +115,8 @@ class Session:
         """The client as connected; where that event got lost (a name that is not UTF-8), the MTA's macro tells."""
         if self._client is not None:
             return self._client
-        return Client(address=parse_address(macros.client_address))
+        address = parse_address(macros.client_address)
+        return Client(address=address and embedded_ip4(address, self._context.settings.policy.nat64_prefixes))
 
 
 def _reverse_path(sender: str, macros: Macros) -> ReversePath:

@@ -2,7 +2,7 @@
 
 import re
 from email.utils import getaddresses
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from spfmilter.addresses import (
     author_domain,
     client_of,
     dns_domain,
+    embedded_ip4,
     is_named,
     is_plain,
     is_private,
@@ -34,7 +35,7 @@ from spfmilter.model import Client
         ("::ffff:192.0.2.1", "192.0.2.1"),  # RFC 7208 section 5
         ("IPv6:::ffff:192.0.2.1", "192.0.2.1"),
         ("::ffff:c000:201", "192.0.2.1"),
-        ("64:ff9b::192.0.2.1", "64:ff9b::c000:201"),  # NAT64 is not the client's own address
+        ("64:ff9b::192.0.2.1", "64:ff9b::c000:201"),  # which prefixes are those of translators, the settings say
         ("", None),
         ("unknown", None),
         ("192.0.2", None),
@@ -50,6 +51,26 @@ from spfmilter.model import Client
 )
 def test_addresses_are_read_as_mtas_write_them(text: str, address: str | None) -> None:
     assert parse_address(text) == (ip_address(address) if address else None)
+
+
+@pytest.mark.parametrize(
+    ("address", "prefix", "meant"),
+    [  # the first six are the table of RFC 6052 section 2.4
+        ("2001:db8:c000:221::", "2001:db8::/32", "192.0.2.33"),
+        ("2001:db8:1c0:2:21::", "2001:db8:100::/40", "192.0.2.33"),
+        ("2001:db8:122:c000:2:2100::", "2001:db8:122::/48", "192.0.2.33"),
+        ("2001:db8:122:3c0:0:221::", "2001:db8:122:300::/56", "192.0.2.33"),
+        ("2001:db8:122:344:c0:2:2100::", "2001:db8:122:344::/64", "192.0.2.33"),
+        ("2001:db8:122:344::192.0.2.33", "2001:db8:122:344::/96", "192.0.2.33"),
+        ("64:ff9b::192.0.2.33", "64:ff9b::/96", "192.0.2.33"),
+        ("64:ff9b:1::192.0.2.33", "64:ff9b::/96", "64:ff9b:1::c000:221"),
+        ("192.0.2.33", "64:ff9b::/96", "192.0.2.33"),
+    ],
+)
+def test_a_translators_client_is_the_ip4_address_in_its_address(address: str, prefix: str, meant: str) -> None:
+    other = IPv6Network("2001:db8:ffff::/96")
+    assert embedded_ip4(ip_address(address), [other, IPv6Network(prefix)]) == ip_address(meant)
+    assert embedded_ip4(ip_address(address), []) == ip_address(address)
 
 
 @pytest.mark.parametrize(

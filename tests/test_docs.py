@@ -242,7 +242,7 @@ def test_the_policy_names_every_exemption() -> None:
 def test_settings_that_are_named_exist(page: Path) -> None:
     """``[section] key``, as a whole or the beginning of a line of the INI file."""
     for piece in code(page):
-        found = re.match(r"\[([a-z.]+)\](?: ([a-z_]+))?", piece)
+        found = re.match(r"\[([a-z.]+)\](?: ([a-z0-9_]+))?", piece)
         if found is not None:
             section, key = found.groups()
             assert section in schema.SECTIONS, piece

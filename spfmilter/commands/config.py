@@ -8,12 +8,18 @@ from pathlib import Path
 import click
 
 from spfmilter.commands.console import settings_from
-from spfmilter.settings import Settings, ini, show
+from spfmilter.interfaces import has_public_address
+from spfmilter.settings import Settings, ini, show, without_effect
 
 
 def check(path: Path) -> None:
-    """Print every problem of the file with its line, and exit with 78 if there is one."""
-    settings_from(path)
+    """Print every problem of the file with its line, and exit with 78 if there is one.
+
+    A setting without effect is no problem, but is printed as well.
+    """
+    settings = settings_from(path)
+    for finding in without_effect(settings, is_public=has_public_address()):
+        click.echo(f"{path}: warning: {finding}")
     click.echo(f"{path}: no problems")
 
 

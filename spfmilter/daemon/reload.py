@@ -1,6 +1,7 @@
 """Read the settings for a reload, as far as a running daemon can change them.
 
-Knows the INI file's problems. The fleet knows when a reload begins and how it ends.
+Knows the INI file's problems, and its settings without effect, which are logged at the start as well. The fleet knows
+when a reload begins and how it ends.
 """
 
 from __future__ import annotations
@@ -12,8 +13,15 @@ from pathlib import Path
 
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
+from spfmilter.interfaces import has_public_address
 from spfmilter.observe import log
-from spfmilter.settings import Settings, SettingsError, load
+from spfmilter.settings import Settings, SettingsError, load, without_effect
+
+
+def report_without_effect(settings: Settings) -> None:
+    """Log each setting that has no effect, and why."""
+    for finding in without_effect(settings, is_public=has_public_address()):
+        log.warning("setting without effect", setting=str(finding))
 
 
 class RefusedError(Exception):
@@ -37,6 +45,7 @@ def read(path: Path, old: Settings, *, counting: bool) -> Settings:
     try:
         fresh = load(path)
         open_signer(fresh)
+        report_without_effect(fresh)
         return _with_what_stays(old, fresh, counting=counting)
     except SettingsError as error:
         for problem in error.problems:

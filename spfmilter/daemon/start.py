@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spfmilter.daemon import folders
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
+from spfmilter.daemon.reload import report_without_effect
 from spfmilter.daemon.supervisor import Supervisor
 from spfmilter.dns.answer import Status, Type
 from spfmilter.dns.channel import ask_once
@@ -41,6 +42,7 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
     except (ListenError, SecretError) as error:
         log.error("cannot start", reason=str(error))
         raise StartError(str(error)) from None
+    report_without_effect(settings)
     if self_test:
         test_resolvers(settings)
     folder = _metrics_folder(settings)

@@ -331,7 +331,7 @@ class Channel:
                 return  # another connection was quicker
             pending.fetching = True
             limit = min(deadline, self._clock() + _TCP_WAIT) if len(pending.servers) > 1 else deadline
-            edns = pending.plain is not server and server.knows_edns(self._clock())
+            edns = pending.goes_with_edns(server, self._clock())
         failure, answer = "no answer over TCP", None
         try:
             answer = self._exchange(pending, server, limit, edns=edns)

@@ -35,7 +35,7 @@ _ERROR_WAITS = 0.6  # seconds: after an error of one server, the longest wait fo
 _MAX_CHAIN = 10  # packets for one CNAME chain that the server does not follow by itself
 _PROBE_AFTER = 2.0  # seconds of silence after which we ask whether our nameservers live at all
 _SILENT_FOR = FIRST_WAIT + 0.1  # seconds of silence that suggest dead servers: by then we have sent two packets
-_PACKET = 4096  # bytes: more than the EDNS size that we offer
+_PACKET = 4096  # bytes: more than the EDNS size that we offer; longer data comes in fragments, so TCP is asked
 _FRESH = 5.0  # seconds: a question that has waited longer is sent again for a session that joins
 _NEVER = float("inf")
 _NO_EDNS = frozenset({"FORMERR", "NOTIMP", "BADVERS"})
@@ -182,7 +182,7 @@ class Flight:
         sock = self.sockets.get(descriptor)
         while sock is not None:
             try:
-                data = sock.recv(_PACKET)
+                data = sock.recv(_PACKET + 1)
             except BlockingIOError:
                 return
             except OSError as error:  # ICMP port unreachable
@@ -194,7 +194,8 @@ class Flight:
                 continue  # stray, late or forged; the real answer may still come
             pending, server, edns = found
             pending.heard = True
-            server.last_heard = self._clock()
+            data = wire.marked_truncated(data) if len(data) > _PACKET else data
+            server.hear(self._clock(), edns=edns and wire.is_no_error(data))
             if self._pending.get(pending.key) is pending:
                 del self._sent[descriptor, ident or 0]
                 self._understand(pending, server, data, edns=edns)
@@ -233,7 +234,7 @@ class Flight:
             else:
                 self._send(pending)
         elif answer.status is not Status.FAILED:
-            server.answered(edns=edns, refused_edns=pending.plain is server, now=self._clock())
+            server.answered(edns=edns, now=self._clock())
             self._finish(pending, answer)
         elif answer.failure in _NO_EDNS and edns:
             pending.plain = server  # RFC 6891 section 7: ask again without EDNS
@@ -292,7 +293,7 @@ class Flight:
                 descriptor = sock.fileno()
                 while (descriptor, ident := secrets.randbits(16)) in self._sent:
                     pass
-                edns = pending.plain is not server and server.knows_edns(self._clock())
+                edns = pending.goes_with_edns(server, self._clock())
                 transport.send(sock, wire.packet(pending.asked, ident, edns=edns))
             except OSError as error:
                 if not transport.is_our_lack(error):

@@ -19,6 +19,7 @@ AVOID_FOR = 30.0  # seconds: after a timeout, a server is asked only after the o
 FIRST_WAIT = 0.4  # seconds until a lost packet is sent again
 TIMEOUT = "timeout"
 _MAX_WAIT = 3.2
+_WITH_EDNS = 2  # packets with EDNS at least, one to each server, before all go without (none ever answered one)
 _SLOWER_FROM = 0.8  # seconds: from this wait on, the next is four times as long if only the domain is silent
 
 Then = Callable[[Answer], None]
@@ -89,6 +90,7 @@ class Pending:
     due: float = 0.0  # when to send it again
     sent: float = 0.0  # when the first of ``servers`` was asked
     wait: float = FIRST_WAIT  # seconds until it is sent again
+    resent: int = 0  # packets after the first one, to all servers
     deadline: float = float("inf")  # the earliest deadline of the connections that have waited for it
     ttl: int = wire.MAX_TTL  # seconds: the shortest of the CNAME chain so far
     chain: int = 0  # CNAME targets that were asked for
@@ -109,7 +111,16 @@ class Pending:
         if self.key is not None:
             self.asked = wire.question(self.key[1], self.key[0]) or self.asked
         self.servers, self.started, self.wait, self.ttl, self.chain = servers, now, FIRST_WAIT, wire.MAX_TTL, 0
-        self.heard, self.last_chance, self.failure, self.plain = False, False, TIMEOUT, None
+        self.heard, self.last_chance, self.failure, self.plain, self.resent = False, False, TIMEOUT, None, 0
+
+    def goes_with_edns(self, server: Server, now: float) -> bool:
+        """Tell whether to ask the server with EDNS (RFC 6891).
+
+        Some drop such a question (section 7). One that was never heard with EDNS is asked without it in the end.
+        """
+        if self.plain is server or not server.knows_edns(now):
+            return False
+        return server.speaks_edns or self.resent < max(_WITH_EDNS, len(self.servers))
 
     def drop(self, server: Server, failure: str) -> None:
         """Remove a server that will not answer."""
@@ -135,6 +146,7 @@ class Pending:
         The domain is silent if our servers have answered other questions meanwhile. By then three packets would have
         to be lost, which is unlikely.
         """
+        self.resent += 1
         if self.wait >= _SLOWER_FROM and any(server.last_heard > self.started for server in self.servers):
             self.wait *= 4
         else:

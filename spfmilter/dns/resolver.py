@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from spfmilter.dns.answer import Answer
@@ -113,5 +113,17 @@ def _nameservers(text: str) -> list[str]:
         words = line.split()
         if len(words) > 1 and words[0] == "nameserver":
             with suppress(ValueError):
-                found.append(str(ip_address(words[1])))
+                found.append(_as_sockets_take_it(words[1]))
     return found
+
+
+def _as_sockets_take_it(text: str) -> str:
+    """Return the address. Its zone, an interface, stays only where it means something: at a link-local address.
+
+    Raises:
+        ValueError: it is no address.
+    """
+    address = ip_address(text)
+    if not isinstance(address, IPv6Address) or address.is_link_local:
+        return str(address)
+    return str(address.ipv4_mapped or IPv6Address(int(address)))

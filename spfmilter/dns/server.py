@@ -43,16 +43,22 @@ class Server:
         """Tell whether to ask with EDNS (RFC 6891)."""
         return now >= self.plain_until
 
-    def answered(self, *, edns: bool, refused_edns: bool, now: float) -> None:
+    def hear(self, now: float, *, edns: bool) -> None:
+        """Record a packet from the server. With ``edns``, it answers a question with EDNS."""
+        self.last_heard = now
+        if edns:
+            self.speaks_edns, self.plain_until = True, 0.0
+
+    def answered(self, *, edns: bool, now: float) -> None:
         """Record that the server has answered without an error. If needed, stop asking it with EDNS for a while.
 
-        Some nameservers pass on a refusal of EDNS by one domain's own servers. So a refusal counts only if the same
-        question was then answered without EDNS, and if this server has never answered a question with EDNS.
+        Some nameservers pass on what a domain's own servers do. So one domain's refusal of EDNS, or silence, counts
+        only if the same question was then answered without EDNS, and if this server has never answered one with EDNS.
         """
         self.avoid_until = 0.0
         if edns:
-            self.speaks_edns = True
-        elif refused_edns and not self.speaks_edns:
+            self.hear(now, edns=True)
+        elif not self.speaks_edns and self.knows_edns(now):
             self.plain_until = now + _PLAIN_FOR
 
     @property

@@ -1,4 +1,7 @@
-"""Send packets to a nameserver, as datagrams or over TCP. Does not know what they contain."""
+"""Send packets to a nameserver, as datagrams or over TCP. Does not know what they contain.
+
+An endpoint is an address and a port. A link-local address has its interface with it (``fe80::1%eth0``, RFC 4007).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,29 @@ def is_our_lack(error: OSError) -> bool:
     return error.errno in _OUR_LACK
 
 
+def _connect(sock: socket.socket, endpoint: tuple[str, int]) -> None:
+    """Connect the socket.
+
+    Raises:
+        OSError: there is no way to the endpoint.
+    """
+    host, port = endpoint
+    if "%" not in host:
+        try:
+            sock.connect(endpoint)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # only resolv.conf can have one: the settings refuse it
+                raise OSError(error.errno, f"{host} is link-local and names no interface, as {host}%eth0") from None
+            raise
+        return
+    # Python's connect() takes no interface with the address. Looked up each time: interfaces come and go.
+    try:
+        ((*_, where),) = socket.getaddrinfo(host, port, sock.family, sock.type, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        raise OSError(errno.ENODEV, f"there is no network interface {host.partition('%')[2]}") from None
+    sock.connect(where)
+
+
 def connected(sock: socket.socket, endpoint: tuple[str, int]) -> socket.socket:
     """Connect a datagram socket and return it. It receives from that endpoint only, and never blocks.
 
@@ -24,7 +50,7 @@ def connected(sock: socket.socket, endpoint: tuple[str, int]) -> socket.socket:
     """
     try:
         sock.settimeout(0)
-        sock.connect(endpoint)
+        _connect(sock, endpoint)
     except OSError:
         sock.close()
         raise
@@ -71,7 +97,7 @@ def exchange(
         return bytes(data)
 
     limit()
-    sock.connect(endpoint)
+    _connect(sock, endpoint)
     sock.sendall(struct.pack("!H", len(packet)) + packet)
     (length,) = struct.unpack("!H", exactly(2))
     return exactly(length)

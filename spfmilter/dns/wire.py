@@ -101,6 +101,16 @@ def is_reply_to(asked: Question, data: bytes) -> bool:
     return data[12:end].lower() == asked.wire.lower()
 
 
+def is_no_error(data: bytes) -> bool:
+    """Tell whether a reply is an answer: records, or that there are none (NOERROR, NXDOMAIN)."""
+    return data[3] & 0x0F in {0, 3}
+
+
+def marked_truncated(data: bytes) -> bytes:
+    """Return the packet with TC set, for one of which only the beginning is here."""
+    return data[:2] + bytes((data[2] | 0x02,)) + data[3:]
+
+
 @value(kw_only=False)
 class Dangling:
     """A CNAME chain that leads out of the packet: its target has to be asked for."""

@@ -1,26 +1,34 @@
 """Recognise conditions of a result: a record that lets every host send, a domain without mail.
 
-``seen_in`` makes no lookup. ``is_unreachable`` is called only if a policy entry names that condition.
+``seen_in`` and ``lets_every_host_pass`` make no lookup. ``is_unreachable`` is called only if a policy entry names that
+condition.
 """
 
 from __future__ import annotations
 
+import functools
+
 from spfmilter.dns.answer import Status, Type
 from spfmilter.dns.private import Guarded
 from spfmilter.model import Condition, Result
-from spfmilter.spf.record import Record
+from spfmilter.spf.record import Directive, Record, parse
+
+# The addresses that hosts of the Internet have, by the bits of an address: the first one, and the one after the last.
+# A record that passes half of them, or more, names no network (docs/decisions/0036-wide-open.md).
+_INTERNET = {32: (0, 1 << 32), 128: (0x2 << 124, 0x4 << 124)}  # IPv6: 2000::/3, all that has been handed out
+_MOST = {bits: (end - first) // 2 for bits, (first, end) in _INTERNET.items()}
 
 
-def seen_in(top: tuple[Record, str] | None, term: str | None, result: Result, domain: str) -> Condition | None:
-    """Return the condition that the evaluated record itself shows, or None.
+def seen_in(top: tuple[Record, str] | None, result: Result, domain: str, *, is_open: bool) -> Condition | None:
+    """Return the condition that the evaluated records themselves show, or None.
 
     Args:
         top: the record at the top level, and its domain: the checked domain, or the target of its redirect.
-        term: the directive of this record that matched.
         result: the result of the evaluation.
         domain: the checked domain.
+        is_open: whether the term that matched lets every host pass: see ``lets_every_host_pass``.
     """
-    if result is Result.PASS and term is not None and term.lstrip("+").lower() == "all":
+    if result is Result.PASS and is_open:
         return Condition.WIDE_OPEN
     if result is not Result.FAIL or top is None or top[1] != domain:
         return None
@@ -29,6 +37,62 @@ def seen_in(top: tuple[Record, str] | None, term: str | None, result: Result, do
         # A modifier such as exp= allows no host to send.
         return Condition.NO_MAIL if found.directives[0].mechanism == "all" else None
     return None
+
+
+def lets_every_host_pass(found: Record, matched: Directive, bits: int, *, included: bool) -> bool:
+    """Tell whether the record lets most hosts of the Internet pass, so that a pass by it says nothing.
+
+    Args:
+        found: the record.
+        matched: its directive that has matched.
+        bits: 32 or 128, of an address of the client's family.
+        included: the same of the record that the directive includes, where it does.
+    """
+    if matched.result is not Result.PASS:
+        return False
+    match matched.mechanism:
+        case "all":
+            return True
+        case "include":
+            return included
+        case "ip4" | "ip6":
+            return _lists_most(found.text, bits)
+        case "a" | "mx":
+            return _size(matched, bits) >= _MOST[bits]
+        case _:
+            return False
+
+
+@functools.lru_cache(maxsize=256)  # long lists are popular, and their records come again and again
+def _lists_most(text: str, bits: int) -> bool:
+    """Tell whether the ip4 or ip6 terms of a record let half of the Internet pass, or more.
+
+    What its other such terms refuse is taken off, even if they come later: it counts for the record.
+    """
+    mechanism = "ip4" if bits == 32 else "ip6"
+    first, end = _INTERNET[bits]
+    spans, refused = [], 0
+    for directive in parse(text).directives:
+        if directive.mechanism == "all":
+            break
+        if directive.mechanism != mechanism:
+            continue
+        size = _size(directive, bits)
+        if directive.result is Result.PASS:
+            start = directive.network // size * size
+            spans.append((max(start, first), min(start + size, end)))
+        else:
+            refused += size
+    passed, reached = 0, first
+    for start, stop in sorted(spans):  # they may overlap
+        passed += max(0, stop - max(start, reached))
+        reached = max(reached, stop)
+    return passed - refused >= _MOST[bits]
+
+
+def _size(directive: Directive, bits: int) -> int:
+    """Return how many addresses a network of the directive has."""
+    return 1 << (bits - (directive.prefix4 if bits == 32 else directive.prefix6))
 
 
 def is_unreachable(channel: Guarded, domain: str, deadline: float) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 from spfmilter.dns.answer import Lookups, Type
 from spfmilter.evaluation import explanation, hosts
 from spfmilter.evaluation.asking import Asking
-from spfmilter.evaluation.conditions import seen_in
+from spfmilter.evaluation.conditions import lets_every_host_pass, seen_in
 from spfmilter.evaluation.influence import Influence, influence
 from spfmilter.evaluation.limits import Limits, Share, Usage
 from spfmilter.evaluation.trace import Tracer
@@ -117,6 +117,7 @@ class _Query(Asking):
         self._top: tuple[Record, str] | None = None  # the record whose exp= is used (section 6.2), and its domain
         self._top_trusted = False
         self._matched: tuple[str, str] | None = None  # the term that matched at the top level; its record's domain
+        self._is_open = False  # the record that matched last lets every host pass
         self._client_names: dict[str, str] = {}  # %{p}, by the domain whose record uses it
         self._letters: set[str] = set()  # the macro letters that the result depends on
 
@@ -160,7 +161,7 @@ class _Query(Asking):
             elapsed=self._clock() - start,
             ttl=self._ttl,
             trace=self._tracer.finish(self._check.domain) if self._tracer else None,
-            condition=seen_in(self._top, term, result, self._check.domain),
+            condition=seen_in(self._top, result, self._check.domain, is_open=self._is_open),
         )
 
     # -- the frame: records ------------------------------------------------------------------------------------------
@@ -196,6 +197,7 @@ class _Query(Asking):
             if not recursion:
                 self._usage.top_term = directive.text
             if self._holds(directive, recursion):
+                self._is_open = lets_every_host_pass(found, directive, self._bits, included=self._is_open)
                 if not recursion:
                     self._matched = (directive.text, self.d)
                 return self._leave(directive.result)

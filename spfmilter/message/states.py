@@ -218,7 +218,12 @@ class BehindRelay(AtEnd):
         """Find the client, evaluate, and combine what the recipients call for."""
         settings, evidence = self.context.settings, self.context.evidence
         found = relays.originating_client(
-            self.received, self.facts.client, settings.relays.trusted, evidence.addresses_of, self.facts.helo
+            self.received,
+            self.facts.client,
+            settings.relays.trusted,
+            evidence.addresses_of,
+            self.facts.helo,
+            nat64=settings.policy.nat64_prefixes,
         )
         client, helo = (found.client, found.helo) if found is not None else (None, None)
         self.facts, self.plan = policy.plan_behind(self.facts, client, helo, settings)

@@ -31,12 +31,15 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
     Raises:
-        OSError: the address is in use, not ours, or not permitted.
+        OSError: the address is in use, not ours, or not permitted, or its interface (``fe80::1%eth0``) is not there.
     """
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    ((family, kind, _, _, place),) = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+    )
+    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
+        sock.bind(place)
         sock.listen(_BACKLOG)
     except OSError:
         sock.close()

@@ -9,9 +9,10 @@ first server that is not ours is the client. All further fields are untrusted an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Network
 
-from spfmilter.addresses import dns_domain, is_private, parse_address
+from spfmilter.addresses import dns_domain, embedded_ip4, is_private, parse_address
 from spfmilter.model import Client, IPAddress
 from spfmilter.relays import received as fields
 from spfmilter.relays.received import Peer, Received
@@ -56,8 +57,9 @@ class _Server:
 
 
 def originating_client(
-    received: Sequence[str], relay: Client, trusted: Sequence[Network], names_of: NamesOf, helo: str | None
-) -> OriginatingClient | None:
+    received: Sequence[str], relay: Client, trusted: Sequence[Network], names_of: NamesOf, helo: str | None,
+    *, nat64: Sequence[IPv6Network] = (),
+) -> OriginatingClient | None:  # fmt: skip
     """Return the client that sent the message to the first of our servers; None if it cannot be found.
 
     Return None also if the message does not come from outside: the client has logged in, or its address is private.
@@ -68,6 +70,7 @@ def originating_client(
         trusted: the networks of our own servers.
         names_of: returns the addresses of a host name; an empty set if there are none, or the DNS fails.
         helo: the HELO of the connected client.
+        nat64: the prefixes of translators, whose clients are IPv4 hosts.
     """
     if relay.address is None or not _within(relay.address, trusted):
         return None
@@ -77,9 +80,9 @@ def originating_client(
         field = fields.parse(value)
         if field is None or not server.wrote(field, ask):
             return None
-        peer = field.peer
-        if peer is None:
+        if field.peer is None:
             continue
+        peer = replace(field.peer, address=embedded_ip4(field.peer.address, nat64))
         inside = peer.address.is_loopback or peer.address in {*server.addresses, field.by_address}
         if inside and not field.authenticated:
             server.also(peer)  # a content filter that returned the message

@@ -59,13 +59,14 @@ class Settings:
         return rule
 
     def _value(self, section: str, key: str) -> object:
-        found = self._section(section)
+        found = self.section(section)
         attribute = schema.attribute_of(type(found), key) if found is not None else None
         if attribute is None:
             raise KeyError(f"[{section}] {key}")
         return getattr(found, attribute)
 
-    def _section(self, name: str) -> schema.SectionModel | None:
+    def section(self, name: str) -> schema.SectionModel | None:
+        """Return a section by its name in the file; None: these settings have no such section."""
         if name in schema.SECTIONS:
             found: schema.SectionModel = getattr(self, schema.SECTIONS[name][0])
             return found

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.settings import names, urls
+from spfmilter.settings import names, networks, urls
 from spfmilter.settings import values as types
 from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
@@ -130,7 +130,10 @@ class PolicySection(SectionModel):
     yield_to_dmarc: YesNo = False
     # A sender's server gives up after days, not hours; a domain whose DNS is repaired at all, is repaired sooner.
     defer_at_most: Annotated[Duration, types.reader(types.duration_between("0s", "7d"))] = Duration(4 * 3600)
-    own_addresses: Annotated[tuple[IPv4Address | IPv6Address, ...], types.list_reader(types.address)] = ()
+    own_addresses: Annotated[tuple[IPv4Address | IPv6Address, ...], types.list_reader(networks.public_address)] = ()
+    nat64_prefixes: Annotated[tuple[IPv6Network, ...], types.list_reader(networks.nat64_prefix)] = (
+        networks.nat64_prefix("64:ff9b::/96"),
+    )
 
 
 class PolicyEntries(SectionModel):

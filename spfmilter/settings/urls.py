@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
+from spfmilter.settings.endpoints import is_address, usable_address
 from spfmilter.settings.ini import quoted
 from spfmilter.settings.names import domain_name
 
@@ -19,6 +19,7 @@ _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # as the library calls
 _QUERY = {"redis": (), "rediss": _FILES, "unix": ("db",)}
 _EXAMPLES = "redis://192.0.2.9/0, rediss://state.example.net/0 or unix:///run/redis/redis.sock"
 _HIDDEN = "***"
+_PATH_LIMIT = 107  # bytes, of the 108 of sockaddr_un (unix(7))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,8 @@ def state_url(text: str) -> StateUrl | None:
     if not colon or scheme not in _QUERY:
         known = quoted(text if colon else text.rpartition("@")[2])  # what is before it may be a password
         raise ValueError(f"{known} is not the URL of a Redis or Valkey server: write {_EXAMPLES}")
+    if "\0" in unquote(text):
+        raise ValueError(f"{quoted(text)} holds %00, which no path, name or password can hold")
     parts, port = _split(text)
     query = _query(text, parts)
     local = scheme == "unix"
@@ -101,15 +104,17 @@ def _path(text: str, parts: SplitResult) -> str:
     """The path of a unix socket; what stands before it can only be a login."""
     if parts.hostname or parts.port is not None or not parts.path.rstrip("/"):
         raise ValueError(f"{quoted(text)}: after unix:// comes a path, such as unix:///run/redis/redis.sock")
-    return unquote(parts.path)
+    path = unquote(parts.path)
+    if len(path.encode()) > _PATH_LIMIT:
+        raise ValueError(f"{quoted(text)}: the path of a unix socket has at most {_PATH_LIMIT} bytes")
+    return path
 
 
 def _host(text: str, host: str) -> str:
     """An address, or a name: a certificate is issued for one."""
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        pass
+    host = host.replace("%25", "%")  # RFC 6874: before the interface of a link-local address
+    if is_address(host):
+        return usable_address(text, host)
     try:
         return domain_name(host)
     except ValueError:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
 
+from spfmilter.settings.endpoints import is_address, usable_address
 from spfmilter.settings.ini import quoted
 from spfmilter.settings.names import domain_name, plain_line
 from spfmilter.template import Template
@@ -76,7 +77,7 @@ class SocketAddress:
 class Nameserver:
     """A DNS server to ask."""
 
-    address: str
+    address: str  # a link-local one with its interface: fe80::1%eth0
     port: int = 53
 
     def __str__(self) -> str:
@@ -211,14 +212,17 @@ def _inet_socket(text: str, family: str, rest: str) -> SocketAddress:
     example = "inet:8890@127.0.0.1" if family == "inet" else "inet6:8890@::1"
     if not at:
         raise ValueError(f"{quoted(text)} is not a port, @ and an address: write {example}")
-    try:
-        address = ip_address(host.strip("[]"))
-    except ValueError:
-        raise ValueError(f"{quoted(text)}: {quoted(host)} is not an IP address: write {example}") from None
+    bare = host.strip("[]")
+    if not is_address(bare):
+        raise ValueError(f"{quoted(text)}: {quoted(host)} is not an IP address: write {example}")
+    address = ip_address(bare)
+    address = getattr(address, "ipv4_mapped", None) or address  # no socket of IPv6 alone can be bound to it
     if address.version != (4 if family == "inet" else 6):
         fitting = "inet" if address.version == 4 else "inet6"
         raise ValueError(f"{quoted(text)} names an IPv{address.version} address: write {fitting}:{port}@{address}")
-    return SocketAddress(family, port=_port(port), host=str(address))
+    if isinstance(address, IPv6Address) and address.is_link_local:
+        raise ValueError(f"{quoted(text)}: no MTA can be told the interface of a link-local address: write {example}")
+    return SocketAddress(family, port=_port(port), host=usable_address(text, str(address)))
 
 
 def endpoint(usual: int, *, optional: bool = False) -> Callable[[str], str]:
@@ -236,16 +240,14 @@ def nameserver(text: str, *, needed: str = "") -> Nameserver:
     """Read ``ADDRESS``, ``ADDRESS:PORT`` or ``[ADDRESS]:PORT``; with examples (``needed``), only with a port."""
     found = _ENDPOINT.fullmatch(text)
     host, port = (text, None) if found is None else (found["bracketed"] or found["host"] or "", found["port"])
-    try:
-        address = str(ip_address(host))
-    except ValueError:
+    if not is_address(host):
         what = (
             f"address and port: write {needed}" if needed else "address: write 192.0.2.53, 127.0.0.1:5353 or [::1]:5353"
         )
-        raise ValueError(f"{quoted(text)} is not an IP {what}") from None
+        raise ValueError(f"{quoted(text)} is not an IP {what}")
     if needed and port is None:
         raise ValueError(f"{quoted(text)} names no port: write {needed}")
-    return Nameserver(address, _port(port) if port is not None else 53)
+    return Nameserver(usable_address(text, host), _port(port) if port is not None else 53)
 
 
 def network(text: str) -> Network:

@@ -108,9 +108,9 @@ def _hostname(settings: Settings) -> str:
 
 
 def _listen(address: str) -> socket.socket:
-    place = nameserver(address)
-    return socket.create_server(
-        (place.address, place.port),
-        family=socket.AF_INET6 if ":" in place.address else socket.AF_INET,
-        backlog=_BACKLOG,
+    chosen = nameserver(address)
+    # A link-local address has its interface with it, which only getaddrinfo() understands.
+    ((family, *_, place),) = socket.getaddrinfo(
+        chosen.address, chosen.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
     )
+    return socket.create_server(place, family=family, backlog=_BACKLOG)

@@ -94,6 +94,16 @@ def test_config_check_of_a_good_file(run, write) -> None:
 
 
 @pytest.mark.outside
+def test_config_check_names_a_setting_without_effect(run, write) -> None:
+    path = write("[relays]\nrefuse = yes\n")
+    done = run("config", "check", "-c", path)
+    warning = (
+        f"{path}: warning: line 6: [relays] refuse: has no effect: trusted is empty, so no server counts as a relay"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{warning}\n{path}: no problems\n", "")
+
+
+@pytest.mark.outside
 def test_config_show_prints_every_key_and_can_be_read_again(run, write) -> None:
     path = write("[policy]\nmode = monitor\n[reply]\nfail = first; # %\n  second {domain}\n")
     done = run("config", "show", "-c", path)
@@ -113,6 +123,7 @@ def test_config_show_as_json(run, write) -> None:
         "yield_to_dmarc": "no",
         "defer_at_most": "4h",
         "own_addresses": "",
+        "nat64_prefixes": "64:ff9b::/96",
     }
     assert list(shown) == [line.strip("[]") for line in show(Settings()).splitlines() if line.startswith("[")]
 

@@ -10,7 +10,8 @@ from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Status, Type
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.resolver import Resolver
-from spfmilter.settings.values import nameserver
+from spfmilter.dns.server import Server
+from spfmilter.settings.values import Nameserver, nameserver
 from tests.dns.test_resolver import FOUND, HOST, ask, closed_port, unused_port
 
 pytestmark = pytest.mark.outside
@@ -48,6 +49,54 @@ def test_a_domain_that_refuses_only_edns_is_an_exception_where_the_server_knows_
     for name in ("e.example", "evil.example", "evil.example", "e.example"):
         assert ask(resolver, name) == FOUND
     assert [query[11] for query in seen] == [1, 1]
+
+
+SILENT = {"SILENT_TO_EDNS": True}
+
+
+@pytest.mark.parametrize("entries", [[HOST], [HOST, {"TRUNCATE": True}]], ids=["UDP", "TCP"])
+def test_a_server_that_is_silent_to_edns_is_asked_without_in_the_end(
+    server: ScriptedDNS, resolver: Resolver, entries: list[dict[str, object]]
+) -> None:
+    """Twice in vain, and then it is remembered: the next question is answered at once."""
+    server.load({"e.example": [*entries, SILENT], "f.example": [*entries, SILENT]})
+    assert ask(resolver).records == FOUND.records
+    over_tcp = server.tcp_queries["e.example", "A"]
+    assert server.queries["e.example", "A"] == 3 + over_tcp
+    assert ask(resolver, "f.example").records == FOUND.records
+    assert server.queries["f.example", "A"] == 1 + over_tcp
+
+
+def test_of_two_servers_that_are_silent_to_edns_both_are_asked_without(
+    server: ScriptedDNS, second: ScriptedDNS
+) -> None:
+    for each in (server, second):
+        each.load({"e.example": [HOST, SILENT]})
+        each.reset_counts()
+    assert ask(Resolver([nameserver(server.address), nameserver(second.address)])).records == FOUND.records
+    assert server.queries["e.example", "A"] == 2
+    assert second.queries["e.example", "A"] == 1
+
+
+def test_a_domain_that_is_silent_to_edns_turns_it_off_for_no_other(server: ScriptedDNS, resolver: Resolver) -> None:
+    """Where the server knows EDNS, a domain's silence is the domain's: nothing else is sent for it than before."""
+    seen: list[bytes] = []
+    server.load({"evil.example": [HOST, SILENT], "e.example": [with_edns(seen)]})
+    assert ask(resolver) == FOUND
+    assert ask(resolver, "evil.example", limit=2.0).failure == "timeout"
+    assert ask(resolver) == FOUND
+    assert [query[11] for query in seen] == [1, 1]
+
+
+def test_an_answer_with_edns_that_comes_late_turns_it_on_again() -> None:
+    """A resolver answers all packets to a slow domain at once, perhaps the one without EDNS first."""
+    known = Server(Nameserver("192.0.2.53"))
+    known.answered(edns=False, now=100.0)
+    assert not known.knows_edns(101.0)
+    known.hear(101.0, edns=True)
+    assert known.knows_edns(101.0)
+    known.answered(edns=False, now=102.0)
+    assert known.knows_edns(103.0)
 
 
 @pytest.mark.parametrize("code", ["SERVFAIL", "REFUSED"])

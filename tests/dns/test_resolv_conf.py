@@ -100,6 +100,25 @@ def test_an_odd_line_takes_no_server_away(tmp_path: Path, odd: str) -> None:
     assert Resolver(resolv_conf=conf).nameservers() == (Nameserver("192.0.2.1"), Nameserver("2001:db8::53"))
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("fe80::1%2", "fe80::1%2"),
+        ("fe80::1", "fe80::1"),  # no socket can use it, which is said when it is asked
+        ("2001:db8::53%eth0", "2001:db8::53"),
+        ("::1%lo", "::1"),
+        ("::ffff:192.0.2.53", "192.0.2.53"),
+        ("169.254.169.253", "169.254.169.253"),  # a cloud's
+    ],
+)
+def test_a_zone_counts_at_a_link_local_address_alone(tmp_path: Path, text: str, meant: str) -> None:
+    """As glibc takes it."""
+    conf = tmp_path / "resolv.conf"
+    conf.write_text(f"nameserver {text}\n")
+    assert Resolver(resolv_conf=conf).nameservers() == (Nameserver(meant),)
+
+
 @pytest.mark.parametrize("text", ["", "search corp.local\n", "nameserver nonsense\n", "nameserver\n", "\0\xff\n"])
 def test_a_file_without_a_server_means_this_host(tmp_path: Path, text: str) -> None:
     """resolv.conf(5)."""

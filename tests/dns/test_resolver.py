@@ -195,6 +195,16 @@ def test_an_answer_beyond_the_edns_size_is_fetched_over_tcp(server: ScriptedDNS,
     assert server.tcp_queries["long.example", "TXT"] == 1
 
 
+@pytest.mark.parametrize(("length", "over_tcp"), [(1200, 0), (3900, 0), (5000, 1), (60_000, 1)])
+def test_an_answer_that_is_longer_than_we_read_is_fetched_over_tcp(
+    server: ScriptedDNS, resolver: Resolver, length: int, over_tcp: int
+) -> None:
+    """A server that does not care for the size that we offer, nor for TC: before, a temperror at each try."""
+    server.load({"e.example": [{"TXT": "x" * length}, {"OVERSIZE": True}]})
+    assert ask(resolver, "e.example", Type.TXT).records == (b"x" * length,)
+    assert server.tcp_queries["e.example", "TXT"] == over_tcp
+
+
 def test_tcp_that_hangs_ends_with_the_deadline(server: ScriptedDNS, resolver: Resolver) -> None:
     server.load({"e.example": [HOST, {"TRUNCATE": True}, {"TCP_ONLY_TIMEOUT": True}]})
     answer, elapsed = timed(resolver, limit=0.6)

@@ -58,7 +58,29 @@ def evaluated(server: ScriptedDNS, zone: ZoneData, domain: str = "e.example") ->
         ("v=spf1 ip4:192.0.2.1 all", Condition.WIDE_OPEN),
         ("v=spf1 -ip4:192.0.2.1 ALL", Condition.WIDE_OPEN),
         ("v=spf1 ip4:203.0.113.7 +all", None),  # it was the address that matched
-        ("v=spf1 include:open.example -all", None),  # found by our own address, where that is asked for
+        ("v=spf1 include:open.example -all", Condition.WIDE_OPEN),
+        ("v=spf1 include:open.example include:x.example -all", Condition.WIDE_OPEN),
+        ("v=spf1 include:middle.example -all", Condition.WIDE_OPEN),
+        ("v=spf1 include:half.example -all", Condition.WIDE_OPEN),
+        ("v=spf1 -include:open.example", None),  # a fail
+        ("v=spf1 include:not.example ip4:203.0.113.7 -all", None),  # +all matched in an include that did not
+        ("v=spf1 include:one.example -all", None),
+        ("v=spf1 ip4:0.0.0.0/0 -all", Condition.WIDE_OPEN),
+        ("v=spf1 ip4:0.0.0.0/1 ip4:128.0.0.0/1 -all", Condition.WIDE_OPEN),
+        ("v=spf1 ip4:128.0.0.0/1 ip4:0.0.0.0/1 -all", Condition.WIDE_OPEN),
+        ("v=spf1 ip4:128.0.0.0/1 -all", Condition.WIDE_OPEN),  # half of the Internet
+        ("v=spf1 ip4:192.0.0.0/4 ip4:203.0.113.0/1 -all", Condition.WIDE_OPEN),  # with bits below the prefix
+        ("v=spf1 ip4:203.0.113.7 ip4:0.0.0.0/0 -all", Condition.WIDE_OPEN),  # the address passes, as all others do
+        ("v=spf1 ip4:203.0.113.7 -all ip4:0.0.0.0/0", None),  # what is behind all counts for nothing
+        ("v=spf1 ip4:203.0.113.7 -ip4:0.0.0.0/0 ip4:0.0.0.0/1 ip4:128.0.0.0/1", None),
+        ("v=spf1 ?ip4:0.0.0.0/1 ip4:203.0.113.7 -all", None),
+        ("v=spf1 ip4:192.0.0.0/2 -all", None),  # a quarter: asked by our own address, where that is known
+        ("v=spf1 ip4:192.0.0.0/4 ip4:192.0.0.0/4 ip4:192.0.0.0/2 ip4:192.0.0.0/2 -all", None),  # the same again
+        ("v=spf1 ip6:::/0 ip4:203.0.113.7 -all", None),  # of the client's family
+        ("v=spf1 a:host.example/0 -all", Condition.WIDE_OPEN),
+        ("v=spf1 a:host.example/1 -all", Condition.WIDE_OPEN),
+        ("v=spf1 mx:host.example/0 -all", Condition.WIDE_OPEN),
+        ("v=spf1 a:host.example/2 -all", None),
         ("v=spf1 redirect=open.example", Condition.WIDE_OPEN),
         ("v=spf1 ?all", None),
         ("v=spf1 -all", Condition.NO_MAIL),
@@ -75,12 +97,39 @@ def evaluated(server: ScriptedDNS, zone: ZoneData, domain: str = "e.example") ->
 def test_a_condition_that_the_record_shows_costs_no_lookup(
     server: ScriptedDNS, record: str, condition: Condition | None
 ) -> None:
-    zone = {
+    zone: ZoneData = {
         "e.example": [{"TXT": record}],
         "open.example": [{"TXT": "v=spf1 +all"}],
+        "middle.example": [{"TXT": "v=spf1 redirect=open.example"}],
+        "half.example": [{"TXT": "v=spf1 ip4:0.0.0.0/0"}],
+        "not.example": [{"TXT": "v=spf1 -include:open.example +all"}],
+        "one.example": [{"TXT": "v=spf1 ip4:203.0.113.7 -all"}],
+        "host.example": [{"A": "203.0.113.9"}, {"MX": (10, "host.example")}],
         "none.example": [{"TXT": "v=spf1 -all"}],
     }
     assert evaluated(server, zone).condition is condition
+
+
+@pytest.mark.parametrize(
+    ("record", "is_open"),
+    [
+        ("v=spf1 ip6:::/0 -all", True),
+        ("v=spf1 ip6:2000::/3 -all", True),
+        ("v=spf1 ip6:2000::/4 -all", True),
+        ("v=spf1 ip6:2000::/5 -all", False),
+        ("v=spf1 a:host.example//0 -all", True),
+        ("v=spf1 a:host.example/0//64 -all", False),
+        ("v=spf1 ip4:0.0.0.0/0 ip6:2001:db8::/32 -all", False),
+    ],
+)
+def test_a_record_for_every_host_is_seen_by_a_client_of_ipv6(
+    server: ScriptedDNS, record: str, *, is_open: bool
+) -> None:
+    zone = {"e.example": [{"TXT": record}], "host.example": [{"AAAA": "2001:db8::9"}]}
+    with evidence(server, zone) as asking:
+        found = asking.verdict(world.check("e.example", client=str(CLIENT6)))
+        assert found.result is Result.PASS
+        assert (found.condition is Condition.WIDE_OPEN) is is_open
 
 
 def test_a_verdict_that_is_remembered_keeps_its_condition(server: ScriptedDNS) -> None:
@@ -91,7 +140,7 @@ def test_a_verdict_that_is_remembered_keeps_its_condition(server: ScriptedDNS) -
 
 # -- conditions that are looked up -------------------------------------------------------------------------------------
 
-OWN = "[policy]\nown_addresses = 9.9.9.9, 2620:fe::fe, 192.168.1.1\n"
+OWN = "[policy]\nown_addresses = 9.9.9.9, 2620:fe::fe\n"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +149,7 @@ OWN = "[policy]\nown_addresses = 9.9.9.9, 2620:fe::fe, 192.168.1.1\n"
         ("v=spf1 ip4:0.0.0.0/1 ip4:128.0.0.0/1 -all", True),
         ("v=spf1 include:open.example -all", True),
         ("v=spf1 ip4:203.0.113.7 ip6:2620:fe::/32 -all", True),  # one of ours is enough
-        ("v=spf1 ip4:203.0.113.7 ip4:192.168.0.0/16 -all", False),  # private addresses mean nothing
+        ("v=spf1 ip4:203.0.113.7 ip4:9.0.0.0/8 -all", True),
         ("v=spf1 ip4:203.0.113.7 ?ip4:9.9.9.9 -all", False),
         ("v=spf1 ip4:203.0.113.7 -all", False),
     ],
@@ -117,7 +166,8 @@ def test_a_record_that_lets_us_send_lets_every_host(server: ScriptedDNS, record:
 def test_our_address_is_where_the_mta_takes_the_connection_if_that_is_public(
     server: ScriptedDNS, own: str | None, *, open_to_all: bool
 ) -> None:
-    with evidence(server, {"e.example": [{"TXT": "v=spf1 ip4:0.0.0.0/0 -all"}]}) as asking:
+    record = "v=spf1 ip4:203.0.113.7 ip4:9.0.0.0/8 ip4:10.0.0.0/8 -all"
+    with evidence(server, {"e.example": [{"TXT": record}]}) as asking:
         asking.own_address = ip_address(own) if own else None
         assert asking.holds(Condition.WIDE_OPEN, asking.verdict(check("e.example"))) is open_to_all
 

@@ -219,3 +219,24 @@ def test_a_percent_sign_reaches_the_client_once(site: Site) -> None:
     assert explained.lines[1] == (
         '5.7.23 explained.example.com itself says: "100% of explained.example.com\'s mail leaves from 192.0.2.0/24"'
     )
+
+
+UNKNOWN = "[UNAVAILABLE]"  # XCLIENT's word where a proxy does not tell the client
+
+
+def test_a_client_whose_address_is_unknown_never_reaches_us(site: Site) -> None:
+    """Our library ends the connection, and Postfix does what milter_default_action says (docs/postfix.md)."""
+    with site.connect(UNKNOWN, name=UNKNOWN) as smtp:
+        answer = smtp.mail("nowhere@mail163.example")
+    assert (answer.code, answer.text) == (451, "4.7.1 Service unavailable - try again later")
+    site.postfix.wait_for_log(r"milter-reject: MAIL from unknown\[unknown\]: 451 .*from=<nowhere@mail163\.example>")
+    assert "nowhere@mail163.example" not in site.daemon.log()
+
+
+def test_such_a_client_is_let_through_as_the_documentation_says(name_server: Nsd) -> None:
+    main_cf = {"smtpd_milter_maps": "inline:{ unknown=DISABLE }"}
+    with Site(name_server, main_cf=main_cf) as other:
+        with other.connect(UNKNOWN, name=UNKNOWN) as smtp:
+            assert other.deliver(smtp, "nowhere@mail163.example").accepted
+        with other.connect() as smtp:
+            assert smtp.mail("somewhere@mail163.example").code == 550

@@ -5,7 +5,7 @@ may stand before it. The client is `out.example.com` (203.0.113.7).
 """
 
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -274,3 +274,13 @@ def test_a_walk_ends_at_a_client_from_outside_or_nowhere(
 def test_nothing_that_a_client_sends_hides_it(received: list[str], helo: str) -> None:
     top = f"from {helo} (mail.example.com [203.0.113.7]) {BY_MX2}"
     assert walk([top, *received]) == after(0, helo=helo)
+
+
+def test_hosts_that_a_translator_shows_are_ip4_hosts_along_the_chain() -> None:
+    """A relay with IPv6 only has recorded them so: a server of ours, listed as IPv4, and the client."""
+    received = [
+        f"from gw.example.net (gw.example.net [IPv6:64:ff9b::192.0.2.3]) {BY_MX2}",
+        f"from out.example.com (mail.example.com [IPv6:64:ff9b::203.0.113.7]) {BY_GW}",
+    ]
+    prefixes = [IPv6Network("64:ff9b::/96")]
+    assert originating_client(received, RELAY, TRUSTED, nobody, None, nat64=prefixes) == after(1)

@@ -13,6 +13,8 @@ PASSWORD = "geheim"
     [
         ("redis://192.0.2.9", StateUrl(scheme="redis", host="192.0.2.9"), "redis://192.0.2.9/0"),
         ("redis://[2001:db8::9]:7000/3", StateUrl(scheme="redis", host="2001:db8::9", port=7000, database=3), None),
+        ("redis://[fe80::9%eth0]/0", StateUrl(scheme="redis", host="fe80::9%eth0"), None),
+        ("redis://[fe80::9%25eth0]/0", StateUrl(scheme="redis", host="fe80::9%eth0"), "redis://[fe80::9%eth0]/0"),
         ("redis://State.Example./1", StateUrl(scheme="redis", host="state.example", database=1), "redis://state.example/1"),
         ("redis://:p%40s%2Fs@h/0", StateUrl(scheme="redis", host="h", password="p@s/s"), "redis://:***@h/0"),
         ("redis://:p@s@h/0", StateUrl(scheme="redis", host="h", password="p@s"), "redis://:***@h/0"),
@@ -51,6 +53,9 @@ def test_a_url_is_understood_and_shown_without_its_password(text: str, meant: St
         ("rediss://:geheim@192.0.2.9/0?ssl_ca_certs=ca.pem", "is the path of a file, and begins with /"),
         ("unix://:geheim@host/run/redis.sock", "after unix:// comes a path"),
         ("unix://:geheim@/", "after unix:// comes a path"),
+        (f"unix://:geheim@/{'d' * 107}", "the path of a unix socket has at most 107 bytes"),
+        ("unix://:geheim@/run/a%00b", "holds %00"),
+        ("rediss://:geheim@h/0?ssl_ca_certs=/a%00b", "holds %00"),
         ("unix:///run/redis.sock?db=x", "'x' is not a database"),
     ],
 )

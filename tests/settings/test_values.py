@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from spfmilter.model import Identity
 from spfmilter.settings import names
 from spfmilter.settings import values as types
+from spfmilter.settings.urls import state_url
 from spfmilter.settings.values import Duration, Nameserver, Size, SocketAddress, to_ini
 
 
@@ -107,6 +108,8 @@ def test_the_longest_path_leaves_room_for_the_name_that_the_listener_uses_first(
         ("2001:db8::53", Nameserver("2001:db8::53"), "2001:db8::53"),
         ("[2001:db8::53]", Nameserver("2001:db8::53"), "2001:db8::53"),
         ("[2001:db8::53]:5353", Nameserver("2001:db8::53", 5353), "[2001:db8::53]:5353"),
+        ("fe80::53%eth0", Nameserver("fe80::53%eth0"), "fe80::53%eth0"),
+        ("[FE80::53%eth0]:5353", Nameserver("fe80::53%eth0", 5353), "[fe80::53%eth0]:5353"),
     ],
 )
 def test_nameservers(text, value, shown) -> None:
@@ -121,6 +124,48 @@ def test_nameservers(text, value, shown) -> None:
 def test_what_is_no_nameserver(text) -> None:
     with pytest.raises(ValueError, match="is not"):
         types.nameserver(text)
+
+
+UNUSABLE = {
+    "fe80::53": "is a link-local address, which each interface can have: name it, as fe80::53%eth0",
+    "2001:db8::53%eth0": "only a link-local address names its interface: write 2001:db8::53",
+    "::1%lo": "only a link-local address names its interface: write ::1",
+    "::ffff:192.0.2.53": "is an IPv4 address in the form of IPv6: write 192.0.2.53",
+    "224.0.0.1": "is an address of many hosts: write that of one host",
+    "ff02::1%eth0": "is an address of many hosts: write that of one host",
+    "255.255.255.255": "is an address of many hosts: write that of one host",
+}
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(types.nameserver, id="nameserver"),
+        pytest.param(lambda host: types.nameserver(f"[{host}]:53"), id="nameserver with port"),
+        pytest.param(lambda host: types.endpoint(9890)(f"[{host}]:9890"), id="listen"),
+        pytest.param(lambda host: state_url(f"redis://[{host}]/0" if ":" in host else f"redis://{host}/0"), id="url"),
+    ],
+)
+@pytest.mark.parametrize(("host", "said"), UNUSABLE.items())
+def test_an_address_that_no_socket_can_use_is_told_what_to_write(read, host, said) -> None:
+    with pytest.raises(ValueError, match=re.escape(said) + "$"):
+        read(host)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("inet6:8890@::ffff:192.0.2.1", "names an IPv4 address: write inet:8890@192.0.2.1"),
+        ("inet6:8890@fe80::1", "no MTA can be told the interface of a link-local address: write inet6:8890@::1"),
+        ("inet6:8890@fe80::1%eth0", "no MTA can be told the interface of a link-local address: write inet6:8890@::1"),
+        ("inet6:8890@::1%lo", "only a link-local address names its interface: write ::1"),
+        ("inet:8890@224.0.0.1", "is an address of many hosts: write that of one host"),
+        ("inet6:8890@ff02::1", "is an address of many hosts: write that of one host"),
+    ],
+)
+def test_a_socket_at_which_nothing_can_listen_is_told_what_to_write(text, said) -> None:
+    with pytest.raises(ValueError, match=re.escape(said) + "$"):
+        types.socket_address(text)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`spfmilter run --self-test`: it says which name servers answer, and the daemon starts all the same."""
 
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,3 +68,16 @@ def test_one_dead_and_one_good() -> None:
 def test_without_the_option_nothing_is_asked() -> None:
     with silent() as dead, SpfmilterDaemon(ini(inet_socket(), dead)) as daemon:
         assert "self-test" not in daemon.log()
+
+
+def test_a_setting_without_effect_is_said_at_the_start_and_at_a_reload() -> None:
+    address = inet_socket()
+    with name_server(ROOT) as dns:
+        text = ini(address, dns.address, relays="refuse = yes")
+        with SpfmilterDaemon(text) as daemon:
+            said = r"setting without effect .*\[relays\] refuse: has no effect: trusted is empty"
+            daemon.wait_for_log(said)
+            daemon.rewrite(text.replace("refuse = yes", "refuse = no\n[headers]\nwrite =\nskipped = yes"))
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_for_log(r"setting without effect .*\[headers\] skipped")
+            assert ask(address) == "continue"

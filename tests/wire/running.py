@@ -28,6 +28,7 @@ ZONE: ZoneData = {
     "why.100%.example": [{"TXT": "100%% sure: %{i} is %{c}, not %{d}"}],
     "xn--bcher-kva.example": [{"TXT": "v=spf1 -all"}],
     "open.example": [{"TXT": "v=spf1 ip4:0.0.0.0/0 -all"}],
+    "wide.example": [{"TXT": "v=spf1 ip4:192.0.2.0/28 ip4:9.0.0.0/8 -all"}],
     "strict.example": [{"TXT": "v=spf1 -all"}],
     "_dmarc.strict.example": [{"TXT": "v=DMARC1; p=reject"}],
     "nobody.example": [{"MX": (0, "")}],

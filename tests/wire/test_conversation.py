@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
+from ipaddress import ip_address
 from itertools import pairwise
 
 import pytest
@@ -241,3 +242,42 @@ def test_every_line_has_the_queue_id_that_the_mta_gave_and_none_a_recipient(dns:
         assert list(first)[:4] == ["time", "level", "event", "queue_id"]
         assert all(isinstance(json.loads(line), dict) for line in log.splitlines())
     assert all(log.index(a) < log.index(b) for a, b in pairwise(lines))
+
+
+# -- IPv4 addresses in IPv6: the table of docs/policy.md ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        (f"::ffff:{CLIENT}", CLIENT),
+        (f"64:ff9b::{CLIENT}", CLIENT),
+        (f"64:ff9b:1::{CLIENT}", None),
+        (f"::{CLIENT}", None),
+        ("2002:cb00:7107::1", None),
+        ("2001:0:cb00:7107:0:fbff:34ff:8ef8", None),
+        ("64:ff9b::10.1.2.3", "10.1.2.3"),
+    ],
+)
+def test_what_an_ip4_address_in_an_ip6_address_is_checked_as(usual: Running, address: str, client: str | None) -> None:
+    """``pass.example`` lists the client with ip4; for a private client nothing is checked."""
+    queue_id = f"Q{secrets.token_hex(8)}"
+    with usual.client() as mta:
+        mta.negotiate()
+        mta.connect("host.example", "inet6", address, macros=J)
+        mta.helo("mail.example")
+        reply = mta.mail("<u@pass.example>", macros={"i": queue_id})
+        outcome = mta.eom() if reply.kind == "continue" else None
+        mta.quit()
+    line = usual.line(queue_id)
+    assert f" client={client or ip_address(address)} " in line
+    match client:
+        case "10.1.2.3":
+            assert " skip=private-client " in line
+        case None:
+            assert outcome is None
+            assert " spf_mailfrom=fail " in line
+        case _:
+            assert outcome is not None
+            assert any(f"client-ip={CLIENT};" in field.value for field in outcome.inserted)
+            assert " spf_mailfrom=pass " in line

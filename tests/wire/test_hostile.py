@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from lab.dnsserver import ScriptedDNS
+from lab.milterclient import MilterClient
 from lab.milterwire import MilterError
 from tests.wire.running import CLIENT, Running, running
 
@@ -21,6 +22,25 @@ def assert_serves(usual: Running) -> None:
         mta.abort()
         assert mta.deliver("<u@pass.example>", RCPT).stage == "eom"
         mta.quit()
+
+
+def greet_as_unknown(mta: MilterClient, family: str) -> None:
+    """As Postfix says it, up to MAIL FROM, the first step that has an answer."""
+    mta.connect("unknown", family, "unknown", macros={**J, "client_addr": "unknown"})
+    mta.helo("www.example.com")
+    mta.mail("<u@pass.example>")
+
+
+@pytest.mark.parametrize("family", ["inet", "inet6"])
+def test_libmilter_drops_a_client_whose_address_is_a_word_and_nobody_else(usual: Running, family: str) -> None:
+    """Postfix sends "unknown" so where a proxy does not tell the address. We are never called (docs/postfix.md)."""
+    before = usual.daemon.log()
+    with usual.client() as mta:
+        mta.negotiate()
+        with pytest.raises(MilterError, match=r"clos|reset"):
+            greet_as_unknown(mta, family)
+    assert usual.daemon.log() == before
+    assert_serves(usual)
 
 
 # -- text that is not UTF-8, which libmilter or pymilter trips over ----------------------------------------------------

@@ -98,7 +98,9 @@ def test_mail_that_passes_needs_no_lookup_for_overrides(overriding: Running, dns
     ("sender", "own", "code", "condition"),
     [
         ("<u@open.example>", "9.9.9.9", "", "wide_open"),
-        ("<u@open.example>", "10.0.0.1", "", None),
+        ("<u@open.example>", "10.0.0.1", "", "wide_open"),  # behind NAT
+        ("<u@wide.example>", "9.9.9.9", "", "wide_open"),
+        ("<u@wide.example>", "10.0.0.1", "", None),
         ("<u@pass.example>", "9.9.9.9", "", None),
         ("<u@nobody.example>", "", "550", "unreachable"),
         ("<u@fail.example>", "", "550", "no_mail"),

@@ -1,0 +1,48 @@
+"""The IP address of a server or a listener: INI text to an address that a socket can use, or what to write instead.
+
+Knows which addresses are well-formed and still of no use to a socket. Knows no keys, and looks at no interface.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from spfmilter.settings.ini import quoted
+
+_BROADCAST = IPv4Address("255.255.255.255")
+
+
+def is_address(host: str) -> bool:
+    """Return whether the text is an IP address, perhaps with a zone (``fe80::1%eth0``)."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def usable_address(text: str, host: str) -> str:
+    """Return the address, with the zone of a link-local one: its interface (RFC 4007 section 11).
+
+    Args:
+        text: the whole value, for the error.
+        host: the part of it that is an IP address.
+
+    Raises:
+        ValueError: no socket can use the address.
+    """
+    address = ip_address(host)
+    if address.is_multicast or address == _BROADCAST:
+        raise ValueError(f"{quoted(text)} is an address of many hosts: write that of one host")
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        raise ValueError(f"{quoted(text)} is an IPv4 address in the form of IPv6: write {address.ipv4_mapped}")
+    if address.is_link_local and not address.scope_id:
+        raise ValueError(
+            f"{quoted(text)} is a link-local address, which each interface can have: name it, as {address}%eth0"
+        )
+    if address.scope_id and not address.is_link_local:
+        plain = IPv6Address(int(address))
+        raise ValueError(f"{quoted(text)}: only a link-local address names its interface: write {plain}")
+    return str(address)
