@@ -287,11 +287,12 @@ class OverrideType(StrEnum):
 
 @value
 class Override:
-    """The reason to accept a message that the policy table would tag, hold or refuse."""
+    """The reason to accept a message that the policy table would tag, hold or refuse, or to treat it more mildly."""
 
     rule: Rule
     type: OverrideType
     by: str = ""  # the forwarder's host or domain, or the domain and its DMARC policy; empty: nothing to name
+    disposition: Disposition = Disposition.ACCEPT  # in place of the entry's
 
 
 @value

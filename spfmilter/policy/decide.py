@@ -5,7 +5,7 @@ Knows how to combine verdicts, and the modes. ``rules`` finds the policy entries
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from spfmilter.model import NO_OWN_RULES, Action, Addressee, Disposition, Override, Plan, Rule, Verdict
@@ -31,7 +31,7 @@ def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tup
     for place, check in enumerate(planned.checks, start=1):
         verdicts.append(evidence.verdict(check))
         called_for += applied_entries(verdicts[-1], settings, evidence, NO_OWN_RULES)
-        if place < len(planned.checks) and called_for[_most_severe(called_for, ())].disposition is Disposition.REJECT:
+        if place < len(planned.checks) and called_for[_most_severe(called_for, {})].disposition is Disposition.REJECT:
             action = apply_mode(_decided(called_for, settings, evidence, author=""), settings)
             if action.disposition is Disposition.REJECT:  # not overridden, and not in monitor mode
                 return tuple(verdicts), action
@@ -95,7 +95,7 @@ def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: E
         if place in overrides:
             applied = overrides[place]
             return Action(
-                disposition=Disposition.ACCEPT,
+                disposition=applied.disposition,
                 rule=applied.rule,
                 verdict=chosen.verdict,
                 override=applied,
@@ -112,22 +112,23 @@ def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: E
         overrides[place] = found
 
 
-def _most_severe(called_for: Sequence[AppliedEntry], overrides: Container[int]) -> int:
+def _most_severe(called_for: Sequence[AppliedEntry], overrides: Mapping[int, Override]) -> int:
     """Return the place of the most severe entry.
 
     Of two equally severe entries MAIL FROM's wins, since people look for it first. HELO's wins where both refuse, since
     its refusal does not wait for the lookups of MAIL FROM (see ``decide_at_mail``). An entry that is overridden counts
-    as accepted, and wins over one that accepts by itself.
+    by its override, and if that accepts, it wins over one that accepts by itself.
 
     Args:
         called_for: the entries, HELO's first.
-        overrides: the places of those that are overridden.
+        overrides: of those that are overridden, by their places.
     """
     best, most = 0, -1
     for place, applied in enumerate(called_for):
+        disposition = overrides[place].disposition if place in overrides else applied.disposition
         # Doubled, which leaves a rank between accept (0) and tag (2) for an entry that is overridden.
-        rank = 2 * applied.disposition.severity if place not in overrides else 1
-        if rank > most or (rank == most and not applied.disposition.refuses):
+        rank = 2 * disposition.severity or int(place in overrides)
+        if rank > most or (rank == most and not disposition.refuses):
             best, most = place, rank
     return best
 

@@ -1,4 +1,4 @@
-"""Reasons to accept a message that the policy would tag, hold or refuse. Consulted only then.
+"""Reasons to accept a message that the policy would tag, hold or refuse, or to do less. Consulted only then.
 
 Knows the overrides and their order. The cheapest come first. Before them comes our own resolver's failure: while it
 lasts, no further DNS question can help.
@@ -34,7 +34,7 @@ _STRICT = frozenset({"quarantine", "reject"})
 
 
 def override(applied: AppliedEntry, settings: Settings, evidence: Evidence, author: str) -> Override | None:
-    """Return the reason to accept the message that an entry would tag, hold or refuse; None: there is none.
+    """Return the reason to accept the message that an entry would tag, hold or refuse, or to do less; else None.
 
     Args:
         applied: the entry.
@@ -133,21 +133,23 @@ def _why_dmarc(author: str, policy: DmarcPolicy | None) -> str:
 
 
 def _deferred_enough(applied: AppliedEntry, settings: Settings, evidence: Evidence) -> Override | None:
-    """Return the override for a temperror that was deferred for as long as ``[policy] defer_at_most`` allows.
+    """Return the override for mail that was deferred for as long as ``[policy] defer_at_most`` allows.
 
+    Without it, a domain whose entry says ``defer`` would never be heard: no result but temperror changes by waiting.
     Monitor mode does not ask: it defers no message, so there is no first deferral to count from.
     """
-    verdict, bound = applied.verdict, settings.policy.defer_at_most
-    if applied.disposition is not Disposition.DEFER or verdict.result is not Result.TEMPERROR:
+    bound = settings.policy.defer_at_most
+    if applied.disposition is not Disposition.DEFER:
         return None
     if not bound.seconds or settings.policy.mode is Mode.MONITOR:
         return None
-    enough = evidence.deferred_for(deferral_key(verdict.check)) >= bound.seconds
+    enough = evidence.deferred_for(deferral_key(applied.verdict.check)) >= bound.seconds
     why = "it has been deferred for longer" if enough else "it has not been deferred for that long"
     evidence.note("policy", "defer_at_most", why, applied=enough)
     if not enough:
         return None
-    return Override(rule=settings.rule("policy", "defer_at_most"), type=OverrideType.DEFER_AT_MOST)
+    rule = settings.rule("policy", "defer_at_most")
+    return Override(rule=rule, type=OverrideType.DEFER_AT_MOST, disposition=applied.afterwards)
 
 
 def deferral_key(check: Check) -> str:

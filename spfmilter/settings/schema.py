@@ -14,8 +14,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.settings import names, urls
+from spfmilter.settings import entries, names, urls
 from spfmilter.settings import values as types
+from spfmilter.settings.entries import PolicyEntry
 from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
 
@@ -92,9 +93,12 @@ PRIVATE_ZONES = tuple(
 )
 
 
-RequiredEntry = Annotated[Disposition, types.reader(types.one_of(Disposition))]
+_ACCEPT = PolicyEntry(Disposition.ACCEPT)
+_TAG = PolicyEntry(Disposition.TAG)
+_REJECT = PolicyEntry(Disposition.REJECT)
+RequiredEntry = Annotated[PolicyEntry, types.reader(entries.policy_entry)]
 # An entry that may be empty: the more general one then applies.
-OptionalEntry = Annotated[Disposition | None, types.reader(types.or_empty(types.one_of(Disposition)))]
+OptionalEntry = Annotated[PolicyEntry | None, types.reader(types.or_empty(entries.policy_entry))]
 ReplyText = Annotated[tuple[Template, ...], types.reader(names.template_lines)]
 
 
@@ -136,32 +140,32 @@ class PolicySection(SectionModel):
 class PolicyEntries(SectionModel):
     """The policy entries of a section: one for each result, and for each condition, a special case of a result."""
 
-    def entry(self, key: Result | Condition) -> Disposition | None:
+    def entry(self, key: Result | Condition) -> PolicyEntry | None:
         """Return the entry; None: empty, so that another section or the plain result applies."""
-        value: Disposition | None = getattr(self, "pass_" if key is Result.PASS else key)
+        value: PolicyEntry | None = getattr(self, "pass_" if key is Result.PASS else key)
         return value
 
 
 class ResultTable(PolicyEntries):
     """A policy table, with an entry for each result; a condition without an entry counts as its result."""
 
-    none: RequiredEntry = Disposition.ACCEPT
+    none: RequiredEntry = _ACCEPT
     unreachable: OptionalEntry = None
-    neutral: RequiredEntry = Disposition.ACCEPT
-    pass_: RequiredEntry = Field(default=Disposition.ACCEPT, alias="pass")
+    neutral: RequiredEntry = _ACCEPT
+    pass_: RequiredEntry = Field(default=_ACCEPT, alias="pass")
     wide_open: OptionalEntry = None
-    softfail: RequiredEntry = Disposition.ACCEPT
-    fail: RequiredEntry = Disposition.REJECT
+    softfail: RequiredEntry = _ACCEPT
+    fail: RequiredEntry = _REJECT
     no_mail: OptionalEntry = None
-    temperror: RequiredEntry = Disposition.ACCEPT
-    permerror: RequiredEntry = Disposition.ACCEPT
+    temperror: RequiredEntry = _ACCEPT
+    permerror: RequiredEntry = _ACCEPT
 
 
 class MailFromTable(ResultTable):
     """``[policy.mailfrom]``."""
 
-    softfail: RequiredEntry = Disposition.TAG
-    permerror: RequiredEntry = Disposition.TAG
+    softfail: RequiredEntry = _TAG
+    permerror: RequiredEntry = _TAG
 
 
 class HeloTable(ResultTable):

@@ -154,9 +154,9 @@ def test_only_a_fail_that_dmarc_judges_too_is_left_to_it(found: Verdict, *, yiel
     assert (action.override is not None) is yields
 
 
-# -- temperror ---------------------------------------------------------------------------------------------------------
+# -- deferrals ---------------------------------------------------------------------------------------------------------
 
-BOUND = "[policy]\ndefer_at_most = 4h\n[policy.mailfrom]\ntemperror = defer\npermerror = defer\n"
+BOUND = "[policy]\ndefer_at_most = 4h\n[policy.mailfrom]\ntemperror = defer\n"
 
 
 def temperror(kind: ProblemKind = ProblemKind.DNS_FAILURE) -> Verdict:
@@ -178,7 +178,7 @@ def test_a_temperror_is_deferred_for_so_long_only(seconds: float, disposition: D
         (BOUND.replace("4h", "0s"), temperror()),
         (BOUND.replace("[policy]", "[policy]\nmode = monitor"), temperror()),
         (BOUND.replace("temperror = defer", "temperror = reject"), temperror()),
-        (BOUND, verdict(Result.PERMERROR)),
+        (BOUND.replace("4h", "0s").replace("temperror", "softfail"), verdict(Result.SOFTFAIL)),
         (BOUND, verdict(Result.TEMPERROR, fault="Traceback")),
     ],
 )
@@ -186,6 +186,43 @@ def test_what_has_no_bound_is_not_remembered(ini: str, found: Verdict) -> None:
     evidence = world(deferred_for=1e9)
     assert treated(found, ini, evidence).disposition in {DEFER, REJECT, ACCEPT}
     assert evidence.questions == []
+
+
+@pytest.mark.parametrize("result", Result)
+@pytest.mark.parametrize(
+    ("words", "after"),
+    [("defer", ACCEPT), ("defer, accept", ACCEPT), ("defer, tag", TAG), ("defer, quarantine", QUARANTINE)],
+)
+def test_every_deferral_ends_as_its_entry_says(result: Result, words: str, after: Disposition) -> None:
+    ini = f"[policy]\ndefer_at_most = 4h\n[policy.mailfrom]\n{result} = {words}\n"
+    assert treated(verdict(result), ini, world(deferred_for=60.0)).disposition is DEFER
+    action = treated(verdict(result), ini, world(deferred_for=4 * 3600))
+    assert (action.disposition, str(action.rule)) == (after, "[policy] defer_at_most = 4h (line 2)")
+    assert action.override is not None
+    assert action.override.type == "defer_at_most"
+    assert action.notice is (after is not ACCEPT)
+
+
+@pytest.mark.parametrize(
+    ("helo", "mailfrom", "done", "whose"),
+    [
+        ("tag", "defer", TAG, "policy.helo"),
+        ("tag", "defer, tag", TAG, "policy"),
+        ("tag", "defer, quarantine", QUARANTINE, "policy"),
+        ("quarantine", "defer, tag", QUARANTINE, "policy.helo"),
+        ("defer, tag", "accept", TAG, "policy"),
+        ("defer, tag", "tag", TAG, "policy.mailfrom"),
+        ("defer, tag", "defer, quarantine", QUARANTINE, "policy"),
+        ("defer, tag", "reject", REJECT, "policy.mailfrom"),
+    ],
+)
+def test_what_follows_a_deferral_is_compared_with_the_other_identity(
+    helo: str, mailfrom: str, done: Disposition, whose: str
+) -> None:
+    chosen = settings(f"[policy.helo]\nsoftfail = {helo}\n[policy.mailfrom]\nsoftfail = {mailfrom}\n")
+    verdicts = [verdict(Result.SOFTFAIL, Identity.HELO), verdict(Result.SOFTFAIL)]
+    action = decide(plan(facts(), chosen), verdicts, chosen, world(deferred_for=90000))
+    assert (action.disposition, action.rule.section) == (done, whose)
 
 
 @pytest.mark.parametrize("word", [DEFER, REJECT])
