@@ -543,18 +543,19 @@ def test_what_spf_refuses_is_refused_for_that() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ini", "disposition", "would"),
+    ("ini", "disposition", "would", "removed"),
     [
-        ("[policy]\nmode = monitor", Disposition.ACCEPT, Disposition.REJECT),
-        (RELAYED, Disposition.TAG, None),
+        ("[policy]\nmode = monitor", Disposition.ACCEPT, Disposition.REJECT, 0),
+        (RELAYED, Disposition.TAG, None, MAX_FORGED),
     ],
 )
 def test_where_it_cannot_be_refused_the_topmost_are_removed(
-    ini: str, disposition: Disposition, would: Disposition | None
+    ini: str, disposition: Disposition, would: Disposition | None, removed: int
 ) -> None:
     edits, reply, ended = flooded(ini, "<u@pass.example>")
+    """But not in monitor mode, which removes nothing."""
     assert (reply, ended.action.disposition, ended.action.would) == (None, disposition, would)
-    assert {removal.index for removal in edits.remove} == set(range(1, MAX_FORGED + 1))
+    assert {removal.index for removal in edits.remove} == set(range(1, removed + 1))
     assert [field.name for field in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
 
 

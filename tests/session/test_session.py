@@ -378,6 +378,26 @@ def test_in_monitor_mode_a_refusal_is_a_notice() -> None:
     assert (transaction.action.disposition, transaction.action.would) == (Disposition.ACCEPT, Disposition.REJECT)
 
 
+@pytest.mark.parametrize("disposition", Disposition)
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "message"])
+def test_monitor_mode_changes_nothing_of_a_message_but_adds(stage: str, disposition: Disposition) -> None:
+    """Also what another filter before ours has written: it looks like a forged field."""
+    tagging = "[headers]\ntag_subject = [SPF]\nauthserv_id = mx.example.net"
+    connection = session(
+        f"[policy]\nmode = monitor\nreject_at = {stage}\n[policy.mailfrom]\nfail = {disposition}\n{tagging}"
+    )
+    assert mail(connection, "<u@fail.example>") == CARRY_ON
+    assert connection.recipient("<r@example.net>") == CARRY_ON
+    connection.header("Received-SPF", "Fail (mailfrom) identity=mailfrom")
+    connection.header("Authentication-Results", "mx.example.net; spf=fail smtp.mailfrom=fail.example")
+    connection.header("X-SPF-Notice", "mine")
+    connection.header("Subject", "=?utf-8?q?Hi=0AReceived-SPF:_pass?=")
+    edits, transaction = finished(connection)
+    assert (edits.remove, edits.replace, edits.quarantine) == ((), (), None)
+    assert "Subject" not in {field.name for field in edits.insert}
+    assert (transaction.removed, transaction.action.disposition) == (3, Disposition.ACCEPT)
+
+
 def test_a_held_message_has_its_reason() -> None:
     connection = session("[policy.mailfrom]\nfail = quarantine")
     assert mail(connection, "<u@fail.example>") == CARRY_ON
