@@ -280,6 +280,7 @@ class OverrideType(StrEnum):
     """Which kind of exception accepted a message; the values are the log's words, the first one is DMARC's, too."""
 
     TRUSTED_FORWARDER = "trusted_forwarder"  # [exempt] forwarders, forwarder_spf
+    EXEMPT_SENDER = "exempt_sender"  # [exempt] senders, by an entry that needs a pass
     DMARC = "dmarc"  # [policy] yield_to_dmarc: a DMARC filter decides
     DEFER_AT_MOST = "defer_at_most"  # deferred for as long as [policy] defer_at_most allows
     OWN_RESOLVER = "own_resolver"  # none of our nameservers answers
@@ -291,7 +292,7 @@ class Override:
 
     rule: Rule
     type: OverrideType
-    by: str = ""  # the forwarder's host or domain, or the domain and its DMARC policy; empty: nothing to name
+    by: str = ""  # the forwarder's host or domain, the exempt domain, or a DMARC policy with its domain; or empty
     disposition: Disposition = Disposition.ACCEPT  # in place of the entry's
 
 

@@ -12,6 +12,7 @@ from spfmilter.model import NO_OWN_RULES, Action, Addressee, Disposition, Overri
 from spfmilter.policy.evidence import Evidence
 from spfmilter.policy.overrides import override
 from spfmilter.policy.rules import AppliedEntry, applied_entries, on_fault
+from spfmilter.policy.senders import may_be_exempt_by_pass
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode
 
@@ -19,7 +20,8 @@ from spfmilter.settings.schema import Mode
 def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tuple[tuple[Verdict, ...], Action]:
     """Evaluate the planned checks at MAIL FROM until one of them rejects the message, and decide.
 
-    Where HELO alone rejects it, MAIL FROM need not be looked up (RFC 7208 section 2.3). Monitor mode evaluates all.
+    Where HELO alone rejects it, MAIL FROM need not be looked up (RFC 7208 section 2.3), unless a pass would exempt the
+    message. Monitor mode evaluates all.
 
     Returns:
         The verdicts on the checks that were evaluated, and the action.
@@ -31,6 +33,8 @@ def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tup
     for place, check in enumerate(planned.checks, start=1):
         verdicts.append(evidence.verdict(check))
         called_for += applied_entries(verdicts[-1], settings, evidence, NO_OWN_RULES)
+        if may_be_exempt_by_pass(planned.checks[place:], settings):
+            continue
         if place < len(planned.checks) and called_for[_most_severe(called_for, {})].disposition is Disposition.REJECT:
             action = apply_mode(_decided(called_for, settings, evidence, author=""), settings)
             if action.disposition is Disposition.REJECT:  # not overridden, and not in monitor mode
@@ -101,7 +105,7 @@ def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: E
                 override=applied,
                 condition=chosen.condition,
             )
-        found = override(chosen, settings, evidence, author)
+        found = override(chosen, called_for, settings, evidence, author)
         if found is None:
             return Action(
                 disposition=chosen.disposition,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spfmilter.model import Identity
 from spfmilter.settings.effective import Settings
 from spfmilter.settings.ini import SettingProblem
 from spfmilter.settings.schema import ExemptSection, RejectAt
@@ -30,6 +31,10 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
         usual = ExemptSection.model_fields["recipients"].default
         if settings.exempt.recipients and settings.exempt.recipients != usual:
             yield _problem(settings, ("exempt", "recipients"), unknown)
+    if Identity.MAILFROM not in policy.check and any(sender.if_pass for sender in settings.exempt.senders):
+        yield _problem(
+            settings, ("exempt", "senders"), '"if pass" needs the check of MAIL FROM: write mailfrom in [policy] check'
+        )
     zones = Zones(settings.dns.private_zones)
     for domain in filter(zones.holds, settings.exempt.forwarder_spf):
         found = (
@@ -48,6 +53,11 @@ def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:
             ("relays", "trusted"),
             settings.relays.trusted,
             "any client could forge the Received fields: write only the addresses of your own servers",
+        ),
+        (
+            ("exempt", "senders"),
+            [network for sender in settings.exempt.senders for network in sender.networks],
+            "it is no condition: write only the networks of that domain's servers",
         ),
     ):
         for network in networks:

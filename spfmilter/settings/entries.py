@@ -5,11 +5,15 @@ Knows the notation of each and its error messages. Knows no keys. The other kind
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from spfmilter.model import Disposition
+from spfmilter.model import Disposition, IPAddress
 from spfmilter.settings.ini import quoted
-from spfmilter.settings.values import one_of, split_list
+from spfmilter.settings.names import domain_or_subdomains
+from spfmilter.settings.values import Network, network, one_of, split_list, to_ini
+
+_SENDER = re.compile(r"(\S+)(\s+if\s+pass)?(?:\s+from((?:\s+\S+)+))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +40,36 @@ def policy_entry(text: str) -> PolicyEntry:
             "defer_at_most: accept, tag or quarantine, such as defer, tag"
         )
     return PolicyEntry(first, more[0])
+
+
+@dataclass(frozen=True, slots=True)
+class ExemptSender:
+    """A sender domain whose mail is exempt, and the conditions: ``example.com if pass from 192.0.2.0/24``."""
+
+    domain: str  # with a leading dot: all names below it
+    if_pass: bool = False  # only if SPF passes for MAIL FROM
+    networks: tuple[Network, ...] = ()  # only from these; empty: from everywhere
+
+    def __str__(self) -> str:
+        origin = ["from", *map(to_ini, self.networks)] if self.networks else []
+        return " ".join([self.domain, *(["if pass"] if self.if_pass else []), *origin])
+
+    def covers(self, address: IPAddress | None) -> bool:
+        """Return whether the client's address is one of those from which the mail is exempt."""
+        return not self.networks or (address is not None and any(address in network for network in self.networks))
+
+
+def exempt_sender(text: str) -> ExemptSender:
+    """Read a sender domain; ``if pass`` and ``from`` with networks may follow, as conditions that must all hold."""
+    found = _SENDER.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"{quoted(text)} is not a sender domain: write example.com, example.com if pass, or example.com from "
+            "192.0.2.0/24 2001:db8::/32"
+        )
+    domain, passed, networks = found.groups()
+    return ExemptSender(
+        domain=domain_or_subdomains(domain),
+        if_pass=passed is not None,
+        networks=tuple(dict.fromkeys(map(network, (networks or "").split()))),
+    )

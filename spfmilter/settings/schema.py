@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from spfmilter.model import Condition, Disposition, Identity, Result
 from spfmilter.settings import entries, names, urls
 from spfmilter.settings import values as types
-from spfmilter.settings.entries import PolicyEntry
+from spfmilter.settings.entries import ExemptSender, PolicyEntry
 from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
 
@@ -184,7 +184,7 @@ class ExemptSection(SectionModel):
     forwarders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains)] = ()
     forwarder_spf: Annotated[tuple[str, ...], types.list_reader(names.domain_name)] = ()
     recipients: Annotated[tuple[str, ...], types.list_reader(names.recipient_pattern)] = ("postmaster@", "abuse@")
-    senders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains)] = ()
+    senders: Annotated[tuple[ExemptSender, ...], types.list_reader(entries.exempt_sender)] = ()
 
 
 class RelaysSection(SectionModel):

@@ -259,7 +259,7 @@ def test_explain_lists_each_rule_in_its_order_with_line_and_reason(run, write) -
     where = f"[exempt] senders = other.example (line {at['senders = other.example']})"
     no_mail = f"[policy.mailfrom] no_mail = quarantine (line {at['no_mail = quarantine']})"
     assert shown[6:] == [
-        f"· {where}: the domain in MAIL FROM is none of them",
+        f"· {where}: no entry exempts this domain and client without a check",
         "· [domain:.com] trust = (empty): the client is in none of them",
         "· [exempt] recipients = postmaster@, abuse@ (the default): the recipient is none of them",
         "✔ [policy.helo] pass = accept (the default): this is the entry of the result",
