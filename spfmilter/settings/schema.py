@@ -13,6 +13,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spfmilter.addresses import is_named
 from spfmilter.model import Condition, Disposition, Identity, Result
 from spfmilter.settings import entries, names, urls
 from spfmilter.settings import values as types
@@ -230,6 +231,7 @@ class ReplySection(SectionModel):
     )
     help_url: Annotated[Template | None, types.reader(names.help_url)] = None
     suggest_services: YesNo = True
+    own_domains: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains)] = ()
     contact: Annotated[Template, types.reader(names.contact_template)] = names.contact_template("postmaster@{hostname}")
     fail: ReplyText = ()
     softfail: ReplyText = ()
@@ -238,6 +240,14 @@ class ReplySection(SectionModel):
     pass_: ReplyText = Field(default=(), alias="pass")
     permerror: ReplyText = ()
     temperror: ReplyText = ()
+
+    def owns(self, domain: str, hostname: str) -> bool:
+        """Return whether a domain's users are our own, who send after a login.
+
+        It is so for the domains of the list, and for that of the server's name: example.net for mx.example.net.
+        """
+        own = hostname.lower().rstrip(".")
+        return ("." in domain and domain.lower() in {own, own.partition(".")[2]}) or is_named(domain, self.own_domains)
 
     def lines(self, result: Result) -> tuple[Template, ...]:
         """Return the administrator's own text for a result; empty: use the built-in text."""
