@@ -380,6 +380,7 @@ class Transaction:
     removed: int = 0  # forged header fields
     recipients: tuple[str, ...] = ()  # those whose own rules mattered, as the client wrote them; untrusted input
     refused: int = 0  # recipients that were refused while the message was accepted
+    refused_recipients: tuple[str, ...] = ()  # if the settings want them, as the client wrote them; untrusted input
     separated: int = 0  # recipients that were told to come in a message of their own
 
 

@@ -28,6 +28,8 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
         unknown = "no recipient is known at reject_at = mail: write reject_at = rcpt, or message, in [policy]"
         for pattern in settings.recipients:
             yield _problem(settings, (f"recipient:{pattern}", ""), unknown)
+        if settings.log.refused_recipients:
+            yield _problem(settings, ("log", "refused_recipients"), unknown)
         usual = ExemptSection.model_fields["recipients"].default
         if settings.exempt.recipients and settings.exempt.recipients != usual:
             yield _problem(settings, ("exempt", "recipients"), unknown)

@@ -295,6 +295,7 @@ class LogSection(SectionModel):
     level: Annotated[LogLevel, types.reader(types.one_of(LogLevel))] = LogLevel.INFO
     format: Annotated[LogFormat, types.reader(types.one_of(LogFormat))] = LogFormat.TEXT
     to: Annotated[LogTarget, types.reader(types.one_of(LogTarget))] = LogTarget.STDERR
+    refused_recipients: YesNo = False
 
 
 class StateSection(SectionModel):

@@ -628,3 +628,45 @@ def test_where_nothing_may_be_refused_or_removed_a_hidden_field_is_let_through()
         mail(connection, "<u@pass.example>")
         connection.header("Subject", HIDING)
         assert end(connection)[1] is None
+
+
+# -- the recipients of refused mail ------------------------------------------------------------------------------------
+
+LOGGED = "[log]\nrefused_recipients = yes\n"
+
+
+@pytest.mark.parametrize("mode", ["enforce", "monitor"])
+def test_refused_recipients_are_named_if_the_settings_want_it(mode: str) -> None:
+    connection = session(LOGGED + RCPT.replace("[policy]", f"[policy]\nmode = {mode}"))
+    mail(connection)
+    recipients(connection, OTHER, POSTMASTER, LENIENT, PATIENT)
+    assert end(connection)[2].refused_recipients == (OTHER, PATIENT)
+
+
+@pytest.mark.parametrize("mode", ["enforce", "monitor"])
+def test_at_the_end_all_recipients_of_a_refused_message_are_named(mode: str) -> None:
+    for sender, named in (("<u@fail.example>", ("<a@r.example>", OTHER)), ("<u@soft.example>", ())):
+        connection = session(LOGGED + MESSAGE.replace("[policy]", f"[policy]\nmode = {mode}"))
+        mail(connection, sender)
+        recipients(connection, "<a@r.example>", OTHER)
+        assert end(connection)[2].refused_recipients == named
+
+
+def test_refused_recipients_are_named_also_where_all_were_and_no_message_came() -> None:
+    connection = session(LOGGED + RCPT)
+    mail(connection)
+    many = [f"<{number}@r.example>" for number in range(60)]
+    recipients(connection, *many)
+    ended = connection.abandon().ended
+    assert ended is not None
+    assert (ended.ended, ended.refused_recipients) == ("refused", tuple(many[:50]))
+
+
+@pytest.mark.parametrize("ini", [RCPT, MESSAGE])
+def test_by_default_no_refused_recipient_is_named(ini: str) -> None:
+    connection = session(ini)
+    mail(connection)
+    recipients(connection, OTHER)
+    ended = connection.abandon().ended
+    assert ended is not None
+    assert ended.refused_recipients == ()
