@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spfmilter.addresses import parse_recipient
 from spfmilter.model import Identity
 from spfmilter.settings.effective import Settings
 from spfmilter.settings.ini import SettingProblem
@@ -33,6 +34,13 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
         usual = ExemptSection.model_fields["recipients"].default
         if settings.exempt.recipients and settings.exempt.recipients != usual:
             yield _problem(settings, ("exempt", "recipients"), unknown)
+    contact = str(settings.reply.contact)
+    if policy.reject_at is not RejectAt.MAIL and ("reply", "contact") in settings.lines and _refuses(contact, settings):
+        yield _problem(
+            settings,
+            ("reply", "contact"),
+            f"{contact} refuses the senders who are told to write there: add it to [exempt] recipients as well",
+        )
     if Identity.MAILFROM not in policy.check and any(sender.if_pass for sender in settings.exempt.senders):
         yield _problem(
             settings, ("exempt", "senders"), '"if pass" needs the check of MAIL FROM: write mailfrom in [policy] check'
@@ -45,6 +53,14 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
         yield _problem(settings, ("exempt", "forwarder_spf"), found)
     yield from _whole_internet(settings)
     yield from _one_address(settings)
+
+
+def _refuses(contact: str, settings: Settings) -> bool:
+    """Return whether the contact is an address that is not among ``[exempt] recipients``."""
+    local, domain = parse_recipient(contact)
+    if "@" not in contact or " " in contact or "/" in contact:  # a telephone number, a web page, or a sentence
+        return False
+    return {f"{local}@{domain}", f"@{domain}", f"{local}@"}.isdisjoint(settings.exempt.recipients)
 
 
 def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:

@@ -128,7 +128,7 @@ class PolicySection(SectionModel):
     """``[policy]``: what to check, when to refuse, and whether to refuse at all."""
 
     mode: Annotated[Mode, types.reader(types.one_of(Mode))] = Mode.ENFORCE
-    reject_at: Annotated[RejectAt, types.reader(types.one_of(RejectAt))] = RejectAt.MAIL
+    reject_at: Annotated[RejectAt, types.reader(types.one_of(RejectAt))] = RejectAt.RCPT
     check: Annotated[
         tuple[Identity, ...], types.list_reader(types.one_of(Identity), needed="helo, mailfrom or one of them")
     ] = (Identity.HELO, Identity.MAILFROM)

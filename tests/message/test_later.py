@@ -74,7 +74,7 @@ def test_each_recipient_is_answered_on_his_own() -> None:
 
 
 def test_the_notice_is_the_same_as_at_mail() -> None:
-    at_mail = session("").mail("<u@fail.example>", (), Macros()).reply
+    at_mail = session("[policy]\nreject_at = mail\n").mail("<u@fail.example>", (), Macros()).reply
     connection = session(RCPT)
     mail(connection)
     assert connection.recipient(OTHER).reply == at_mail
@@ -429,7 +429,8 @@ def test_nothing_is_evaluated_before_the_client_is_known() -> None:
 
 
 def test_others_are_judged_at_mail_as_ever() -> None:
-    assert session(RELAYS).mail("<u@fail.example>", (), Macros()).reply is not None
+    at_mail = "[policy]\nreject_at = mail\n"
+    assert session(RELAYS + at_mail).mail("<u@fail.example>", (), Macros()).reply is not None
 
 
 # -- the subject -------------------------------------------------------------------------------------------------------
@@ -552,8 +553,8 @@ def test_what_spf_refuses_is_refused_for_that() -> None:
 def test_where_it_cannot_be_refused_the_topmost_are_removed(
     ini: str, disposition: Disposition, would: Disposition | None, removed: int
 ) -> None:
-    edits, reply, ended = flooded(ini, "<u@pass.example>")
     """But not in monitor mode, which removes nothing."""
+    edits, reply, ended = flooded(ini, "<u@pass.example>")
     assert (reply, ended.action.disposition, ended.action.would) == (None, disposition, would)
     assert {removal.index for removal in edits.remove} == set(range(1, removed + 1))
     assert [field.name for field in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]

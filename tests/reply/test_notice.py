@@ -232,7 +232,9 @@ def test_every_placeholder_has_its_value(placeholder: str, value: str) -> None:
 
 
 def test_the_contact_can_be_given() -> None:
-    assert said(verdict(Result.FAIL), "[reply]\ncontact = help@{hostname}")[-1].endswith("help@mx.example.net")
+    assert said(verdict(Result.FAIL), "[exempt]\nrecipients = help@\n[reply]\ncontact = help@{hostname}")[-1].endswith(
+        "help@mx.example.net"
+    )
     assert said(verdict(Result.FAIL), "[reply]\ncontact = +49 30 1234")[-1].endswith("Contact here: +49 30 1234")
 
 

@@ -9,7 +9,7 @@ from spfmilter.message import CARRY_ON, Outcome
 from spfmilter.model import Check, Disposition, Edits, Identity, Removal, Result, SkipReason, Transaction, Verdict
 from spfmilter.policy import NO_EVIDENCE, Evidence, NoEvidence
 from spfmilter.session import Macros, Session
-from tests.values import no_extras, settings, verdict
+from tests.values import at_mail, no_extras, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 CLIENT = ("203.0.113.7", 25)
@@ -40,7 +40,9 @@ def session(
     evidence: Evidence | None = None,
 ) -> Session:
     """A connection whose client has greeted."""
-    begun = Session(settings(ini), "mx.example.net", Asked() if evidence is None else evidence, extras=no_extras)
+    begun = Session(
+        settings(at_mail(ini)), "mx.example.net", Asked() if evidence is None else evidence, extras=no_extras
+    )
     begun.connect("host.example.com", client)
     if helo is not None:
         begun.hello(helo)

@@ -53,6 +53,7 @@ def test_in_monitor_mode_nothing_is_asked_for_but_to_add_fields(dns: ScriptedDNS
 @pytest.mark.parametrize(
     ("policy", "answered"),
     [
+        ("# the default of reject_at", True),
         ("reject_at = rcpt", True),
         ("reject_at = message", True),  # postmaster and abuse are exempt by default
         ("reject_at = message\n[exempt]\nrecipients =", False),
