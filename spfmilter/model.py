@@ -280,6 +280,7 @@ class OverrideType(StrEnum):
     """Which kind of exception accepted a message; the values are the log's words, the first one is DMARC's, too."""
 
     TRUSTED_FORWARDER = "trusted_forwarder"  # [exempt] forwarders, forwarder_spf
+    EXEMPT_SENDER = "exempt_sender"  # [exempt] senders, by an entry that needs a pass
     DMARC = "dmarc"  # [policy] yield_to_dmarc: a DMARC filter decides
     DEFER_AT_MOST = "defer_at_most"  # deferred for as long as [policy] defer_at_most allows
     OWN_RESOLVER = "own_resolver"  # none of our nameservers answers
@@ -287,11 +288,12 @@ class OverrideType(StrEnum):
 
 @value
 class Override:
-    """The reason to accept a message that the policy table would tag, hold or refuse."""
+    """The reason to accept a message that the policy table would tag, hold or refuse, or to treat it more mildly."""
 
     rule: Rule
     type: OverrideType
-    by: str = ""  # the forwarder's host or domain, or the domain and its DMARC policy; empty: nothing to name
+    by: str = ""  # the forwarder's host or domain, the exempt domain, or a DMARC policy with its domain; or empty
+    disposition: Disposition = Disposition.ACCEPT  # in place of the entry's
 
 
 @value
@@ -378,6 +380,7 @@ class Transaction:
     removed: int = 0  # forged header fields
     recipients: tuple[str, ...] = ()  # those whose own rules mattered, as the client wrote them; untrusted input
     refused: int = 0  # recipients that were refused while the message was accepted
+    refused_recipients: tuple[str, ...] = ()  # if the settings want them, as the client wrote them; untrusted input
     separated: int = 0  # recipients that were told to come in a message of their own
 
 

@@ -244,7 +244,7 @@ def test_each_setting_is_read_outside_the_settings() -> None:
     """By the name of its attribute: a key that the program does not read has no effect."""
     readers = (module for module in modules() if not is_within(module, ("settings",)))
     read = {node.attr for module in readers for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}
-    read |= {"authserv_id"}  # by ``own_id``
+    read |= {"authserv_id", "own_domains"}  # by ``own_id`` and ``owns``
     read |= {*Result, *Condition, "pass_"}  # an entry or a text, which is looked up by its result
     models = [*schema.SECTIONS.values(), *((name, model) for name, (model, _, _) in schema.NAMED_SECTIONS.items())]
     for section, model in models:

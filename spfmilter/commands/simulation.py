@@ -32,7 +32,10 @@ _WHY = {
     SkipReason.AUTHENTICATED: ("the client has logged in", "the client has not logged in, or this is off"),
     SkipReason.UNKNOWN_CLIENT: ("the client's address is not known", "the client's address is known"),
     SkipReason.PRIVATE: ("the client's address is private", "the client's address is public, or this is off"),
-    SkipReason.SENDER: ("the domain in MAIL FROM is one of them", "the domain in MAIL FROM is none of them"),
+    SkipReason.SENDER: (
+        "an entry exempts this domain and client",
+        "no entry exempts this domain and client without a check",
+    ),
     SkipReason.TRUSTED_FOR_DOMAIN: (
         "the client is in one of them",
         "the client is in none of them",

@@ -30,7 +30,7 @@ from spfmilter.model import (
 )
 from spfmilter.reply import problem_text, sentences
 from spfmilter.settings import Settings
-from spfmilter.settings.schema import FieldKind
+from spfmilter.settings.schema import FieldKind, Mode
 from spfmilter.text import ascii_line, comment, dot_atom_or_quoted, name_value, no_encoded_word, quoted_string
 
 # Fields that are removed from one message: Postfix reads the header from its beginning to find each.
@@ -106,13 +106,17 @@ def edits(  # noqa: PLR0913 - all that is known of the message
     skip: SkipReason | None,
     subject_fields: Sequence[tuple[int, str]],
 ) -> Edits:
-    """Return all changes to an accepted message; ``subject_fields`` as ``subjects.tagged`` takes them."""
+    """Return all changes to an accepted message; ``subject_fields`` as ``subjects.tagged`` takes them.
+
+    Monitor mode only adds fields. A filter that is to be replaced may stand before ours, and what it wrote is needed.
+    """
     notice = notice_field(action, facts, settings)
     fields = result_fields(verdicts, facts, settings) if skip is None else skipped_fields(skip, facts, settings)
     held = action.verdict if action.disposition is Disposition.QUARANTINE else None
     prefix = settings.headers.tag_subject if action.disposition in _TAGGED else ""
+    enforced = settings.policy.mode is Mode.ENFORCE
     return Edits(
-        remove=tuple(sorted(forged, key=lambda removal: -removal.index)),
+        remove=tuple(sorted(forged, key=lambda removal: -removal.index)) if enforced else (),
         replace=subjects.tagged(subject_fields, prefix) if prefix else (),
         insert=(
             *fields,

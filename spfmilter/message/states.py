@@ -35,6 +35,7 @@ from spfmilter.settings.schema import RejectAt
 
 _MAX_RECEIVED = 50  # Received fields that are kept for finding a client behind our relays: more is a loop
 _MAX_NAMED = 5  # recipients that a transaction names
+_MAX_REFUSED = 50  # refused ones, where the settings want them named
 _MAX_AUTHORS = 2  # From fields that are kept: of more than one, none is believed
 
 
@@ -118,7 +119,14 @@ class Undecided(Message):
         if len({action.disposition for action in self.actions.values()}) > 1:
             named = [address for address, kind in self.recipients if kind != NO_OWN_RULES]
             ended = replace(ended, recipients=tuple(named[:_MAX_NAMED]))
+        if self.context.settings.log.refused_recipients:
+            ended = replace(ended, refused_recipients=tuple(self._refused(action)[:_MAX_REFUSED]))
         return ended
+
+    def _refused(self, action: Action) -> list[str]:
+        """Return the recipients that the message was refused for; in monitor mode, would have been."""
+        refuses = (action.would or action.disposition).refuses
+        return [address for address, _ in self.recipients] if refuses else []
 
 
 @dataclass(eq=False)
@@ -145,6 +153,10 @@ class AtRecipients(Undecided):
             return super().abandon()
         action = policy.apply_mode(self._combined(), self.context.settings)
         return self._ended("refused" if action.disposition.refuses else "abandoned", action)
+
+    def _refused(self, action: Action) -> list[str]:  # noqa: ARG002 - each recipient was decided by itself
+        """Return the recipients whose kind is refused."""
+        return [address for address, kind in self.recipients if self.actions[kind].disposition.refuses]
 
     def _transaction(self, how: str, action: Action) -> Transaction:
         """Return it with the number of recipients that were refused."""

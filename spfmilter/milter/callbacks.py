@@ -26,7 +26,7 @@ from spfmilter.evaluation.evidence import ConnectionEvidence
 from spfmilter.helplink.signing import Refusals
 from spfmilter.message import Outcome
 from spfmilter.milter.macros import macro, macros
-from spfmilter.milter.negotiation import ACTIONS, OWN_ADDRESS, RECIPIENT, steps_for
+from spfmilter.milter.negotiation import ACTIONS, OWN_ADDRESS, RECIPIENT, actions_for, steps_for
 from spfmilter.milter.running import AtWork, Running
 from spfmilter.model import Edits, SkipReason, Transaction
 from spfmilter.observe import log
@@ -109,6 +109,8 @@ class Callbacks:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
         self._deferrals, self._refusals = deferrals, Refusals(settings, signer)
         self._unused, self._silent, self._macros = steps_for(settings)
+        self._actions = actions_for(settings)
+        self._at_worst = int(milter.TEMPFAIL if policy.on_error(settings)[0].refuses else milter.ACCEPT)
         self._rate_limited = RateLimitedLog()
         self._watched = headers.watched(settings)
         self._all_silent = True  # every MTA so far awaits no answer to a header field
@@ -117,7 +119,7 @@ class Callbacks:
 
     def register(self) -> None:
         """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
-        milter.set_flags(ACTIONS)
+        milter.set_flags(self._actions)
         # What libmilter does when pymilter itself cannot call us (a name that is not UTF-8): carry on; the Session
         # copes with events that never came.
         milter.set_exception_policy(milter.CONTINUE)
@@ -147,7 +149,7 @@ class Callbacks:
         """Ask the MTA for just the steps, macros and rights that we need."""
         connection = self._open(ctx, negotiated=True)
         offered_actions, offered_steps = options[0], options[1]
-        options[0] = connection.granted = offered_actions & ACTIONS
+        options[0] = connection.granted = offered_actions & self._actions
         options[1] = offered_steps & (self._unused | self._silent)
         options[2] = options[3] = 0
         connection.silent = options[1] & self._silent
@@ -319,7 +321,7 @@ class Callbacks:
             if decides:
                 return self._on_error(ctx)
         except BaseException:  # noqa: BLE001 - the boundary itself must hold, e.g. when memory has run out
-            return int(milter.TEMPFAIL if decides else milter.CONTINUE)
+            return self._at_worst if decides else int(milter.CONTINUE)
         return int(milter.CONTINUE)
 
     def _on_error(self, ctx: Any) -> int:

@@ -11,10 +11,11 @@ import milter
 from spfmilter import headers, policy
 from spfmilter.model import Condition
 from spfmilter.settings import Settings
-from spfmilter.settings.schema import RejectAt
+from spfmilter.settings.schema import Mode, RejectAt
 
 # What we may do to a message; asked for when libmilter registers, and again of each MTA.
-ACTIONS = milter.ADDHDRS | milter.CHGHDRS | milter.QUARANTINE | milter.SETSYMLIST
+_ADDING = milter.ADDHDRS | milter.SETSYMLIST
+ACTIONS = _ADDING | milter.CHGHDRS | milter.QUARANTINE
 # Steps that we do not need at all, and those that need no answer: a message costs four round trips instead of thirty.
 # RCPT and the header are wanted by some settings only: see ``steps_for``.
 _UNUSED = milter.P_NODATA | milter.P_NOEOH | milter.P_NOBODY | milter.P_NOUNKNOWN
@@ -25,6 +26,11 @@ _MACROS = {
     milter.M_EOM: "i",
 }
 OWN_ADDRESS, RECIPIENT = "{daemon_addr}", "{rcpt_addr}"
+
+
+def actions_for(settings: Settings) -> int:
+    """Return what these settings may do to a message: monitor mode only adds fields."""
+    return int(ACTIONS if settings.policy.mode is Mode.ENFORCE else _ADDING)
 
 
 def steps_for(settings: Settings) -> tuple[int, int, dict[int, str]]:

@@ -286,10 +286,10 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
     fields["action"] = action.disposition
     if action.would is not None:
         fields["would"] = action.would
-    if ended.recipients:
-        fields["rcpt"] = ",".join(ended.recipients)[:_PATH_LIMIT]
+    fields |= {"rcpt": ",".join(ended.recipients)[:_PATH_LIMIT]} if ended.recipients else {}
     fields |= {"refused": ended.refused} if ended.refused else {}  # recipients
     fields |= {"separated": ended.separated} if ended.separated else {}
+    fields |= {"refused_rcpt": ",".join(ended.refused_recipients)} if ended.refused_recipients else {}
     fields["rule"] = str(action.rule)
     if ended.ended != "message":
         fields["ended"] = ended.ended

@@ -93,7 +93,9 @@ class _Prometheus(Metrics):
             "recipients_separated", "Recipients told to send a separate message.", **new
         )
         self._overrides = prometheus.Counter("overrides", "Messages that an override accepted.", ("type",), **new)
-        self._forged = prometheus.Counter("forged_fields", "Forged header fields removed.", **new)
+        self._forged = prometheus.Counter(
+            "forged_fields", "Forged header fields found; removed, but in monitor mode.", **new
+        )
         self._seconds = prometheus.Histogram(
             "evaluation_seconds", "Time of one evaluation.", ("identity",), buckets=_BUCKETS, **new
         )

@@ -5,13 +5,14 @@ Knows how to combine verdicts, and the modes. ``rules`` finds the policy entries
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from spfmilter.model import NO_OWN_RULES, Action, Addressee, Disposition, Override, Plan, Rule, Verdict
 from spfmilter.policy.evidence import Evidence
 from spfmilter.policy.overrides import override
 from spfmilter.policy.rules import AppliedEntry, applied_entries, on_fault
+from spfmilter.policy.senders import may_be_exempt_by_pass
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode
 
@@ -19,7 +20,8 @@ from spfmilter.settings.schema import Mode
 def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tuple[tuple[Verdict, ...], Action]:
     """Evaluate the planned checks at MAIL FROM until one of them rejects the message, and decide.
 
-    Where HELO alone rejects it, MAIL FROM need not be looked up (RFC 7208 section 2.3). Monitor mode evaluates all.
+    Where HELO alone rejects it, MAIL FROM need not be looked up (RFC 7208 section 2.3), unless a pass would exempt the
+    message. Monitor mode evaluates all.
 
     Returns:
         The verdicts on the checks that were evaluated, and the action.
@@ -31,7 +33,9 @@ def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tup
     for place, check in enumerate(planned.checks, start=1):
         verdicts.append(evidence.verdict(check))
         called_for += applied_entries(verdicts[-1], settings, evidence, NO_OWN_RULES)
-        if place < len(planned.checks) and called_for[_most_severe(called_for, ())].disposition is Disposition.REJECT:
+        if may_be_exempt_by_pass(planned.checks[place:], settings):
+            continue
+        if place < len(planned.checks) and called_for[_most_severe(called_for, {})].disposition is Disposition.REJECT:
             action = apply_mode(_decided(called_for, settings, evidence, author=""), settings)
             if action.disposition is Disposition.REJECT:  # not overridden, and not in monitor mode
                 return tuple(verdicts), action
@@ -95,13 +99,13 @@ def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: E
         if place in overrides:
             applied = overrides[place]
             return Action(
-                disposition=Disposition.ACCEPT,
+                disposition=applied.disposition,
                 rule=applied.rule,
                 verdict=chosen.verdict,
                 override=applied,
                 condition=chosen.condition,
             )
-        found = override(chosen, settings, evidence, author)
+        found = override(chosen, called_for, settings, evidence, author)
         if found is None:
             return Action(
                 disposition=chosen.disposition,
@@ -112,22 +116,23 @@ def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: E
         overrides[place] = found
 
 
-def _most_severe(called_for: Sequence[AppliedEntry], overrides: Container[int]) -> int:
+def _most_severe(called_for: Sequence[AppliedEntry], overrides: Mapping[int, Override]) -> int:
     """Return the place of the most severe entry.
 
     Of two equally severe entries MAIL FROM's wins, since people look for it first. HELO's wins where both refuse, since
     its refusal does not wait for the lookups of MAIL FROM (see ``decide_at_mail``). An entry that is overridden counts
-    as accepted, and wins over one that accepts by itself.
+    by its override, and if that accepts, it wins over one that accepts by itself.
 
     Args:
         called_for: the entries, HELO's first.
-        overrides: the places of those that are overridden.
+        overrides: of those that are overridden, by their places.
     """
     best, most = 0, -1
     for place, applied in enumerate(called_for):
+        disposition = overrides[place].disposition if place in overrides else applied.disposition
         # Doubled, which leaves a rank between accept (0) and tag (2) for an entry that is overridden.
-        rank = 2 * applied.disposition.severity if place not in overrides else 1
-        if rank > most or (rank == most and not applied.disposition.refuses):
+        rank = 2 * disposition.severity or int(place in overrides)
+        if rank > most or (rank == most and not disposition.refuses):
             best, most = place, rank
     return best
 

@@ -1,4 +1,4 @@
-"""Reasons to accept a message that the policy would tag, hold or refuse. Consulted only then.
+"""Reasons to accept a message that the policy would tag, hold or refuse, or to do less. Consulted only then.
 
 Knows the overrides and their order. The cheapest come first. Before them comes our own resolver's failure: while it
 lasts, no further DNS question can help.
@@ -6,12 +6,13 @@ lasts, no further DNS question can help.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 
 from spfmilter.addresses import is_named
 from spfmilter.model import (
     Check,
+    Condition,
     Disposition,
     DmarcPolicy,
     Identity,
@@ -24,6 +25,7 @@ from spfmilter.model import (
 )
 from spfmilter.policy.evidence import Evidence
 from spfmilter.policy.rules import AppliedEntry
+from spfmilter.policy.senders import exempt_by
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode
 from spfmilter.spf.checks import domain_check
@@ -33,11 +35,14 @@ _NEIGHBOURS = {4: 24, 6: 64}
 _STRICT = frozenset({"quarantine", "reject"})
 
 
-def override(applied: AppliedEntry, settings: Settings, evidence: Evidence, author: str) -> Override | None:
-    """Return the reason to accept the message that an entry would tag, hold or refuse; None: there is none.
+def override(
+    applied: AppliedEntry, called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str
+) -> Override | None:
+    """Return the reason to accept the message that an entry would tag, hold or refuse, or to do less; else None.
 
     Args:
         applied: the entry.
+        called_for: all entries that apply to the message.
         settings: which overrides there are.
         evidence: answers questions, where an override needs an answer.
         author: the domain of the From field; empty: not known, or not exactly one.
@@ -45,6 +50,8 @@ def override(applied: AppliedEntry, settings: Settings, evidence: Evidence, auth
     if applied.disposition is Disposition.ACCEPT or applied.own_fault:
         return None
     found = _own_resolver(applied, settings, evidence)
+    if found is None and settings.exempt.senders:
+        found = _exempt_sender(called_for, settings, evidence)
     if found is None and applied.verdict.result is not Result.PASS:
         # The mail of a pass comes from the domain itself and was not forwarded: the entry is meant for it.
         found = _forwarder(applied.verdict, settings, evidence)
@@ -63,6 +70,28 @@ def _own_resolver(applied: AppliedEntry, settings: Settings, evidence: Evidence)
     remark = "but our own resolver does not answer"
     evidence.note(applied.section, applied.key, remark, applied=False)
     return Override(rule=applied.rule(settings, remark), type=OverrideType.OWN_RESOLVER)
+
+
+def _exempt_sender(called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence) -> Override | None:
+    """Return the override for a sender domain that is exempt if SPF passes, where it does.
+
+    A pass of a record that allows every host is none, if the settings look for such records (``wide_open``).
+    """
+    if not any(sender.if_pass for sender in settings.exempt.senders):
+        return None
+    passes = [
+        applied.verdict.check
+        for applied in called_for
+        if applied.verdict.result is Result.PASS and applied.condition is not Condition.WIDE_OPEN
+    ]
+    for check in passes:
+        found = exempt_by(check.domain, check.address, settings, if_pass=True)
+        if found is not None and check.identity is Identity.MAILFROM:
+            evidence.note("exempt", "senders", f"MAIL FROM has a pass, and {found} is among them", applied=True)
+            rule = settings.rule("exempt", "senders")
+            return Override(rule=rule, type=OverrideType.EXEMPT_SENDER, by=found.domain)
+    evidence.note("exempt", "senders", "MAIL FROM has no pass that exempts the message", applied=False)
+    return None
 
 
 # -- forwarders --------------------------------------------------------------------------------------------------------
@@ -133,21 +162,23 @@ def _why_dmarc(author: str, policy: DmarcPolicy | None) -> str:
 
 
 def _deferred_enough(applied: AppliedEntry, settings: Settings, evidence: Evidence) -> Override | None:
-    """Return the override for a temperror that was deferred for as long as ``[policy] defer_at_most`` allows.
+    """Return the override for mail that was deferred for as long as ``[policy] defer_at_most`` allows.
 
+    Without it, a domain whose entry says ``defer`` would never be heard: no result but temperror changes by waiting.
     Monitor mode does not ask: it defers no message, so there is no first deferral to count from.
     """
-    verdict, bound = applied.verdict, settings.policy.defer_at_most
-    if applied.disposition is not Disposition.DEFER or verdict.result is not Result.TEMPERROR:
+    bound = settings.policy.defer_at_most
+    if applied.disposition is not Disposition.DEFER:
         return None
     if not bound.seconds or settings.policy.mode is Mode.MONITOR:
         return None
-    enough = evidence.deferred_for(deferral_key(verdict.check)) >= bound.seconds
+    enough = evidence.deferred_for(deferral_key(applied.verdict.check)) >= bound.seconds
     why = "it has been deferred for longer" if enough else "it has not been deferred for that long"
     evidence.note("policy", "defer_at_most", why, applied=enough)
     if not enough:
         return None
-    return Override(rule=settings.rule("policy", "defer_at_most"), type=OverrideType.DEFER_AT_MOST)
+    rule = settings.rule("policy", "defer_at_most")
+    return Override(rule=rule, type=OverrideType.DEFER_AT_MOST, disposition=applied.afterwards)
 
 
 def deferral_key(check: Check) -> str:

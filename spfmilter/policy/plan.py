@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from spfmilter.addresses import dns_domain, is_named, is_private
+from spfmilter.addresses import dns_domain, is_private
 from spfmilter.model import Check, Client, Facts, Identity, Plan, Rule, SkipReason
 from spfmilter.policy.rules import domain_section
+from spfmilter.policy.senders import exempt_by
 from spfmilter.settings import Settings
 from spfmilter.spf.checks import helo_check, mail_from_check, null_sender_check
 
@@ -99,8 +100,10 @@ def _has_private_address(facts: Facts, settings: Settings) -> bool:
 
 
 def _is_exempt_sender(facts: Facts, settings: Settings) -> bool:
-    senders = settings.exempt.senders
-    return bool(senders) and is_named(dns_domain(facts.reverse_path.domain), senders)
+    if not settings.exempt.senders:
+        return False
+    domain, address = dns_domain(facts.reverse_path.domain), facts.client.address
+    return exempt_by(domain, address, settings, if_pass=False) is not None
 
 
 def _is_trusted_for_domain(facts: Facts, settings: Settings) -> bool:

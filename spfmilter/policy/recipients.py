@@ -90,7 +90,7 @@ def _refuses(
     own = (settings.recipients[kind.section],) if kind.section else ()
     entries = (entries.entry(key) for entries in (*own, *sections) for key in keys)
     applied = next((entry for entry in entries if entry is not None), None)
-    return not kind.exempt and applied is not None and applied.refuses
+    return not kind.exempt and applied is not None and applied.disposition.refuses
 
 
 def combine_recipients(actions: Sequence[Action], stage: RejectAt) -> Action:

@@ -41,6 +41,7 @@ class AppliedEntry(NamedTuple):
     section: str
     key: str
     condition: Condition | None  # whose entry this is; None: the plain result's
+    afterwards: Disposition = Disposition.ACCEPT  # of a defer: once the mail has been deferred for long enough
 
     @property
     def own_fault(self) -> bool:
@@ -100,11 +101,11 @@ def _applied_entry(
             given = evidence.holds(condition, verdict)
             evidence.note(name, condition, _MET if given else _NOT_MET, applied=given)
             if given:
-                return AppliedEntry(finer, identity, verdict, name, condition, condition)
+                return AppliedEntry(finer.disposition, identity, verdict, name, condition, condition, finer.afterwards)
         plain = entries.entry(result)
         evidence.note(name, result, _APPLIES if plain is not None else _EMPTY, applied=plain is not None)
         if plain is not None:
-            return AppliedEntry(plain, identity, verdict, name, result, None)
+            return AppliedEntry(plain.disposition, identity, verdict, name, result, None, plain.afterwards)
     raise AssertionError(f"[policy.{identity}] has no entry for {result}")  # the schema requires one
 
 

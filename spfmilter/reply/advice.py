@@ -44,6 +44,7 @@ class Remedy(StrEnum):
     OTHER_SENDER = "other-sender"  # send with an address in a domain that has a record
     LATER = "later"  # send again later
     ASK = "ask"  # ask the receiver, whose own record it is
+    LOG_IN = "log-in"  # send through the domain's own mail server, after a login
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,11 @@ _ALL = "all"
 _WITHOUT_DOMAIN = {Identity.MAILFROM: (Remedy.OTHER_SENDER,), Identity.HELO: (Remedy.OWN_NAME,)}
 
 
+# Where a user who did not log in is the likeliest cause.
+_OF_OWN_USERS = frozenset({
+    Situation.UNLISTED, Situation.REDIRECTED, Situation.DENIED, Situation.PINNED, Situation.NO_MAIL,
+    Situation.NO_RECORD,
+})  # fmt: skip
 _BY_RECORD = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.PERMERROR})
 _CONDITIONS = {
     Condition.NO_MAIL: Situation.NO_MAIL,
@@ -75,13 +81,16 @@ _CONDITIONS = {
 }
 
 
-def advice(verdict: Verdict, service: Service | None = None, condition: Condition | None = None) -> Advice:
+def advice(
+    verdict: Verdict, service: Service | None = None, condition: Condition | None = None, *, own: bool = False
+) -> Advice:
     """Return the advice on a verdict.
 
     Args:
         verdict: the outcome of a check.
         service: the well-known service whose published record passes the address; None: none is known.
         condition: the condition whose policy entry applied; None: that of the plain result.
+        own: the receiver's own users have this domain. Their address at home does not belong into its record.
     """
     check, problem = verdict.check, verdict.problem
     situation = _situation(verdict, condition)
@@ -90,7 +99,9 @@ def advice(verdict: Verdict, service: Service | None = None, condition: Conditio
         result=verdict.result,
         identity=check.identity,
         situation=situation,
-        remedies=_remedies(situation, check.identity),
+        remedies=(Remedy.LOG_IN,)
+        if own and check.identity is Identity.MAILFROM and situation in _OF_OWN_USERS
+        else _remedies(situation, check.identity),
         address=check.address,
         domain=check.domain,
         record_domain=where or check.domain,

@@ -50,7 +50,9 @@ def notice(
 ) -> tuple[str, ...]:
     """Return the lines that explain a verdict: identity, domain, address and term, what to change, and whom to ask."""
     language, clean = notice_language(facts, settings), utf8_line if facts.smtputf8 else ascii_line
-    found = advice(verdict, extras.service, condition)
+    # Who has logged in already, and is checked all the same, is not told to log in.
+    ours = not facts.authenticated and settings.reply.owns(verdict.check.domain, facts.hostname)
+    found = advice(verdict, extras.service, condition, own=ours)
     values = _values(found, verdict, facts, settings, language, clean)
     own = settings.reply.lines(verdict.result)
     templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found))

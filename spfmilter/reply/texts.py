@@ -176,7 +176,11 @@ _PUBLISH = _(
     "To be trusted here, publish a TXT record of {domain} that names all of its senders, "
     'for example "v=spf1 {add} -all".'
 )
-_OTHERS = {Remedy.ASK: _ASK, Remedy.OTHER_SENDER: _OTHER_SENDER}
+_LOG_IN = _(
+    "If you have a mailbox at {domain}, log in to its mail server to send: turn on SMTP authentication in your mail "
+    "program (port 465 or 587), or use webmail."
+)
+_OTHERS = {Remedy.ASK: _ASK, Remedy.OTHER_SENDER: _OTHER_SENDER, Remedy.LOG_IN: _LOG_IN}
 _LATER = {
     Situation.SILENT: _("Please send again later. If this error persists, check the name servers of {where}."),
     Situation.OUR_FAULT: _("Please send again later. This server's own name servers do not answer at present."),
@@ -288,7 +292,8 @@ def texts_of(advice: Advice) -> tuple[str, ...]:
     if advice.service is not None and {Remedy.ADD, Remedy.ADD_BEFORE, Remedy.PUBLISH} & set(advice.remedies):
         remedies.append(_SERVICE)
     where = _OWN_DNS if advice.situation is Situation.REDIRECTED else _THEIR_DNS
-    return (first, *remedies, _CONTACT if advice.situation in _WITHOUT_RECORD else where)
+    without = advice.situation in _WITHOUT_RECORD or Remedy.LOG_IN in advice.remedies
+    return (first, *remedies, _CONTACT if without else where)
 
 
 def _remedy(remedy: Remedy, advice: Advice) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spfmilter.addresses import parse_recipient
+from spfmilter.model import Identity
 from spfmilter.settings.effective import Settings
 from spfmilter.settings.ini import SettingProblem
 from spfmilter.settings.schema import ExemptSection, RejectAt
@@ -27,9 +29,22 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
         unknown = "no recipient is known at reject_at = mail: write reject_at = rcpt, or message, in [policy]"
         for pattern in settings.recipients:
             yield _problem(settings, (f"recipient:{pattern}", ""), unknown)
+        if settings.log.refused_recipients:
+            yield _problem(settings, ("log", "refused_recipients"), unknown)
         usual = ExemptSection.model_fields["recipients"].default
         if settings.exempt.recipients and settings.exempt.recipients != usual:
             yield _problem(settings, ("exempt", "recipients"), unknown)
+    contact = str(settings.reply.contact)
+    if policy.reject_at is not RejectAt.MAIL and ("reply", "contact") in settings.lines and _refuses(contact, settings):
+        yield _problem(
+            settings,
+            ("reply", "contact"),
+            f"{contact} refuses the senders who are told to write there: add it to [exempt] recipients as well",
+        )
+    if Identity.MAILFROM not in policy.check and any(sender.if_pass for sender in settings.exempt.senders):
+        yield _problem(
+            settings, ("exempt", "senders"), '"if pass" needs the check of MAIL FROM: write mailfrom in [policy] check'
+        )
     zones = Zones(settings.dns.private_zones)
     for domain in filter(zones.holds, settings.exempt.forwarder_spf):
         found = (
@@ -40,6 +55,14 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
     yield from _one_address(settings)
 
 
+def _refuses(contact: str, settings: Settings) -> bool:
+    """Return whether the contact is an address that is not among ``[exempt] recipients``."""
+    local, domain = parse_recipient(contact)
+    if "@" not in contact or " " in contact or "/" in contact:  # a telephone number, a web page, or a sentence
+        return False
+    return {f"{local}@{domain}", f"@{domain}", f"{local}@"}.isdisjoint(settings.exempt.recipients)
+
+
 def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:
     """Yield a problem for each network that holds every address, where its clients would be trusted."""
     for place, networks, effect in (
@@ -48,6 +71,11 @@ def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:
             ("relays", "trusted"),
             settings.relays.trusted,
             "any client could forge the Received fields: write only the addresses of your own servers",
+        ),
+        (
+            ("exempt", "senders"),
+            [network for sender in settings.exempt.senders for network in sender.networks],
+            "it is no condition: write only the networks of that domain's servers",
         ),
     ):
         for network in networks:

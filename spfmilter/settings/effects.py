@@ -18,7 +18,6 @@ Finding = tuple[tuple[str, str], str]  # section and key, and why it has no effe
 
 _TABLES = {Identity.HELO: "policy.helo", Identity.MAILFROM: "policy.mailfrom"}
 _KEYS: tuple[Result | Condition, ...] = (*Result, *Condition)
-_MILD = frozenset({Disposition.ACCEPT, None})
 
 
 def without_effect(settings: Settings, *, is_public: bool) -> tuple[SettingProblem, ...]:
@@ -113,14 +112,14 @@ def _unread_entries(settings: Settings) -> Iterator[Finding]:
 
 def _needs_a_disposition(settings: Settings) -> Iterator[Finding]:
     """Yield what is only for messages that are tagged, held, deferred or refused, where the policy does not do that."""
-    used = {entries.entry(key) for _, entries in _sections(settings) for key in _KEYS}
+    used = _dispositions(settings, _KEYS)
     if Disposition.DEFER not in used:
         for place in (("policy", "defer_at_most"), ("state", "url")):
             yield place, "no policy entry says defer"
     if not used & {Disposition.TAG, Disposition.QUARANTINE, *_made_tags(settings)}:
         for key in ("tag_subject", "tag_header"):
             yield ("headers", key), "no policy entry says tag or quarantine"
-    harsh = {result for result in Result if not _dispositions(settings, result) <= _MILD}
+    harsh = {result for result in Result if not _dispositions(settings, _entries_for(result)) <= {Disposition.ACCEPT}}
     for result in Result:
         if result not in harsh:
             yield ("reply", result), f"every policy entry for {result} says accept"
@@ -137,9 +136,14 @@ def _made_tags(settings: Settings) -> Iterable[Disposition]:
     return (Disposition.REJECT, Disposition.DEFER) if tags else ()
 
 
-def _dispositions(settings: Settings, result: Result) -> set[Disposition | None]:
-    keys: list[Result | Condition] = [result, CONDITIONS[result]] if result in CONDITIONS else [result]
-    return {entries.entry(key) for _, entries in _sections(settings) for key in keys}
+def _entries_for(result: Result) -> tuple[Result | Condition, ...]:
+    return (result, CONDITIONS[result]) if result in CONDITIONS else (result,)
+
+
+def _dispositions(settings: Settings, keys: Iterable[Result | Condition]) -> set[Disposition]:
+    """Return what the entries of these keys can lead to, also at the end of a deferral."""
+    found = {entries.entry(key) for _, entries in _sections(settings) for key in keys} - {None}
+    return {each for entry in found if entry is not None for each in (entry.disposition, entry.afterwards)}
 
 
 def _shadowed(settings: Settings) -> Iterator[Finding]:
@@ -151,7 +155,8 @@ def _shadowed(settings: Settings) -> Iterator[Finding]:
         if pattern in settings.exempt.recipients:
             yield (f"recipient:{pattern}", ""), "the recipient is in [exempt] recipients, which goes first"
     for domain, section in settings.domains.items():
-        exempt = domain in settings.exempt.senders or (not domain.startswith(".") and _is_exempt(domain, settings))
+        senders = {sender.domain for sender in settings.exempt.senders if not sender.if_pass and not sender.networks}
+        exempt = domain in senders or (not domain.startswith(".") and is_named(domain, senders))
         if exempt and domain not in settings.exempt.forwarder_spf:
             yield (f"domain:{domain}", ""), "the domain is in [exempt] senders, which goes first"
         for network in section.trust:
@@ -165,7 +170,8 @@ def _single_labels(settings: Settings) -> Iterator[Finding]:
     for domain in settings.domains:
         if "." not in domain:
             yield (f"domain:{domain}", ""), f"{domain} {why}"
-    for key, names in (("senders", settings.exempt.senders), ("forwarder_spf", settings.exempt.forwarder_spf)):
+    senders = tuple(sender.domain for sender in settings.exempt.senders)
+    for key, names in (("senders", senders), ("forwarder_spf", settings.exempt.forwarder_spf)):
         for name in names:
             if "." not in name:
                 yield ("exempt", key), f"{name} {why}"
@@ -184,10 +190,6 @@ def _in_nat64(settings: Settings) -> Iterator[Finding]:
                     place,
                     f"clients in {network} count as IPv4 by [policy] nat64_prefixes: write their IPv4 addresses",
                 )
-
-
-def _is_exempt(domain: str, settings: Settings) -> bool:
-    return is_named(domain, settings.exempt.senders)
 
 
 def _holds(outer: object, inner: object) -> bool:

@@ -13,9 +13,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spfmilter.addresses import is_named
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.settings import names, networks, urls
+from spfmilter.settings import entries, names, networks, urls
 from spfmilter.settings import values as types
+from spfmilter.settings.entries import ExemptSender, PolicyEntry
 from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
 
@@ -92,9 +94,12 @@ PRIVATE_ZONES = tuple(
 )
 
 
-RequiredEntry = Annotated[Disposition, types.reader(types.one_of(Disposition))]
+_ACCEPT = PolicyEntry(Disposition.ACCEPT)
+_TAG = PolicyEntry(Disposition.TAG)
+_REJECT = PolicyEntry(Disposition.REJECT)
+RequiredEntry = Annotated[PolicyEntry, types.reader(entries.policy_entry)]
 # An entry that may be empty: the more general one then applies.
-OptionalEntry = Annotated[Disposition | None, types.reader(types.or_empty(types.one_of(Disposition)))]
+OptionalEntry = Annotated[PolicyEntry | None, types.reader(types.or_empty(entries.policy_entry))]
 ReplyText = Annotated[tuple[Template, ...], types.reader(names.template_lines)]
 
 
@@ -123,7 +128,7 @@ class PolicySection(SectionModel):
     """``[policy]``: what to check, when to refuse, and whether to refuse at all."""
 
     mode: Annotated[Mode, types.reader(types.one_of(Mode))] = Mode.ENFORCE
-    reject_at: Annotated[RejectAt, types.reader(types.one_of(RejectAt))] = RejectAt.MAIL
+    reject_at: Annotated[RejectAt, types.reader(types.one_of(RejectAt))] = RejectAt.RCPT
     check: Annotated[
         tuple[Identity, ...], types.list_reader(types.one_of(Identity), needed="helo, mailfrom or one of them")
     ] = (Identity.HELO, Identity.MAILFROM)
@@ -139,32 +144,32 @@ class PolicySection(SectionModel):
 class PolicyEntries(SectionModel):
     """The policy entries of a section: one for each result, and for each condition, a special case of a result."""
 
-    def entry(self, key: Result | Condition) -> Disposition | None:
+    def entry(self, key: Result | Condition) -> PolicyEntry | None:
         """Return the entry; None: empty, so that another section or the plain result applies."""
-        value: Disposition | None = getattr(self, "pass_" if key is Result.PASS else key)
+        value: PolicyEntry | None = getattr(self, "pass_" if key is Result.PASS else key)
         return value
 
 
 class ResultTable(PolicyEntries):
     """A policy table, with an entry for each result; a condition without an entry counts as its result."""
 
-    none: RequiredEntry = Disposition.ACCEPT
+    none: RequiredEntry = _ACCEPT
     unreachable: OptionalEntry = None
-    neutral: RequiredEntry = Disposition.ACCEPT
-    pass_: RequiredEntry = Field(default=Disposition.ACCEPT, alias="pass")
+    neutral: RequiredEntry = _ACCEPT
+    pass_: RequiredEntry = Field(default=_ACCEPT, alias="pass")
     wide_open: OptionalEntry = None
-    softfail: RequiredEntry = Disposition.ACCEPT
-    fail: RequiredEntry = Disposition.REJECT
+    softfail: RequiredEntry = _ACCEPT
+    fail: RequiredEntry = _REJECT
     no_mail: OptionalEntry = None
-    temperror: RequiredEntry = Disposition.ACCEPT
-    permerror: RequiredEntry = Disposition.ACCEPT
+    temperror: RequiredEntry = _ACCEPT
+    permerror: RequiredEntry = _ACCEPT
 
 
 class MailFromTable(ResultTable):
     """``[policy.mailfrom]``."""
 
-    softfail: RequiredEntry = Disposition.TAG
-    permerror: RequiredEntry = Disposition.TAG
+    softfail: RequiredEntry = _TAG
+    permerror: RequiredEntry = _TAG
 
 
 class HeloTable(ResultTable):
@@ -183,7 +188,7 @@ class ExemptSection(SectionModel):
     forwarders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains)] = ()
     forwarder_spf: Annotated[tuple[str, ...], types.list_reader(names.domain_name)] = ()
     recipients: Annotated[tuple[str, ...], types.list_reader(names.recipient_pattern)] = ("postmaster@", "abuse@")
-    senders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains)] = ()
+    senders: Annotated[tuple[ExemptSender, ...], types.list_reader(entries.exempt_sender)] = ()
 
 
 class RelaysSection(SectionModel):
@@ -229,6 +234,7 @@ class ReplySection(SectionModel):
     )
     help_url: Annotated[Template | None, types.reader(names.help_url)] = None
     suggest_services: YesNo = True
+    own_domains: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains)] = ()
     contact: Annotated[Template, types.reader(names.contact_template)] = names.contact_template("postmaster@{hostname}")
     fail: ReplyText = ()
     softfail: ReplyText = ()
@@ -237,6 +243,14 @@ class ReplySection(SectionModel):
     pass_: ReplyText = Field(default=(), alias="pass")
     permerror: ReplyText = ()
     temperror: ReplyText = ()
+
+    def owns(self, domain: str, hostname: str) -> bool:
+        """Return whether a domain's users are our own, who send after a login.
+
+        It is so for the domains of the list, and for that of the server's name: example.net for mx.example.net.
+        """
+        own = hostname.lower().rstrip(".")
+        return ("." in domain and domain.lower() in {own, own.partition(".")[2]}) or is_named(domain, self.own_domains)
 
     def lines(self, result: Result) -> tuple[Template, ...]:
         """Return the administrator's own text for a result; empty: use the built-in text."""
@@ -284,6 +298,7 @@ class LogSection(SectionModel):
     level: Annotated[LogLevel, types.reader(types.one_of(LogLevel))] = LogLevel.INFO
     format: Annotated[LogFormat, types.reader(types.one_of(LogFormat))] = LogFormat.TEXT
     to: Annotated[LogTarget, types.reader(types.one_of(LogTarget))] = LogTarget.STDERR
+    refused_recipients: YesNo = False
 
 
 class StateSection(SectionModel):

@@ -73,7 +73,7 @@ class _Pages:
         self._web, self._longest_ttl = settings.web, settings.dns.cache_max_ttl.seconds
         self._signer, self._checker = signer, checker
         self._rate_limit = RateLimit(settings.web.rate)
-        self._hostname = hostname
+        self._hostname, self._owns = hostname, settings.reply.owns
         self._contact = Contact.of(settings.web.contact or settings.reply.contact.fill({"hostname": hostname}))
         self._limit = settings.dns.lookup_limit
         self._files = {name: (_STATIC / name).read_bytes() for name in _FILES}
@@ -116,7 +116,8 @@ class _Pages:
             raise _Stop(ErrorPage.BUSY, retry_after=_SOON) from None
         if outcome.verdict.fault is not None:
             raise RuntimeError(outcome.verdict.fault)
-        return build_view(outcome.verdict, outcome.service, then=then, longest_ttl=self._longest_ttl)
+        own = self._owns(outcome.verdict.check.domain, self._hostname)
+        return build_view(outcome.verdict, outcome.service, own=own, then=then, longest_ttl=self._longest_ttl)
 
     async def file(self, request: Request) -> Response:
         """Return the style sheet or the icon."""

@@ -119,20 +119,26 @@ class CaseView:
 
 
 def build_view(
-    verdict: Verdict, service: Service | None = None, *, then: OriginalResult | None = None, longest_ttl: float = 3600.0
+    verdict: Verdict,
+    service: Service | None = None,
+    *,
+    own: bool = False,
+    then: OriginalResult | None = None,
+    longest_ttl: float = 3600.0,
 ) -> CaseView:
     """Return the view of a current verdict and of the result ``then``.
 
     Args:
         verdict: the current one, with its trace.
         service: the well-known mail service that the client belongs to, if known.
+        own: the receiver's own users have the domain.
         then: what the token says; None for a check by hand.
         longest_ttl: seconds for which the receiving server caches an answer at most.
     """
     check, problem = verdict.check, verdict.problem
     # If the record cannot be read now, show the reason of the refusal.
     told = then.result if then is not None and verdict.result is Result.TEMPERROR else verdict.result
-    advised = advice(verdict, service)
+    advised = advice(verdict, service, own=own)
     suggested = suggest_record(verdict, advised.add)
     fixed = then is not None and then.result is not Result.PASS and verdict.result is Result.PASS
     return CaseView(

@@ -118,7 +118,7 @@ def test_config_show_as_json(run, write) -> None:
     shown = json.loads(run("config", "show", "--json", "-c", write("[policy]\nmode = monitor\n")).stdout)
     assert shown["policy"] == {
         "mode": "monitor",
-        "reject_at": "mail",
+        "reject_at": "rcpt",
         "check": "helo, mailfrom",
         "yield_to_dmarc": "no",
         "defer_at_most": "4h",

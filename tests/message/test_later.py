@@ -74,7 +74,7 @@ def test_each_recipient_is_answered_on_his_own() -> None:
 
 
 def test_the_notice_is_the_same_as_at_mail() -> None:
-    at_mail = session("").mail("<u@fail.example>", (), Macros()).reply
+    at_mail = session("[policy]\nreject_at = mail\n").mail("<u@fail.example>", (), Macros()).reply
     connection = session(RCPT)
     mail(connection)
     assert connection.recipient(OTHER).reply == at_mail
@@ -429,7 +429,8 @@ def test_nothing_is_evaluated_before_the_client_is_known() -> None:
 
 
 def test_others_are_checked_at_mail_as_ever() -> None:
-    assert session(RELAYS).mail("<u@fail.example>", (), Macros()).reply is not None
+    at_mail = "[policy]\nreject_at = mail\n"
+    assert session(RELAYS + at_mail).mail("<u@fail.example>", (), Macros()).reply is not None
 
 
 # -- the subject -------------------------------------------------------------------------------------------------------
@@ -543,18 +544,19 @@ def test_what_spf_refuses_is_refused_for_that() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ini", "disposition", "would"),
+    ("ini", "disposition", "would", "removed"),
     [
-        ("[policy]\nmode = monitor", Disposition.ACCEPT, Disposition.REJECT),
-        (RELAYED, Disposition.TAG, None),
+        ("[policy]\nmode = monitor", Disposition.ACCEPT, Disposition.REJECT, 0),
+        (RELAYED, Disposition.TAG, None, MAX_FORGED),
     ],
 )
 def test_where_it_cannot_be_refused_the_topmost_are_removed(
-    ini: str, disposition: Disposition, would: Disposition | None
+    ini: str, disposition: Disposition, would: Disposition | None, removed: int
 ) -> None:
+    """But not in monitor mode, which removes nothing."""
     edits, reply, ended = flooded(ini, "<u@pass.example>")
     assert (reply, ended.action.disposition, ended.action.would) == (None, disposition, would)
-    assert {removal.index for removal in edits.remove} == set(range(1, MAX_FORGED + 1))
+    assert {removal.index for removal in edits.remove} == set(range(1, removed + 1))
     assert [field.name for field in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
 
 
@@ -627,3 +629,45 @@ def test_where_nothing_may_be_refused_or_removed_a_hidden_field_is_let_through()
         mail(connection, "<u@pass.example>")
         connection.header("Subject", HIDING)
         assert end(connection)[1] is None
+
+
+# -- the recipients of refused mail ------------------------------------------------------------------------------------
+
+LOGGED = "[log]\nrefused_recipients = yes\n"
+
+
+@pytest.mark.parametrize("mode", ["enforce", "monitor"])
+def test_refused_recipients_are_named_if_the_settings_want_it(mode: str) -> None:
+    connection = session(LOGGED + RCPT.replace("[policy]", f"[policy]\nmode = {mode}"))
+    mail(connection)
+    recipients(connection, OTHER, POSTMASTER, LENIENT, PATIENT)
+    assert end(connection)[2].refused_recipients == (OTHER, PATIENT)
+
+
+@pytest.mark.parametrize("mode", ["enforce", "monitor"])
+def test_at_the_end_all_recipients_of_a_refused_message_are_named(mode: str) -> None:
+    for sender, named in (("<u@fail.example>", ("<a@r.example>", OTHER)), ("<u@soft.example>", ())):
+        connection = session(LOGGED + MESSAGE.replace("[policy]", f"[policy]\nmode = {mode}"))
+        mail(connection, sender)
+        recipients(connection, "<a@r.example>", OTHER)
+        assert end(connection)[2].refused_recipients == named
+
+
+def test_refused_recipients_are_named_also_where_all_were_and_no_message_came() -> None:
+    connection = session(LOGGED + RCPT)
+    mail(connection)
+    many = [f"<{number}@r.example>" for number in range(60)]
+    recipients(connection, *many)
+    ended = connection.abandon().ended
+    assert ended is not None
+    assert (ended.ended, ended.refused_recipients) == ("refused", tuple(many[:50]))
+
+
+@pytest.mark.parametrize("ini", [RCPT, MESSAGE])
+def test_by_default_no_refused_recipient_is_named(ini: str) -> None:
+    connection = session(ini)
+    mail(connection)
+    recipients(connection, OTHER)
+    ended = connection.abandon().ended
+    assert ended is not None
+    assert ended.refused_recipients == ()

@@ -88,6 +88,29 @@ def test_a_callback_that_decides_follows_on_error(
     assert [record.message for record in caplog.records] == ["internal error"]
 
 
+@pytest.mark.usefixtures("_broken")
+@pytest.mark.parametrize(
+    ("on_error", "code"),
+    [
+        ("tempfail", milter.TEMPFAIL),
+        ("accept", milter.ACCEPT),
+        ("tempfail\n[policy]\nmode = monitor", milter.ACCEPT),
+    ],
+)
+def test_the_boundary_itself_follows_on_error_where_it_fails(
+    monkeypatch: pytest.MonkeyPatch, on_error: str, code: int
+) -> None:
+    """As without memory. Monitor mode refuses nothing then, either."""
+    chosen = settings(f"[dns]\nnameservers = 127.0.0.1\n[milter]\non_error = {on_error}\n")
+    called = Callbacks(chosen, Engine(chosen.dns), "mx.example.net", Metrics(), deferrals=Forgetful())
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("spfmilter.observe.log.fault", fail)
+    assert called.envfrom(Context(), b"<u@example.com>") == code
+
+
 ALL = 0xFFFFFFFF  # all that an MTA can do, and leave out
 
 

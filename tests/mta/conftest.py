@@ -32,6 +32,6 @@ def resolver() -> Iterator[Nsd]:
 
 @pytest.fixture(scope="session")
 def site(name_server: Nsd) -> Iterator[Site]:
-    """A site with the settings that an administrator gets without writing any."""
+    """A site with the settings that an administrator gets without writing any, but for the stage of a refusal."""
     with Site(name_server) as running:
         yield running

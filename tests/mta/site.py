@@ -19,6 +19,7 @@ from lab.processes import free_port, until
 from lab.sendmail import Sendmail
 from lab.smtp import Answer, SmtpDialogue
 from tests.mta.zones import LOCAL_UNLISTED, UNLISTED
+from tests.values import at_mail
 
 HELO = "www.example.com"  # has no SPF record, so that HELO decides nothing
 
@@ -52,11 +53,11 @@ class Sent:
 
 
 class Receiver:
-    """One daemon with the given INI sections, and the MTA that asks it."""
+    """One daemon with the given INI sections, and the MTA that asks it; it refuses at MAIL FROM, unless they say."""
 
     def __init__(self, name_server: Nsd, socket: str, ini: str, mta: Postfix | Sendmail) -> None:
         self._base = f"[milter]\nsocket = {socket}\n[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
-        self.daemon = SpfmilterDaemon(self._base + ini)
+        self.daemon = SpfmilterDaemon(at_mail(self._base + ini))
         self.mta = mta
         self._stack = ExitStack()
         self._numbers = itertools.count(1)
@@ -80,7 +81,7 @@ class Receiver:
     def configure(self, ini: str) -> None:
         """Other INI sections from now on, by a reload: for connections made afterwards."""
         ready = sum("READY=1" in note for note in self.daemon.notifications())
-        self.daemon.rewrite(self._base + ini)
+        self.daemon.rewrite(at_mail(self._base + ini))
         self.daemon.signal(signal.SIGHUP)
         self.daemon.wait_for_notification("READY=1", count=ready + 1)
 

@@ -122,3 +122,27 @@ def test_monitor_mode_looks_at_the_sender_even_where_helo_would_have_been_refuse
     sent = monitoring.send("watched@soft.example.com", helo="mail.example.com")
     assert [value.partition(" ")[0] for value in monitoring.field(sent, "Received-SPF")] == ["softfail", "fail"]
     assert monitoring.field(sent, "X-SPF-Notice")[0].startswith("in monitor mode; would be: reject; ")
+
+
+# What policyd-spf 3.0 wrote into a message of this sender, by its two settings of Header_Type.
+_OF_ANOTHER_FILTER = {
+    "Received-SPF": "None (mailfrom) identity=mailfrom; client-ip=203.0.113.7; helo=www.example.com; "
+    "envelope-from=watched@mail163.example; receiver=example.net",
+    "Authentication-Results": "mx.example.net; spf=none (no SPF record) smtp.mailfrom=mail163.example "
+    "(client-ip=203.0.113.7; helo=www.example.com; envelope-from=watched@mail163.example; receiver=example.net)",
+}
+
+
+@pytest.mark.parametrize("name", _OF_ANOTHER_FILTER)
+def test_monitor_mode_leaves_what_another_spf_filter_before_ours_has_written(name_server: Nsd, name: str) -> None:
+    """Postfix hands over what a policy service has it prepend, as it does a client's own field."""
+    written = _OF_ANOTHER_FILTER[name]
+    prepend = {"smtpd_recipient_restrictions": f"check_recipient_access static:{{PREPEND {name}: {written}}}"}
+    with Site(name_server, "[policy]\nmode = monitor\n", main_cf=prepend) as site:
+        sent = site.send("watched@mail163.example")
+        assert site.field(sent, name)[-1] == written
+        assert site.field(sent, name)[0] != written
+        assert site.logged(queue_id=sent.queue_id)["forged"] == 1
+        site.configure("[policy.mailfrom]\nfail = tag\n")
+        sent = site.send("watched@mail163.example")
+        assert written not in site.field(sent, name), "in enforce mode nothing tells it from a forged field"

@@ -1,4 +1,4 @@
-"""A domain whose name servers fail is deferred, but not for ever; our own resolver's failure is no reason to defer."""
+"""A deferral ends, as its entry says; our own resolver's failure is no reason to defer."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,9 @@ import pytest
 from lab.nsd import Nsd
 from lab.processes import until
 from tests.mta.site import Sent, Site
-from tests.mta.zones import UNLISTED, UNREACHABLE, ZONES
+from tests.mta.zones import LISTED, UNLISTED, UNREACHABLE, ZONES
 
-DEFER = "[policy.mailfrom]\ntemperror = defer\n"
+DEFER = "[policy.mailfrom]\ntemperror = defer\nsoftfail = defer, tag\n"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,18 @@ def test_a_sender_is_deferred_for_so_long_and_then_taken_with_the_result(patient
     assert patient.field(sent, "Received-SPF")[0].startswith("temperror (")
     line = patient.logged(queue_id=sent.queue_id)
     assert (line["action"], line["rule"]) == ("accept", "[policy] defer_at_most = 1s (line 8)")
+
+
+def test_a_softfail_waits_once_and_a_pass_does_not(patient: Site) -> None:
+    """The recipe of docs/policy.md."""
+    assert patient.send("friend@soft.example.com", LISTED).accepted
+    assert patient.send("stranger@soft.example.com").answer.code == 451
+    sent = taken_in_the_end(patient, "stranger@soft.example.com")
+    assert patient.field(sent, "Received-SPF")[0].startswith("softfail (")
+    [notice] = patient.field(sent, "X-SPF-Notice")
+    assert notice.startswith("tag; ")
+    line = patient.logged(queue_id=sent.queue_id)
+    assert (line["action"], line["override"]) == ("tag", "defer_at_most")
 
 
 def test_a_new_sender_is_deferred_though_others_have_waited(patient: Site) -> None:

@@ -5,8 +5,19 @@ from itertools import product
 
 import pytest
 
-from spfmilter.model import Action, Check, Disposition, DmarcPolicy, Identity, Problem, ProblemKind, Result, Verdict
-from spfmilter.policy import plan
+from spfmilter.model import (
+    Action,
+    Check,
+    Condition,
+    Disposition,
+    DmarcPolicy,
+    Identity,
+    Problem,
+    ProblemKind,
+    Result,
+    Verdict,
+)
+from spfmilter.policy import decide_at_mail, plan
 from spfmilter.policy.overrides import deferral_key, forwarder_check, may_yield
 from tests.values import Known, check, decide, facts, settings, verdict
 
@@ -42,6 +53,62 @@ def test_with_the_shipped_settings_nothing_is_asked_of_a_refused_one_either() ->
     evidence = world(dmarc=STRICT)
     assert treated(verdict(Result.FAIL), "", evidence, "example.com").disposition is REJECT
     assert (evidence.questions, evidence.asked) == ([], [])
+
+
+# -- senders that are exempt if SPF passes -----------------------------------------------------------------------------
+
+SENDERS = "[exempt]\nsenders = example.com if pass from 203.0.113.0/24\n"
+
+
+def at_mail(ini: str, mailfrom: Result, helo: Result = Result.FAIL, sender: str = "<u@example.com>") -> Action:
+    """What is done at MAIL FROM, with these results."""
+    results = {Identity.HELO: helo, Identity.MAILFROM: mailfrom}
+    chosen = settings(ini)
+    return decide_at_mail(plan(facts(sender), chosen), Known(lambda asked: results[asked.identity]), chosen)[1]
+
+
+@pytest.mark.parametrize("result", Result)
+def test_a_sender_is_exempt_if_spf_passes_although_helo_alone_would_be_refused(result: Result) -> None:
+    action = at_mail(SENDERS, result)
+    assert action.disposition is (ACCEPT if result is Result.PASS else REJECT)
+    if result is Result.PASS:
+        assert action.override is not None
+        assert (action.override.type, action.override.by) == ("exempt_sender", "example.com")
+        assert str(action.rule) == "[exempt] senders = example.com if pass from 203.0.113.0/24 (line 2)"
+        assert not action.notice
+
+
+@pytest.mark.parametrize(
+    ("ini", "sender", "disposition"),
+    [
+        (SENDERS.replace("203.0.113.0", "192.0.2.0"), "<u@example.com>", REJECT),
+        (SENDERS.replace("example.com", ".example.com"), "<u@example.com>", REJECT),
+        (SENDERS.replace("example.com", ".example.com"), "<u@a.example.com>", ACCEPT),
+        (SENDERS, "<u@other.example>", REJECT),
+        (SENDERS, "<>", REJECT),
+        (f"{SENDERS}[policy.mailfrom]\npass = quarantine\n[policy.helo]\nfail = tag\n", "<u@example.com>", ACCEPT),
+        (f"{SENDERS}[milter]\non_error = tempfail\n", "<u@example.com>", ACCEPT),
+    ],
+)
+def test_a_pass_exempts_the_listed_domain_from_the_listed_networks(
+    ini: str, sender: str, disposition: Disposition
+) -> None:
+    assert at_mail(ini, Result.PASS, sender=sender).disposition is disposition
+
+
+def test_the_pass_of_a_record_that_allows_every_host_exempts_nobody_where_such_records_are_looked_for() -> None:
+    ini = f"{SENDERS}[policy.mailfrom]\nwide_open = tag\n"
+    chosen, passed = settings(ini), verdict(Result.PASS)
+    for conditions, disposition in ((frozenset({Condition.WIDE_OPEN}), TAG), (frozenset(), ACCEPT)):
+        evidence = Known(lambda _: Result.PASS, conditions=conditions)
+        assert decide(plan(facts(), chosen), [passed], chosen, evidence).disposition is disposition
+
+
+def test_mail_from_is_evaluated_behind_a_refused_helo_only_where_its_pass_can_matter() -> None:
+    for senders, asked in (("example.com if pass", 2), ("example.com if pass from 192.0.2.1", 1), ("a.test", 1)):
+        chosen, evidence = settings(f"[exempt]\nsenders = {senders}\n"), Known(lambda _: Result.FAIL)
+        assert decide_at_mail(plan(facts(), chosen), evidence, chosen)[1].disposition is REJECT
+        assert len(evidence.asked) == asked
 
 
 # -- forwarders --------------------------------------------------------------------------------------------------------
@@ -154,9 +221,9 @@ def test_only_a_fail_that_dmarc_evaluates_too_is_left_to_it(found: Verdict, *, y
     assert (action.override is not None) is yields
 
 
-# -- temperror ---------------------------------------------------------------------------------------------------------
+# -- deferrals ---------------------------------------------------------------------------------------------------------
 
-BOUND = "[policy]\ndefer_at_most = 4h\n[policy.mailfrom]\ntemperror = defer\npermerror = defer\n"
+BOUND = "[policy]\ndefer_at_most = 4h\n[policy.mailfrom]\ntemperror = defer\n"
 
 
 def temperror(kind: ProblemKind = ProblemKind.DNS_FAILURE) -> Verdict:
@@ -178,7 +245,7 @@ def test_a_temperror_is_deferred_for_so_long_only(seconds: float, disposition: D
         (BOUND.replace("4h", "0s"), temperror()),
         (BOUND.replace("[policy]", "[policy]\nmode = monitor"), temperror()),
         (BOUND.replace("temperror = defer", "temperror = reject"), temperror()),
-        (BOUND, verdict(Result.PERMERROR)),
+        (BOUND.replace("4h", "0s").replace("temperror", "softfail"), verdict(Result.SOFTFAIL)),
         (BOUND, verdict(Result.TEMPERROR, fault="Traceback")),
     ],
 )
@@ -186,6 +253,43 @@ def test_what_has_no_bound_is_not_remembered(ini: str, found: Verdict) -> None:
     evidence = world(deferred_for=1e9)
     assert treated(found, ini, evidence).disposition in {DEFER, REJECT, ACCEPT}
     assert evidence.questions == []
+
+
+@pytest.mark.parametrize("result", Result)
+@pytest.mark.parametrize(
+    ("words", "after"),
+    [("defer", ACCEPT), ("defer, accept", ACCEPT), ("defer, tag", TAG), ("defer, quarantine", QUARANTINE)],
+)
+def test_every_deferral_ends_as_its_entry_says(result: Result, words: str, after: Disposition) -> None:
+    ini = f"[policy]\ndefer_at_most = 4h\n[policy.mailfrom]\n{result} = {words}\n"
+    assert treated(verdict(result), ini, world(deferred_for=60.0)).disposition is DEFER
+    action = treated(verdict(result), ini, world(deferred_for=4 * 3600))
+    assert (action.disposition, str(action.rule)) == (after, "[policy] defer_at_most = 4h (line 2)")
+    assert action.override is not None
+    assert action.override.type == "defer_at_most"
+    assert action.notice is (after is not ACCEPT)
+
+
+@pytest.mark.parametrize(
+    ("helo", "mailfrom", "done", "whose"),
+    [
+        ("tag", "defer", TAG, "policy.helo"),
+        ("tag", "defer, tag", TAG, "policy"),
+        ("tag", "defer, quarantine", QUARANTINE, "policy"),
+        ("quarantine", "defer, tag", QUARANTINE, "policy.helo"),
+        ("defer, tag", "accept", TAG, "policy"),
+        ("defer, tag", "tag", TAG, "policy.mailfrom"),
+        ("defer, tag", "defer, quarantine", QUARANTINE, "policy"),
+        ("defer, tag", "reject", REJECT, "policy.mailfrom"),
+    ],
+)
+def test_what_follows_a_deferral_is_compared_with_the_other_identity(
+    helo: str, mailfrom: str, done: Disposition, whose: str
+) -> None:
+    chosen = settings(f"[policy.helo]\nsoftfail = {helo}\n[policy.mailfrom]\nsoftfail = {mailfrom}\n")
+    verdicts = [verdict(Result.SOFTFAIL, Identity.HELO), verdict(Result.SOFTFAIL)]
+    action = decide(plan(facts(), chosen), verdicts, chosen, world(deferred_for=90000))
+    assert (action.disposition, action.rule.section) == (done, whose)
 
 
 @pytest.mark.parametrize("word", [DEFER, REJECT])

@@ -227,3 +227,22 @@ def test_the_client_of_a_check_is_the_client_of_the_facts() -> None:
     assert {check.address for check in plan(facts(address="198.51.100.1"), settings()).checks} == {
         ip_address("198.51.100.1")
     }
+
+
+@pytest.mark.parametrize(
+    ("senders", "skipped"),
+    [
+        ("a.example", True),
+        ("a.example from 203.0.113.0/24", True),
+        ("a.example from 192.0.2.0/24 203.0.113.7", True),
+        ("a.example from 192.0.2.0/24", False),
+        ("a.example from 192.0.2.0/24, a.example from 203.0.113.7", True),
+        ("b.example from 203.0.113.7", False),
+        ("a.example if pass", False),
+        ("a.example if pass from 203.0.113.7", False),
+        ("a.example if pass, a.example", True),
+    ],
+)
+def test_an_exempt_sender_may_be_one_from_some_networks_only(senders: str, *, skipped: bool) -> None:
+    planned = plan(facts("<u@a.example>"), settings(f"[exempt]\nsenders = {senders}"))
+    assert (planned.skip is SkipReason.SENDER) is skipped

@@ -70,7 +70,7 @@ def test_every_result_situation_and_remedy_is_in_the_table() -> None:
     below = {Situation.PINNED, Situation.NO_MAIL, Situation.WIDE_OPEN, Situation.UNREACHABLE}
     assert {row[3] for _, row in ROWS} | below == set(Situation)
     tabled = {remedy for _, row in ROWS for cell in row[4:] for remedy in cell.split(", ") if remedy}
-    assert tabled | {Remedy.ASK, Remedy.NARROW} == set(Remedy)
+    assert tabled | {Remedy.ASK, Remedy.NARROW, Remedy.LOG_IN} == set(Remedy)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,27 @@ def test_each_condition_has_a_situation_of_its_own() -> None:
 def test_a_host_name_that_sends_no_mail_may_be_the_wrong_name() -> None:
     advised = advice(verdict(Result.FAIL, Identity.HELO), condition=Condition.NO_MAIL)
     assert advised.remedies == (Remedy.OWN_NAME, Remedy.ADD)
+
+
+LOG_IN = {"unlisted", "redirected", "denied", "no-record"}
+
+
+@pytest.mark.parametrize(("result", "row"), ROWS)
+def test_a_user_of_our_own_is_told_to_log_in_and_not_to_change_the_record(result, row) -> None:
+    """Only for MAIL FROM: a wrong HELO is a server's."""
+    term, where, problem, situation, mailfrom, helo = row
+    advised = advice(found(result, MAILFROM, term, where, problem), own=True)
+    assert (advised.situation, ", ".join(advised.remedies)) == (
+        situation,
+        "log-in" if situation in LOG_IN else mailfrom,
+    )
+    assert ", ".join(advice(found(result, HELO, term, where, problem), own=True).remedies) == helo
+
+
+def test_nor_where_the_receiver_keeps_a_record_of_the_domain_or_it_sends_no_mail() -> None:
+    pinned = verdict(Result.FAIL, check=check(record="v=spf1 -all"))
+    assert advice(pinned, own=True).remedies == (Remedy.LOG_IN,)
+    assert advice(verdict(Result.FAIL), condition=Condition.NO_MAIL, own=True).remedies == (Remedy.LOG_IN,)
 
 
 @pytest.mark.parametrize("result", [Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.PERMERROR])

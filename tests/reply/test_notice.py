@@ -232,7 +232,9 @@ def test_every_placeholder_has_its_value(placeholder: str, value: str) -> None:
 
 
 def test_the_contact_can_be_given() -> None:
-    assert said(verdict(Result.FAIL), "[reply]\ncontact = help@{hostname}")[-1].endswith("help@mx.example.net")
+    assert said(verdict(Result.FAIL), "[exempt]\nrecipients = help@\n[reply]\ncontact = help@{hostname}")[-1].endswith(
+        "help@mx.example.net"
+    )
     assert said(verdict(Result.FAIL), "[reply]\ncontact = +49 30 1234")[-1].endswith("Contact here: +49 30 1234")
 
 
@@ -352,3 +354,30 @@ def test_no_hostile_text_makes_an_invalid_reply_or_an_exception(
             assert line.isprintable()
             assert line.isascii() or smtputf8
             assert len(line.encode()) + len("\r\n") <= 512  # RFC 5321 section 4.5.3.1.5
+
+
+@pytest.mark.parametrize(
+    ("own_domains", "hostname", "login", "told"),
+    [
+        ("", "mx.example.net", "", False),
+        ("", "mx.example.com", "", True),
+        ("", "MX.Example.Com.", "", True),
+        ("", "example.com", "", True),
+        ("", "mx.sub.example.com", "", False),
+        ("", "mx.notexample.com", "", False),
+        ("", "com", "", False),
+        ("example.com", "mx.example.net", "", True),
+        (".com", "mx.example.net", "", True),
+        (".example.com", "mx.example.net", "", False),
+        ("example.com", "mx.example.net", "alice", False),
+    ],
+)
+def test_a_user_of_our_own_without_a_login_is_told_to_log_in(
+    own_domains: str, hostname: str, login: str, *, told: bool
+) -> None:
+    by = settings(f"[reply]\nown_domains = {own_domains}\n[exempt]\nauthenticated = no\n")
+    about = facts(hostname=hostname, authenticated=login)
+    text = " ".join(notice(verdict(Result.FAIL), about, by, NO_EXTRAS, condition=None))
+    assert ("log in to its mail server" in text) is told
+    assert ("SPF record of example.com" in text) is not told
+    assert "203.0.113.7 is not in the trusted sender list of example.com" in text

@@ -9,7 +9,7 @@ from spfmilter.message import CARRY_ON, Outcome
 from spfmilter.model import Check, Disposition, Edits, Identity, Removal, Result, SkipReason, Transaction, Verdict
 from spfmilter.policy import NO_EVIDENCE, Evidence, NoEvidence
 from spfmilter.session import Macros, Session
-from tests.values import no_extras, settings, verdict
+from tests.values import at_mail, no_extras, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 CLIENT = ("203.0.113.7", 25)
@@ -40,7 +40,9 @@ def session(
     evidence: Evidence | None = None,
 ) -> Session:
     """A connection whose client has greeted."""
-    begun = Session(settings(ini), "mx.example.net", Asked() if evidence is None else evidence, extras=no_extras)
+    begun = Session(
+        settings(at_mail(ini)), "mx.example.net", Asked() if evidence is None else evidence, extras=no_extras
+    )
     begun.connect("host.example.com", client)
     if helo is not None:
         begun.hello(helo)
@@ -376,6 +378,26 @@ def test_in_monitor_mode_a_refusal_is_a_notice() -> None:
     edits, transaction = finished(connection)
     assert edits.insert[-1].value.startswith("in monitor mode; would be: reject; 203.0.113.7 is not in the")
     assert (transaction.action.disposition, transaction.action.would) == (Disposition.ACCEPT, Disposition.REJECT)
+
+
+@pytest.mark.parametrize("disposition", Disposition)
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "message"])
+def test_monitor_mode_changes_nothing_of_a_message_but_adds(stage: str, disposition: Disposition) -> None:
+    """Also what another filter before ours has written: it looks like a forged field."""
+    tagging = "[headers]\ntag_subject = [SPF]\nauthserv_id = mx.example.net"
+    connection = session(
+        f"[policy]\nmode = monitor\nreject_at = {stage}\n[policy.mailfrom]\nfail = {disposition}\n{tagging}"
+    )
+    assert mail(connection, "<u@fail.example>") == CARRY_ON
+    assert connection.recipient("<r@example.net>") == CARRY_ON
+    connection.header("Received-SPF", "Fail (mailfrom) identity=mailfrom")
+    connection.header("Authentication-Results", "mx.example.net; spf=fail smtp.mailfrom=fail.example")
+    connection.header("X-SPF-Notice", "mine")
+    connection.header("Subject", "=?utf-8?q?Hi=0AReceived-SPF:_pass?=")
+    edits, transaction = finished(connection)
+    assert (edits.remove, edits.replace, edits.quarantine) == ((), (), None)
+    assert "Subject" not in {field.name for field in edits.insert}
+    assert (transaction.removed, transaction.action.disposition) == (3, Disposition.ACCEPT)
 
 
 def test_a_held_message_has_its_reason() -> None:

@@ -86,7 +86,8 @@ def ini(socket: str, nameservers: str, /, **sections: str) -> str:
         "milter": f"socket = {socket}\nworkers = 2",
         "dns": f"nameservers = {nameservers}\ntimeout = 5s",
         "log": "level = info",
-        **{name: "" for name in given if name not in {"milter", "dns", "log"}},
+        "policy": "reject_at = mail",
+        **{name: "" for name in given if name not in {"milter", "dns", "log", "policy"}},
     }
     whole = {name: _merged(text, given.get(name, "")) for name, text in texts.items()}
     return "".join(f"[{name}]\n{text}\n" for name, text in whole.items())

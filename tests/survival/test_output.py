@@ -48,7 +48,7 @@ def lives_on(daemon: SpfmilterDaemon, address: str, text: str) -> None:
     os.kill(before[0], signal.SIGKILL)
     until(lambda: len(workers(daemon)) == 2 and before[0] not in workers(daemon), 20, "the killed worker is replaced")
     assert ask(address, FAIL) == "550"
-    daemon.rewrite(text.replace("[dns]", "[policy]\nmode = monitor\n[dns]"))
+    daemon.rewrite(text.replace("[policy]\n", "[policy]\nmode = monitor\n"))
     daemon.signal(signal.SIGHUP)
     until(lambda: ask(address, FAIL) == "continue", 20, "the new settings are in force")
     until(lambda: len(children(daemon)) == 2, 20, "the old generation's end")

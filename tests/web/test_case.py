@@ -166,6 +166,14 @@ def test_every_remedy_has_its_step_in_every_language(remedy: Remedy) -> None:
     assert len(set(pages.values())) == len(LANGUAGES)
 
 
+def test_a_user_of_the_receivers_own_is_told_to_log_in_and_sees_no_record_to_publish() -> None:
+    view = build_view(ours({"e.example": [{"TXT": "v=spf1 -all"}]}, trace=True), own=True, then=THEN)
+    assert view.remedies == (Remedy.LOG_IN,)
+    page = render("case.html", LANGUAGES[0], **AROUND, view=view)
+    assert "Log in to your own mail server" in page
+    assert "Change the record" not in page
+
+
 def test_the_steps_are_the_remedies_in_their_order() -> None:
     view = case("v=spf1 ip4:198.51.100.1 -all")
     assert view.remedies == (Remedy.ADD, Remedy.OTHER_SERVER)

@@ -84,7 +84,7 @@ def place() -> Iterator[Place]:
     folder.chmod(0o2710)
     with ScriptedDNS(ZONE) as dns:
         ini = (
-            f"[milter]\nsocket = {milter}\n[dns]\nnameservers = {dns.address}\n"
+            f"[policy]\nreject_at = mail\n[milter]\nsocket = {milter}\n[dns]\nnameservers = {dns.address}\n"
             f"[reply]\nhelp_url = http://127.0.0.1:{port}/spf/{{token}}\n"
             f"[web]\nlisten = 127.0.0.1:{port}\nsecret_file = {folder / 'secret'}\n"
         )

@@ -15,6 +15,7 @@ from lab.dnszone import ZoneData
 from lab.milterclient import MilterClient
 from lab.processes import free_port
 from lab.unbound import Unbound
+from tests.values import at_mail
 
 CLIENT = "192.0.2.1"  # of pass.example only
 ZONE: ZoneData = {
@@ -57,8 +58,11 @@ class Running:
 
 
 def ini(dns: ScriptedDNS | Unbound, address: str, text: str = "", *, lookups: str = "") -> str:
-    """Settings for this DNS server and socket; `text` may begin with more keys of [milter], `lookups` is of [dns]."""
-    return f"[dns]\nnameservers = {dns.address}\n{lookups}\n[milter]\nsocket = {address}\n{text}"
+    """Settings for this DNS server and socket; `text` may begin with more keys of [milter], `lookups` is of [dns].
+
+    Refusals come at MAIL FROM, unless the text names a stage.
+    """
+    return at_mail(f"[dns]\nnameservers = {dns.address}\n{lookups}\n[milter]\nsocket = {address}\n{text}")
 
 
 @contextmanager

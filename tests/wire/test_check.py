@@ -35,6 +35,8 @@ SETTINGS = {
     "helo": "[policy]\ncheck = helo\n[policy.helo]\nfail = reject\n",
     "on-the-safe-side": "[policy.mailfrom]\nneutral = quarantine\nnone = defer\npermerror = reject\n"
     "[exempt]\nsenders = strict.example\n",
+    "senders": "[policy.mailfrom]\npass = reject\nwide_open = reject\n[exempt]\n"
+    f"senders = pass.example if pass, open.example if pass, soft.example if pass, fail.example from {CLIENT}\n",
 }
 
 

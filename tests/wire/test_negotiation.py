@@ -31,9 +31,29 @@ def test_only_what_is_needed_is_asked_for(usual: Running) -> None:
     }
 
 
+def test_in_monitor_mode_nothing_is_asked_for_but_to_add_fields(dns: ScriptedDNS) -> None:
+    """And a filter before ours finds its fields untouched, whatever the MTA lets us do."""
+    foreign = [("Received-SPF", "None (mailfrom) identity=mailfrom"), ("Authentication-Results", "h; spf=none")]
+    ini = "[policy]\nmode = monitor\n[policy.mailfrom]\nneutral = quarantine\n[headers]\ntag_subject = [SPF]\n"
+    with running(dns, ini) as serving, serving.client() as mta:
+        assert mta.negotiate().actions == ADDHDRS | SETSYMLIST
+        mta.connect("host.example", "inet", CLIENT, macros={"j": "h"})
+        mta.helo("mail.example")
+        outcome = mta.deliver(
+            "<u@neutral.example>", ["<r@example.net>"], [*foreign, ("Subject", "x")], macros={"i": "QMON"}
+        )
+        mta.quit()
+        line = serving.line("QMON")
+    assert (outcome.reply.kind, outcome.changed, outcome.quarantine) == ("continue", (), None)
+    assert [change.name for change in outcome.inserted] == ["X-SPF-Notice", *RESULT_FIELDS]
+    assert "would=quarantine" in line
+    assert "forged=2" in line
+
+
 @pytest.mark.parametrize(
     ("policy", "answered"),
     [
+        ("# the default of reject_at", True),
         ("reject_at = rcpt", True),
         ("reject_at = message", True),  # postmaster and abuse are exempt by default
         ("reject_at = message\n[exempt]\nrecipients =", False),

@@ -48,6 +48,7 @@ class Case:
     verdict: Verdict
     extras: Extras = NO_EXTRAS
     condition: Condition | None = None
+    own: bool = False  # the domain is the receiver's
 
 
 def cases() -> Iterator[Case]:
@@ -95,6 +96,7 @@ def cases() -> Iterator[Case]:
     pinned = check(record="v=spf1 ip4:192.0.2.0/24 -all")
     yield Case(title="fail by a record of the receiver's own", verdict=verdict(Result.FAIL, check=pinned))
     yield Case(title="softfail by a record of the receiver's own", verdict=verdict(Result.SOFTFAIL, check=pinned))
+    yield Case(title="fail of a domain of the receiver's own", verdict=verdict(Result.FAIL), own=True)
     termless = Problem(kind=ProblemKind.SYNTAX, text="odd", domain="example.com")
     yield Case(title="permerror at an unknown term", verdict=verdict(Result.PERMERROR, problem=termless))
     yield Case(title="fail over IPv6", verdict=verdict(Result.FAIL, check=check(address="2001:db8::7")))

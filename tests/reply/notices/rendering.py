@@ -14,7 +14,7 @@ def lines_of(case: Case, tag: str) -> tuple[str, ...]:
     return notice(
         case.verdict,
         facts(smtputf8=True),
-        settings(f"[reply]\nlanguages = {tag}\n"),
+        settings(f"[reply]\nlanguages = {tag}\nown_domains = {'example.com' if case.own else ''}\n"),
         case.extras,
         condition=case.condition,
     )

@@ -1,0 +1,46 @@
+"""``[exempt] senders``: which entry exempts a message, by the domain in MAIL FROM, the client and the result.
+
+Knows the conditions of an entry. Those without a pass exempt before any check (``plan``), those with one override what
+the check of HELO, or the entry of the pass itself, calls for (``overrides``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from spfmilter.addresses import patterns_of
+from spfmilter.model import Check, Identity, IPAddress
+from spfmilter.settings import Settings
+from spfmilter.settings.entries import ExemptSender
+
+
+def exempt_by(domain: str, address: IPAddress | None, settings: Settings, *, if_pass: bool) -> ExemptSender | None:
+    """Return the first entry for a domain and an address; None: there is none.
+
+    Args:
+        domain: the one in MAIL FROM, as DNS holds it.
+        address: the client's; None: not known.
+        settings: have the entries.
+        if_pass: look at those entries that need a pass, instead of those that need no check.
+    """
+    senders = settings.exempt.senders
+    if not senders or not domain:
+        return None
+    patterns = frozenset(patterns_of(domain))
+    return next(
+        (
+            sender
+            for sender in senders
+            if sender.if_pass is if_pass and sender.domain in patterns and sender.covers(address)
+        ),
+        None,
+    )
+
+
+def may_be_exempt_by_pass(checks: Iterable[Check], settings: Settings) -> bool:
+    """Return whether a pass of one of these checks would exempt the message."""
+    return bool(settings.exempt.senders) and any(
+        check.identity is Identity.MAILFROM
+        and exempt_by(check.domain, check.address, settings, if_pass=True) is not None
+        for check in checks
+    )
