@@ -14,7 +14,7 @@ from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
 from spfmilter.dns.resolver import MIN_SHARED_TIMEOUT, Resolver
-from spfmilter.evaluation import hosts
+from spfmilter.evaluation import dmarc, hosts
 from spfmilter.evaluation.budget import TimeBudget
 from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.evaluator import Evaluator
@@ -180,14 +180,10 @@ class Inquiry:
 
     def expect_dmarc(self, domain: str) -> None:
         """Send the questions for the DMARC policy of a domain."""
-        from spfmilter.evaluation import dmarc  # noqa: PLC0415 - the public suffix list is large, and seldom asked for
-
         dmarc.expect(self._for_strangers, domain)
 
     def dmarc(self, domain: str) -> DmarcPolicy | None:
         """Return the DMARC policy for mail from a domain; None if there is none."""
-        from spfmilter.evaluation import dmarc  # noqa: PLC0415
-
         return dmarc.policy_of(self._for_strangers, domain, min(self.budget.until, self._engine.clock() + _CLIENT_TIME))
 
     def deferred_for(self, key: str) -> float:

@@ -126,7 +126,11 @@ def _dmarc(applied: AppliedEntry, settings: Settings, evidence: Evidence, author
 def _why_dmarc(author: str, policy: DmarcPolicy | None) -> str:
     if not author:
         return "no From field with one plain address in ASCII is known"
-    return f"{policy.domain} publishes p={policy.policy}" if policy is not None else f"{author} publishes no policy"
+    if policy is None:
+        return f"{author} publishes no policy"
+    if policy.reason and policy.policy not in _STRICT:
+        return f"not every DMARC filter acts on the policy of {policy.domain}, because of {policy.reason}"
+    return f"{policy.domain} publishes p={policy.policy}"
 
 
 # -- time --------------------------------------------------------------------------------------------------------------

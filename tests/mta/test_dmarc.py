@@ -62,6 +62,9 @@ def test_a_forwarded_message_with_a_signature_is_taken_though_its_spf_fails(site
     [
         pytest.param(["watching.example"], id="p=none"),
         pytest.param(["testing.example"], id="pct=0"),
+        pytest.param(["trial.example"], id="p=quarantine; t=y"),
+        pytest.param(["gone.example.org"], id="np=none"),
+        pytest.param(["new.bank"], id="psd=y"),
         pytest.param(["xn--fsqu00a.example"], id="no policy"),
         pytest.param(["mail163.example", "mail163.example"], id="two From fields"),
         pytest.param([], id="no From field"),
@@ -72,8 +75,27 @@ def test_where_dmarc_would_not_act_spf_does(site: Site, authors: list[str]) -> N
     assert (answer.code, answer.lines) == (550, REFUSAL)
 
 
-def test_the_policy_of_the_organizational_domain_holds_below_it(site: Site, dmarc: OpenDmarc) -> None:
-    sent = site.send("below@mail163.example", content=written_by("news.example.com"))
-    assert site.logged(queue_id=sent.queue_id)["override_by"] == "example.com p=quarantine"
+@pytest.mark.parametrize(
+    ("author", "by"),
+    [
+        ("news.example.com", "example.com p=quarantine"),
+        ("a.b.c.d.e.f.g.h.example.com", "example.com p=quarantine"),
+        ("here.example.org", "example.org p=quarantine"),
+    ],
+)
+def test_the_policy_of_the_organizational_domain_holds_below_it(
+    site: Site, dmarc: OpenDmarc, author: str, by: str
+) -> None:
+    sent = site.send("below@mail163.example", content=written_by(author))
+    assert site.logged(queue_id=sent.queue_id)["override_by"] == by
     assert str(dmarc.assessment(sent.queue_id)) == "spf=fail dmarc=fail quarantine"
     assert site.postfix.queue_name(sent.queue_id) == "hold"
+
+
+def test_a_filter_that_does_not_know_t_acts_more_severely_than_we_expect(site: Site, dmarc: OpenDmarc) -> None:
+    """OpenDMARC 1.4 goes by RFC 7489: it rejects what RFC 9989 quarantines. Either way, DMARC decides."""
+    answer = site.send("stepped@mail163.example", content=written_by("step.example")).answer
+    assert str(answer) == "550 5.7.1 rejected by DMARC policy for step.example"
+    line = site.logged(**{"from": "<stepped@mail163.example>"})
+    assert line["override_by"] == "step.example p=quarantine"
+    assert str(dmarc.assessment(line["queue_id"])) == "spf=fail dmarc=fail reject"
