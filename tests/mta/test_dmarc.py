@@ -1,11 +1,13 @@
-"""`yield_to_dmarc` with a real OpenDMARC behind us: what SPF alone would refuse, DMARC decides, which knows more."""
+"""`yield_to_dmarc` with real DMARC filters behind us: what SPF alone would refuse, DMARC decides, which knows more."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from lab import pydmarc
 from lab.nsd import Nsd
 from lab.opendmarc import OpenDmarc
+from lab.pydmarc import PyDmarc
 from tests.mta.neighbour import Neighbour
 from tests.mta.site import Sent, Site, written_by
 from tests.mta.test_postfix import REFUSAL
@@ -99,3 +101,36 @@ def test_a_filter_that_does_not_know_t_acts_more_severely_than_we_expect(site: S
     line = site.logged(**{"from": "<stepped@mail163.example>"})
     assert line["override_by"] == "step.example p=quarantine"
     assert str(dmarc.assessment(line["queue_id"])) == "spf=fail dmarc=fail reject"
+
+
+# -- another filter ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def other(resolver: Nsd) -> Iterator[Site]:
+    """The milter of the package dmarc behind us."""
+    if missing := pydmarc.unavailable():
+        pytest.skip(missing)
+    with PyDmarc(resolver.host) as filter_, Site(resolver, YIELDING, behind=filter_.milter) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("author", "by", "does"),
+    [
+        ("mail163.example", "mail163.example p=reject", "reject"),
+        ("news.example.com", "example.com p=quarantine", "quarantine"),
+        ("here.example.org", "example.org p=quarantine", "quarantine"),
+        ("step.example", "step.example p=quarantine", "quarantine"),  # p=reject; t=y
+    ],
+)
+def test_what_is_left_to_the_package_dmarc_is_decided_by_it(other: Site, author: str, by: str, does: str) -> None:
+    answer = other.send(f"{does}@mail163.example", content=written_by(author)).answer
+    assert str(answer) == f"550 5.7.1 {does} is the DMARC policy of {author}"
+    assert other.logged(override_by=by)["from"] == f"<{does}@mail163.example>"
+
+
+@pytest.mark.parametrize("author", ["trial.example", "testing.example", "gone.example.org", "new.bank"])
+def test_what_the_package_dmarc_might_let_pass_is_not_left_to_it(other: Site, author: str) -> None:
+    answer = other.send("alice@mail163.example", content=written_by(author)).answer
+    assert (answer.code, answer.lines) == (550, REFUSAL)
