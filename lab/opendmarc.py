@@ -4,6 +4,8 @@ It knows OpenDMARC's configuration and its history file. It knows neither the MT
 whose SPF results it reads.
 """
 
+import ctypes
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -43,6 +45,9 @@ _RESULTS = {
 }
 _POLICIES = {14: "none", 15: "pass", 16: "fail", 17: "fail", 18: "fail"}
 _ACTIONS = {0: "reject", 2: "accept", 4: "quarantine"}
+# What its library says is to be done with a message, by its header dmarc.h.
+_LIBRARY = "libopendmarc.so.2"
+_TO_ENFORCE = {14: "none", 16: "reject", 17: "quarantine", 18: "none"}
 
 
 def unavailable() -> str:
@@ -50,6 +55,45 @@ def unavailable() -> str:
     if not _OPENDMARC:
         return "opendmarc is not installed (tools/setup.sh lab)"
     return "" if os.geteuid() == 0 else "only root can give opendmarc a resolv.conf of its own"
+
+
+def no_library() -> str:
+    """Return why OpenDMARC's library cannot be called here; empty if it can."""
+    return "" if _library() is not None else "libopendmarc is not installed (tools/setup.sh lab)"
+
+
+def disposition(record: str, domain: str, owner: str) -> str:
+    """Return what OpenDMARC does with mail from a domain that passes nothing: none, quarantine or reject.
+
+    Args:
+        record: the DMARC record that it has found.
+        domain: the author's domain.
+        owner: the domain that publishes the record: the same, or one above it.
+    """
+    library = _library()
+    if library is None:
+        raise RuntimeError(no_library())
+    context = ctypes.c_void_p(library.opendmarc_policy_connect_init(b"192.0.2.1", 4))
+    try:
+        library.opendmarc_policy_store_from_domain(context, domain.encode())
+        above = owner.encode() if owner != domain else None
+        if library.opendmarc_policy_store_dmarc(context, record.encode(), domain.encode(), above):
+            return "none"  # it has not understood the record
+        percent = ctypes.c_int()
+        library.opendmarc_policy_fetch_pct(context, ctypes.byref(percent))
+        return _TO_ENFORCE[library.opendmarc_get_policy_to_enforce(context)] if percent.value else "none"
+    finally:
+        library.opendmarc_policy_connect_shutdown(context)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(_LIBRARY)
+    except OSError:
+        return None
+    library.opendmarc_policy_connect_init.restype = ctypes.c_void_p
+    return library
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +104,7 @@ class Assessment:
     spf: str
     dmarc: str  # pass, fail; none if the author's domain has no record
     action: str  # accept, quarantine, reject
+    author: str  # the domain of the From field, in lower case
 
     def __str__(self) -> str:
         return f"spf={self.spf} dmarc={self.dmarc} {self.action}"
@@ -114,6 +159,7 @@ class OpenDmarc(Server):
             spf=_RESULTS[int(facts["spf"])],
             dmarc=_POLICIES[int(facts["policy"])],
             action=_ACTIONS[int(facts["action"])],
+            author=facts["from"].lower(),
         )
 
     def _write(self, name: str, text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import idna
@@ -157,31 +157,6 @@ def patterns_of(domain: str) -> Iterator[str]:
 def is_named(domain: str, patterns: Container[str]) -> bool:
     """Return whether a pattern matches the domain: ``example.com`` only itself, ``.example.com`` all names below."""
     return any(pattern in patterns for pattern in patterns_of(domain))
-
-
-_AUTHOR_LIMIT = 2048  # characters of a From field
-_ADDR_SPEC = r"""[^\s"<>@,;:()\[\]\\]+@[^\s"<>@,;:()\[\]\\]+"""
-# A display name, quoted or not, and the address in angle brackets; or the address alone; then perhaps a comment.
-_AUTHOR = re.compile(
-    rf"""(?:(?:"(?:[^"\\]|\\.)*+"|[^"<>@,;:()\[\]\\])*+<\s*(?P<named>{_ADDR_SPEC})\s*>|(?P<bare>{_ADDR_SPEC}))"""
-    r"""(?:\s*\([^()\\]*\))?""",
-    re.DOTALL,
-)
-
-
-def author_domain(fields: Sequence[str]) -> str:
-    """Return the domain of the author in a message's From fields; empty unless one field has one plain address.
-
-    Strict on purpose: a DMARC filter after us may read an unusual form in another way than we do. So no name beyond
-    ASCII is converted here. A filter that does not convert it, or not by UTS 46, would accept what we leave to it.
-    """
-    if len(fields) != 1 or len(fields[0]) > _AUTHOR_LIMIT:
-        return ""
-    found = _AUTHOR.fullmatch(fields[0].strip())
-    if found is None:
-        return ""
-    domain = (found["named"] or found["bare"]).rpartition("@")[2]
-    return dns_domain(domain).lower() if domain.isascii() else ""
 
 
 def dns_domain(text: str) -> str:

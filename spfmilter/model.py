@@ -309,10 +309,11 @@ NO_OWN_RULES = Addressee()  # a recipient without rules of its own, or one that 
 
 @value
 class DmarcPolicy:
-    """The DMARC policy that a domain publishes (RFC 7489 section 6.3)."""
+    """The DMARC policy that a domain publishes (RFC 9989 section 4.7), as far as every DMARC filter acts on it."""
 
-    domain: str  # the domain that publishes it: that of the From field, or its organizational domain
+    domain: str  # the domain that publishes it: that of the From field, or one above it
     policy: str  # none, quarantine or reject
+    reason: str = ""  # why that is less than the record says, such as "t=y"; empty if it is not
 
 
 @value

@@ -1,7 +1,6 @@
 """The sanitizer of what a client says of itself."""
 
 import re
-from email.utils import getaddresses
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfmilter.addresses import (
-    author_domain,
     client_of,
     dns_domain,
     embedded_ip4,
@@ -237,49 +235,6 @@ def test_no_address_and_no_sender_makes_the_reading_fail(text: str) -> None:
 )
 def test_an_address_is_plain_if_there_is_one_way_to_read_it(text: str, plain: bool) -> None:
     assert is_plain(text) is plain
-
-
-# -- the author --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("field", "domain"),
-    [
-        ("ann@example.com", "example.com"),
-        ("<ann@example.com>", "example.com"),
-        ("Ann <ann@Example.COM>", "example.com"),
-        ('"Ann, of (x) <y@z>" <ann@example.com> (a comment)', "example.com"),
-        ("J. Doe\n <ann@example.com>", "example.com"),
-        ("=?utf-8?b?5L2g5aW9?= <ann@xn--bcher-kva.example>", "xn--bcher-kva.example"),
-        ("Bücher <bücher@example.com>", "example.com"),
-        ("ann@bücher.example", ""),  # a DMARC filter may look it up as it stands, and find nothing
-        ("ann@ex\u00adample.com", ""),  # UTS 46 would leave the soft hyphen out
-        ("ann@\uff45xample.com", ""),
-        ("ann@example\u3002com", ""),
-        ("ann@example.com (Ann)", "example.com"),
-        ("ann@example.com, joe@example.org", ""),
-        ("Ann <ann@example.com>, Joe <joe@example.org>", ""),
-        ("friends: ann@example.com;", ""),
-        ("ann@example.com@example.org", ""),
-        ("<ann@example.com> <joe@example.org>", ""),
-        ('"ann@example.org"@example.com', ""),  # right, but seldom, and read in more than one way
-        ("Ann <ann@example.com", ""),
-        ("Ann (<x@y.example> <ann@example.com>", ""),
-        ("ann@localhost", ""),
-        ("ann@[192.0.2.1]", ""),
-        ("", ""),
-    ],
-)
-def test_the_author_is_read_where_there_is_just_one_plain_address(field: str, domain: str) -> None:
-    assert author_domain([field]) == domain
-    assert author_domain([field, field]) == ""
-
-
-@given(st.text(alphabet='ab@.<>(),:;"\\ \n=?', max_size=60))
-def test_an_author_that_is_read_is_one_that_others_read_too(field: str) -> None:
-    domain = author_domain([field])
-    if domain:
-        assert [address.rpartition("@")[2].lower() for _, address in getaddresses([field.strip()])] == [domain]
 
 
 # -- patterns ----------------------------------------------------------------------------------------------------------

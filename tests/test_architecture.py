@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 # Not loaded by the daemon unless its INI file asks for what they do.
 ON_REQUEST = (
     "starlette", "uvicorn", "jinja2", "babel", "limits", "itsdangerous", "sqlalchemy", "prometheus_client",
-    "publicsuffixlist", "redis",
+    "redis",
 )  # fmt: skip
 
 IMPURE = frozenset({

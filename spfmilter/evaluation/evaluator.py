@@ -362,7 +362,7 @@ class _Query(Asking):
         self._usage.client_deadline = self._usage.deadline  # this is the last lookup, so it may use all the time
         try:
             target = found.exp.expand_domain(self._letter)
-            if self._trusted or explanation.is_of(target, (self._check.domain, self.d)):
+            if self._trusted or explanation.is_of(target, (self._check.domain, self.d), self._ask_client):
                 return explanation.expanded(self._ask_client(target, Type.TXT).records, self._letter)
         except RecordError:
             pass

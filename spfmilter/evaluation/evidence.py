@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from spfmilter.evaluation import hosts
+from spfmilter.evaluation import dmarc, hosts
 from spfmilter.evaluation.budget import TimeBudget
 from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.engine import CLIENT_TIME, Inquiry
@@ -104,14 +104,10 @@ class ConnectionEvidence(Evidence):
 
     def expect_dmarc(self, domain: str) -> None:
         """Send the questions for the DMARC policy of a domain."""
-        from spfmilter.evaluation import dmarc  # noqa: PLC0415 - the public suffix list is large, and seldom asked for
-
         dmarc.expect(self.inquiry.guarded, domain)
 
     def dmarc(self, domain: str) -> DmarcPolicy | None:
         """Return the DMARC policy for mail from a domain; None where the domain publishes none."""
-        from spfmilter.evaluation import dmarc  # noqa: PLC0415
-
         deadline = min(self.budget.until, self.inquiry.clock() + CLIENT_TIME)
         return dmarc.policy_of(self.inquiry.guarded, domain, deadline)
 

@@ -1,7 +1,7 @@
 """Read a domain's own explanation of its fails, exp= (RFC 7208 section 6.2), and decide which names may hold it.
 
 The sender sees the text in our reply. So it must belong to the sender's domain: otherwise a record could make us
-disclose a text of another domain, or of our own network. Makes no lookup.
+disclose a text of another domain, or of our own network. Asks through a function that it is given.
 """
 
 from __future__ import annotations
@@ -9,22 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from spfmilter.dns.answer import RecordData
+from spfmilter.evaluation import treewalk
 from spfmilter.spf import macros
 
 _MAX_TEXT = 1024  # characters that are read
 _MAX_EXPANDED = 4 * _MAX_TEXT
 
 
-def is_of(target: str, domains: Sequence[str]) -> bool:
-    """Tell whether a name is at or below one of the domains, or of the same organization."""
-    name, domains = target.lower(), [domain.lower() for domain in domains]
-    if any(name == domain or name.endswith("." + domain) for domain in domains):
-        return True
-    # Imported here: the public suffix list is large, and few explanations are outside the sender's domain.
-    from spfmilter.evaluation.organization import organizational  # noqa: PLC0415
+def is_of(target: str, domains: Sequence[str], ask: treewalk.Ask) -> bool:
+    """Tell whether a name is at or below one of the domains, or of their organizational domains (RFC 9989).
 
-    owner = organizational(name)
-    return owner is not None and owner in map(organizational, domains)
+    Asks only where the name and the domain have their last two labels in common.
+    """
+    name, owners = target.lower(), dict.fromkeys(domain.lower() for domain in domains)
+    return any(_is_below(name, owner) for owner in owners) or any(
+        _is_below(name, treewalk.organizational(owner, ask))
+        for owner in owners
+        if name.split(".")[-2:] == owner.split(".")[-2:]
+    )
+
+
+def _is_below(name: str, owner: str) -> bool:
+    return name == owner or name.endswith("." + owner)
 
 
 def expanded(records: Sequence[RecordData], value_of: Callable[[str], str]) -> str | None:

@@ -1,5 +1,6 @@
-"""Header fields: the result fields, forged fields, and the prefix of the subject."""
+"""Header fields: the result fields, forged fields, the prefix of the subject, and the author's domain."""
 
+from spfmilter.headers.author import author_domain
 from spfmilter.headers.fields import (
     MAX_FORGED,
     NotRemoved,
@@ -25,6 +26,7 @@ __all__ = [
     "MAX_FORGED",
     "RECEIVED_SPF",
     "NotRemoved",
+    "author_domain",
     "authserv_id",
     "claims",
     "edits",

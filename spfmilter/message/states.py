@@ -27,7 +27,6 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from spfmilter import headers, policy, relays, reply
-from spfmilter.addresses import author_domain
 from spfmilter.headers import NotRemoved
 from spfmilter.message.message import CARRY_ON, Context, Message, Outcome
 from spfmilter.model import NO_OWN_RULES, Action, Addressee, Disposition, Facts, Plan, Rule, Transaction
@@ -194,7 +193,7 @@ class AtEnd(Undecided):
                 self.context.evidence.expect_dmarc(author)
 
     def _author(self) -> str:
-        return author_domain(self.authors) if policy.may_yield(self.verdicts, self.context.settings) else ""
+        return headers.author_domain(self.authors) if policy.may_yield(self.verdicts, self.context.settings) else ""
 
     def _part_ways(self, first: Addressee, kind: Addressee) -> bool:
         """Return whether the message would be refused for recipients of one kind and taken for the other."""

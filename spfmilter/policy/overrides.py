@@ -154,8 +154,12 @@ def _dmarc(applied: AppliedEntry, settings: Settings, evidence: Evidence, author
 
 def _why_dmarc(author: str, policy: DmarcPolicy | None) -> str:
     if not author:
-        return "no From field with one plain address in ASCII is known"
-    return f"{policy.domain} publishes p={policy.policy}" if policy is not None else f"{author} publishes no policy"
+        return "no From field is known in which all readers see the same one domain"
+    if policy is None:
+        return f"{author} publishes no policy"
+    if policy.reason and policy.policy not in _STRICT:
+        return f"not every DMARC filter acts on the policy of {policy.domain}, because of {policy.reason}"
+    return f"{policy.domain} publishes p={policy.policy}"
 
 
 # -- time --------------------------------------------------------------------------------------------------------------

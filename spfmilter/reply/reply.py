@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from spfmilter.model import Action, Disposition, Facts, Result
+from spfmilter.model import Action, Condition, Disposition, Facts, Result
 from spfmilter.reply import texts
 from spfmilter.reply.notice import MAX_LINE, Extras, notice, notice_language
 from spfmilter.settings import Settings
@@ -59,7 +59,7 @@ def reply_for(action: Action, facts: Facts, settings: Settings, extras: Extras) 
         return None
     if action.verdict is None or action.verdict.fault is not None:
         return _INTERNAL
-    code, status = _codes(action.disposition, action.verdict.result)
+    code, status = _codes(action.disposition, action.verdict.result, action.condition)
     lines = notice(action.verdict, facts, settings, extras, condition=action.condition)
     return Reply(code=code, status=status, lines=lines, utf8=facts.smtputf8)
 
@@ -72,10 +72,11 @@ def internal_error() -> Reply:
 def forged_fields(facts: Facts, settings: Settings, *, hidden: bool) -> Reply:
     """Return the reply for a message with forged fields that are not removed (RFC 8601 section 5).
 
-    They are too many, or ``hidden`` in another field.
+    They are too many, or ``hidden`` in another field. The status is that of security in general (RFC 3463 section 3.8):
+    the sender may write here, but not this.
     """
     line = texts.template(texts.HIDDEN if hidden else texts.FORGED, notice_language(facts, settings)).fill({})
-    return Reply(code=550, status="5.7.1", lines=(line,), utf8=facts.smtputf8)
+    return Reply(code=550, status="5.7.0", lines=(line,), utf8=facts.smtputf8)
 
 
 def separate_message(facts: Facts, settings: Settings) -> Reply:
@@ -88,14 +89,18 @@ def separate_message(facts: Facts, settings: Settings) -> Reply:
     return Reply(code=452, status="4.5.3", lines=(line,), utf8=facts.smtputf8)
 
 
-def _codes(disposition: Disposition, result: Result) -> tuple[int, str]:
-    """Return reply code and enhanced status (RFC 7372 section 3.2): 7.23 for what SPF says, 7.24 for what it cannot."""
+def _codes(disposition: Disposition, result: Result, condition: Condition | None) -> tuple[int, str]:
+    """Return reply code and enhanced status (RFC 7372 section 3.2): 7.23 for what SPF says, 7.24 for what it cannot.
+
+    A pass that is refused is 7.24 as well, because senders' tools take 7.1 for an entry on a block list.
+    A domain that can receive no mail is a bad sender address (RFC 3463 section 3.2).
+    """
     code = 550 if disposition is Disposition.REJECT else 451
     match result:
-        case Result.PERMERROR | Result.TEMPERROR:
+        case Result.PERMERROR | Result.TEMPERROR | Result.PASS:
             detail = "7.24"
-        case Result.PASS:
-            detail = "7.1"
+        case Result.NONE if condition is Condition.UNREACHABLE:
+            detail = "1.8"
         case _:
             detail = "7.23"
     return code, f"{code // 100}.{detail}"

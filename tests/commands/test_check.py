@@ -321,7 +321,7 @@ def test_a_missing_from_field_is_reported(run, write) -> None:
     path = write("[policy]\nreject_at = message\nyield_to_dmarc = yes\n")
     done = run("check", "-c", path, *MESSAGE, "a@example.com", "--explain")
     assert "yield_to_dmarc = yes (line " in done.stdout
-    assert ": no From field with one plain address in ASCII is known\n" in done.stdout
+    assert ": no From field is known in which all readers see the same one domain\n" in done.stdout
 
 
 def test_explain_as_json(run, write) -> None:

@@ -275,13 +275,19 @@ def dmarc(name: str, record: str) -> ZoneData:
         (dmarc("example.co.uk", "v=DMARC1;p=reject;sp=quarantine"), ("example.co.uk", "quarantine")),
         (dmarc("example.co.uk", "v=DMARC1; P = Reject ; pct=50; rua=mailto:x@y.example"), ("example.co.uk", "reject")),
         (dmarc("example.co.uk", "v=DMARC1; p=none; sp=reject"), ("example.co.uk", "reject")),
-        (dmarc("b.example.co.uk", "v=DMARC1; p=reject"), None),  # neither the domain nor the organizational one
-        (dmarc("co.uk", "v=DMARC1; p=reject"), None),  # a public suffix
+        (dmarc("b.example.co.uk", "v=DMARC1; p=reject"), ("b.example.co.uk", "reject")),
+        (dmarc("co.uk", "v=DMARC1; p=reject; psd=y"), ("co.uk", "none")),  # filters of RFC 7489 do not look there
         (dmarc("example.co.uk", "v=DMARC2; p=reject"), None),
         (dmarc("example.co.uk", "p=reject; v=DMARC1"), None),
-        (dmarc("example.co.uk", "v=DMARC1"), None),
-        (dmarc("example.co.uk", "v=DMARC1; p=maybe"), None),
-        ({"_dmarc.example.co.uk": [{"TXT": "v=DMARC1; p=reject"}, {"TXT": "v=DMARC1; p=none"}]}, None),
+        (dmarc("example.co.uk", "v=DMARC1"), ("example.co.uk", "none")),
+        (dmarc("example.co.uk", "v=DMARC1; p=maybe"), ("example.co.uk", "none")),
+        (
+            {"_dmarc.example.co.uk": [{"TXT": "v=DMARC1; p=reject"}, {"TXT": "v=DMARC1; p=none"}]},
+            ("example.co.uk", "none"),
+        ),
+        (dmarc("example.co.uk", "v=DMARC1; p=quarantine; t=y"), ("example.co.uk", "none")),
+        (dmarc("example.co.uk", "v=DMARC1; p=reject; t=y"), ("example.co.uk", "quarantine")),
+        (dmarc("example.co.uk", "v=DMARC1; p=reject; pct=0"), ("example.co.uk", "none")),
         ({"_dmarc.example.co.uk": [{"TXT": "v=DMARC1; p=reject"}, {"TXT": "hello"}]}, ("example.co.uk", "reject")),
         ({**dmarc("example.co.uk", "v=DMARC1; p=reject"), "_dmarc.a.b.example.co.uk": [{"RCODE": "SERVFAIL"}]}, None),
         ({"_dmarc.example.co.uk": [{"TXT": b"v=DMARC1; p=reject; x=\xff"}]}, ("example.co.uk", "reject")),
@@ -293,7 +299,7 @@ def test_the_policy_is_the_domains_own_or_else_its_organizations(
 ) -> None:
     with evidence(server, zone) as asking:
         found = asking.dmarc("a.b.example.co.uk")
-    assert found == (DmarcPolicy(domain=policy[0], policy=policy[1]) if policy is not None else None)
+    assert (None if found is None else (found.domain, found.policy)) == policy
 
 
 def test_sp_is_not_for_the_organizational_domain_itself(server: ScriptedDNS) -> None:

@@ -1,7 +1,6 @@
 """Any text of a client is an address, a domain, or none; nothing raises."""
 
 from spfmilter.addresses import (
-    author_domain,
     client_of,
     dns_domain,
     is_private,
@@ -12,6 +11,7 @@ from spfmilter.addresses import (
 )
 from spfmilter.dns import wire
 from spfmilter.dns.answer import Type
+from spfmilter.headers import author_domain
 
 
 def one_input(data: bytes) -> None:

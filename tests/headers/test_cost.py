@@ -9,8 +9,8 @@ from itertools import product
 
 import pytest
 
-from spfmilter.addresses import author_domain, dns_domain, is_plain, parse_recipient, parse_reverse_path
-from spfmilter.headers import claims
+from spfmilter.addresses import dns_domain, is_plain, parse_recipient, parse_reverse_path
+from spfmilter.headers import author_domain, claims
 from spfmilter.headers.forged import _hides
 from spfmilter.headers.subjects import tagged
 from spfmilter.relays import received

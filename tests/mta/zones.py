@@ -64,6 +64,17 @@ edge A 127.0.9.3
 66 PTR out.forwarder.example.
 """,
     "testing.example": '_dmarc TXT "v=DMARC1; p=reject; pct=0"',
+    "trial.example": '_dmarc TXT "v=DMARC1; p=quarantine; t=y"',
+    "step.example": '_dmarc TXT "v=DMARC1; p=reject; t=y"',
+    "example.org": """\
+here A 192.0.2.25
+_dmarc TXT "v=DMARC1; p=reject; sp=quarantine; np=none"
+""",
+    # The walk for a DMARC record ends at the top-level domain. "bank" is a public suffix with a policy.
+    "com": '_dmarc TXT "not a DMARC record"',
+    "example": '_dmarc TXT "not a DMARC record"',
+    "org": '_dmarc TXT "not a DMARC record"',
+    "bank": '_dmarc TXT "v=DMARC1; p=reject; psd=y"',
     "watching.example": """\
 @ TXT "v=spf1 ip4:192.0.2.0/24 -all"
 _dmarc TXT "v=DMARC1; p=none"

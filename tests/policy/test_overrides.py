@@ -200,6 +200,14 @@ def test_a_fail_is_left_to_a_strict_dmarc_policy(policy: str, author: str, dispo
         assert str(action.rule) == "[policy] yield_to_dmarc = yes (line 3)"
 
 
+def test_a_milder_reading_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = DmarcPolicy(domain="example.com", policy="none", reason="pct=0")
+    evidence, notes = world(dmarc={"example.com": found}), []
+    monkeypatch.setattr(evidence, "note", lambda *args, **_: notes.append(args))
+    assert treated(verdict(Result.FAIL), YIELD, evidence, "example.com").disposition is REJECT
+    assert notes[-1][2] == "not every DMARC filter acts on the policy of example.com, because of pct=0"
+
+
 BOUNCE = check(Identity.HELO, null_sender=True)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from spfmilter.model import Condition, Disposition, Result
-from spfmilter.reply import Reply, internal_error, separate_message
+from spfmilter.reply import Reply, forged_fields, internal_error, separate_message
 from tests.values import action, facts, reply_for, settings, verdict
 
 
@@ -16,7 +16,7 @@ from tests.values import action, facts, reply_for, settings, verdict
         (Result.SOFTFAIL, (550, "5.7.23"), (451, "4.7.23")),
         (Result.NEUTRAL, (550, "5.7.23"), (451, "4.7.23")),
         (Result.NONE, (550, "5.7.23"), (451, "4.7.23")),
-        (Result.PASS, (550, "5.7.1"), (451, "4.7.1")),
+        (Result.PASS, (550, "5.7.24"), (451, "4.7.24")),
         (Result.PERMERROR, (550, "5.7.24"), (451, "4.7.24")),
         (Result.TEMPERROR, (550, "5.7.24"), (451, "4.7.24")),
     ],
@@ -26,6 +26,33 @@ def test_code_and_status_are_of_one_class(result: Result, reject: tuple[int, str
         answer = reply_for(action(disposition, verdict(result)), facts(), settings())
         assert answer is not None
         assert (answer.code, answer.status) == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "result", "detail"),
+    [
+        (Condition.WIDE_OPEN, Result.PASS, "7.24"),
+        (Condition.NO_MAIL, Result.FAIL, "7.23"),
+        (Condition.UNREACHABLE, Result.NONE, "1.8"),  # RFC 3463 section 3.2: incapable of accepting return mail
+    ],
+)
+def test_the_status_is_that_of_the_condition(condition: Condition, result: Result, detail: str) -> None:
+    for disposition, of_class in ((Disposition.REJECT, 5), (Disposition.DEFER, 4)):
+        decided = replace(action(disposition, verdict(result)), condition=condition)
+        answer = reply_for(decided, facts(), settings())
+        assert answer is not None
+        assert answer.status == f"{of_class}.{detail}"
+
+
+@pytest.mark.parametrize("result", Result)
+def test_no_refusal_has_the_status_of_a_block_list(result: Result) -> None:
+    """Tools that read bounces take x.7.1 for an address on a block list."""
+    for disposition in (Disposition.REJECT, Disposition.DEFER):
+        answer = reply_for(action(disposition, verdict(result)), facts(), settings())
+        assert answer is not None
+        assert not answer.status.endswith(".7.1")
+    for hidden in (False, True):
+        assert forged_fields(facts(), settings(), hidden=hidden).status == "5.7.0"
 
 
 @pytest.mark.parametrize("disposition", [Disposition.ACCEPT, Disposition.TAG, Disposition.QUARANTINE])
