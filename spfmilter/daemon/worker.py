@@ -26,6 +26,7 @@ from spfmilter.daemon.child import let_signals_in
 from spfmilter.daemon.connections import Unserved
 from spfmilter.daemon.link import Word
 from spfmilter.dns.answer import Answer
+from spfmilter.dns.probe import Probe
 from spfmilter.evaluation.engine import Engine
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
@@ -68,6 +69,7 @@ class Worker:
         self._metrics = metrics
         own_addresses = settings.policy.own_addresses
         self._engine = Engine(settings.dns, receiver=receiver, own_addresses=own_addresses, observe=self._observe)
+        self._probe = Probe(self._engine.resolver)
         signer = _signer(settings)
         self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals, signer=signer)
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
@@ -156,6 +158,7 @@ class Worker:
         """Wait at most ``seconds`` for a signal, libmilter's end or the supervisor's end."""
         log.flush()
         self._metrics.log_lines_lost(log.lost())
+        self._look_at_nameservers()
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
@@ -163,6 +166,18 @@ class Worker:
             log.warning("supervisor exited, worker terminating")
             self._poll.unregister(self._link)
             self._alone = True
+
+    def _look_at_nameservers(self) -> None:
+        """Probe the nameservers if they are silent, and log when a silence begins and ends."""
+        change = self._probe.step()
+        if change is None:
+            return
+        names = ", ".join(map(str, self._engine.resolver.nameservers()))
+        if change.over:
+            log.info("nameservers responding again", nameservers=names, seconds=round(change.seconds))
+        else:
+            fix = "look after the resolver; see [dns] nameservers, or /etc/resolv.conf"
+            log.error("nameservers not responding", nameservers=names, reason=change.reason, fix=fix)
 
     def _is_alone(self) -> bool:
         try:

@@ -23,6 +23,7 @@ from spfmilter.dns.resolver import Resolver
 from spfmilter.dns.server import Server
 
 _TCP_WAIT = 5.0  # seconds for an answer over TCP where another server could be asked instead
+_SILENCE = Answer(Status.FAILED, failure="no nameserver answers", local_failure=True)
 _TICK = 0.05  # seconds between two looks at an answer that another connection reads, where no descriptor is left
 
 
@@ -131,6 +132,11 @@ class Channel:
         asked = wire.question(key[1], key[0])
         if asked is None:
             answer = Answer(Status.NOT_ASKED)
+            self._answers.put(key, answer)
+            return answer
+        if self._resolver.silence.spares_waiting(self._clock()):
+            answer = self._cache.stale(key) or _SILENCE
+            self._resolver.observe(_SILENCE)
             self._answers.put(key, answer)
             return answer
         if self._flight is None:

@@ -344,7 +344,7 @@ class Flight:
         """
         # A question that hardly had time tells nothing of our servers: a record can delay its last one until the end.
         silent = pending.failure != TIMEOUT or self._clock() - pending.started >= _SILENT_FOR
-        is_ours = not pending.heard and silent and self._resolver.silent_since(pending.started)
+        is_ours = not pending.heard and silent and self._resolver.is_at_fault(pending.started, pending.failure)
         return Answer(Status.FAILED, failure=pending.failure, local_failure=is_ours)
 
     # -- the end of a question ---------------------------------------------------------------------------------------

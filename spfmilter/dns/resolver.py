@@ -17,6 +17,7 @@ from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import AnswerCache, Key
 from spfmilter.dns.pending import Pending
 from spfmilter.dns.server import Server
+from spfmilter.dns.silence import Silence
 from spfmilter.settings.values import Nameserver
 from spfmilter.zones import Zones
 
@@ -33,6 +34,7 @@ class Resolver:
 
     Attributes:
         shared_timeout: seconds that a connection must have waited for an answer before its timeout is known to others.
+        silence: whether our nameservers have stopped answering.
     """
 
     def __init__(  # noqa: PLR0913 - each has its default
@@ -55,6 +57,7 @@ class Resolver:
         self._next_look = 0.0
         self._servers = [Server(address) for address in nameservers]
         self._last_probe = float("-inf")
+        self.silence = Silence()
         self.in_flight: dict[Key, Pending] = {}  # each question that some connection has asked, and none has read yet
 
     def nameservers(self) -> tuple[Nameserver, ...]:
@@ -76,6 +79,13 @@ class Resolver:
     def silent_since(self, when: float) -> bool:
         """Tell whether no nameserver has answered any question since then."""
         return all(server.last_heard < when for server in self._servers)
+
+    def is_at_fault(self, since: float, failure: str) -> bool:
+        """Tell whether no nameserver has answered any question since then. If so, their silence has begun."""
+        silent = self.silent_since(since)
+        if silent:
+            self.silence.begin(since, failure)
+        return silent
 
     def wants_probe(self, since: float) -> bool:
         """Tell whether to send a probe: all servers have been silent since then, and no probe was sent just now."""
