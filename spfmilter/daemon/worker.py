@@ -26,6 +26,7 @@ from spfmilter.daemon.child import let_signals_in
 from spfmilter.daemon.connections import Unserved
 from spfmilter.daemon.link import Word
 from spfmilter.dns.answer import Answer
+from spfmilter.dns.cache import Key
 from spfmilter.dns.probe import Probe
 from spfmilter.evaluation.engine import Engine
 from spfmilter.helplink.secretfile import SecretError
@@ -34,6 +35,7 @@ from spfmilter.milter.callbacks import Callbacks
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.settings import Settings
+from spfmilter.settings.schema import LogLevel
 from spfmilter.state import Deferrals
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ class Worker:
         receiver = settings.headers.own_id or hostname
         self._metrics = metrics
         own_addresses = settings.policy.own_addresses
-        self._engine = Engine(settings.dns, receiver=receiver, own_addresses=own_addresses, observe=self._observe)
+        observe = self._observe_and_log if settings.log.level is LogLevel.DEBUG else self._observe
+        self._engine = Engine(settings.dns, receiver=receiver, own_addresses=own_addresses, observe=observe)
         self._probe = Probe(self._engine.resolver)
         signer = _signer(settings)
         self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals, signer=signer)
@@ -88,8 +91,14 @@ class Worker:
         for end in (self._wakeup, self._link):
             self._poll.register(end, select.POLLIN)
 
-    def _observe(self, answer: Answer) -> None:
-        self._metrics.dns_query("own resolver" if answer.local_failure else answer.status.value)
+    def _observe(self, _key: Key, answer: Answer, _seconds: float) -> None:
+        self._metrics.dns_query(_outcome(answer))
+
+    def _observe_and_log(self, key: Key, answer: Answer, seconds: float) -> None:
+        self._observe(key, answer, seconds)
+        rdtype, name = key
+        texts = answer.texts(rdtype)
+        log.lookup(name, rdtype.name, _outcome(answer), texts, reason=answer.failure, ttl=answer.ttl, seconds=seconds)
 
     def serve(self) -> int:
         """Serve until told to stop. Return the exit status."""
@@ -271,6 +280,11 @@ class Worker:
         if left and (self._unserved.is_due(now) or left <= self._unserved.number):
             self._unserved.look(now, self._callbacks.running.longest())
         return max(0, left - self._unserved.number)
+
+
+def _outcome(answer: Answer) -> str:
+    """Return how a lookup ended, in the words of the metrics."""
+    return "own resolver" if answer.local_failure else answer.status.value
 
 
 class Memory:

@@ -136,7 +136,7 @@ class Channel:
             return answer
         if self._resolver.silence.spares_waiting(self._clock()):
             answer = self._cache.stale(key) or _SILENCE
-            self._resolver.observe(_SILENCE)
+            self._resolver.observe(key, _SILENCE, 0.0)
             self._answers.put(key, answer)
             return answer
         if self._flight is None:
@@ -199,7 +199,7 @@ class Channel:
             answer = flight.failed(pending)
             told, pending.told = pending.told, True
         if not told:
-            self._resolver.observe(answer)
+            self._resolver.observe(key, answer, self._clock() - pending.started)
         stale = self._cache.stale(key)
         if stale is None and shared:
             self._cache.put(key, answer)

@@ -353,7 +353,7 @@ class Flight:
         """Keep the answer, and tell the connections that wait for it."""
         now, cache = self._clock(), self._resolver.cache
         if pending.key is not None:
-            self._resolver.observe(answer)
+            self._resolver.observe(pending.key, answer, now - pending.started)
             stale = cache.stale(pending.key) if answer.status is Status.FAILED else None
             if answer.status is not Status.FAILED:
                 # It may have lain unread while the client was idle: it is at most as old as the question.

@@ -21,6 +21,8 @@ from spfmilter.dns.silence import Silence
 from spfmilter.settings.values import Nameserver
 from spfmilter.zones import Zones
 
+# Is told of each answer to a question that was sent: the question, and the seconds that it took.
+Observe = Callable[[Key, Answer, float], None]
 RESOLV_CONF = Path("/etc/resolv.conf")
 MIN_SHARED_TIMEOUT = 2.0  # seconds: the least for ``Resolver.shared_timeout`` at work
 _RECHECK_AFTER = 5.0  # seconds between looks at resolv.conf
@@ -44,7 +46,7 @@ class Resolver:
         cache: AnswerCache | None = None,
         resolv_conf: Path = RESOLV_CONF,
         clock: Callable[[], float] = time.monotonic,
-        observe: Callable[[Answer], None] = lambda _: None,
+        observe: Observe = lambda *_: None,
         private: Zones | None = None,
         shared_timeout: float = MIN_SHARED_TIMEOUT,
     ) -> None:

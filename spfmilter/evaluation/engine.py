@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from spfmilter.dns.answer import Answer, Type
+from spfmilter.dns.answer import Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
-from spfmilter.dns.resolver import MIN_SHARED_TIMEOUT, Resolver
+from spfmilter.dns.resolver import MIN_SHARED_TIMEOUT, Observe, Resolver
 from spfmilter.evaluation import hosts
 from spfmilter.evaluation.budget import TimeBudget
 from spfmilter.evaluation.conditions import is_unreachable
@@ -49,7 +49,7 @@ class Engine:
         receiver: str = "unknown",
         own_addresses: Sequence[IPAddress] = (),
         clock: Callable[[], float] = time.monotonic,
-        observe: Callable[[Answer], None] = lambda _: None,
+        observe: Observe = lambda *_: None,
     ) -> None:
         longest = settings.cache_max_ttl.seconds
         self.clock, self.own_addresses = clock, own_addresses

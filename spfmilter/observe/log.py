@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from spfmilter.model import Condition, Facts, Override, SkipReason, Transaction, Verdict
@@ -23,6 +23,7 @@ from spfmilter.text import NAME_LIMIT
 _LOGGER = logging.getLogger("spfmilter")
 _PATH_LIMIT = 320  # characters of a reverse-path in the log
 _STRAY_LIMIT = 1024  # characters of captured output without a line break; then they are logged
+_MAX_ANSWERS = 20  # records of one lookup
 _WARN_EVERY = 600.0  # seconds between two warnings of the same kind
 
 
@@ -105,6 +106,11 @@ def _event(level: int, event: str, fields: Mapping[str, Value], trace: str = "")
         _LOGGER.handle(Event(level, event, fields, trace))
 
 
+def debug(event: str, **fields: Value) -> None:
+    """Log something that helps to find out why a message was decided as it was."""
+    _event(logging.DEBUG, event, fields)
+
+
 def info(event: str, **fields: Value) -> None:
     """Log something that an administrator may want to know."""
     _event(logging.INFO, event, fields)
@@ -125,8 +131,32 @@ def fault(where: str, trace: str, **fields: Value) -> None:
     _event(logging.ERROR, "internal error", {"where": where, **fields}, trace)
 
 
+def lookup(  # noqa: PLR0913 - what is known of a lookup
+    name: str, rdtype: str, outcome: str, answers: Sequence[str], *, reason: str, ttl: int, seconds: float
+) -> None:  # fmt: skip
+    """Log one answer of the DNS, at level debug. The answers are untrusted input."""
+    more: dict[str, Value] = {"answers": " | ".join(answers[:_MAX_ANSWERS])} if answers else {}
+    more |= {"reason": reason} if reason else {"ttl": ttl}
+    debug("lookup", name=name, type=rdtype, outcome=outcome, **more, ms=round(seconds * 1000, 1))
+
+
+def _details(ended: Transaction) -> None:
+    """Log the plan of a message and each of its verdicts, at level debug."""
+    common: dict[str, Value] = {"queue_id": ended.queue_id} if ended.queue_id else {}
+    checks = ",".join(f"{check.identity}:{check.domain or '(none)'}" for check in ended.plan.checks)
+    plan: dict[str, Value] = {"checks": checks} if ended.plan.skip is None else {"skip": ended.plan.skip}
+    plan |= {"rule": str(ended.plan.rule)} if ended.plan.rule is not None else {}
+    debug("plan", **common, **_said(ended.facts), **plan)
+    for verdict in ended.verdicts:
+        kept: dict[str, Value] = {"ttl": verdict.ttl} if verdict.ttl is not None else {}
+        found = _deciding(verdict, verdict.condition)
+        debug("verdict", **common, result=verdict.result, **found, **_costs([verdict]), **kept)
+
+
 def transaction(ended: Transaction) -> None:
     """Log one transaction, from MAIL FROM to its end or abort."""
+    if _LOGGER.isEnabledFor(logging.DEBUG):
+        _details(ended)
     if _LOGGER.isEnabledFor(logging.INFO):
         _event(logging.INFO, "message", transaction_fields(ended))
     for verdict in ended.verdicts:

@@ -114,9 +114,9 @@ def mute() -> Iterator[tuple[socket.socket, Nameserver]]:
 
 @pytest.mark.outside
 def test_a_dead_resolver_costs_no_time_after_the_first_minute_and_its_return_is_noticed() -> None:
-    clock, heard = Watch(), list[Answer]()
+    clock, heard = Watch(), list[object]()
     with mute() as (server, address):
-        resolver = Resolver([address], clock=clock, observe=heard.append)
+        resolver = Resolver([address], clock=clock, observe=lambda *told: heard.append(told))
         probe = Probe(resolver)
         with closing(Channel(resolver)) as asking:
             assert probe.step() is None
@@ -133,7 +133,7 @@ def test_a_dead_resolver_costs_no_time_after_the_first_minute_and_its_return_is_
             answer = asking.ask("e.example", Type.TXT, clock.now + 20)  # would wait for ever: the clock stands still
             assert (answer.status, answer.local_failure) == (Status.FAILED, True)
             assert not select.select([server], [], [], 0)[0], "it is not even asked"
-            assert heard == [answer], "the metrics go on counting it"
+            assert heard == [((Type.TXT, "e.example"), answer, 0.0)], "the metrics go on counting it"
             clock.now += 1
             assert probe.step() is None
             assert answer_all(server) == 1

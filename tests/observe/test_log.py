@@ -207,7 +207,7 @@ def test_a_fault_is_one_more_event_with_its_traceback() -> None:
     assert "KeyError: 'x'" in "\n".join(text[2:])
 
 
-@pytest.mark.parametrize(("level", "lines"), [("debug", 3), ("info", 3), ("warning", 2), ("error", 1)])
+@pytest.mark.parametrize(("level", "lines"), [("debug", 5), ("info", 3), ("warning", 2), ("error", 1)])
 def test_the_level_says_how_much_is_logged(level: str, lines: int) -> None:
     def write() -> None:
         log.transaction(transaction(verdict(Result.PASS, term="mx")))
@@ -215,6 +215,31 @@ def test_the_level_says_how_much_is_logged(level: str, lines: int) -> None:
         log.error("trouble", reason="y")
 
     assert len(logged(write, level=level)) == lines
+
+
+def test_debug_shows_the_plan_and_each_verdict() -> None:
+    made = verdict(Result.SOFTFAIL, term="~all", lookups=3, ttl=300)
+    plan, mailfrom, message = logged(lambda: log.transaction(transaction(made)), level="debug")
+    assert re.match(rf"{STAMP} debug: plan queue_id=4Xyz12 client=203.0.113.7 .*", plan)
+    assert re.match(rf"{STAMP} debug: verdict queue_id=4Xyz12 result=softfail identity=mailfrom ", mailfrom)
+    assert " term=~all " in mailfrom
+    assert mailfrom.endswith(" ttl=300")
+    assert re.match(rf"{STAMP} message queue_id=4Xyz12 ", message)
+
+
+def test_debug_shows_a_lookup_in_one_line_with_any_answer() -> None:
+    def write() -> None:
+        log.lookup("e.example", "TXT", "data", ["v=spf1 -all", "a\n\x1b[m"], reason="", ttl=60, seconds=0.0123)
+        log.lookup("e.example", "MX", "failed", [], reason="timeout", ttl=0, seconds=2.0)
+        log.lookup("e.example", "A", "data", ["192.0.2.1"] * 5000, reason="", ttl=60, seconds=0.1)
+
+    first, second, third = logged(write, level="debug")
+    assert first.partition(" debug: ")[2] == (
+        'lookup name=e.example type=TXT outcome=data answers="v=spf1 -all | a??[m" ttl=60 ms=12.3'
+    )
+    assert second.endswith(" debug: lookup name=e.example type=MX outcome=failed reason=timeout ms=2000.0")
+    assert len(third) < 500
+    assert logged(write, level="info") == []
 
 
 @pytest.mark.parametrize("seen", [None, Condition.WIDE_OPEN])
