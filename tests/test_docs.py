@@ -194,13 +194,13 @@ def test_every_key_of_a_transaction_is_documented() -> None:
 
 
 def test_every_event_is_documented() -> None:
-    """Each literal that is given to info, warning or error; of a long one the beginning will do."""
+    """Each literal that is given to debug, info, warning or error; of a long one the beginning will do."""
     events = set()
     for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                if function in {"info", "warning", "error", "_warn"}:
+                if function in {"debug", "info", "warning", "error", "_warn"}:
                     events.add(str(node.args[0].value))
     assert len(events) > 3
     documented = tuple(row.removesuffix("...").strip() for row in rows("log.md", "Other events"))

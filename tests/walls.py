@@ -87,6 +87,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "language",
         "message",
         "model",
+        "observe.journal",
         "policy",
         "reply",
         "session",
@@ -112,6 +113,8 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.notify": (),
     # Its workers know of messages. It reads the help page's secrets only to refuse a reload that could not read them.
     "daemon.supervisor": ("daemon", "observe", "settings", "state"),
+    "observe.sink": (),
+    "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),
     "web.fixes": ("model", "text"),
     "web.case": ("model", "reply.advice", "spf.services", "text", "web"),

@@ -4,8 +4,8 @@
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
 #   tools/setup.sh mta      what the demo needs: Postfix and NSD, as commands, not as services
 #   tools/setup.sh lab      what the tests need beside: OpenDMARC, Redis and Unbound, likewise, and groff; Pigeonhole's
-#                           sieve-test and SpamAssassin, which read header fields; and Sendmail, unpacked into
-#                           .cache/sendmail
+#                           sieve-test and SpamAssassin, which read header fields; promtool of Prometheus; and Sendmail,
+#                           unpacked into .cache/sendmail
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh web      what the tests of the help page need: Chromium, and fonts that have Chinese
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
@@ -72,6 +72,7 @@ missing_for() {
         have sieve-test || echo dovecot-sieve
         have spamassassin || echo spamassassin
         have unbound || echo unbound
+        have promtool || echo prometheus
         ;;
     web)
         have chromium || echo chromium
@@ -126,7 +127,7 @@ install_packages() {
     forbid_services
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq update
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
-    for service in postfix nsd opendmarc redis-server unbound pyspf-milter dovecot; do
+    for service in postfix nsd opendmarc redis-server unbound prometheus pyspf-milter dovecot; do
         # Not started now, they would be at the next boot: a developer's machine is not to become a mail server by this.
         case " $* " in
         *" $service "* | *" $service-"*) if have systemctl; then $AS_ROOT systemctl --quiet disable "$service" || true; fi ;;

@@ -13,9 +13,11 @@ from pathlib import Path
 import click
 from rich.console import Console, RenderableType
 
+from spfmilter.observe import journal
 from spfmilter.settings import Settings, SettingsError, load
 
 EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = os.EX_USAGE, os.EX_UNAVAILABLE, os.EX_CANTCREAT, os.EX_CONFIG
+_ERROR = 3  # the priority (syslog(3))
 _UNLIMITED = 100_000  # columns
 
 
@@ -29,9 +31,12 @@ def settings_from(path: Path) -> Settings:
 
 
 def _complain(text: str) -> None:
-    """Print an error. If it cannot be written, systemd still sees the exit status."""
+    """Print an error, with its priority if it goes into the journal: ``journalctl -p err`` is to show it.
+
+    If it cannot be written, systemd still sees the exit status.
+    """
     try:
-        click.echo(text, err=True)
+        click.echo(journal.with_priority(text, _ERROR) if journal.is_standard_error() else text, err=True)
     except OSError:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - Python flushes stderr at exit, and exits with 120 if that fails
 

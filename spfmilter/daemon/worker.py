@@ -26,6 +26,8 @@ from spfmilter.daemon.child import let_signals_in
 from spfmilter.daemon.connections import Unserved
 from spfmilter.daemon.link import Word
 from spfmilter.dns.answer import Answer
+from spfmilter.dns.cache import Key
+from spfmilter.dns.probe import Probe
 from spfmilter.evaluation.engine import Engine
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
@@ -33,6 +35,7 @@ from spfmilter.milter.callbacks import Callbacks
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.settings import Settings
+from spfmilter.settings.schema import LogLevel
 from spfmilter.state import Deferrals
 
 if TYPE_CHECKING:
@@ -66,7 +69,9 @@ class Worker:
         self._settings, self._listener, self._link = settings, listener, link
         receiver = settings.headers.own_id or hostname
         self._metrics = metrics
-        self._engine = Engine(settings.dns, receiver=receiver, observe=self._observe)
+        observe = self._observe_and_log if settings.log.level is LogLevel.DEBUG else self._observe
+        self._engine = Engine(settings.dns, receiver=receiver, observe=observe)
+        self._probe = Probe(self._engine.resolver)
         signer = _signer(settings)
         self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals, signer=signer)
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
@@ -85,8 +90,14 @@ class Worker:
         for end in (self._wakeup, self._link):
             self._poll.register(end, select.POLLIN)
 
-    def _observe(self, answer: Answer) -> None:
-        self._metrics.dns_query("own resolver" if answer.local_failure else answer.status.value)
+    def _observe(self, _key: Key, answer: Answer, _seconds: float) -> None:
+        self._metrics.dns_query(_outcome(answer))
+
+    def _observe_and_log(self, key: Key, answer: Answer, seconds: float) -> None:
+        self._observe(key, answer, seconds)
+        rdtype, name = key
+        texts = answer.texts(rdtype)
+        log.lookup(name, rdtype.name, _outcome(answer), texts, reason=answer.failure, ttl=answer.ttl, seconds=seconds)
 
     def serve(self) -> int:
         """Serve until told to stop. Return the exit status."""
@@ -155,6 +166,7 @@ class Worker:
         """Wait at most ``seconds`` for a signal, libmilter's end or the supervisor's end."""
         log.flush()
         self._metrics.log_lines_lost(log.lost())
+        self._look_at_nameservers()
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
@@ -162,6 +174,18 @@ class Worker:
             log.warning("supervisor exited, worker terminating")
             self._poll.unregister(self._link)
             self._alone = True
+
+    def _look_at_nameservers(self) -> None:
+        """Probe the nameservers if they are silent, and log when a silence begins and ends."""
+        change = self._probe.step()
+        if change is None:
+            return
+        names = ", ".join(map(str, self._engine.resolver.nameservers()))
+        if change.over:
+            log.info("nameservers responding again", nameservers=names, seconds=round(change.seconds))
+        else:
+            fix = "look after the resolver; see [dns] nameservers, or /etc/resolv.conf"
+            log.error("nameservers not responding", nameservers=names, reason=change.reason, fix=fix)
 
     def _is_alone(self) -> bool:
         try:
@@ -255,6 +279,11 @@ class Worker:
         if left and (self._unserved.is_due(now) or left <= self._unserved.number):
             self._unserved.look(now, self._callbacks.running.longest())
         return max(0, left - self._unserved.number)
+
+
+def _outcome(answer: Answer) -> str:
+    """Return how a lookup ended, in the words of the metrics."""
+    return "own resolver" if answer.local_failure else answer.status.value
 
 
 class Memory:

@@ -23,6 +23,7 @@ from spfmilter.dns.resolver import Resolver
 from spfmilter.dns.server import Server
 
 _TCP_WAIT = 5.0  # seconds for an answer over TCP if there is another server to ask
+_SILENCE = Answer(Status.FAILED, failure="no nameserver answers", local_failure=True)
 _TICK = 0.05  # seconds between two looks at an answer that another connection reads, if no descriptor is free
 
 
@@ -133,6 +134,11 @@ class Channel:
             answer = Answer(Status.NOT_ASKED)
             self._answers.put(key, answer)
             return answer
+        if self._resolver.silence.spares_waiting(self._clock()):
+            answer = self._cache.stale(key) or _SILENCE
+            self._resolver.observe(key, _SILENCE, 0.0)
+            self._answers.put(key, answer)
+            return answer
         if self._flight is None:
             self._flight = Flight(self._resolver)
         while (pending := self._flight.ask(key, asked)) is None:
@@ -193,7 +199,7 @@ class Channel:
             answer = flight.failed(pending)
             told, pending.told = pending.told, True
         if not told:
-            self._resolver.observe(answer)
+            self._resolver.observe(key, answer, self._clock() - pending.started)
         stale = self._cache.stale(key)
         if stale is None and shared:
             self._cache.put(key, answer)

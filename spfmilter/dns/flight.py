@@ -345,7 +345,7 @@ class Flight:
         """
         # Too short a wait proves nothing about our servers: a record can delay its last lookup until the deadline.
         silent = pending.failure != TIMEOUT or self._clock() - pending.started >= _SILENT_FOR
-        is_ours = not pending.heard and silent and self._resolver.silent_since(pending.started)
+        is_ours = not pending.heard and silent and self._resolver.is_at_fault(pending.started, pending.failure)
         return Answer(Status.FAILED, failure=pending.failure, local_failure=is_ours)
 
     # -- the end of a question ---------------------------------------------------------------------------------------
@@ -354,7 +354,7 @@ class Flight:
         """Cache the answer, and wake the connections that wait for it."""
         now, cache = self._clock(), self._resolver.cache
         if pending.key is not None:
-            self._resolver.observe(answer)
+            self._resolver.observe(pending.key, answer, now - pending.started)
             stale = cache.stale(pending.key) if answer.status is Status.FAILED else None
             if answer.status is not Status.FAILED:
                 # It may have lain unread while the client was idle, so its age is counted from the question.

@@ -17,9 +17,12 @@ from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import AnswerCache, Key
 from spfmilter.dns.pending import Pending
 from spfmilter.dns.server import Server
+from spfmilter.dns.silence import Silence
 from spfmilter.settings.values import Nameserver
 from spfmilter.zones import Zones
 
+# Is told of each answer to a question that was sent: the question, and the seconds that it took.
+Observe = Callable[[Key, Answer, float], None]
 RESOLV_CONF = Path("/etc/resolv.conf")
 MIN_SHARED_TIMEOUT = 2.0  # seconds: the least for ``Resolver.shared_timeout`` at work
 _RECHECK_AFTER = 5.0  # seconds between looks at resolv.conf
@@ -33,6 +36,7 @@ class Resolver:
 
     Attributes:
         shared_timeout: seconds that a connection must have waited before its timeout is cached for other connections.
+        silence: whether our nameservers have stopped answering.
     """
 
     def __init__(  # noqa: PLR0913 - each has its default
@@ -42,7 +46,7 @@ class Resolver:
         cache: AnswerCache | None = None,
         resolv_conf: Path = RESOLV_CONF,
         clock: Callable[[], float] = time.monotonic,
-        observe: Callable[[Answer], None] = lambda _: None,
+        observe: Observe = lambda *_: None,
         private: Zones | None = None,
         shared_timeout: float = MIN_SHARED_TIMEOUT,
     ) -> None:
@@ -55,6 +59,7 @@ class Resolver:
         self._next_look = 0.0
         self._servers = [Server(address) for address in nameservers]
         self._last_probe = float("-inf")
+        self.silence = Silence()
         self.in_flight: dict[Key, Pending] = {}  # questions that were sent, and whose answer has not been read
 
     def nameservers(self) -> tuple[Nameserver, ...]:
@@ -76,6 +81,13 @@ class Resolver:
     def silent_since(self, when: float) -> bool:
         """Tell whether no nameserver has answered any question since then."""
         return all(server.last_heard < when for server in self._servers)
+
+    def is_at_fault(self, since: float, failure: str) -> bool:
+        """Tell whether no nameserver has answered any question since then. If so, their silence has begun."""
+        silent = self.silent_since(since)
+        if silent:
+            self.silence.begin(since, failure)
+        return silent
 
     def wants_probe(self, since: float) -> bool:
         """Tell whether to send a probe: no server has answered since then, and the last probe is not too recent."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
-from spfmilter.dns.resolver import MIN_SHARED_TIMEOUT, Resolver
+from spfmilter.dns.resolver import MIN_SHARED_TIMEOUT, Observe, Resolver
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.limits import Limits, Share
 from spfmilter.evaluation.prefetch import Prefetch
@@ -42,7 +41,7 @@ class Engine:
         *,
         receiver: str = "unknown",
         clock: Callable[[], float] = time.monotonic,
-        observe: Callable[[Answer], None] = lambda _: None,
+        observe: Observe = lambda *_: None,
     ) -> None:
         longest = settings.cache_max_ttl.seconds
         self.clock = clock

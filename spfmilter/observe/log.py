@@ -1,132 +1,27 @@
-"""The log: one function per event, in text or JSON with the same keys, to stderr, syslog or the journal.
+"""The log: one function per event.
 
-Knows the events and their keys. Untrusted input passes the sanitizer (``text``) before it becomes part of a line.
-Recipients are never logged.
+Knows the events and their keys. Untrusted input passes the sanitizer (``text``) before it becomes part of a line: in
+``targets``, which knows the forms of a line and the places where it goes. Recipients are never logged.
 """
 
 from __future__ import annotations
 
-import functools
 import io
-import json
 import logging
 import sys
-import time
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext, suppress
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from spfmilter.model import Condition, Facts, Override, Transaction, Verdict
-from spfmilter.observe.sink import Datagrams, Outlet, Sink, hold_standard_descriptors, standard_error
-from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
-from spfmilter.text import NAME_LIMIT, log_value, unicode_line
+from spfmilter.observe.sink import hold_standard_descriptors
+from spfmilter.observe.targets import Event, Target, Value, open_target
+from spfmilter.settings.schema import LogSection
+from spfmilter.text import NAME_LIMIT
 
 _LOGGER = logging.getLogger("spfmilter")
-_JOURNAL = Path("/run/systemd/journal/socket")
-_SYSLOG = Path("/dev/log")
-_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-_MAIL = 2 << 3  # syslog's facility (RFC 3164 section 4.1.1)
 _PATH_LIMIT = 320  # characters of a reverse-path in the log
 _STRAY_LIMIT = 1024  # characters of captured output without a line break; then they are logged
-Value = str | int | float | bool
-
-
-@functools.lru_cache(maxsize=8)
-def _second(when: int) -> str:
-    """Return the time in UTC to the second. Cached, since a busy server writes many lines in one second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when))
-
-
-class _Formatter(logging.Formatter):
-    """Format a record's event and fields as ``event key=value ...`` or as one JSON object."""
-
-    def __init__(self, form: LogFormat, *, stamp: bool) -> None:
-        super().__init__()
-        self._form, self._stamp = form, stamp
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return one line. In text, a traceback follows below it; in JSON, the traceback is a key."""
-        fields: Mapping[str, Value] = getattr(record, "fields", {})
-        trace = self.formatException(record.exc_info) if record.exc_info else getattr(record, "trace", "")
-        stamp = f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
-        level = record.levelname.lower()
-        if self._form is LogFormat.JSON:
-            cleaned = {
-                key: unicode_line(value, 1024) if isinstance(value, str) else value for key, value in fields.items()
-            }
-            line = {"time": stamp, "level": level, "event": record.getMessage(), **cleaned}
-            if trace:
-                line["traceback"] = trace
-            return json.dumps(line, ensure_ascii=True)
-        parts = [stamp] if self._stamp else []
-        if record.levelno != logging.INFO:
-            parts.append(f"{level}:")
-        parts.append(record.getMessage())
-        # Numbers and our own words (StrEnum) are not of the class str. They need no sanitizer.
-        parts += [
-            f"{key}={log_value(value, 1024) if value.__class__ is str else value}" for key, value in fields.items()
-        ]
-        # Indented and sanitized line by line: an exception may quote untrusted input, which must not forge a log line.
-        return "\n".join([" ".join(parts), *(f"    {unicode_line(line, 1024)}" for line in trace.splitlines())])
-
-
-class _Handler(logging.Handler):
-    """Pass lines to a sink, which never waits."""
-
-    def __init__(self, section: LogSection, outlet: Outlet, *, stamp: bool = False) -> None:
-        super().__init__()
-        self.section = section  # the settings that this handler was made from
-        self.sink = Sink(outlet, self._report)
-        self.setFormatter(_Formatter(section.format, stamp=stamp))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one line. A failure never reaches the caller; it counts as a lost line."""
-        try:
-            self.sink.put(self._encoded(record))
-        except Exception:  # noqa: BLE001 - e.g. no memory for the line
-            self.sink.lose(1)
-
-    def flush(self) -> None:
-        """Write the waiting lines, as many as the outlet takes now."""
-        with self.lock or nullcontext(), suppress(Exception):
-            self.sink.flush()
-
-    def close(self) -> None:
-        """Close the outlet, because another handler replaces this one."""
-        self.sink.close()
-        super().close()
-
-    def _report(self, lost: int) -> bytes:
-        return self._encoded(_Record(logging.WARNING, "log lines lost", {"lines": lost}, ""))
-
-    def _encoded(self, record: logging.LogRecord) -> bytes:
-        return f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
-
-
-class _SyslogHandler(_Handler):
-    """Send one datagram a line (RFC 3164 section 4.1; local syslog daemons want neither time nor host)."""
-
-    def _encoded(self, record: logging.LogRecord) -> bytes:
-        priority = _MAIL | _PRIORITIES.get(record.levelno, 6)
-        return f"<{priority}>spfmilter: {self.format(record)}".encode("utf-8", "backslashreplace")
-
-
-class _JournalHandler(_Handler):
-    """Speak the journal's native protocol (systemd.journal-fields(7)): the line, and a journal field for each key."""
-
-    def _encoded(self, record: logging.LogRecord) -> bytes:
-        pairs = {"MESSAGE": self.format(record), "PRIORITY": _PRIORITIES.get(record.levelno, 6)}
-        pairs["SYSLOG_IDENTIFIER"] = "spfmilter"
-        fields: Mapping[str, Value] = getattr(record, "fields", {})
-        pairs.update({f"SPFMILTER_{key.upper()}": unicode_line(str(value), 1024) for key, value in fields.items()})
-        return b"".join(_journal_pair(key, str(value)) for key, value in pairs.items())
-
-
-def _journal_pair(key: str, value: str) -> bytes:
-    raw = value.encode("utf-8", "replace")
-    if b"\n" not in raw:
-        return key.encode() + b"=" + raw + b"\n"
-    return key.encode() + b"\n" + len(raw).to_bytes(8, "little") + raw + b"\n"
+_MAX_ANSWERS = 20  # records of one lookup
 
 
 def configure(settings: LogSection) -> None:
@@ -134,47 +29,31 @@ def configure(settings: LogSection) -> None:
     _LOGGER.setLevel(settings.level.upper())
     _LOGGER.propagate = False
     logging.raiseExceptions = False  # an error in logging must not be printed to stderr
-    old = _handlers()
-    if [(h.section.to, h.section.format) for h in old] == [(settings.to, settings.format)]:
-        return  # keep the handler, and with it the lines that wait
-    handler, trouble = _handler(settings)
-    _LOGGER.handlers[:] = [handler]
+    old = _targets()
+    if [(target.section.to, target.section.format) for target in old] == [(settings.to, settings.format)]:
+        return  # keep the target, and with it the lines that wait
+    target, trouble = open_target(settings)
+    _LOGGER.handlers[:] = [target]
     for before in old:
         before.close()
-        handler.sink.inherit(before.sink)
+        target.sink.inherit(before.sink)
     if trouble:
         warning("log target unavailable, using stderr", target=settings.to, reason=trouble)
 
 
-def _handlers() -> list[_Handler]:
-    return [handler for handler in _LOGGER.handlers if isinstance(handler, _Handler)]
-
-
-def _handler(settings: LogSection) -> tuple[_Handler, str]:
-    trouble = ""
-    try:
-        match settings.to:
-            case LogTarget.SYSLOG:
-                return _SyslogHandler(settings, Datagrams(str(_SYSLOG))), ""
-            case LogTarget.JOURNAL:
-                return _JournalHandler(settings, Datagrams(str(_JOURNAL))), ""
-            case LogTarget.STDERR:
-                pass
-    except OSError as error:
-        trouble = error.strerror or str(error)
-        settings = settings.model_copy(update={"to": LogTarget.STDERR})
-    return _Handler(settings, standard_error(), stamp=True), trouble
+def _targets() -> list[Target]:
+    return [target for target in _LOGGER.handlers if isinstance(target, Target)]
 
 
 def flush() -> None:
     """Write the lines that could not be written before. Call this about once a second."""
-    for handler in _handlers():
-        handler.flush()
+    for target in _targets():
+        target.flush()
 
 
 def lost() -> int:
     """Return how many lines this process has lost so far."""
-    return sum(handler.sink.lost for handler in _handlers())
+    return sum(target.sink.lost for target in _targets())
 
 
 def forked(child: int) -> None:
@@ -182,14 +61,14 @@ def forked(child: int) -> None:
 
     ``child`` is a number that no other living child has.
     """
-    for handler in _handlers():
-        handler.sink.forget(child)
+    for target in _targets():
+        target.sink.forget(child)
 
 
 def ended(child: int) -> None:
     """Count, in the parent, the lines that an ended child could not write as lost."""
-    for handler in _handlers():
-        handler.sink.bury(child)
+    for target in _targets():
+        target.sink.bury(child)
 
 
 class _Stray(io.TextIOBase):
@@ -219,23 +98,14 @@ def capture_output() -> None:
     sys.stdout = sys.stderr = _Stray()
 
 
-_BLANK = logging.LogRecord(_LOGGER.name, 0, "", 0, "", None, None).__dict__
-
-
-class _Record(logging.LogRecord):
-    """Make the library's record without its costly __init__, which collects values that our lines do not show."""
-
-    def __init__(self, level: int, event: str, fields: Mapping[str, Value], trace: str) -> None:
-        self.__dict__.update(_BLANK)
-        self.levelno, self.levelname, self.msg = level, logging.getLevelName(level), event
-        self.created = time.time()
-        self.msecs = self.created % 1 * 1000
-        self.fields, self.trace = fields, trace
-
-
 def _event(level: int, event: str, fields: Mapping[str, Value], trace: str = "") -> None:
     if _LOGGER.isEnabledFor(level):
-        _LOGGER.handle(_Record(level, event, fields, trace))
+        _LOGGER.handle(Event(level, event, fields, trace))
+
+
+def debug(event: str, **fields: Value) -> None:
+    """Log something that helps to find out why a message was decided as it was."""
+    _event(logging.DEBUG, event, fields)
 
 
 def info(event: str, **fields: Value) -> None:
@@ -258,8 +128,32 @@ def fault(where: str, trace: str, **fields: Value) -> None:
     _event(logging.ERROR, "internal error", {"where": where, **fields}, trace)
 
 
+def lookup(  # noqa: PLR0913 - what is known of a lookup
+    name: str, rdtype: str, outcome: str, answers: Sequence[str], *, reason: str, ttl: int, seconds: float
+) -> None:  # fmt: skip
+    """Log one answer of the DNS, at level debug. The answers are untrusted input."""
+    more: dict[str, Value] = {"answers": " | ".join(answers[:_MAX_ANSWERS])} if answers else {}
+    more |= {"reason": reason} if reason else {"ttl": ttl}
+    debug("lookup", name=name, type=rdtype, outcome=outcome, **more, ms=round(seconds * 1000, 1))
+
+
+def _details(ended: Transaction) -> None:
+    """Log the plan of a message and each of its verdicts, at level debug."""
+    common: dict[str, Value] = {"queue_id": ended.queue_id} if ended.queue_id else {}
+    checks = ",".join(f"{check.identity}:{check.domain or '(none)'}" for check in ended.plan.checks)
+    plan: dict[str, Value] = {"checks": checks} if ended.plan.skip is None else {"skip": ended.plan.skip}
+    plan |= {"rule": str(ended.plan.rule)} if ended.plan.rule is not None else {}
+    debug("plan", **common, **_said(ended.facts), **plan)
+    for verdict in ended.verdicts:
+        kept: dict[str, Value] = {"ttl": verdict.ttl} if verdict.ttl is not None else {}
+        found = _deciding(verdict, verdict.condition)
+        debug("verdict", **common, result=verdict.result, **found, **_costs([verdict]), **kept)
+
+
 def transaction(ended: Transaction) -> None:
     """Log one transaction, from MAIL FROM to its end or abort."""
+    if _LOGGER.isEnabledFor(logging.DEBUG):
+        _details(ended)
     if _LOGGER.isEnabledFor(logging.INFO):
         _event(logging.INFO, "message", transaction_fields(ended))
     for verdict in ended.verdicts:

@@ -7,6 +7,7 @@ folder. The files are named by the slot, not by the pid: restarts and reloads co
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import platform
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 from spfmilter import __version__
-from spfmilter.model import Counters, Transaction
+from spfmilter.model import Counters, Disposition, Identity, OverrideType, Result, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.ratelimited import RateLimitedLog
 
@@ -22,6 +23,15 @@ _P = ParamSpec("_P")
 
 # Seconds, for: an answer from memory, a near and a far resolver, several round trips, a lost packet, the time limit.
 _BUCKETS = (0.0002, 0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+# Label values that are known before anything is counted, beside those of the model.
+_SKIPPED = ("none", "skipped")  # identity and result of a message without a verdict
+_DNS_OUTCOMES = ("data", "no data", "no such name", "a private name", "failed", "own resolver")
+_CACHES = ("answers", "verdicts")
+_CAUSES = (
+    *("killed by SIGKILL", "killed by SIGSEGV", "killed by SIGABRT", "killed by SIGBUS"),
+    *(f"exit status {status}" for status in (0, 1, os.EX_SOFTWARE, os.EX_OSERR)),
+)
+_RELOADS = ("done", "refused")
 
 
 class Metrics:
@@ -116,6 +126,28 @@ class _Prometheus(Metrics):
         self._sessions.set(0)  # the process that had this slot before may have died with open sessions
         if slot == "supervisor":
             self._build.labels(__version__, platform.python_version()).set(1)
+            self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Create the series of all known label values, in one process, whose file stays.
+
+        Prometheus sees no increase where a series begins with its first event. Then an alert would miss that event.
+        """
+        verdicts = itertools.product(Identity, Result)
+        for (identity, result), action in itertools.product([*verdicts, _SKIPPED], Disposition):
+            self._messages.labels(identity, result, action)
+        for name, outcome in itertools.product(_CACHES, Counters().numbers()):
+            self._cache.labels(name, outcome)
+        for counter, values in (
+            (self._monitor_actions, [action for action in Disposition if action is not Disposition.ACCEPT]),
+            (self._overrides, OverrideType),
+            (self._seconds, Identity),
+            (self._dns, _DNS_OUTCOMES),
+            (self._ended, _CAUSES),
+            (self._reloads, _RELOADS),
+        ):
+            for value in values:
+                counter.labels(value)
 
     @_harmless
     def transaction(self, ended: Transaction) -> None:

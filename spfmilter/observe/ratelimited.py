@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from spfmilter.model import SkipReason
 from spfmilter.observe import log
+from spfmilter.observe.targets import Value
 
 _WARN_EVERY = 600.0  # seconds between two warnings of the same kind
 
@@ -60,7 +61,7 @@ class RateLimitedLog:
         """Warn that this host has no memory left for a deferral, or no lock."""
         self._warn("deferral not stored", reason=reason)
 
-    def _warn(self, event: str, **fields: log.Value) -> None:
+    def _warn(self, event: str, **fields: Value) -> None:
         with self._lock:
             now = self._clock()
             if now < self._next.get(event, now):

@@ -77,6 +77,7 @@ class LogFormat(StrEnum):
 class LogTarget(StrEnum):
     """Where the log goes."""
 
+    AUTO = "auto"  # the journal where systemd has connected standard error with it, else standard error
     STDERR = "stderr"
     SYSLOG = "syslog"
     JOURNAL = "journal"
@@ -297,7 +298,7 @@ class LogSection(SectionModel):
 
     level: Annotated[LogLevel, types.reader(types.one_of(LogLevel))] = LogLevel.INFO
     format: Annotated[LogFormat, types.reader(types.one_of(LogFormat))] = LogFormat.TEXT
-    to: Annotated[LogTarget, types.reader(types.one_of(LogTarget))] = LogTarget.STDERR
+    to: Annotated[LogTarget, types.reader(types.one_of(LogTarget))] = LogTarget.AUTO
     refused_recipients: YesNo = False
 
 

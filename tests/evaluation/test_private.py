@@ -256,8 +256,8 @@ def test_after_a_redirect_also_from_that_of_the_record(server: ScriptedDNS, targ
 def test_the_walk_is_made_only_where_it_can_lead_to_the_text(
     server: ScriptedDNS, domain: str, target: str, walked: int
 ) -> None:
-    with inquiry(server, {domain: [{"TXT": f"v=spf1 -all exp={target}"}], target: TEXT}) as asking:
-        asking.evaluate(check(domain=domain))
+    with evidence(server, {domain: [{"TXT": f"v=spf1 -all exp={target}"}], target: TEXT}) as asking:
+        asking.inquiry.evaluate(check(domain=domain))
     assert sum(count for (name, _), count in server.queries.items() if name.startswith("_dmarc.")) == walked
 
 

@@ -20,7 +20,7 @@ from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.limits import Share
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.model import Check, Verdict
-from spfmilter.observe import log
+from spfmilter.observe import log, targets
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import NO_EXTRAS
 from spfmilter.settings.schema import LogFormat
@@ -146,7 +146,7 @@ class _Checked(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._forms = [log._Formatter(form, stamp=True) for form in LogFormat]
+        self._forms = [targets._Formatter(form, targets._utc) for form in LogFormat]
 
     def emit(self, record: logging.LogRecord) -> None:
         for form in self._forms:

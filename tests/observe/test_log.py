@@ -1,13 +1,18 @@
 """The log: one line per transaction, which no untrusted input can break."""
 
+import errno
+import fcntl
 import json
 import os
+import pty
 import re
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +193,7 @@ def test_a_fault_is_one_more_event_with_its_traceback() -> None:
     assert "KeyError: 'x'" in "\n".join(text[2:])
 
 
-@pytest.mark.parametrize(("level", "lines"), [("debug", 3), ("info", 3), ("warning", 2), ("error", 1)])
+@pytest.mark.parametrize(("level", "lines"), [("debug", 5), ("info", 3), ("warning", 2), ("error", 1)])
 def test_the_level_says_how_much_is_logged(level: str, lines: int) -> None:
     def write() -> None:
         log.transaction(transaction(verdict(Result.PASS, term="mx")))
@@ -196,6 +201,31 @@ def test_the_level_says_how_much_is_logged(level: str, lines: int) -> None:
         log.error("trouble", reason="y")
 
     assert len(logged(write, level=level)) == lines
+
+
+def test_debug_shows_the_plan_and_each_verdict() -> None:
+    made = verdict(Result.SOFTFAIL, term="~all", lookups=3, ttl=300)
+    plan, mailfrom, message = logged(lambda: log.transaction(transaction(made)), level="debug")
+    assert re.match(rf"{STAMP} debug: plan queue_id=4Xyz12 client=203.0.113.7 .*", plan)
+    assert re.match(rf"{STAMP} debug: verdict queue_id=4Xyz12 result=softfail identity=mailfrom ", mailfrom)
+    assert " term=~all " in mailfrom
+    assert mailfrom.endswith(" ttl=300")
+    assert re.match(rf"{STAMP} message queue_id=4Xyz12 ", message)
+
+
+def test_debug_shows_a_lookup_in_one_line_with_any_answer() -> None:
+    def write() -> None:
+        log.lookup("e.example", "TXT", "data", ["v=spf1 -all", "a\n\x1b[m"], reason="", ttl=60, seconds=0.0123)
+        log.lookup("e.example", "MX", "failed", [], reason="timeout", ttl=0, seconds=2.0)
+        log.lookup("e.example", "A", "data", ["192.0.2.1"] * 5000, reason="", ttl=60, seconds=0.1)
+
+    first, second, third = logged(write, level="debug")
+    assert first.partition(" debug: ")[2] == (
+        'lookup name=e.example type=TXT outcome=data answers="v=spf1 -all | a??[m" ttl=60 ms=12.3'
+    )
+    assert second.endswith(" debug: lookup name=e.example type=MX outcome=failed reason=timeout ms=2000.0")
+    assert len(third) < 500
+    assert logged(write, level="info") == []
 
 
 @pytest.mark.parametrize("seen", [None, Condition.WIDE_OPEN])
@@ -289,7 +319,7 @@ def read_journal(data: bytes) -> dict[str, str]:
 
 
 def test_the_journal_gets_the_line_and_each_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
+    monkeypatch.setattr("spfmilter.observe.journal._SOCKET", str(tmp_path / "journal"))
     with closing(receiver(tmp_path / "journal")) as journal:
         log.configure(LogSection(to="journal"))
         log.transaction(transaction(verdict(Result.FAIL)))
@@ -305,7 +335,7 @@ def test_the_journal_gets_the_line_and_each_field(tmp_path: Path, monkeypatch: p
 
 
 def test_the_journal_reads_hostile_values_as_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
+    monkeypatch.setattr("spfmilter.observe.journal._SOCKET", str(tmp_path / "journal"))
     with closing(receiver(tmp_path / "journal")) as journal:
         log.configure(LogSection(to="journal"))
         log.transaction(hostile(["a\nPRIORITY=0\ud800\x00"] * 10))
@@ -315,14 +345,125 @@ def test_the_journal_reads_hostile_values_as_values(tmp_path: Path, monkeypatch:
 
 
 def test_a_journal_that_goes_away_loses_lines_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "_JOURNAL", tmp_path / "journal")
+    monkeypatch.setattr("spfmilter.observe.journal._SOCKET", str(tmp_path / "journal"))
     with closing(receiver(tmp_path / "journal")):
         log.configure(LogSection(to="journal"))
     log.info("no target writes this")
 
 
+@contextmanager
+def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Standard error as systemd connects it with the journal: the other end."""
+    ours, theirs = socket.socketpair()
+    with closing(ours), closing(theirs), standard_error(theirs.fileno()):
+        status = os.fstat(2)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        yield ours
+
+
+def test_a_service_of_systemd_logs_to_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spfmilter.observe.journal._SOCKET", str(tmp_path / "journal"))
+    with closing(receiver(tmp_path / "journal")) as journal, stream(monkeypatch):
+        log.configure(LogSection())
+        log.error("it fails", reason="a b")
+        assert read_journal(journal.recv(65536))["SPFMILTER_REASON"] == "a b"
+
+
+@pytest.mark.parametrize("value", ["1:2", "", "nonsense", ":", "1:2:3"])
+def test_standard_error_of_its_own_is_used_though_systemd_has_set_the_variable(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a shell script of a service, which sends its output into a file."""
+    monkeypatch.setattr("spfmilter.observe.journal._SOCKET", str(tmp_path / "journal"))
+    monkeypatch.setenv("JOURNAL_STREAM", value)
+    with closing(receiver(tmp_path / "journal")):
+        (line,) = logged(lambda: log.info("here"))
+    assert re.fullmatch(f"{STAMP} here", line)
+
+
+def test_a_journal_that_cannot_be_reached_gets_lines_with_their_priorities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the stream that systemd has opened; each line is an entry there, also those of a traceback."""
+    monkeypatch.setattr("spfmilter.observe.journal._SOCKET", str(tmp_path / "nothing"))
+    with stream(monkeypatch) as journal:
+        log.configure(LogSection())
+        log.info("before")
+        log.fault("envfrom", "Traceback\nKeyError")
+        lines = journal.recv(65536).decode().splitlines()
+    assert lines[0].startswith("<4>warning: log target unavailable, using stderr target=auto reason=")
+    assert lines[1:] == ["<6>before", "<3>error: internal error where=envfrom", "<3>    Traceback", "<3>    KeyError"]
+
+
+def test_an_entry_that_is_too_long_for_a_datagram_is_a_sealed_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spfmilter.observe.journal._SOCKET", str(tmp_path / "journal"))
+    trace = "\n".join(["x" * 1000] * 500)
+    with closing(receiver(tmp_path / "journal")) as journal:
+        log.configure(LogSection(to="journal"))
+        log.fault("envfrom", trace)
+        log.info("after")
+        data, files, _, _ = socket.recv_fds(journal, 65536, 1)
+        (file,) = files
+        with open(file, "rb") as reader:  # noqa: PTH123 - a descriptor
+            assert fcntl.fcntl(reader, fcntl.F_GET_SEALS) & 0xF == 0xF, "nothing of it can change any more"
+            reader.seek(0)
+            found = read_journal(reader.read())
+        assert read_journal(journal.recv(65536))["MESSAGE"] == "after"
+    assert data == b""
+    assert found["MESSAGE"].count("x" * 1000) == 500
+    assert log.lost() == 0
+
+
+def test_without_a_descriptor_such_an_entry_is_lost_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not hold up those after it."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("spfmilter.observe.journal._SOCKET", str(tmp_path / "journal"))
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    with closing(receiver(tmp_path / "journal")) as journal:
+        log.configure(LogSection(to="journal"))
+        log.fault("envfrom", "\n".join(["x" * 1000] * 500))
+        log.info("after")
+        assert [read_journal(journal.recv(65536))["MESSAGE"] for _ in range(2)] == [
+            "warning: log lines lost lines=1",
+            "after",
+        ]
+    assert log.lost() == 1
+
+
+def test_a_person_at_a_terminal_reads_the_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON is for programs: it has UTC everywhere."""
+    monkeypatch.setenv("TZ", "XST-05:45")
+    time.tzset()
+    ours, theirs = pty.openpty()
+    try:
+        with standard_error(theirs):
+            log.configure(LogSection())
+            log.info("text")
+            text = os.read(ours, 65536).decode().rstrip()
+            log.configure(LogSection(format="json"))
+            log.info("json")
+            form = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+        monkeypatch.undo()
+        time.tzset()
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \+0545) text", text)
+    assert found is not None
+    stamp = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S.%f %z")
+    assert abs(stamp.timestamp() - time.time()) < 60
+    assert re.fullmatch(STAMP, json.loads(form)["time"])
+
+
 def test_syslog_gets_the_line_as_mail_from_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "_SYSLOG", tmp_path / "log")
+    monkeypatch.setattr("spfmilter.observe.targets._SYSLOG", str(tmp_path / "log"))
     with closing(receiver(tmp_path / "log")) as syslog:
         log.configure(LogSection(to="syslog"))
         log.warning("careful", reason="a b")
@@ -335,8 +476,8 @@ def test_syslog_gets_the_line_as_mail_from_us(tmp_path: Path, monkeypatch: pytes
 def test_a_missing_target_is_replaced_by_stderr_and_reported(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "_JOURNAL", tmp_path / "nothing")
-    monkeypatch.setattr(log, "_SYSLOG", tmp_path / "nothing")
+    monkeypatch.setattr("spfmilter.observe.journal._SOCKET", str(tmp_path / "nothing"))
+    monkeypatch.setattr("spfmilter.observe.targets._SYSLOG", str(tmp_path / "nothing"))
     first, second = logged(lambda: log.info("after"), to=target)
     assert f"warning: log target unavailable, using stderr target={target} reason=" in first
     assert second.endswith(" after")

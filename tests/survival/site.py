@@ -118,7 +118,7 @@ def shortened(**constants: float) -> tuple[str, ...]:
 
 
 def changed(constants: Mapping[str, object]) -> tuple[str, ...]:
-    """The daemon's command, with module constants of other values, by their full names: `observe.log._SYSLOG`."""
+    """The daemon's command, with module constants of other values, by their full names: `observe.targets._SYSLOG`."""
     settings = [f"spfmilter.{name}={value}" for name, value in constants.items()]
     return (sys.executable, "-c", _SHORTENED, *settings, "--", *COMMAND[COMMAND.index("spfmilter") + 1 :])
 

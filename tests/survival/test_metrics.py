@@ -18,6 +18,9 @@ from lab.daemon import SpfmilterDaemon
 from lab.load import Load, Mail
 from lab.milterclient import MilterClient
 from lab.processes import free_port, until
+from spfmilter.dns.answer import Status
+from spfmilter.model import Counters, Disposition, Identity, OverrideType, Result
+from spfmilter.observe import metrics
 from tests.survival.site import (
     CLIENT,
     FAIL,
@@ -86,6 +89,7 @@ def test_sums_over_all_workers(dns: NameServer, listen: str) -> None:
         messages = {
             (dict(key)["result"], dict(key)["action"]): value
             for key, value in samples["spfmilter_messages_total"].items()
+            if value
         }
         assert messages == {("pass", "accept"): 240, ("fail", "reject"): 120, ("softfail", "tag"): 120}
         assert total(samples, "spfmilter_messages_total", identity="mailfrom") == 480
@@ -304,6 +308,40 @@ def test_every_metric_of_the_issue_is_exported(exported: dict[str, set[str]]) ->
     assert exported["spfmilter_sessions_open"] == set()
     assert exported["spfmilter_worker_restarts_total"] == {"cause"}
     assert exported["spfmilter_build_info"] == {"version", "python"}
+
+
+def values_of(samples: dict[str, dict[Labels, float]], name: str, *labels: str) -> set[tuple[str, ...]]:
+    """The values of these labels, for each series of a metric."""
+    return {tuple(dict(key)[label] for label in labels) for key in samples[f"spfmilter_{name}"]}
+
+
+def test_every_known_label_value_is_there_from_the_start_as_0(dns: NameServer, listen: str) -> None:
+    with SpfmilterDaemon(with_metrics(inet_socket(), dns.address, listen)) as daemon:
+        samples = scrape(serving(daemon, listen))
+    verdicts = {(identity, result) for identity in Identity for result in Result} | {("none", "skipped")}
+    assert values_of(samples, "messages_total", "identity", "result", "action") == {
+        (*verdict, action) for verdict in verdicts for action in Disposition
+    }
+    assert values_of(samples, "monitor_actions_total", "action") == {(action,) for action in Disposition} - {
+        ("accept",)
+    }
+    assert values_of(samples, "overrides_total", "type") == {(kind,) for kind in OverrideType}
+    assert values_of(samples, "evaluation_seconds_count", "identity") == {(identity,) for identity in Identity}
+    asked = {status.value for status in Status if status is not Status.NOT_ASKED}
+    assert values_of(samples, "dns_queries_total", "outcome") == {(outcome,) for outcome in asked | {"own resolver"}}
+    caches = {"answers", "verdicts"}
+    assert values_of(samples, "cache_lookups_total", "cache", "outcome") == {
+        (cache, outcome) for cache in caches for outcome in Counters().numbers()
+    }
+    assert values_of(samples, "reloads_total", "outcome") == {("done",), ("refused",)}
+    assert ("killed by SIGKILL",) in values_of(samples, "worker_restarts_total", "cause")
+    counted = {name: total(samples, name) for name in samples if not name.endswith(("_info", "_workers"))}
+    assert set(counted.values()) == {0.0}
+
+
+def test_the_documents_name_every_outcome_of_a_query() -> None:
+    (row,) = re.findall(r"(?m)^\| `spfmilter_dns_queries_total` .*$", (DOCS / "metrics.md").read_text())
+    assert [outcome for outcome in metrics._DNS_OUTCOMES if f"`{outcome}`" not in row] == []
 
 
 def documented() -> dict[str, set[str]]:

@@ -284,12 +284,12 @@ def datagrams(service: socket.socket) -> Callable[[], bytes]:
     return read
 
 
-@pytest.mark.parametrize(("target", "constant"), [("syslog", "_SYSLOG"), ("journal", "_JOURNAL")])
+@pytest.mark.parametrize(("target", "constant"), [("syslog", "targets._SYSLOG"), ("journal", "journal._SOCKET")])
 def test_a_log_service_that_stands_still(dns: NameServer, tmp_path: Path, target: str, constant: str) -> None:
     """It is answered for, and after it has been started anew, the lines come to the new one."""
     address, path = inet_socket(), tmp_path / "service"
     text = ini(address, dns.address, log=f"to = {target}")
-    command = changed({f"observe.log.{constant}": path})
+    command = changed({f"observe.{constant}": path})
     with ExitStack() as stack:
         service = stack.enter_context(frozen_service(path))
         daemon = stack.enter_context(SpfmilterDaemon(text, command=command, environment=BUFFERED))

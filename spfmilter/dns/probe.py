@@ -1,0 +1,84 @@
+"""Asks silent nameservers for a sign of life, so that no message has to wait for them.
+
+Knows sockets. Any answer will do: it asks for the address of the root, which has none, and every nameserver knows that.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+
+from spfmilter.dns import transport, wire
+from spfmilter.dns.answer import Type
+from spfmilter.dns.resolver import Resolver
+from spfmilter.dns.server import Server
+from spfmilter.dns.silence import Change
+
+_EVERY = 1.0  # seconds between two probes
+_KEPT = 5.0  # seconds that a probe's answer may take
+_ROOT = wire.from_labels((), Type.A)
+_PACKET = 512  # bytes: the answer is not read beyond its question
+
+
+@dataclass(slots=True)
+class _Sent:
+    server: Server
+    sock: socket.socket
+    ident: int
+    at: float
+
+
+class Probe:
+    """Probes the nameservers of a process while they are silent; for one thread, which calls ``step`` each second."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._sent: deque[_Sent] = deque()  # the oldest first: a few for each nameserver
+        self._next = float("-inf")
+
+    def step(self) -> Change | None:
+        """Do what is due, without waiting. Return what the log is to say of the silence, if anything."""
+        silence = self._resolver.silence
+        since = silence.since
+        if since is None:
+            return None
+        now = self._resolver.clock()
+        self._read(now)
+        if not self._resolver.silent_since(since):
+            self.close()
+            return silence.end(now)
+        if now >= self._next:
+            self._next = now + _EVERY
+            self._drop(sum(sent.at < now - _KEPT for sent in self._sent))
+            self._send(now)
+        return silence.announce(now)
+
+    def close(self) -> None:
+        """Close the sockets. ``step`` may be called again."""
+        self._drop(len(self._sent))
+
+    def _read(self, now: float) -> None:
+        for sent in self._sent:
+            with suppress(OSError):  # nothing has come, or its host says that no nameserver listens there
+                data = sent.sock.recv(_PACKET)
+                if wire.identifier(data) == sent.ident and wire.is_reply_to(_ROOT, data):
+                    sent.server.last_heard = now
+
+    def _send(self, now: float) -> None:
+        for server in self._resolver.by_health():
+            try:
+                sock = transport.connected(server.socket(socket.SOCK_DGRAM), server.endpoint)
+            except OSError:  # no way there, or no descriptor: then lookups wait as ever
+                continue
+            ident = secrets.randbits(16)
+            self._sent.append(_Sent(server, sock, ident, now))
+            with suppress(OSError):
+                transport.send(sock, wire.packet(_ROOT, ident, edns=False))
+            self._resolver.silence.probed(now)
+
+    def _drop(self, number: int) -> None:
+        for _ in range(number):
+            self._sent.popleft().sock.close()

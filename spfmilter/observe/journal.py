@@ -1,0 +1,103 @@
+"""systemd's journal: whether our standard error leads there, how an entry is written, and how it is sent.
+
+Knows sd-daemon(3), systemd.journal-fields(7) and the native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/).
+Does not know what a line says. Loads nothing of ours but the outlets, since the commands use it as well.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Mapping
+
+from spfmilter.observe.sink import Datagrams
+
+_SOCKET = "/run/systemd/journal/socket"
+_STDERR = 2
+_NO_CHANGES = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def is_standard_error() -> bool:
+    """Return whether our standard error is a stream to the journal: systemd.exec(5), $JOURNAL_STREAM.
+
+    The variable alone does not tell it. Children inherit it, whatever they do with their standard error.
+    """
+    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        status = os.fstat(_STDERR)
+        return (status.st_dev, status.st_ino) == (int(device), int(inode))
+    except (OSError, ValueError):
+        return False
+
+
+def with_priority(text: str, priority: int) -> str:
+    """Return lines for such a stream, each with its priority (sd-daemon(3)): 0, emergency, to 7, debug.
+
+    Each line becomes an entry of its own. A line without a prefix would have the priority "info".
+    """
+    return "\n".join(f"<{priority}>{line}" for line in text.split("\n"))
+
+
+def entry(fields: Mapping[str, str]) -> bytes:
+    """Return an entry in the native protocol. The names of the fields are capital letters, digits and underscores."""
+    return b"".join(_field(key.encode(), value.encode("utf-8", "replace")) for key, value in fields.items())
+
+
+def _field(key: bytes, value: bytes) -> bytes:
+    if b"\n" not in value:
+        return key + b"=" + value + b"\n"
+    return key + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
+
+
+class Entries(Datagrams):
+    """Send each entry as a datagram, or as a sealed memory file if it is too long for a datagram."""
+
+    def __init__(self) -> None:
+        """Connect.
+
+        Raises:
+            OSError: no journal is there, or it is out of reach.
+        """
+        super().__init__(_SOCKET)
+
+    def write(self, data: bytes) -> int:
+        """Send one entry at once.
+
+        Raises:
+            OSError: nothing was sent. EMSGSIZE: this entry can never be sent.
+        """
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EMSGSIZE:
+                raise
+        file = _memory_file(data)
+        try:
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file]))
+            self._socket.sendmsg([b""], [rights])
+        finally:
+            os.close(file)
+        return len(data)
+
+
+def _memory_file(data: bytes) -> int:
+    """Return a descriptor of a file in memory that holds the data and can no longer change (memfd_create(2)).
+
+    Raises:
+        OSError: with EMSGSIZE, if this process has no descriptor or memory for it.
+    """
+    try:
+        file = os.memfd_create("spfmilter-log", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except OSError as error:
+        raise OSError(errno.EMSGSIZE, error.strerror) from None
+    try:
+        with open(file, "wb", closefd=False) as writer:
+            writer.write(data)
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _NO_CHANGES)
+    except OSError as error:
+        os.close(file)
+        raise OSError(errno.EMSGSIZE, error.strerror) from None
+    return file

@@ -1,0 +1,59 @@
+"""Our own resolver stops answering and comes back: what the log says, and what it costs the mail meanwhile."""
+
+import re
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lab.daemon import SpfmilterDaemon
+from lab.processes import until
+from tests.survival.site import FAIL, ask, changed, inet_socket, ini, name_server
+
+PATIENCE = {"dns.silence.MAX_WAITED": 1.0}  # seconds, not a minute
+
+
+@contextmanager
+def mute() -> Iterator[socket.socket]:
+    """A resolver that takes questions and says nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        sock.bind(("127.0.0.1", 0))
+        yield sock
+
+
+def questions(sock: socket.socket) -> bytes:
+    """All that has been asked since the last look."""
+    found = b""
+    while select.select([sock], [], [], 0)[0]:
+        found += sock.recv(4096)
+    return found
+
+
+def test_a_silent_resolver_is_reported_and_soon_costs_no_time() -> None:
+    address = inet_socket()
+    with mute() as resolver:
+        port = resolver.getsockname()[1]
+        text = ini(address, f"127.0.0.1:{port}", dns="timeout = 2s", milter="workers = 1")
+        with SpfmilterDaemon(text, command=changed(PATIENCE)) as daemon:
+            assert ask(address, FAIL) == "continue", "no sender is refused for our own fault"
+            daemon.wait_for_log(rf"error: nameservers not responding nameservers=127.0.0.1:{port} reason=timeout fix=")
+            numbers = iter(range(1000))
+
+            def is_not_asked() -> bool:
+                name = f"new{next(numbers)}"
+                assert ask(address, f"<a@{name}.example>") == "continue"
+                return name.encode() not in questions(resolver)
+
+            until(is_not_asked, 30, "messages do not wait for the resolver any more")
+            last = re.findall(r"message client=.*", daemon.log())[-1]
+            assert "problem_kind=own-resolver" in last
+            spent = re.search(r"ms=([\d.]+)", last)
+            assert spent is not None
+            assert float(spent[1]) < 400, "not even until a packet would be sent again"
+            assert daemon.log().count("nameservers not responding") == 1
+            resolver.close()
+            with name_server(port=port):
+                daemon.wait_for_log(r" nameservers responding again nameservers=127.0.0.1:\d+ seconds=\d+")
+                assert ask(address, FAIL) == "550"
+                assert daemon.stop() == 0
