@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -100,14 +101,42 @@ def check(path: Path, *, explain: bool, json_output: bool, **given: str | bool |
     checking.check(path, message, explain=explain, json_output=json_output)
 
 
-@cli.command()
-@_config
-@_json
-@click.option("--apply", is_flag=True, help="Change Postfix's main.cf, and reload Postfix.")
-@click.option("--postfix-config", metavar="DIR", help="Postfix's configuration directory, if it is not the default.")
-def attach(path: Path, postfix_config: str | None, *, apply: bool, json_output: bool) -> None:
-    """Print the settings that attach Postfix or Sendmail to this daemon."""
-    attaching.attach(path, postfix_config, apply=apply, json_output=json_output)
+_mta = (
+    click.option(
+        "--postfix-config", metavar="DIR", help="Postfix's configuration directory, if it is not the default."
+    ),
+    click.option(
+        "--sendmail-config",
+        metavar="CF",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Sendmail's sendmail.cf, if it is not the default.",
+    ),
+    click.option("--former", multiple=True, metavar="ADDRESS", help="An address in main.cf that was spfmilter's."),
+)
+
+
+def _mta_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that attach and detach share."""
+    for option in reversed((_config, _json, *_mta)):
+        command = option(command)
+    return command
+
+
+@cli.command(short_help="Print the settings that attach an MTA, or attach Postfix.")
+@_mta_options
+@click.option("--apply", is_flag=True, help="Change Postfix's settings, and reload Postfix.")
+@click.option("--force", is_flag=True, help="Change them even if the daemon does not answer.")
+def attach(path: Path, **given: Any) -> None:
+    """Print the settings that attach Postfix or Sendmail to this daemon. Say which milter does not answer."""
+    attaching.attach(path, attaching.Options(**given))
+
+
+@cli.command(short_help="Print the settings that detach an MTA, or detach Postfix.")
+@_mta_options
+@click.option("--apply", is_flag=True, help="Change Postfix's settings, and reload Postfix.")
+def detach(path: Path, **given: Any) -> None:
+    """Print the commands that detach Postfix or Sendmail from this daemon."""
+    attaching.detach(path, attaching.Options(**given))
 
 
 @cli.command()

@@ -102,7 +102,12 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "web.case": ("model", "reply.advice", "spf.services", "text", "web"),
     "web.errors": ("helplink.token", "web.wording"),
     "web.security": ("observe.log",),
-    "commands.mta": ("settings",),
+    "commands.milterlist": (),
+    "commands.probe": (),
+    "commands.postconf": ("commands.milterlist",),
+    "commands.sendmailcf": ("commands.probe",),
+    "commands.mta": ("commands.milterlist", "commands.postconf", "commands.probe", "settings"),
+    "commands.survey": ("commands",),
     "commands.explain": ("model", "reply", "text"),
 }
 
@@ -157,6 +162,7 @@ PURE = (
     "daemon.fleet",
     "daemon.link",
     "daemon.slots",
+    "commands.milterlist",
     "web.form",
     "web.fixes",
     "web.case",
