@@ -23,7 +23,8 @@ _config = click.option(
     "-c",
     "--config",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    # That the file can be read is said where it is read, with status 78 and what to do.
+    type=click.Path(path_type=Path, readable=False),
     default=DEFAULT_PATH,
     show_default=True,
     help="The INI file.",

@@ -6,15 +6,15 @@ Knows the first packet of the protocol, and why the user of an MTA cannot reach 
 from __future__ import annotations
 
 import errno
-import grp
 import os
 import pwd
 import socket
-import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from spfmilter import ownership
 
 _TIMEOUT = 5.0  # seconds for each step
 # What Postfix 3 offers: version 6, all changes of a message, all steps that may be left out.
@@ -139,7 +139,7 @@ def _try_as(place: Place, user: Account) -> int:
 
 def _first_barrier(place: Place, user: Account) -> Barrier | None:
     """Return the first folder on the way, or the socket, that does not let a user pass; None if there is none."""
-    group = _group(user.gid)
+    group = ownership.group(user.gid)
     try:
         for folder in _folders(place):
             if not folder.is_dir():
@@ -147,10 +147,10 @@ def _first_barrier(place: Place, user: Account) -> Barrier | None:
                 return Barrier(f"there is no folder {folder}", fix)
             if not _allowed(folder.stat(), user, 0o1):
                 fix = f"let its group be {group}, with mode 2750 (chgrp {group} {folder}; chmod 2750 {folder})"
-                return Barrier(f"user {user.name} cannot enter {folder} ({_rights(folder)})", fix)
+                return Barrier(f"user {user.name} cannot enter {folder} ({ownership.rights(folder)})", fix)
         if place.path.exists() and not _allowed(place.path.stat(), user, 0o2):
             fix = f"set [milter] socket_group = {group} and socket_mode = 0660, and restart the daemon"
-            return Barrier(f"user {user.name} cannot write to {place.path} ({_rights(place.path)})", fix)
+            return Barrier(f"user {user.name} cannot write to {place.path} ({ownership.rights(place.path)})", fix)
     except OSError:  # we may not look ourselves
         return None
     return None
@@ -170,19 +170,3 @@ def _allowed(status: os.stat_result, user: Account, bit: int) -> bool:
     if status.st_gid in {user.gid, *user.groups}:
         return bool(status.st_mode & bit << 3)
     return bool(status.st_mode & bit)
-
-
-def _rights(path: Path) -> str:
-    status = path.stat()
-    try:
-        owner = pwd.getpwuid(status.st_uid).pw_name
-    except KeyError:
-        owner = str(status.st_uid)
-    return f"{owner}:{_group(status.st_gid)}, mode {stat.S_IMODE(status.st_mode):04o}"
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)

@@ -145,7 +145,7 @@ def configure(settings: LogSection) -> None:
         before.close()
         handler.sink.inherit(before.sink)
     if trouble:
-        warning("log target unavailable, using stderr", target=settings.to, reason=trouble)
+        warning("log target unavailable, using stderr", target=settings.to, reason=trouble, fix="[log] to")
 
 
 def _handlers() -> list[_Handler]:

@@ -31,6 +31,11 @@ class SettingsError(Exception):
         self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
         super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
 
+    def counted(self) -> str:
+        """Return how many problems there are in which file, as a phrase."""
+        number = len(self.problems)
+        return f"{number} {'problem' if number == 1 else 'problems'} in {self.source}"
+
 
 def load(path: Path) -> Settings:
     """Read the settings from a file.
@@ -45,11 +50,21 @@ def load(path: Path) -> Settings:
         message = "there is no such file: write it, or name another with -c FILE"
         raise SettingsError(str(path), [SettingProblem(message=message)]) from None
     except OSError as error:
-        raise SettingsError(str(path), [SettingProblem(message=f"cannot be read: {error.strerror}")]) from None
+        message = f"cannot be read: {error.strerror}{_advice(error)}"
+        raise SettingsError(str(path), [SettingProblem(message=message)]) from None
     text, problems = ini.decode(data)
     if problems:
         raise SettingsError(str(path), problems)
     return parse(text, str(path))
+
+
+def _advice(error: OSError) -> str:
+    """Return what to do where the file cannot be read; empty if that is unknown."""
+    if isinstance(error, PermissionError):
+        return ": run this as root, or let its group read it (chgrp spfmilter, chmod 0640)"
+    if isinstance(error, IsADirectoryError):
+        return ": name the file itself with -c FILE"
+    return ": name another file with -c FILE" if isinstance(error, NotADirectoryError) else ""
 
 
 def parse(text: str, source: str = "settings") -> Settings:

@@ -34,6 +34,7 @@ def open_deferrals(url: StateUrl | None, table: Table, *, bound: float) -> Defer
     try:
         from spfmilter.state.server import OnAServer  # noqa: PLC0415 - only where asked for
     except ModuleNotFoundError as error:  # a package that an upgrade removed must not stop mail
-        log.error("state server unavailable, using local memory", server=str(url), reason=str(error))
+        fix = "pip install 'spfmilter[redis]', and restart"
+        log.error("state server unavailable, using local memory", server=str(url), reason=str(error), fix=fix)
         return host
     return OnAServer(url, host, keep)
