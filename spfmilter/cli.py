@@ -65,17 +65,20 @@ def config() -> None:
 
 @config.command("check", short_help="Validate the INI file.")
 @_config
-def config_check(path: Path) -> None:
+@_json
+@click.option("--try", "attempt", is_flag=True, help="Try what the daemon needs at its start: run it as its user.")
+def config_check(path: Path, *, attempt: bool, json_output: bool) -> None:
     """Validate the INI file. List every problem with its line; exit with 78 if there is one."""
-    looking.check(path)
+    looking.check(path, attempt=attempt, json_output=json_output)
 
 
 @config.command("show", short_help="Print the effective settings, defaults included.")
 @_config
 @_json
-def config_show(path: Path, *, json_output: bool) -> None:
+@click.option("--changed", is_flag=True, help="Print only the settings that differ from their defaults.")
+def config_show(path: Path, *, changed: bool, json_output: bool) -> None:
     """Print the effective settings, defaults included."""
-    looking.show_effective(path, json_output=json_output)
+    looking.show_effective(path, changed=changed, json_output=json_output)
 
 
 @cli.command(short_help="Evaluate a message by hand: result, rule, reply and header fields.")

@@ -69,6 +69,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "addresses",
         "commands",
         "daemon.start",
+        "daemon.trial",
         "evaluation",
         "helplink",
         "language",
