@@ -54,7 +54,10 @@ def postfix_socket(socket: SocketAddress, postfix: Postfix) -> str:
                 "or an inet socket, such as inet:8890@127.0.0.1"
             )
         case _:
-            raise AttachError("with socket = systemd the address stands in spfmilter.socket: set it in smtpd_milters")
+            raise AttachError(
+                "with socket = systemd the address stands in spfmilter.socket (systemctl cat spfmilter.socket, "
+                "ListenStream=): write it into smtpd_milters, as docs/postfix.md shows"
+            )
 
 
 def _reachable(host: str) -> str:

@@ -34,14 +34,14 @@ _FIELD_NAME = re.compile(r"X-[A-Z0-9](?:[A-Z0-9-]{0,72})", re.IGNORECASE)  # RFC
 def plain_line(text: str) -> str:
     """Read one line of text."""
     if "\n" in text:
-        raise ValueError("the value continues in the next line, but only one line is possible here")
+        raise ValueError("the value continues in the next line, but only one line is possible here: join the two")
     return text
 
 
 def file_path(text: str) -> str:
     """Read the absolute path of a file."""
     if _FILE.fullmatch(text) is None:
-        raise ValueError(f"{quoted(text)} is not the path of a file: write one that begins with /")
+        raise ValueError(f"{quoted(text)} is not the path of a file: write one that begins with / and ends in its name")
     return text
 
 

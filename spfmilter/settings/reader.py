@@ -112,7 +112,7 @@ def _validated(
         swallowed = list(_swallowed(entry, section, by_key))
         problems.extend(swallowed)
         if key not in by_key:
-            message = f"there is no such key{_suggestion(key, by_key)}"
+            message = f"there is no such key{_suggestion(key, by_key) or _elsewhere(key)}"
             problems.append(SettingProblem(message=message, line=entry.line, section=section.name, key=key))
         elif not swallowed:
             given[key] = entry.value
@@ -199,6 +199,12 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def _elsewhere(key: str) -> str:
+    """Return which sections have the key; or where all keys are listed."""
+    have = [f"[{name}]" for name, (_, model) in schema.SECTIONS.items() if schema.attribute_of(model, key) is not None]
+    return f" here; {' and '.join(have)} can have it" if have else "; man spfmilter.ini lists all keys"
+
+
 def _section_suggestion(kind: str, name: str) -> str:
     """Return a suggestion for a section; those that carry a name are known by their kind."""
     named = difflib.get_close_matches(kind.lower(), list(schema.NAMED_SECTIONS), n=1)
@@ -206,7 +212,7 @@ def _section_suggestion(kind: str, name: str) -> str:
         return f"; did you mean [{named[0]}:{name.partition(':')[2].strip()}]?"
     close = difflib.get_close_matches(name.lower(), [*schema.SECTIONS, *schema.NAMED_SECTIONS], n=1)
     if not close:
-        return ""
+        return "; man spfmilter.ini lists all sections"
     return (
         f"; did you mean [{close[0]}:NAME]?" if close[0] in schema.NAMED_SECTIONS else f"; did you mean [{close[0]}]?"
     )
