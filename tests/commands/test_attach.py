@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import postfix as lab_postfix
+from lab import sendmail as lab_sendmail
 from lab.processes import free_port
 from spfmilter.commands import milterlist, postconf, probe, sendmailcf
 from spfmilter.commands import mta as attaching
@@ -132,6 +133,18 @@ def test_a_parameter_that_holds_our_address_is_kept_and_one_with_a_former_addres
     server = replace(server, socket="inet:127.0.0.1:8895", expanded={"$mine": "unix:b, inet:127.0.0.1:8895"})
     with pytest.raises(AttachError, match=r"smtpd_milters: the list has \$mine, .* holds inet:127\.0\.0\.1:8895"):
         attaching.attached(settings(), server)
+
+
+def test_a_list_that_refers_to_the_other_list_follows_by_itself() -> None:
+    server = replace(
+        a_postfix("$spfmilter_socket"),
+        socket="inet:127.0.0.1:8895",
+        non_smtpd_milters="$smtpd_milters",
+        expanded={"$spfmilter_socket": milterlist.OURS, "$smtpd_milters": ""},
+    )
+    assert attaching.attached(settings(), server).main == {"spfmilter_socket": "inet:127.0.0.1:8890"}
+    detached = attaching.detached(settings(), server)
+    assert (detached.main, detached.removed) == ({"smtpd_milters": ""}, ("spfmilter_socket",))
 
 
 def test_detaching_leaves_the_other_filters() -> None:
@@ -300,6 +313,25 @@ def test_sendmail_is_looked_at_and_a_filter_that_is_away_is_said(run, write, tmp
     assert said in done.stdout
     assert f"warning: sendmail.cf, Xdkim: inet:{away}@127.0.0.1: Connection refused. Sendmail refuses" in done.stderr
     assert "out of sendmail.mc" in run("detach", "-c", write(), "--sendmail-config", cf).stdout
+
+
+@pytest.mark.outside
+@pytest.mark.skipif(bool(lab_sendmail.unavailable()), reason=lab_sendmail.unavailable() or "available")
+@pytest.mark.usefixtures("no_postfix")
+def test_the_printed_line_is_found_in_the_sendmail_cf_that_is_built_from_it(run, write, tmp_path) -> None:
+    with RecordingMilter(tmp_path / "socket"):
+        path = write(f"[milter]\nsocket = unix:{tmp_path}/socket\n")
+        line = run("attach", "-c", path, "--sendmail-config", "/nonexistent").stdout.splitlines()[-1]
+        server = lab_sendmail.Sendmail(mc=line)
+        try:
+            cf = ["--sendmail-config", server.folder / "sendmail.cf"]
+            attached = run("attach", "-c", path, *cf)
+            assert attached.stdout.splitlines()[-1] == "# Sendmail is attached already: there is nothing to change."
+            assert attached.stderr == ""
+            moved = run("attach", "-c", write(), *cf)
+            assert f"in place of the line with S=unix:{tmp_path}/socket" in moved.stdout
+        finally:
+            server.stop()
 
 
 # -- one socket --------------------------------------------------------------------------------------------------------
