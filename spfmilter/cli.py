@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -22,7 +23,8 @@ _config = click.option(
     "-c",
     "--config",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    # That the file can be read is said where it is read, with status 78 and what to do.
+    type=click.Path(path_type=Path, readable=False),
     default=DEFAULT_PATH,
     show_default=True,
     help="The INI file.",
@@ -63,17 +65,20 @@ def config() -> None:
 
 @config.command("check", short_help="Validate the INI file.")
 @_config
-def config_check(path: Path) -> None:
+@_json
+@click.option("--try", "attempt", is_flag=True, help="Try what the daemon needs at its start: run it as its user.")
+def config_check(path: Path, *, attempt: bool, json_output: bool) -> None:
     """Validate the INI file. List every problem with its line; exit with 78 if there is one."""
-    looking.check(path)
+    looking.check(path, attempt=attempt, json_output=json_output)
 
 
 @config.command("show", short_help="Print the effective settings, defaults included.")
 @_config
 @_json
-def config_show(path: Path, *, json_output: bool) -> None:
+@click.option("--changed", is_flag=True, help="Print only the settings that differ from their defaults.")
+def config_show(path: Path, *, changed: bool, json_output: bool) -> None:
     """Print the effective settings, defaults included."""
-    looking.show_effective(path, json_output=json_output)
+    looking.show_effective(path, changed=changed, json_output=json_output)
 
 
 @cli.command(short_help="Evaluate a message by hand: result, rule, reply and header fields.")
@@ -100,14 +105,42 @@ def check(path: Path, *, explain: bool, json_output: bool, **given: str | bool |
     checking.check(path, message, explain=explain, json_output=json_output)
 
 
-@cli.command()
-@_config
-@_json
-@click.option("--apply", is_flag=True, help="Change Postfix's main.cf, and reload Postfix.")
-@click.option("--postfix-config", metavar="DIR", help="Postfix's configuration directory, if it is not the default.")
-def attach(path: Path, postfix_config: str | None, *, apply: bool, json_output: bool) -> None:
-    """Print the settings that attach Postfix or Sendmail to this daemon."""
-    attaching.attach(path, postfix_config, apply=apply, json_output=json_output)
+_mta = (
+    click.option(
+        "--postfix-config", metavar="DIR", help="Postfix's configuration directory, if it is not the default."
+    ),
+    click.option(
+        "--sendmail-config",
+        metavar="CF",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Sendmail's sendmail.cf, if it is not the default.",
+    ),
+    click.option("--former", multiple=True, metavar="ADDRESS", help="An address in main.cf that was spfmilter's."),
+)
+
+
+def _mta_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that attach and detach share."""
+    for option in reversed((_config, _json, *_mta)):
+        command = option(command)
+    return command
+
+
+@cli.command(short_help="Print the settings that attach an MTA, or attach Postfix.")
+@_mta_options
+@click.option("--apply", is_flag=True, help="Change Postfix's settings, and reload Postfix.")
+@click.option("--force", is_flag=True, help="Change them even if the daemon does not answer.")
+def attach(path: Path, **given: Any) -> None:
+    """Print the settings that attach Postfix or Sendmail to this daemon. Say which milter does not answer."""
+    attaching.attach(path, attaching.Options(**given))
+
+
+@cli.command(short_help="Print the settings that detach an MTA, or detach Postfix.")
+@_mta_options
+@click.option("--apply", is_flag=True, help="Change Postfix's settings, and reload Postfix.")
+def detach(path: Path, **given: Any) -> None:
+    """Print the commands that detach Postfix or Sendmail from this daemon."""
+    attaching.detach(path, attaching.Options(**given))
 
 
 @cli.command()

@@ -1,61 +1,188 @@
-"""``spfmilter attach``: print the settings that attach Postfix or Sendmail to this daemon, or apply them."""
+"""``spfmilter attach`` and ``detach``: print what attaches an MTA to this daemon or detaches it, or do it.
+
+Postfix is changed on request. Sendmail is not: its sendmail.cf is built from sendmail.mc by hand.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from spfmilter.commands import mta
+from spfmilter.commands import mta, postconf, sendmailcf, survey
 from spfmilter.commands.console import EX_UNAVAILABLE, settings_from
-from spfmilter.settings import Settings
+from spfmilter.commands.postconf import AttachError, Changes
+from spfmilter.commands.survey import Silent
+from spfmilter.settings import Settings, SettingsError, load
+
+_NO_POSTFIX = "there is no Postfix here to apply it to (postconf is not in the PATH)"
 
 
-def attach(path: Path, postfix_config: str | None, *, apply: bool, json_output: bool) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of both commands."""
+
+    postfix_config: str | None = None  # Postfix's configuration directory; None: the default one
+    sendmail_config: Path | None = None  # Sendmail's sendmail.cf; None: the default one
+    former: tuple[str, ...] = ()  # addresses that were ours, in Postfix's notation
+    apply: bool = False  # change Postfix's settings, and reload it
+    force: bool = False  # change them also where the daemon does not answer
+    json_output: bool = False
+
+
+def attach(path: Path, options: Options) -> None:
     """Print the settings for the MTAs, and apply those of Postfix on request.
 
-    Exits with 69 if the MTA cannot be attached as configured.
+    Exits with 69 if the MTA cannot be attached as configured, or if Postfix runs and the daemon does not answer it.
 
     Args:
         path: the INI file.
-        postfix_config: Postfix's configuration directory; None: the default one.
-        apply: whether to change Postfix's main.cf and reload Postfix.
-        json_output: whether to print JSON.
+        options: of the command.
     """
     settings = settings_from(path)
+    filters = sendmailcf.read(options.sendmail_config)
+    silent, skipping, changes = [], [], Changes()
     try:
-        postfix = mta.read_postfix(postfix_config)
-        wanted = mta.postfix_settings(settings, postfix) if postfix else {}
-        commands = mta.postfix_commands(wanted, postfix_config) if postfix else []
-        if apply:
-            commands = mta.apply(commands)
-    except mta.AttachError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EX_UNAVAILABLE)
-    sendmail = mta.sendmail_line(settings)
-    if json_output:
-        result: dict[str, Any] = {"postfix": wanted, "commands": commands, "sendmail": sendmail, "applied": apply}
+        postfix = postconf.read(options.postfix_config)
+        if postfix is not None:
+            ours = mta.postfix_socket(settings.milter.socket, postfix)
+            old = {*options.former, *survey.former(postfix, ours)}
+            changes = mta.attached(settings, postfix, old)
+            silent = list(survey.of_postfix(postfix, ours, {*old, postfix.socket} - {ours}))
+            skipping = mta.bypasses(postfix, ours)
+            own = next((found for found in silent if found.ours), None)
+            refused = own if options.apply and not options.force and own is not None else None
+            commands = _commands(changes, options, unless=refused)
+        else:
+            commands = _commands(None, options)
+    except AttachError as error:
+        _fail(str(error))
+    silent += survey.of_sendmail(filters or (), mta.sendmail_socket(settings))
+    notes = [
+        f"master.cf, {name}: it has an smtpd_milters of its own without spfmilter, so its mail is not checked"
+        for name in skipping
+    ]
+    if options.json_output:
+        result: dict[str, Any] = {
+            "postfix": {**changes.main, **{f"{name}/smtpd_milters": to for name, to in changes.services.items()}},
+            "commands": commands,
+            "sendmail": mta.sendmail_line(settings),
+            "applied": options.apply,
+            "silent": [dataclasses.asdict(found) for found in silent],
+            "notes": notes,
+        }
         click.echo(json.dumps(result, indent=2))
         return
+    _print_commands(commands, options, there=postfix is not None, done="attached already")
+    if not options.apply:
+        if postfix is None:
+            click.echo(f"# Postfix is not installed here. {_postfix_elsewhere(settings)}")
+        click.echo(_sendmail(settings, filters))
+    _warn([*map(str, silent), *notes])
+
+
+def detach(path: Path, options: Options) -> None:
+    """Print the commands that detach Postfix, or run them; and name the line of sendmail.mc to remove.
+
+    The INI file may be missing: Postfix then has our address only if ``attach`` has written it.
+
+    Args:
+        path: the INI file.
+        options: of the command.
+    """
+    try:
+        settings: Settings | None = load(path)
+    except SettingsError:
+        settings = None
+    changes = Changes()
+    try:
+        postfix = postconf.read(options.postfix_config)
+        if postfix is not None:
+            changes = mta.detached(settings, postfix, {*options.former, *survey.former(postfix, "")})
+        commands = _commands(changes if postfix is not None else None, options)
+    except AttachError as error:
+        _fail(str(error))
+    present = [found for found in sendmailcf.read(options.sendmail_config) or () if found.name == sendmailcf.OUR_NAME]
+    if options.json_output:
+        lines = [f"X{found.name}, S={found.socket}" for found in present]
+        click.echo(json.dumps({"commands": commands, "sendmail": lines, "applied": options.apply}, indent=2))
+        return
+    _print_commands(commands, options, there=postfix is not None, done="detached already")
+    if postfix is None:
+        click.echo("# Postfix is not installed here.")
+    if present:
+        click.echo("# Sendmail: take the line INPUT_MAIL_FILTER(`spfmilter', ...) out of sendmail.mc, and build anew.")
+
+
+def _commands(changes: Changes | None, options: Options, *, unless: Silent | None = None) -> list[list[str]]:
+    """Return the commands for Postfix; run them first if they are to be applied.
+
+    Args:
+        changes: what to change; None: there is no Postfix.
+        options: of the command.
+        unless: our own milter, which does not answer: then leave a Postfix alone that runs.
+
+    Raises:
+        AttachError: they cannot be applied, or one failed.
+    """
+    if not options.apply:
+        return changes.commands(options.postfix_config) if changes is not None else []
+    if changes is None:
+        raise AttachError(f"{_NO_POSTFIX}; for Sendmail, leave out --apply")
+    running = postconf.is_running(options.postfix_config)
+    if running and unless is not None:
+        raise AttachError(f"{unless}.\nPostfix was left as it is; --force changes it all the same")
+    return postconf.apply(changes.commands(options.postfix_config), running=running)
+
+
+def _print_commands(commands: list[list[str]], options: Options, *, there: bool, done: str) -> None:
     for command in commands:
-        click.echo(("done: " if apply else "") + shlex.join(command))
-    if apply:
-        if commands[-1][-1] != "reload":
-            click.echo("Postfix is not running; it will read this when it starts.")
+        click.echo(("done: " if options.apply else "") + shlex.join(command))
+    if not there:
         return
     if not commands:
-        click.echo(f"# Postfix is not installed here. {_postfix_elsewhere(settings)}")
-    click.echo(f"# Sendmail, in sendmail.mc:\n{sendmail}")
+        click.echo(f"{'' if options.apply else '# '}Postfix is {done}: there is nothing to change.")
+    elif options.apply and commands[-1][-1] != "reload":
+        click.echo("Postfix is not running; it will read this when it starts.")
 
 
 def _postfix_elsewhere(settings: Settings) -> str:
     """Return advice for a Postfix on another host."""
     try:
-        wanted = mta.postfix_settings(settings, mta.NO_POSTFIX)
-    except mta.AttachError:
+        ours = mta.postfix_socket(settings.milter.socket, mta.NO_POSTFIX)
+        changes = mta.attached(settings, mta.NO_POSTFIX)
+    except AttachError:
         return "One on this host, as Debian sets it up (chrooted), could not reach this socket."
+    wanted = {"smtpd_milters": ours, **{name: to for name, to in changes.main.items() if name.endswith("timeout")}}
     return "In its main.cf: " + ", ".join(f"{name} = {value}" for name, value in wanted.items())
+
+
+def _sendmail(settings: Settings, filters: list[sendmailcf.Filter] | None) -> str:
+    """Return what to do in sendmail.mc."""
+    line, ours = mta.sendmail_line(settings), mta.sendmail_socket(settings)
+    present = next((found for found in filters or () if found.name == sendmailcf.OUR_NAME), None)
+    if present is None:
+        return f"# Sendmail, in sendmail.mc:\n{line}"
+    if present.socket != ours:
+        return (
+            f"# Sendmail, in sendmail.mc, in place of the line with S={present.socket}; then build and restart:\n{line}"
+        )
+    if not present.asked:
+        return f"# Sendmail: InputMailFilters leaves spfmilter out, so mail is not checked. In sendmail.mc:\n{line}"
+    return "# Sendmail is attached already: there is nothing to change."
+
+
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _fail(text: str) -> NoReturn:
+    click.echo(text, err=True)
+    sys.exit(EX_UNAVAILABLE)

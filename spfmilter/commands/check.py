@@ -46,7 +46,9 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
         settings = replace(settings, reply=settings.reply.model_copy(update={"languages": (given.language,)}))
     address = parse_address(given.ip)
     if address is None:
-        raise click.BadParameter(f"{given.ip!r} is not an IP address", param_hint="--ip")
+        raise click.BadParameter(
+            f"{given.ip!r} is not an IP address: write 192.0.2.1 or 2001:db8::1", param_hint="--ip"
+        )
     from spfmilter.commands.simulation import Conversation, simulate  # noqa: PLC0415 - dnspython takes its time to load
 
     conversation = Conversation(

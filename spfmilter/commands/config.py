@@ -2,38 +2,101 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from spfmilter.commands.console import settings_from
+from spfmilter.commands.console import EX_CANTCREAT, EX_CONFIG, settings_from
 from spfmilter.interfaces import has_public_address
-from spfmilter.settings import Settings, ini, show, without_effect
+from spfmilter.settings import Settings, SettingsError, ini, load, show, without_effect
+
+if TYPE_CHECKING:
+    from spfmilter.daemon.trial import Finding
 
 
-def check(path: Path) -> None:
+def check(path: Path, *, attempt: bool, json_output: bool) -> None:
     """Print every problem of the file with its line, and exit with 78 if there is one.
 
     A setting without effect is no problem, but is printed as well.
+
+    Args:
+        path: the INI file.
+        attempt: whether to try what the daemon needs at its start as well; exit with 73 if it could not start.
+        json_output: whether to print JSON.
     """
-    settings = settings_from(path)
-    for finding in without_effect(settings, is_public=has_public_address()):
-        click.echo(f"{path}: warning: {finding}")
-    click.echo(f"{path}: no problems")
-
-
-def show_effective(path: Path, *, json_output: bool) -> None:
-    """Print the effective settings, defaults included, as an INI file or as JSON."""
-    settings = settings_from(path)
-    if json_output:
-        click.echo(json.dumps(_as_json(settings), indent=2))
+    if not json_output:
+        settings = settings_from(path)
+        for idle in without_effect(settings, is_public=has_public_address()):
+            click.echo(f"{path}: warning: {idle}")
+        click.echo(f"{path}: no problems")
+        found = _printed(_tried(settings)) if attempt else []
     else:
-        click.echo(show(settings), nl=False)
+        problems, warnings, found = [], [], []
+        try:
+            settings = load(path)
+            warnings = [str(idle) for idle in without_effect(settings, is_public=has_public_address())]
+            found = list(_tried(settings)) if attempt else []
+        except SettingsError as error:
+            problems = [dataclasses.asdict(problem) for problem in error.problems]
+        result = {
+            "file": str(path),
+            "problems": problems,
+            "warnings": warnings,
+            "tried": [dataclasses.asdict(finding) for finding in found] if attempt else None,
+        }
+        click.echo(json.dumps(result, indent=2))
+        if problems:
+            sys.exit(EX_CONFIG)
+    if any(finding.outcome == "problem" for finding in found):
+        sys.exit(EX_CANTCREAT)
 
 
-def _as_json(settings: Settings) -> dict[str, dict[str, str]]:
+def _tried(settings: Settings) -> Iterator[Finding]:
+    """Yield what comes of a start with these settings, step by step, or that a package for it is missing."""
+    try:
+        from spfmilter.daemon.trial import attempt  # noqa: PLC0415 - it needs libmilter, as the daemon does
+    except ImportError as error:
+        click.echo(f"the daemon cannot run here: {error}. See the README on how to install it", err=True)
+        sys.exit(EX_CANTCREAT)
+    if os.geteuid() == 0:
+        click.echo(
+            "tried with the rights of root. As the daemon: sudo -u spfmilter spfmilter config check --try", err=True
+        )
+    yield from attempt(settings)
+
+
+def _printed(findings: Iterable[Finding]) -> list[Finding]:
+    """Print each finding when it is there. Return all of them."""
+    seen = []
+    for finding in findings:
+        click.echo(f"{finding.outcome}: {finding.what}: {finding.detail}")
+        seen.append(finding)
+    return seen
+
+
+def show_effective(path: Path, *, changed: bool, json_output: bool) -> None:
+    """Print the effective settings as an INI file or as JSON.
+
+    Args:
+        path: the INI file.
+        changed: only the settings that differ from their defaults.
+        json_output: whether to print JSON.
+    """
+    text = show(settings_from(path), changed=changed)
+    if json_output:
+        click.echo(json.dumps(_as_json(text), indent=2))
+    else:
+        click.echo(text or "# No setting differs from its default.\n", nl=False)
+
+
+def _as_json(text: str) -> dict[str, dict[str, str]]:
     sections: dict[str, dict[str, str]] = {}
-    for name, section in ini.parse(show(settings)).sections.items():
+    for name, section in ini.parse(text).sections.items():
         sections[name] = {key: entry.value for key, entry in section.entries.items()}
     return sections

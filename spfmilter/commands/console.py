@@ -41,11 +41,19 @@ def _complain(text: str) -> None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - Python flushes stderr at exit, and exits with 120 if that fails
 
 
+def _console() -> Console:
+    """Return the terminal. With NO_COLOR set and not empty, it shows no colours and no other styles (no-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        return Console(highlight=False, color_system=None)
+    # rich takes an empty variable for a set one.
+    return Console(highlight=False, no_color=False)
+
+
 def print_result(shown: RenderableType) -> None:
     """Print for a person. Into a file or a pipe, print without additional line breaks."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no check mark shows a question mark
-    console = Console(highlight=False)
+    console = _console()
     if not console.is_terminal:
         console.width = _UNLIMITED
     console.print(shown)

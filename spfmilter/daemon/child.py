@@ -143,6 +143,7 @@ def raise_file_limit() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     except (OSError, ValueError) as error:  # forbidden, by a system call filter for example
-        log.warning("open files limit cannot be raised", limit=soft, reason=str(error))
+        fix = "LimitNOFILE= in the unit, or ulimit -n"
+        log.warning("open files limit cannot be raised", limit=soft, reason=str(error), fix=fix)
     else:
         log.info("open files limit raised", limit=max(soft, wanted), was=soft)

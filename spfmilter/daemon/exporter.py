@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spfmilter.daemon import child as children
+from spfmilter.daemon import hints
 from spfmilter.daemon.child import Child
 from spfmilter.observe import log
 from spfmilter.observe.metrics import application
@@ -41,7 +42,8 @@ class ExporterProcess:
             try:
                 self._child = children.fork(_work(self._folder, listen), -1, self._close)
             except OSError as error:
-                log.error("metrics exporter cannot be started", reason=error.strerror or str(error))
+                reason, fix = error.strerror or str(error), "raise the limits of the process (ulimit -a)"
+                log.error("metrics exporter cannot be started", reason=reason, fix=fix)
 
     def ended(self, pid: int, status: int) -> None:
         """Log the exporter's end and forget it, if the ended process is the exporter."""
@@ -79,7 +81,12 @@ def _work(folder: Path, listen: str) -> Callable[[socket.socket], int]:
             log.info("metrics served", listen=listen)
             scrape.serve(application(folder), sock, link)  # the link becomes readable when the supervisor exits
         except OSError as error:
-            log.error("metrics cannot be served", listen=listen, reason=error.strerror or str(error))
+            log.error(
+                "metrics cannot be served",
+                listen=listen,
+                reason=error.strerror or str(error),
+                fix=hints.for_address(error, address.address, address.port) or "[metrics] listen",
+            )
             time.sleep(_RESTART_AFTER)
             return 1
         return 0

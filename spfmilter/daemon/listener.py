@@ -13,6 +13,8 @@ import socket
 import time
 from pathlib import Path
 
+from spfmilter import ownership
+from spfmilter.daemon import hints
 from spfmilter.settings.schema import MilterSection
 from spfmilter.settings.values import SocketAddress
 
@@ -66,11 +68,17 @@ def _from_systemd() -> socket.socket:
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or number != "1":
         raise ListenError(
             "[milter] socket = systemd, but systemd has passed "
-            + (f"{number} sockets: one is needed" if number.isdigit() else "none: start spfmilter.socket")
+            + (
+                f"{number} sockets: leave one ListenStream= in spfmilter.socket"
+                if number.isdigit()
+                else "none: start spfmilter.socket, and let systemd start the daemon"
+            )
         )
     sock = socket.socket(fileno=_PASSED)
     if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise ListenError("the socket that systemd has passed is no listening stream socket")
+        raise ListenError(
+            "the socket that systemd has passed is no listening stream socket: write ListenStream= in spfmilter.socket"
+        )
     sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
     os.set_inheritable(_PASSED, False)  # noqa: FBT003 - the standard library's signature
     if sock.family != socket.AF_UNIX:
@@ -79,11 +87,32 @@ def _from_systemd() -> socket.socket:
 
 
 def _hint(error: OSError, address: SocketAddress) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"; create {Path(address.path).parent}, or let systemd do it (RuntimeDirectory=)"
-    if isinstance(error, PermissionError) and address.family == "unix":
-        return f"; the daemon's user needs to write in {Path(address.path).parent}"
-    return ""
+    """Return what to do, after a semicolon; empty if it is unknown."""
+    folder = Path(address.path).parent
+    if address.family != "unix":
+        hint = hints.for_address(error, address.host, address.port)
+    elif isinstance(error, FileNotFoundError | NotADirectoryError):
+        hint = _make_folder(folder)
+    elif isinstance(error, PermissionError):
+        hint = f"user {ownership.user()} must be able to enter {folder} and to write there; {ownership.nearest(folder)}"
+    elif error.errno == errno.EROFS:
+        hint = f"systemd lets the service write in few folders: add ReadWritePaths={folder} in a drop-in"
+    else:
+        hint = ""
+    return f"; {hint}" if hint else ""
+
+
+def _make_folder(folder: Path) -> str:
+    """Return how to make a missing folder; in /run systemd has to do it, because it is empty after each boot."""
+    place = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
+    if place != folder and not place.is_dir():
+        return f"{place} is not a folder: choose another path"
+    if folder.is_relative_to("/run"):
+        return f"there is no folder {folder}: let systemd make it (RuntimeDirectory={folder.name})"
+    return (
+        f"there is no folder {folder}: install -d -o {ownership.user()} -g GROUP -m 2750 {folder}, where GROUP is that "
+        "of the MTA, such as postfix"
+    )
 
 
 def _inet(address: SocketAddress) -> socket.socket:
@@ -118,15 +147,31 @@ def _unix(path: Path, mode: int, group: str) -> socket.socket:
         finally:
             os.umask(old_mask)
         if gid is not None:
-            os.chown(temporary, -1, gid)
+            _give(temporary, gid, group)
         temporary.chmod(mode)
         sock.listen(_BACKLOG)
         temporary.rename(path)
-    except OSError:
+    except (OSError, ListenError):
         sock.close()
         temporary.unlink(missing_ok=True)
         raise
     return sock
+
+
+def _give(path: Path, gid: int, group: str) -> None:
+    """Give the socket to a group.
+
+    Raises:
+        ListenError: this user is not a member, so the kernel does not allow it.
+    """
+    try:
+        os.chown(path, -1, gid)
+    except PermissionError:
+        raise ListenError(
+            f"[milter] socket_group: user {ownership.user()} is not a member of group {group}, and can give a socket "
+            f"only to groups of their own: under systemd, add SupplementaryGroups={group} and PrivateUsers=no in a "
+            f"drop-in; otherwise adduser {ownership.user()} {group}, and start the daemon anew"
+        ) from None
 
 
 def _is_live(path: Path) -> bool:
@@ -138,7 +183,10 @@ def _is_live(path: Path) -> bool:
     try:
         if not path.is_socket():
             if path.exists():
-                raise ListenError(f"cannot listen on unix:{path}: there is a file of this name that is not a socket")
+                raise ListenError(
+                    f"cannot listen on unix:{path}: there is a file of this name that is not a socket: move it away, "
+                    "or choose another path"
+                )
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
             probe.connect(str(path))
@@ -146,6 +194,11 @@ def _is_live(path: Path) -> bool:
         return True  # its queue is full: the process is alive, but busy
     except ConnectionRefusedError:
         return False
+    except PermissionError:
+        raise ListenError(
+            f"cannot listen on unix:{path}: there is a socket that user {ownership.user()} may not use; "
+            f"{ownership.nearest(path)}: if no daemon serves it, remove it"
+        ) from None
     return True
 
 
@@ -155,7 +208,10 @@ def _group_id(name: str) -> int | None:
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
-        raise ListenError(f"[milter] socket_group: there is no group {name!r}") from None
+        raise ListenError(
+            f"[milter] socket_group: there is no group {name!r}: make it (groupadd {name}), or name another (getent "
+            "group lists them)"
+        ) from None
 
 
 def remove_socket(address: SocketAddress, sock: socket.socket) -> None:

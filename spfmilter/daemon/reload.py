@@ -41,7 +41,7 @@ def read(path: Path, old: Settings, *, counting: bool) -> Settings:
     """
     with suppress(OSError):  # which load() reports
         if path.is_fifo():  # a read would wait until something is written to it
-            raise RefusedError(f"{path} is a named pipe: the settings must be in a file")
+            raise RefusedError(f"{path} is a named pipe: the settings must be in a file: write one in its place")
     try:
         fresh = load(path)
         open_signer(fresh)
@@ -50,7 +50,7 @@ def read(path: Path, old: Settings, *, counting: bool) -> Settings:
     except SettingsError as error:
         for problem in error.problems:
             log.error("configuration problem", file=error.source, problem=str(problem))
-        raise RefusedError(f"{len(error.problems)} problems in {error.source}") from None
+        raise RefusedError(error.counted()) from None
     except SecretError as error:
         raise RefusedError(str(error)) from None
     except Exception:  # noqa: BLE001 - a bug, or no memory: the old settings are good

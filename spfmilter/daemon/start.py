@@ -5,19 +5,21 @@ from __future__ import annotations
 import shutil
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from spfmilter.daemon import folders
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
 from spfmilter.daemon.reload import report_without_effect
 from spfmilter.daemon.supervisor import Supervisor
-from spfmilter.dns.answer import Status, Type
+from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.channel import ask_once
 from spfmilter.dns.resolver import Resolver
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
 from spfmilter.observe import log
 from spfmilter.settings import Settings
+from spfmilter.settings.values import Nameserver
 
 # For the self-test: a name with an address that every resolver on the Internet finds, and that most have cached.
 _KNOWN_NAME = "a.root-servers.net"
@@ -79,16 +81,22 @@ def _supervisor(path: Path, settings: Settings, listener: socket.socket, folder:
         raise StartError(reason) from None
 
 
+def ask_nameservers(settings: Settings) -> Iterator[tuple[Nameserver, Answer]]:
+    """Ask each nameserver, one after the other, for a name that exists. Yield it with its answer."""
+    for server in Resolver(settings.dns.nameservers).nameservers():
+        yield server, ask_once(Resolver([server]), _KNOWN_NAME, Type.A, time.monotonic() + _SELF_TEST_TIME)
+
+
 def test_resolvers(settings: Settings) -> bool:
     """Query each nameserver for a name that exists, and log why a nameserver does not answer.
 
     Returns:
         Whether at least one answered. If none did, the daemon starts all the same: failed lookups are temperrors.
     """
-    servers = Resolver(settings.dns.nameservers).nameservers()
+    servers = []
     working = 0
-    for server in servers:
-        answer = ask_once(Resolver([server]), _KNOWN_NAME, Type.A, time.monotonic() + _SELF_TEST_TIME)
+    for server, answer in ask_nameservers(settings):
+        servers.append(server)
         if answer.status is Status.FAILED:
             log.error("self-test: nameserver does not answer", nameserver=str(server), reason=answer.failure)
         else:

@@ -60,6 +60,7 @@ from spfmilter.settings import Settings
 from spfmilter.state import Table, open_deferrals
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_LIMITS = "raise the limits of the process (ulimit -a), or free memory"
 _CLEAN = children.ending(0)
 
 
@@ -185,7 +186,7 @@ class Supervisor:
                 run(self._announce, news)
             case GiveUp():
                 self._status = os.EX_SOFTWARE
-                log.error("cannot serve: workers exit as soon as they start")
+                log.error("cannot serve: workers exit as soon as they start", fix="what the workers logged before")
             case AnnounceStop(why=why):
                 run(self._announce_stop, why)
             case CloseListener():
@@ -209,7 +210,7 @@ class Supervisor:
         try:
             child = children.fork(work, slot, self._let_go)
         except OSError as error:  # too many processes or files, or too little memory: perhaps not for long
-            log.error("worker cannot be started", reason=error.strerror or str(error))
+            log.error("worker cannot be started", reason=error.strerror or str(error), fix=_LIMITS)
             self._note(StartFailed(slot))
             return
         child.processor = processor
@@ -217,7 +218,7 @@ class Supervisor:
         try:
             self._selector.register(child.link, selectors.EVENT_READ, child)
         except OSError as error:  # what it says would not be heard
-            log.error("worker cannot be started", reason=error.strerror or str(error))
+            log.error("worker cannot be started", reason=error.strerror or str(error), fix=_LIMITS)
             child.signal(signal.SIGKILL)
 
     def _processor_for(self, generation: int) -> int:

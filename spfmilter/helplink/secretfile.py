@@ -15,15 +15,22 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from spfmilter import ownership
+
 _OCTETS = 32  # of a secret that we create
 _SHORTEST = 20  # characters of a secret that an administrator wrote
 _MAX_SIZE = 16
 _SIZE_LIMIT = 16 * 1024
 _TO_READ = (
-    " for user {user}: it must belong to this user, or to a group of theirs with mode 0640, and they must be able to "
-    "enter its folder (docs/help-page.md)"
+    " for user {user}: {rights}; it must belong to this user (chown {user} {path}), or to a group of theirs with mode "
+    "0640, and they must be able to enter its folder (docs/help-page.md)"
 )
-_TO_MAKE = " for user {user}: the daemon makes it when it starts with [reply] help_url (docs/help-page.md)"
+_TO_MAKE = (
+    " for user {user}: {rights}; the daemon makes the file when it starts with [reply] help_url, in a folder that it "
+    "may write to (docs/help-page.md)"
+)
+_NO_FOLDER = ": make the folder, install -d -o spfmilter -g spfmilter -m 2750 {folder} (docs/help-page.md)"
+_AGAIN = "remove it, and the daemon makes a new one"
 
 
 # Errors that may end without a change of the settings: a full, read-only or broken disk, no descriptors, no memory.
@@ -53,20 +60,26 @@ def load_secrets(path: Path) -> tuple[bytes, ...]:
     except FileNotFoundError:
         pass
     except OSError as error:
-        message = f"{path}: the file of secrets cannot be read: {error.strerror}{_hint(error, _TO_READ)}"
+        message = f"{path}: the file of secrets cannot be read: {error.strerror}{_hint(error, _TO_READ, path)}"
         raise SecretError(message, passing=error.errno in _PASSING) from None
     try:
         _make(path)
         return _read(path)
     except OSError as error:
         place = f"{path}: the file of secrets is not there, and cannot be made in {path.parent}"
-        message = f"{place}: {error.strerror}{_hint(error, _TO_MAKE)}"
+        message = f"{place}: {error.strerror}{_hint(error, _TO_MAKE, path)}"
         raise SecretError(message, passing=error.errno in _PASSING) from None
 
 
-def _hint(error: OSError, advice: str) -> str:
-    """Return advice for a missing permission; empty for other errors."""
-    return advice.format(user=os.geteuid()) if isinstance(error, PermissionError) else ""
+def _hint(error: OSError, advice: str, path: Path) -> str:
+    """Return advice for a missing permission or folder; empty for other errors."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return _NO_FOLDER.format(folder=path.parent)
+    if isinstance(error, IsADirectoryError):
+        return ": name a file in [web] secret_file"
+    if not isinstance(error, PermissionError):
+        return ""
+    return advice.format(user=ownership.user(), path=path, rights=ownership.nearest(path))
 
 
 def _read(path: Path) -> tuple[bytes, ...]:
@@ -74,22 +87,25 @@ def _read(path: Path) -> tuple[bytes, ...]:
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise SecretError(f"{path}: this is not a file")
+            raise SecretError(f"{path}: this is not a file: name one in [web] secret_file")
         if status.st_mode & stat.S_IRWXO:
-            raise SecretError(f"{path}: everybody on this host may use this file: chmod o= {path}")
+            raise SecretError(f"{path}: every user of this host may use this file: chmod o= {path}")
         data = file.read(_SIZE_LIMIT + 1)
     if len(data) > _SIZE_LIMIT:
-        raise SecretError(f"{path}: this is too long for a file of secrets")
+        raise SecretError(f"{path}: this is too long for a file of secrets: {_AGAIN}")
     found = []
     for number, line in enumerate(data.splitlines(), start=1):
         secret = line.strip()
         if not secret or secret.startswith(b"#"):
             continue
         if len(secret) < _SHORTEST:
-            raise SecretError(f"{path}, line {number}: a secret has at least {_SHORTEST} characters")
+            raise SecretError(
+                f"{path}, line {number}: a secret has at least {_SHORTEST} characters: write a longer one, or take the "
+                "line out"
+            )
         found.append(secret)
     if not found:
-        raise SecretError(f"{path}: there is no secret in this file; remove it, and the daemon makes a new one")
+        raise SecretError(f"{path}: there is no secret in this file: {_AGAIN}")
     if len(found) > _MAX_SIZE:
         raise SecretError(f"{path}: at most {_MAX_SIZE} secrets: remove the last ones, which are the oldest")
     return tuple(found)

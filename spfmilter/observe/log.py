@@ -38,7 +38,7 @@ def configure(settings: LogSection) -> None:
         before.close()
         target.sink.inherit(before.sink)
     if trouble:
-        warning("log target unavailable, using stderr", target=settings.to, reason=trouble)
+        warning("log target unavailable, using stderr", target=settings.to, reason=trouble, fix="[log] to")
 
 
 def _targets() -> list[Target]:

@@ -15,6 +15,8 @@ from spfmilter.settings.schema import ExemptSection, RejectAt
 from spfmilter.settings.values import nameserver
 from spfmilter.zones import Zones
 
+_BOTH = ""  # an address: all those of this host, of both families
+
 
 def contradictions(settings: Settings) -> Iterator[SettingProblem]:
     """Yield a problem for each contradiction."""
@@ -84,16 +86,39 @@ def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:
 
 
 def _one_address(settings: Settings) -> Iterator[SettingProblem]:
-    """Yield a problem for listeners at one address; ``[web] listen`` counts only where the file sets it."""
-    socket = settings.milter.socket
-    taken = {(socket.host, socket.port): "[milter] socket"} if socket.family in {"inet", "inet6"} else {}
+    """Yield a problem for each listener at the address of another one, or at all addresses of this host beside it.
+
+    ``[web] listen`` counts only where the file sets it or ``[reply] help_url``.
+    """
+    socket, used = settings.milter.socket, []
+    if socket.family in {"inet", "inet6"}:
+        used.append((("milter", "socket"), socket.host, socket.port))
     for section, listen in (("metrics", settings.metrics.listen), ("web", settings.web.listen)):
-        if not listen or (section, "listen") not in settings.lines:
+        place = (section, "listen")
+        if not listen or (section == "web" and place not in settings.lines and settings.reply.help_url is None):
             continue
         found = nameserver(listen)  # an address and a port, as those of a nameserver are
-        other = taken.setdefault((found.address, found.port), f"[{section}] listen")
-        if other != f"[{section}] listen":
-            yield _problem(settings, (section, "listen"), f"{listen} is taken already, by {other}: choose another port")
+        # The socket of the metrics at [::] takes the port of IPv4 as well; the other two are for IPv6 alone.
+        address = _BOTH if section == "metrics" and found.address == "::" else found.address
+        for other, host, port in used:
+            if port == found.port and _overlap(host, address):
+                at = place if place in settings.lines else other
+                message = (
+                    f"port {port} is taken twice, by [{other[0]}] {other[1]} at {host or '::'} and by [{section}] "
+                    f"listen at {found.address}: choose another port for one of them"
+                )
+                yield _problem(settings, at, message)
+                break
+        else:
+            used.append((place, address, found.port))
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Return whether no two sockets can listen on one port at both addresses."""
+    if _BOTH in {one, other}:
+        return True
+    family = ":" in one
+    return family == (":" in other) and (one == other or ("::" if family else "0.0.0.0") in {one, other})  # noqa: S104 - compared with, not bound to
 
 
 def _problem(settings: Settings, place: tuple[str, str], message: str) -> SettingProblem:

@@ -5,7 +5,7 @@ Knows one attribute a section, and which line of the file sets a value. Reads no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from spfmilter.model import Identity, Rule
@@ -77,17 +77,28 @@ class Settings:
         return named.get(own_name)
 
 
-def show(settings: Settings) -> str:
-    """Return the effective settings as INI text with defaults; parsed again, it gives equal settings."""
-    blocks = [_shown(section, getattr(settings, attribute)) for section, (attribute, _) in schema.SECTIONS.items()]
+def show(settings: Settings, *, changed: bool = False) -> str:
+    """Return the effective settings as INI text with defaults; parsed again, it gives equal settings.
+
+    Args:
+        settings: those of the file.
+        changed: only the keys that differ from their defaults. The text gives equal settings, too.
+    """
+    blocks = []
+    for section, (attribute, _) in schema.SECTIONS.items():
+        lines = list(_shown(getattr(settings, attribute), changed=changed))
+        if lines or not changed:
+            blocks.append("\n".join([f"[{section}]", *lines]))
     for kind, (_, _, attribute) in schema.NAMED_SECTIONS.items():
-        blocks += [_shown(f"{kind}:{name}", value) for name, value in getattr(settings, attribute).items()]
-    return "\n\n".join(blocks) + "\n"
+        for name, value in getattr(settings, attribute).items():
+            blocks.append("\n".join([f"[{kind}:{name}]", *_shown(value, changed=changed)]))
+    return "\n\n".join(blocks) + "\n" if blocks else ""
 
 
-def _shown(section: str, value: schema.SectionModel) -> str:
-    lines = [f"[{section}]"]
-    for name in type(value).model_fields:
-        text = to_ini(getattr(value, name)).replace("\n", "\n    ")
-        lines.append(f"{schema.key_of(type(value), name)} = {text}".rstrip())
-    return "\n".join(lines)
+def _shown(value: schema.SectionModel, *, changed: bool) -> Iterator[str]:
+    model = type(value)
+    for name, info in model.model_fields.items():
+        chosen = getattr(value, name)
+        if not changed or chosen != info.default:
+            text = to_ini(chosen).replace("\n", "\n    ")
+            yield f"{schema.key_of(model, name)} = {text}".rstrip()

@@ -106,6 +106,16 @@ def parse(text: str) -> Document:
     return _Reader().read(text)
 
 
+def _as_entry(line: str) -> str:
+    """Return how to write a line of the form ``key: value``; for another one, that it is to be removed."""
+    key, colon, value = line.partition(":")
+    if colon and not value.startswith("//") and _KEY.fullmatch(f"{key.strip()} ="):  # not a URL, which has a password
+        return (
+            f": write {key.strip()} = and then {quoted(value.strip())}" if value.strip() else f": write {key.strip()} ="
+        )
+    return ": correct it, or remove the line"
+
+
 def _ignored(line: int) -> Entry:
     """Return an entry for the lines that continue something wrong, so that they are not reported as well."""
     return Entry("", "", line)
@@ -166,7 +176,9 @@ class _Reader:
     def _entry(self, number: int, line: str) -> None:
         self.entry, found = _ignored(number), _KEY.fullmatch(line)
         if found is None:
-            self._problem(number, f"{quoted(line)} is neither [section], key = value nor a comment (; or #)")
+            self._problem(
+                number, f"{quoted(line)} is neither [section], key = value nor a comment (; or #){_as_entry(line)}"
+            )
         elif self.section is None:
             if not self.skipping:
                 self._problem(number, "stands before the first [section]: move it below its own", found[1])
@@ -174,7 +186,7 @@ class _Reader:
             key, value = found[1], found[2].strip()
             if key in self.section.entries:
                 first = self.section.entries[key].line
-                self._problem(number, f"the key stands here a second time (first in line {first})", key)
+                self._problem(number, f"the key stands here a second time (first in line {first}): remove one", key)
             else:
                 self.entry = self.section.entries[key] = Entry(key, value, number)
 

@@ -6,6 +6,7 @@ Knows the notation of each and its error messages. Knows no keys. The other kind
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 
 import idna
 
@@ -33,14 +34,14 @@ _FIELD_NAME = re.compile(r"X-[A-Z0-9](?:[A-Z0-9-]{0,72})", re.IGNORECASE)  # RFC
 def plain_line(text: str) -> str:
     """Read one line of text."""
     if "\n" in text:
-        raise ValueError("the value continues in the next line, but only one line is possible here")
+        raise ValueError("the value continues in the next line, but only one line is possible here: join the two")
     return text
 
 
 def file_path(text: str) -> str:
     """Read the absolute path of a file."""
     if _FILE.fullmatch(text) is None:
-        raise ValueError(f"{quoted(text)} is not the path of a file: write one that begins with /")
+        raise ValueError(f"{quoted(text)} is not the path of a file: write one that begins with / and ends in its name")
     return text
 
 
@@ -66,14 +67,30 @@ def domain_name(text: str) -> str:
         try:
             name = idna.encode(name, uts46=True).decode()
         except UnicodeError as error:  # idna's errors are of this kind, too
-            raise ValueError(f"{quoted(text)} is not a domain name: {error}") from None
-    if _HOSTNAME.fullmatch(name) is None:
-        raise ValueError(f"{quoted(text)} is not a domain name: write a name such as example.com")
-    if name.rpartition(".")[2].isdigit():  # no top-level domain is a number (RFC 3696 section 2)
-        raise ValueError(
-            f"{quoted(text)} looks like an address, not like a domain name: write a name such as example.com"
-        )
+            raise ValueError(
+                f"{quoted(text)} is not a domain name ({error}): write a name such as example.com"
+            ) from None
+    # No top-level domain is a number (RFC 3696 section 2).
+    if _HOSTNAME.fullmatch(name) is None or name.rpartition(".")[2].isdigit():
+        raise ValueError(f"{quoted(text)} is {_in_place_of_a_domain(text.strip())}")
     return name
+
+
+def _in_place_of_a_domain(text: str) -> str:
+    """Return what a text is that should be a domain name, and what to write."""
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        pass
+    else:
+        kind = "a network" if "/" in text else "an address"
+        return f"{kind}, not a domain name: write a name such as example.com, or trust it in [exempt] networks"
+    local, at, domain = text.rpartition("@")
+    if at and local and _HOSTNAME.fullmatch(domain.lower()) is not None:
+        return f"an e-mail address, not a domain name: write {domain.lower()}"
+    if text.rpartition(".")[2].isdigit():
+        return "neither an address nor a domain name: write a name such as example.com"
+    return "not a domain name: write a name such as example.com"
 
 
 def domain_or_subdomains(text: str) -> str:

@@ -31,6 +31,11 @@ class SettingsError(Exception):
         self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
         super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
 
+    def counted(self) -> str:
+        """Return how many problems there are in which file, as a phrase."""
+        number = len(self.problems)
+        return f"{number} {'problem' if number == 1 else 'problems'} in {self.source}"
+
 
 def load(path: Path) -> Settings:
     """Read the settings from a file.
@@ -45,11 +50,21 @@ def load(path: Path) -> Settings:
         message = "there is no such file: write it, or name another with -c FILE"
         raise SettingsError(str(path), [SettingProblem(message=message)]) from None
     except OSError as error:
-        raise SettingsError(str(path), [SettingProblem(message=f"cannot be read: {error.strerror}")]) from None
+        message = f"cannot be read: {error.strerror}{_advice(error)}"
+        raise SettingsError(str(path), [SettingProblem(message=message)]) from None
     text, problems = ini.decode(data)
     if problems:
         raise SettingsError(str(path), problems)
     return parse(text, str(path))
+
+
+def _advice(error: OSError) -> str:
+    """Return what to do where the file cannot be read; empty if that is unknown."""
+    if isinstance(error, PermissionError):
+        return ": run this as root, or let its group read it (chgrp spfmilter, chmod 0640)"
+    if isinstance(error, IsADirectoryError):
+        return ": name the file itself with -c FILE"
+    return ": name another file with -c FILE" if isinstance(error, NotADirectoryError) else ""
 
 
 def parse(text: str, source: str = "settings") -> Settings:
@@ -97,7 +112,7 @@ def _validated(
         swallowed = list(_swallowed(entry, section, by_key))
         problems.extend(swallowed)
         if key not in by_key:
-            message = f"there is no such key{_suggestion(key, by_key)}"
+            message = f"there is no such key{_suggestion(key, by_key) or _elsewhere(key)}"
             problems.append(SettingProblem(message=message, line=entry.line, section=section.name, key=key))
         elif not swallowed:
             given[key] = entry.value
@@ -184,6 +199,12 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def _elsewhere(key: str) -> str:
+    """Return which sections have the key; or where all keys are listed."""
+    have = [f"[{name}]" for name, (_, model) in schema.SECTIONS.items() if schema.attribute_of(model, key) is not None]
+    return f" here; {' and '.join(have)} can have it" if have else "; man spfmilter.ini lists all keys"
+
+
 def _section_suggestion(kind: str, name: str) -> str:
     """Return a suggestion for a section; those that carry a name are known by their kind."""
     named = difflib.get_close_matches(kind.lower(), list(schema.NAMED_SECTIONS), n=1)
@@ -191,7 +212,7 @@ def _section_suggestion(kind: str, name: str) -> str:
         return f"; did you mean [{named[0]}:{name.partition(':')[2].strip()}]?"
     close = difflib.get_close_matches(name.lower(), [*schema.SECTIONS, *schema.NAMED_SECTIONS], n=1)
     if not close:
-        return ""
+        return "; man spfmilter.ini lists all sections"
     return (
         f"; did you mean [{close[0]}:NAME]?" if close[0] in schema.NAMED_SECTIONS else f"; did you mean [{close[0]}]?"
     )

@@ -157,7 +157,7 @@ def yes_no(text: str) -> bool:
         return True
     if text.lower() in _NO:
         return False
-    raise ValueError(f"{quoted(text)} is neither yes nor no")
+    raise ValueError(f"{quoted(text)} is neither yes nor no: write one of them")
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

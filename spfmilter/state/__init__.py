@@ -11,7 +11,7 @@ from spfmilter.settings.urls import StateUrl
 from spfmilter.state.deferrals import Deferrals
 from spfmilter.state.table import OnThisHost, Table
 
-__all__ = ["Deferrals", "Table", "open_deferrals"]
+__all__ = ["Deferrals", "Table", "open_deferrals", "why_silent"]
 
 # Added to the longest deferral. Sending servers retry hours apart. A server whose mail was accepted after the bound
 # must not count as new when it sends its next message.
@@ -33,6 +33,16 @@ def open_deferrals(url: StateUrl | None, table: Table, *, bound: float) -> Defer
     try:
         from spfmilter.state.server import OnAServer  # noqa: PLC0415 - only where asked for
     except ModuleNotFoundError as error:  # a package that an upgrade removed must not stop mail
-        log.error("state server unavailable, using local memory", server=str(url), reason=str(error))
+        fix = "pip install 'spfmilter[redis]', and restart"
+        log.error("state server unavailable, using local memory", server=str(url), reason=str(error), fix=fix)
         return host
     return OnAServer(url, host, keep)
+
+
+def why_silent(url: StateUrl) -> str:
+    """Ask the server once whether it is there. Return why it does not answer; empty if it does."""
+    try:
+        from spfmilter.state.server import ping  # noqa: PLC0415 - only where asked for
+    except ModuleNotFoundError as error:
+        return f"the package {error.name} is missing: pip install 'spfmilter[redis]'"
+    return ping(url)

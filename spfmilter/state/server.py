@@ -191,3 +191,15 @@ def _connect(url: StateUrl) -> redis.Redis:
         **place,
     )
     return redis.Redis(connection_pool=pool)
+
+
+def ping(url: StateUrl) -> str:
+    """Return why the server does not answer within the usual time; empty if it does. For a person, not for mail."""
+    server = _connect(url)
+    try:
+        server.ping()
+    except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
+        return str(error)[:_REASON] or type(error).__name__
+    finally:
+        server.close()
+    return ""

@@ -41,7 +41,8 @@ class Table:
             self._file = os.memfd_create("spfmilter-state", os.MFD_CLOEXEC)
             os.ftruncate(self._file, self._buckets * _BUCKET)
         except OSError as error:
-            log.error("deferral memory unavailable", reason=error.strerror or str(error))
+            reason, fix = error.strerror or str(error), "raise the limits of the process (ulimit -a), and restart"
+            log.error("deferral memory unavailable", reason=reason, fix=fix)
         # A record lock belongs to the process: it excludes other processes. This lock excludes the other threads.
         self._lock = threading.Lock()
 

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from spfmilter.daemon import hints
 from spfmilter.daemon.notify import notify
 from spfmilter.helplink.secretfile import SecretError, load_secrets
 from spfmilter.observe import log
@@ -61,7 +62,7 @@ def serve(settings: Settings) -> None:
     try:
         app = application(settings)
         listener = _listen(settings.web.listen)
-    except (SecretError, OSError) as error:
+    except (SecretError, PageStartError) as error:
         log.error("cannot start", reason=str(error))
         raise PageStartError(str(error)) from None
     config = uvicorn.Config(
@@ -109,8 +110,12 @@ def _hostname(settings: Settings) -> str:
 
 def _listen(address: str) -> socket.socket:
     chosen = nameserver(address)
-    # A link-local address has its interface with it, which only getaddrinfo() understands.
-    ((family, *_, place),) = socket.getaddrinfo(
-        chosen.address, chosen.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-    )
-    return socket.create_server(place, family=family, backlog=_BACKLOG)
+    try:
+        # A link-local address has its interface with it, which only getaddrinfo() understands.
+        ((family, *_, place),) = socket.getaddrinfo(
+            chosen.address, chosen.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
+        return socket.create_server(place, family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = hints.explained(error, chosen.address, chosen.port)
+        raise PageStartError(f"cannot listen on [web] listen = {address}: {reason}") from None

@@ -2,15 +2,25 @@
 
 import json
 import os
+import socket
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from lab import postfix as lab_postfix
+from lab import sendmail as lab_sendmail
+from lab.processes import free_port
+from spfmilter.commands import milterlist, postconf, probe, sendmailcf
 from spfmilter.commands import mta as attaching
-from spfmilter.commands.mta import AttachError, Postfix
+from spfmilter.commands.postconf import AttachError, Postfix
+from spfmilter.commands.probe import Place
 from spfmilter.settings import Settings, parse
+from tests.lab.recording_milter import RecordingMilter
 
 QUEUE = "/var/spool/postfix"
 
@@ -47,38 +57,161 @@ def test_a_chrooted_smtpd_that_cannot_reach_the_socket_is_reported_with_what_to_
     with pytest.raises(
         AttachError, match=r"set \[milter\] socket = unix:/var/spool/postfix/spfmilter/a\.sock, or an inet"
     ):
-        attaching.postfix_settings(settings(f"unix:{path}"), a_postfix(chroot=True))
+        attaching.attached(settings(f"unix:{path}"), a_postfix(chroot=True))
 
 
 @pytest.mark.parametrize(
     ("present", "wanted"),
     [
-        ("", "inet:127.0.0.1:8890"),
-        ("inet:127.0.0.1:8890", "inet:127.0.0.1:8890"),
-        ("inet:localhost:8890", "inet:localhost:8890"),
-        ("inet:127.0.0.1:8891", "inet:127.0.0.1:8890, inet:127.0.0.1:8891"),
-        ("unix:a.sock inet:localhost:8891", "inet:127.0.0.1:8890, unix:a.sock, inet:localhost:8891"),
-        ("unix:a.sock,inet:127.0.0.1:8890,unix:b.sock", "inet:127.0.0.1:8890, unix:a.sock, unix:b.sock"),
-        ("unix:a,inet:localhost:8890 inet:127.0.0.1:8890", "inet:localhost:8890, unix:a"),
-        ("$other_milters", "inet:127.0.0.1:8890, $other_milters"),
+        ("", "$spfmilter_socket"),
+        ("inet:127.0.0.1:8890", "$spfmilter_socket"),
+        ("inet:localhost:8890", "$spfmilter_socket"),
+        ("inet:127.0.0.1:8891", "$spfmilter_socket, inet:127.0.0.1:8891"),
+        ("unix:a.sock inet:localhost:8891", "$spfmilter_socket, unix:a.sock, inet:localhost:8891"),
+        ("unix:a.sock,inet:127.0.0.1:8890,unix:b.sock", "$spfmilter_socket, unix:a.sock, unix:b.sock"),
+        ("unix:a,inet:localhost:8890 inet:127.0.0.1:8890", "$spfmilter_socket, unix:a"),
+        ("$other_milters", "$spfmilter_socket, $other_milters"),
+        ("unix:a $spfmilter_socket", "$spfmilter_socket, unix:a"),
         (
             "{ unix:a.sock, default_action = accept }, unix:b.sock",
-            "inet:127.0.0.1:8890, { unix:a.sock, default_action = accept }, unix:b.sock",
+            "$spfmilter_socket, { unix:a.sock, default_action = accept }, unix:b.sock",
         ),
         (
             "unix:a.sock { inet:127.0.0.1:8890, {command_timeout = 40s} }",
-            "{ inet:127.0.0.1:8890, {command_timeout = 40s} }, unix:a.sock",
+            "{ $spfmilter_socket, {command_timeout = 40s} }, unix:a.sock",
         ),
     ],
 )
 def test_other_filters_stay_behind_ours_which_is_not_repeated(present, wanted) -> None:
-    assert attaching.postfix_settings(settings(), a_postfix(present)) == {"smtpd_milters": wanted}
+    changes = attaching.attached(settings(), a_postfix(present))
+    assert changes.main == {"spfmilter_socket": "inet:127.0.0.1:8890", "smtpd_milters": wanted}
 
 
 @pytest.mark.parametrize("present", ["unix:spf/a.sock", "unix:/var/spool/postfix/spf/a.sock", "local:spf/a.sock"])
 def test_a_unix_socket_is_known_however_it_is_written(present) -> None:
-    wanted = attaching.postfix_settings(settings(f"unix:{QUEUE}/spf/a.sock"), a_postfix(f"unix:b.sock, {present}"))
-    assert wanted == {"smtpd_milters": f"{present}, unix:b.sock"}
+    changes = attaching.attached(settings(f"unix:{QUEUE}/spf/a.sock"), a_postfix(f"unix:b.sock, {present}"))
+    assert changes.main == {"spfmilter_socket": "unix:spf/a.sock", "smtpd_milters": "$spfmilter_socket, unix:b.sock"}
+
+
+@pytest.mark.parametrize(
+    ("present", "services"),
+    [
+        ("$spfmilter_socket", {}),
+        ("$spfmilter_socket,unix:a.sock", {}),
+        ("{ ${spfmilter_socket}, default_action=accept } $(spfmilter_socket_two)", {}),
+        ("$spfmilter_socket", {"submission/inet": "", "smtp/inet": "$spfmilter_socket"}),
+    ],
+)
+def test_where_all_is_set_nothing_is_changed(present, services) -> None:
+    server = replace(a_postfix(present), socket="inet:127.0.0.1:8890", services=services)
+    changes = attaching.attached(settings(), server)
+    assert (changes.main, changes.services, changes.commands(None)) == ({}, {}, [])
+
+
+@pytest.mark.parametrize(
+    "present", ["$spfmilter_socket, unix:b", "inet:127.0.0.1:8895, unix:b", "inet:127.0.0.1:8896 unix:b"]
+)
+def test_a_former_address_is_replaced_in_every_list_and_added_to_none(present) -> None:
+    """The address in our parameter is a former one after a change of the socket; others are named."""
+    server = replace(
+        a_postfix(present),
+        socket="inet:127.0.0.1:8895",
+        non_smtpd_milters="unix:b, inet:127.0.0.1:8895",
+        services={"smtp/inet": "unix:c, inet:127.0.0.1:8896", "submission/inet": "unix:c"},
+    )
+    changes = attaching.attached(settings(), server, ["inet:localhost:8896"])
+    lists = {"non_smtpd_milters": "unix:b, $spfmilter_socket"}
+    if present[0] != "$":
+        lists["smtpd_milters"] = "$spfmilter_socket, unix:b"
+    assert changes.main == {"spfmilter_socket": "inet:127.0.0.1:8890", **lists}
+    assert changes.services == {"smtp/inet": "unix:c, $spfmilter_socket"}
+
+
+def test_a_parameter_that_holds_our_address_is_kept_and_one_with_a_former_address_is_said() -> None:
+    server = replace(a_postfix("unix:a, $mine"), expanded={"$mine": "inet:127.0.0.1:8890"})
+    assert attaching.attached(settings(), server).main["smtpd_milters"] == "$mine, unix:a"
+    server = replace(server, socket="inet:127.0.0.1:8895", expanded={"$mine": "unix:b, inet:127.0.0.1:8895"})
+    with pytest.raises(AttachError, match=r"smtpd_milters: the list has \$mine, .* holds inet:127\.0\.0\.1:8895"):
+        attaching.attached(settings(), server)
+
+
+def test_a_list_that_refers_to_the_other_list_follows_by_itself() -> None:
+    server = replace(
+        a_postfix("$spfmilter_socket"),
+        socket="inet:127.0.0.1:8895",
+        non_smtpd_milters="$smtpd_milters",
+        expanded={"$spfmilter_socket": milterlist.OURS, "$smtpd_milters": ""},
+    )
+    assert attaching.attached(settings(), server).main == {"spfmilter_socket": "inet:127.0.0.1:8890"}
+    detached = attaching.detached(settings(), server)
+    assert (detached.main, detached.removed) == ({"smtpd_milters": ""}, ("spfmilter_socket",))
+
+
+def test_detaching_leaves_the_other_filters() -> None:
+    server = replace(
+        a_postfix("$spfmilter_socket, unix:a, inet:127.0.0.1:8895"),
+        socket="inet:127.0.0.1:8895",
+        services={"smtp/inet": "{ $spfmilter_socket, default_action=accept }", "submission/inet": "unix:c"},
+    )
+    changes = attaching.detached(settings(), server)
+    assert (changes.main, changes.services) == ({"smtpd_milters": "unix:a"}, {"smtp/inet": ""})
+    assert changes.commands(None) == [
+        ["postconf", "-e", "smtpd_milters = unix:a"],
+        ["postconf", "-P", "smtp/inet/smtpd_milters="],
+        ["postconf", "-X", "spfmilter_socket"],
+        ["postfix", "reload"],
+    ]
+    assert attaching.detached(None, a_postfix("unix:a")).commands(None) == []
+    with pytest.raises(AttachError, match="take it out there by hand"):
+        attaching.detached(None, replace(a_postfix("$mine"), expanded={"$mine": f"{milterlist.OURS}, unix:a"}))
+
+
+@pytest.mark.parametrize(
+    ("services", "found"),
+    [
+        ({"smtp/inet": "unix:a"}, ["smtp/inet"]),
+        ({"192.0.2.1:25/inet": ""}, ["192.0.2.1:25/inet"]),
+        ({"smtpd/pass": "inet:localhost:8890"}, []),
+        ({"smtp/inet": "$smtpd_milters"}, []),
+        ({"submission/inet": ""}, []),
+    ],
+)
+def test_a_public_service_that_leaves_us_out_is_found(services, found) -> None:
+    assert attaching.bypasses(replace(a_postfix(), services=services), "inet:127.0.0.1:8890") == found
+
+
+@pytest.mark.parametrize(
+    ("address", "chroot", "path"),
+    [
+        ("unix:a/b.sock", True, f"{QUEUE}/a/b.sock"),
+        ("unix:/run/b.sock", True, f"{QUEUE}/run/b.sock"),
+        ("unix:/run/b.sock", False, "/run/b.sock"),
+    ],
+)
+def test_where_postfix_looks_for_a_unix_socket(address, chroot, path) -> None:
+    place = attaching.place_of(address, a_postfix(chroot=chroot))
+    assert place is not None
+    assert str(place.path) == path
+
+
+def test_where_postfix_looks_for_an_inet_socket() -> None:
+    place = attaching.place_of("inet:[::1]:8891", a_postfix())
+    assert place is not None
+    assert (place.host, place.port) == ("::1", "8891")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("Xspfmilter, S=inet:8890@127.0.0.1, F=T, T=C:30s;S:30s", ("spfmilter", "inet:8890@127.0.0.1", "defers", True)),
+        ("Xother,S=local:/run/o.sock", ("other", "local:/run/o.sock", "takes", False)),
+    ],
+)
+def test_the_filters_of_a_sendmail_cf(line, found) -> None:
+    name, socket, does, asked = found
+    [one] = sendmailcf.filters(f"# X, S=\n{line}\nO InputMailFilters=spfmilter, opendkim\nDnMAILER-DAEMON\n")
+    assert (one.name, one.socket, one.asked) == (name, socket, asked)
+    assert does in one.effect
 
 
 @pytest.mark.parametrize(
@@ -96,8 +229,8 @@ def test_a_unix_socket_is_known_however_it_is_written(present) -> None:
     ],
 )
 def test_postfix_waits_longer_than_we_do(timeout, present, wanted) -> None:
-    found = attaching.postfix_settings(settings(timeout=timeout), a_postfix(command_timeout=present))
-    assert found.get("milter_command_timeout") == wanted
+    changes = attaching.attached(settings(timeout=timeout), a_postfix(command_timeout=present))
+    assert changes.main.get("milter_command_timeout") == wanted
 
 
 @pytest.mark.parametrize(
@@ -113,7 +246,7 @@ def test_postfix_waits_longer_than_we_do(timeout, present, wanted) -> None:
     ],
 )
 def test_whether_smtpd_is_chrooted(master, level, chroot) -> None:
-    assert attaching.chrooted(master, level) is chroot
+    assert postconf.chrooted(master, level) is chroot
 
 
 @pytest.mark.parametrize(
@@ -129,14 +262,9 @@ def test_sendmail(socket, timeout, line) -> None:
     assert attaching.sendmail_line(settings(socket, timeout)) == f"INPUT_MAIL_FILTER(`spfmilter', `{line}')dnl"
 
 
-def test_applying_where_there_is_no_postfix_is_refused() -> None:
-    with pytest.raises(AttachError, match="there is no Postfix here"):
-        attaching.apply([])
-
-
 @pytest.fixture
 def no_postfix(monkeypatch) -> None:
-    monkeypatch.setattr(attaching, "read_postfix", lambda _directory: None)
+    monkeypatch.setattr(postconf, "read", lambda _directory: None)
 
 
 @pytest.mark.outside
@@ -151,11 +279,120 @@ def no_postfix(monkeypatch) -> None:
 def test_without_a_postfix_sendmails_line_is_printed(write, capsys, socket, said) -> None:
     from spfmilter.cli import cli  # noqa: PLC0415 - as it is for this test alone
 
-    cli.main(["attach", "-c", str(write(f"[milter]\nsocket = {socket}\n"))], standalone_mode=False)
+    place = ["--sendmail-config", "/nonexistent"]
+    cli.main(["attach", "-c", str(write(f"[milter]\nsocket = {socket}\n")), *place], standalone_mode=False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("# Postfix is not installed here. ")
     assert said in lines[0]
     assert lines[1:] == ["# Sendmail, in sendmail.mc:", attaching.sendmail_line(settings(socket))]
+
+
+@pytest.mark.outside
+@pytest.mark.usefixtures("no_postfix")
+@pytest.mark.parametrize("command", ["attach", "detach"])
+def test_applying_where_there_is_no_postfix_is_refused(run, write, command) -> None:
+    done = run(command, "-c", write(), "--apply")
+    assert (done.returncode, done.stdout) == (os.EX_UNAVAILABLE, "")
+    assert "there is no Postfix here" in done.stderr
+
+
+@pytest.mark.outside
+@pytest.mark.usefixtures("no_postfix")
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("Xspfmilter, S=inet:8890@127.0.0.1, F=T", "# Sendmail is attached already"),
+        ("Xspfmilter, S=inet:8895@127.0.0.1, F=T", "in place of the line with S=inet:8895@127.0.0.1"),
+    ],
+)
+def test_sendmail_is_looked_at_and_a_filter_that_is_away_is_said(run, write, tmp_path, line, said) -> None:
+    cf = tmp_path / "sendmail.cf"
+    away = free_port()
+    cf.write_text(f"{line}\nXdkim, S=inet:{away}@127.0.0.1, F=R\nO InputMailFilters=spfmilter, dkim\n")
+    done = run("attach", "-c", write(), "--sendmail-config", cf)
+    assert said in done.stdout
+    assert f"warning: sendmail.cf, Xdkim: inet:{away}@127.0.0.1: Connection refused. Sendmail refuses" in done.stderr
+    assert "out of sendmail.mc" in run("detach", "-c", write(), "--sendmail-config", cf).stdout
+
+
+@pytest.mark.outside
+@pytest.mark.skipif(bool(lab_sendmail.unavailable()), reason=lab_sendmail.unavailable() or "available")
+@pytest.mark.usefixtures("no_postfix")
+def test_the_printed_line_is_found_in_the_sendmail_cf_that_is_built_from_it(run, write, tmp_path) -> None:
+    with RecordingMilter(tmp_path / "socket"):
+        path = write(f"[milter]\nsocket = unix:{tmp_path}/socket\n")
+        line = run("attach", "-c", path, "--sendmail-config", "/nonexistent").stdout.splitlines()[-1]
+        server = lab_sendmail.Sendmail(mc=line)
+        try:
+            cf = ["--sendmail-config", server.folder / "sendmail.cf"]
+            attached = run("attach", "-c", path, *cf)
+            assert attached.stdout.splitlines()[-1] == "# Sendmail is attached already: there is nothing to change."
+            assert attached.stderr == ""
+            moved = run("attach", "-c", write(), *cf)
+            assert f"in place of the line with S=unix:{tmp_path}/socket" in moved.stdout
+        finally:
+            server.stop()
+
+
+# -- one socket --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.outside
+def test_what_speaks_the_milter_protocol_answers(tmp_path) -> None:
+    with RecordingMilter(tmp_path / "m.sock"):
+        assert probe.why_silent(Place("unix", path=tmp_path / "m.sock")) == ""
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize("answer", [b"220 mx.example.net ESMTP\r\n", b""])
+def test_what_does_not_is_said(answer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(answer)
+                connection.recv(100)
+
+        place = Place("inet", host="127.0.0.1", port=str(listener.getsockname()[1]))
+        thread = threading.Thread(target=serve)
+        thread.start()
+        said = probe.why_silent(place)
+        thread.join()
+    assert said == ("what answers there does not speak the milter protocol" if answer else "it closed the connection")
+    assert probe.why_silent(place) == "Connection refused"
+
+
+@pytest.mark.outside
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize(
+    ("folder_mode", "socket_mode", "what", "fix"),
+    [
+        (0o755, 0o666, "", ""),
+        (0o700, 0o666, "cannot enter", "chmod 2750"),
+        (0o755, 0o660, "cannot write to", "[milter] socket_group = nogroup"),
+    ],
+)
+def test_who_may_connect(folder_mode, socket_mode, what, fix) -> None:
+    """In a folder of its own below /tmp, since other users cannot enter pytest's."""
+    nobody = probe.account("nobody")
+    assert nobody is not None
+    with tempfile.TemporaryDirectory() as top, socket.socket(socket.AF_UNIX) as sock:
+        Path(top).chmod(0o755)
+        folder = Path(top) / "inside"
+        folder.mkdir()
+        path = folder / "m.sock"
+        sock.bind(str(path))
+        sock.listen()
+        path.chmod(socket_mode)
+        folder.chmod(folder_mode)
+        for root in ("/", top):
+            found = probe.barrier(Place("unix", path=path, root=Path(root)), nobody)
+            assert (found is None) == (not what)
+            assert found is None or (what in found.what and fix in found.fix)
+        missing = probe.barrier(Place("unix", path=Path(top) / "none" / "m.sock"), nobody)
+        assert missing is not None
+        assert f"install -d -o spfmilter -g nogroup -m 2750 {top}/none" in missing.fix
 
 
 # -- with a real Postfix -----------------------------------------------------------------------------------------------
@@ -171,43 +408,96 @@ def mta() -> Iterator[lab_postfix.Postfix]:
     server.stop()
 
 
-def postconf(mta: lab_postfix.Postfix, name: str) -> str:
-    command = ["/usr/sbin/postconf", "-c", str(mta.folder / "etc"), "-h", name]
+def value(mta: lab_postfix.Postfix, name: str) -> str:
+    command = ["/usr/sbin/postconf", "-c", str(mta.folder / "etc"), "-hx", name]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - our own
 
 
 @pytest.mark.outside
 @with_postfix
-def test_what_is_printed_is_what_apply_does(run, write, mta) -> None:
+def test_what_is_printed_is_what_apply_does_and_once_is_enough(run, write, mta) -> None:
     path, directory = write(), mta.folder / "etc"
     printed = run("attach", "-c", path, "--postfix-config", directory)
-    assert printed.stdout.splitlines()[:2] == [
-        f"postconf -c {directory} -e 'smtpd_milters = inet:127.0.0.1:8890, inet:127.0.0.1:8891'",
+    assert printed.stdout.splitlines() == [
+        f"postconf -c {directory} -e 'spfmilter_socket = inet:127.0.0.1:8890'",
+        f"postconf -c {directory} -e 'smtpd_milters = $spfmilter_socket, inet:127.0.0.1:8891'",
         f"postfix -c {directory} reload",
+        "# Sendmail, in sendmail.mc:",
+        attaching.sendmail_line(settings()),
     ]
-    assert printed.stdout.splitlines()[2:] == ["# Sendmail, in sendmail.mc:", attaching.sendmail_line(settings())]
-    assert postconf(mta, "smtpd_milters") == "inet:127.0.0.1:8891", "printing changes nothing"
+    assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891", "printing changes nothing"
 
     applied = run("attach", "-c", path, "--postfix-config", directory, "--apply")
-    assert (applied.returncode, applied.stderr) == (0, "")
+    assert applied.returncode == 0
     assert applied.stdout.splitlines() == [
-        f"done: postconf -c {directory} -e 'smtpd_milters = inet:127.0.0.1:8890, inet:127.0.0.1:8891'",
+        f"done: postconf -c {directory} -e 'spfmilter_socket = inet:127.0.0.1:8890'",
+        f"done: postconf -c {directory} -e 'smtpd_milters = $spfmilter_socket, inet:127.0.0.1:8891'",
         "Postfix is not running; it will read this when it starts.",
     ]
-    assert postconf(mta, "smtpd_milters") == "inet:127.0.0.1:8890, inet:127.0.0.1:8891"
+    assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8890, inet:127.0.0.1:8891"
+    again = run("attach", "-c", path, "--postfix-config", directory, "--apply")
+    assert (again.returncode, again.stdout) == (0, "Postfix is attached already: there is nothing to change.\n")
+
+    gone = run("detach", "-c", path, "--postfix-config", directory, "--apply")
+    assert (gone.returncode, gone.stderr) == (0, "")
+    assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
+    assert "spfmilter" not in (directory / "main.cf").read_text()
+    again = run("detach", "-c", path, "--postfix-config", directory, "--apply")
+    assert again.stdout == "Postfix is detached already: there is nothing to change.\n"
 
 
 @pytest.mark.outside
 @with_postfix
-def test_applying_reloads_a_running_postfix(run, write, mta) -> None:
-    directory = mta.folder / "etc"
+def test_applying_reloads_a_running_postfix_once(run, write, mta) -> None:
+    directory, place = mta.folder / "etc", mta.queue_directory / "spfmilter"
+    place.mkdir()
     mta.start()
-    done = run("attach", "--json", "-c", write(), "--postfix-config", directory, "--apply")
-    shown = json.loads(done.stdout)
-    assert shown["applied"] is True
-    assert shown["postfix"] == {"smtpd_milters": "inet:127.0.0.1:8890, inet:127.0.0.1:8891"}
-    assert shown["commands"][-1] == ["postfix", "-c", str(directory), "reload"]
-    mta.wait_for_log("reload -- version")
+    path = write(f"[milter]\nsocket = unix:{place}/socket\n")
+    with RecordingMilter(place / "socket"):
+        done = run("attach", "--json", "-c", path, "--postfix-config", directory, "--apply")
+        shown = json.loads(done.stdout)
+        assert shown["applied"] is True
+        assert shown["postfix"]["smtpd_milters"] == "$spfmilter_socket, inet:127.0.0.1:8891"
+        assert shown["commands"][-1] == ["postfix", "-c", str(directory), "reload"]
+        assert [(silent["address"], silent["ours"]) for silent in shown["silent"]] == [("inet:127.0.0.1:8891", False)]
+        mta.wait_for_log("reload -- version")
+        assert json.loads(run("attach", "--json", "-c", path, "--postfix-config", directory, "--apply").stdout) == {
+            **shown,
+            "postfix": {},
+            "commands": [],
+        }
+    assert mta.log().count("reload -- version") == 1
+
+
+@pytest.mark.outside
+@with_postfix
+def test_a_running_postfix_is_left_alone_while_the_daemon_does_not_answer_it(run, write, mta) -> None:
+    directory, place = mta.folder / "etc", mta.queue_directory / "spfmilter"
+    mta.start()
+    options = ("-c", write(f"[milter]\nsocket = unix:{place}/socket\n"), "--postfix-config", directory, "--apply")
+
+    def refused() -> str:
+        done = run("attach", *options)
+        assert (done.returncode, done.stdout) == (os.EX_UNAVAILABLE, "")
+        assert "Postfix defers every message (451) meanwhile." in done.stderr
+        assert "Postfix was left as it is; --force changes it all the same" in done.stderr
+        return str(done.stderr)
+
+    assert f"there is no folder {place}" in refused()
+    place.mkdir()
+    assert "No such file or directory" in refused()
+    assert "systemctl restart spfmilter" in refused()
+    with RecordingMilter(place / "socket"):
+        (place / "socket").chmod(0o660)
+        assert f"user postfix cannot write to {place}/socket (root:root, mode 0660)" in refused()
+        assert "set [milter] socket_group = postfix" in refused().lower()
+        place.chmod(0o700)
+        assert f"user postfix cannot enter {place}" in refused()
+        assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
+        forced = run("attach", *options, "--force")
+        assert forced.returncode == 0
+        assert f"warning: smtpd_milters: unix:spfmilter/socket: user postfix cannot enter {place}" in forced.stderr
+    assert value(mta, "smtpd_milters") == "unix:spfmilter/socket, inet:127.0.0.1:8891"
 
 
 @pytest.mark.outside
@@ -217,7 +507,7 @@ def test_a_chrooted_postfix_that_cannot_reach_the_socket_is_left_alone(run, writ
     done = run("attach", "-c", path, "--postfix-config", mta.folder / "etc", "--apply")
     assert (done.returncode, done.stdout) == (os.EX_UNAVAILABLE, "")
     assert f"set [milter] socket = unix:{mta.queue_directory}/spfmilter/a.sock" in done.stderr
-    assert postconf(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
+    assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
 
 
 @pytest.mark.outside

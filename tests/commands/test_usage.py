@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
 
 from spfmilter import __version__
-from spfmilter.cli import cli, config
+from spfmilter.cli import cli, config, main
 from spfmilter.settings import DEFAULT_PATH, Settings, parse, show
 
 COMMANDS = [*([name] for name in cli.commands), *(["config", name] for name in config.commands)]
@@ -56,8 +57,11 @@ def test_what_is_no_address_is_wrong_usage(run, write) -> None:
     assert "'localhost' is not an IP address" in done.stderr
 
 
-def test_a_directory_in_place_of_the_file_is_wrong_usage(run, tmp_path) -> None:
-    assert run("config", "check", "-c", tmp_path).returncode == os.EX_USAGE
+@pytest.mark.parametrize("command", [["run"], ["attach"], ["config", "check"], ["config", "show"], ["web"]])
+def test_a_directory_in_place_of_the_file_is_78(run, tmp_path, command) -> None:
+    done = run(*command, "-c", tmp_path)
+    said = f"{tmp_path}: cannot be read: Is a directory: name the file itself with -c FILE\n"
+    assert (done.returncode, done.stderr) == (os.EX_CONFIG, said)
 
 
 @pytest.mark.skipif(DEFAULT_PATH.exists(), reason="this host has settings of its own")
@@ -71,19 +75,44 @@ def test_without_a_file_the_default_one_is_read_and_its_absence_reported(run, co
 
 
 @pytest.mark.outside
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_file_is_reported(run, write) -> None:
-    path = write()
+@pytest.mark.parametrize(
+    "command", [["run"], ["config", "check"], ["check", "--ip", "192.0.2.1", "--mail-from", "a@b"]]
+)
+def test_an_unreadable_file_is_78_as_the_manual_says(tmp_path, command, monkeypatch) -> None:
+    """In a process of its own, which gives up root's rights for good if it has them."""
+    path, said = tmp_path / "spfmilter.ini", tmp_path / "said"
+    path.write_text("")
     path.chmod(0)
-    done = run("config", "check", "-c", path)
-    assert (done.returncode, done.stderr) == (os.EX_CONFIG, f"{path}: cannot be read: Permission denied\n")
+    monkeypatch.setattr(sys, "argv", ["spfmilter", *command, "-c", str(path)])
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with said.open("w") as output:
+                if os.geteuid() == 0:
+                    os.setgroups([])
+                    os.setresgid(65534, 65534, 65534)
+                    os.setresuid(65534, 65534, 65534)
+                with redirect_stderr(output):
+                    main()
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == os.EX_CONFIG
+    assert said.read_text().startswith(f"{path}: cannot be read: Permission denied: run this as root, or let its group")
 
 
 @pytest.mark.outside
 def test_a_path_that_leads_through_a_file_is_reported(run, write) -> None:
     path = write() / "below"
     done = run("config", "check", "-c", path)
-    assert (done.returncode, done.stderr) == (os.EX_CONFIG, f"{path}: cannot be read: Not a directory\n")
+    assert (done.returncode, done.stderr) == (
+        os.EX_CONFIG,
+        f"{path}: cannot be read: Not a directory: name another file with -c FILE\n",
+    )
 
 
 @pytest.mark.outside

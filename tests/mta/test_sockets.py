@@ -11,7 +11,7 @@ import pytest
 from lab.daemon import SpfmilterDaemon
 from lab.nsd import Nsd
 from lab.postfix import Postfix
-from lab.processes import has_ipv6, until
+from lab.processes import free_port, has_ipv6, until
 from lab.smtp import Answer, SmtpDialogue
 from tests.mta.site import HELO, MESSAGE, Site
 from tests.mta.zones import LISTED, UNLISTED
@@ -19,21 +19,31 @@ from tests.mta.zones import LISTED, UNLISTED
 
 def refusal(server: Postfix) -> Answer:
     """What a forged sender is told at MAIL FROM."""
+    return answer(server, UNLISTED)
+
+
+def answer(server: Postfix, client: str) -> Answer:
+    """What a client is told at MAIL FROM."""
     with SmtpDialogue("127.0.0.1", server.port) as smtp:
-        smtp.xclient(addr=UNLISTED, name="[UNAVAILABLE]")
+        smtp.xclient(addr=client, name="[UNAVAILABLE]")
         smtp.ehlo(HELO)
         return smtp.mail("alice@mail163.example")
 
 
 def attach(ini: Path, server: Postfix, *options: str) -> str:
     """`spfmilter attach` for this Postfix."""
-    command = [sys.executable, "-m", "spfmilter", "attach", "-c", str(ini)]
-    place = ["--postfix-config", str(server.config_directory)]
-    done = subprocess.run(  # noqa: S603 - no shell, own arguments
-        [*command, *place, *options], check=False, capture_output=True, text=True, timeout=30
-    )
+    done = run("attach", ini, server, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def run(command: str, ini: Path, server: Postfix, *options: str) -> subprocess.CompletedProcess[str]:
+    """`spfmilter attach` or `detach` for this Postfix."""
+    words = [sys.executable, "-m", "spfmilter", command, "-c", str(ini)]
+    place = ["--postfix-config", str(server.config_directory)]
+    return subprocess.run(  # noqa: S603 - no shell, own arguments
+        [*words, *place, *options], check=False, capture_output=True, text=True, timeout=30
+    )
 
 
 def test_attach_connects_a_chrooted_postfix_that_runs_to_a_unix_socket_in_its_queue_directory(name_server: Nsd) -> None:
@@ -47,17 +57,58 @@ def test_attach_connects_a_chrooted_postfix_that_runs_to_a_unix_socket_in_its_qu
     )
     with SpfmilterDaemon(ini) as daemon, server:
         assert refusal(server).code == 250, "not attached yet"
-        assert "smtpd_milters = unix:spfmilter/socket" in attach(daemon.ini_path, server, "--apply")
+        assert "spfmilter_socket = unix:spfmilter/socket" in attach(daemon.ini_path, server, "--apply")
         until(lambda: refusal(server).code == 550, 10, lambda: f"Postfix is attached:\n{server.log()}{daemon.log()}")
         assert (place / "socket").stat().st_mode & 0o777 == 0o660
+
+
+def test_attach_follows_a_change_of_the_socket_and_detach_takes_it_back(name_server: Nsd) -> None:
+    """The former address, where nothing listens any more, would cost every good message a 451."""
+    former, present = free_port(), free_port()
+    rest = f"[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
+    with (
+        Postfix() as server,
+        SpfmilterDaemon(f"[milter]\nsocket = inet:{former}@127.0.0.1\n{rest}") as daemon,
+    ):
+        attach(daemon.ini_path, server, "--apply")
+        until(lambda: answer(server, LISTED).code == 250 and refusal(server).code == 550, 10, server.log)
+
+        daemon.kill()
+        daemon.rewrite(f"[milter]\nsocket = inet:{present}@127.0.0.1\n{rest}")
+        refused = run("attach", daemon.ini_path, server, "--apply")
+        assert refused.returncode == 69
+        assert f"inet:127.0.0.1:{present}: Connection refused" in refused.stderr
+        daemon.start()
+        until(lambda: answer(server, LISTED).code == 451, 10, server.log)
+        done = attach(daemon.ini_path, server, "--apply")
+        assert f"'spfmilter_socket = inet:127.0.0.1:{present}'" in done
+        until(lambda: answer(server, LISTED).code == 250, 10, lambda: f"good mail is taken:\n{server.log()}")
+        assert refusal(server).code == 550
+        assert "nothing to change" in attach(daemon.ini_path, server, "--apply")
+
+        detached = run("detach", daemon.ini_path, server, "--apply")
+        assert detached.returncode == 0, detached.stderr
+        until(lambda: refusal(server).code == 250, 10, server.log)
+
+
+def test_a_former_address_written_by_hand_is_said_and_replaced_on_request(name_server: Nsd) -> None:
+    by_hand = f"inet:127.0.0.1:{free_port()}"
+    ini = f"[milter]\nsocket = inet:{free_port()}@127.0.0.1\n[dns]\nnameservers = {name_server.address}\n"
+    with Postfix(smtpd_milters=by_hand) as server, SpfmilterDaemon(ini) as daemon:
+        told = run("attach", daemon.ini_path, server, "--apply")
+        assert told.returncode == 0
+        assert f"warning: smtpd_milters: {by_hand}: Connection refused. Postfix defers every message" in told.stderr
+        assert f"spfmilter attach --apply --former {by_hand}" in told.stderr
+        done = run("attach", daemon.ini_path, server, "--apply", "--former", by_hand)
+        assert (done.returncode, done.stderr) == (0, "")
+        until(lambda: answer(server, LISTED).code == 250, 10, server.log)
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
 def test_an_ipv6_socket_serves_as_well(name_server: Nsd) -> None:
     with Site(name_server, family="inet6") as site:
         assert site.send("v6socket@mail163.example").answer.code == 550
-        assert attach(site.daemon.ini_path, site.postfix).startswith("postconf -c ")
-        assert "smtpd_milters = inet:[::1]:" in attach(site.daemon.ini_path, site.postfix)
+        assert "spfmilter_socket = inet:[::1]:" in attach(site.daemon.ini_path, site.postfix)
 
 
 @pytest.fixture(scope="module")

@@ -93,4 +93,4 @@ def test_a_byte_order_mark_and_crlf_are_accepted(tmp_path) -> None:
 
 def test_a_missing_file_and_a_directory_are_reported(tmp_path) -> None:
     assert problems(tmp_path / "none.ini") == ["there is no such file: write it, or name another with -c FILE"]
-    assert problems(tmp_path) == ["cannot be read: Is a directory"]
+    assert problems(tmp_path) == ["cannot be read: Is a directory: name the file itself with -c FILE"]

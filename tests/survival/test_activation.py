@@ -80,7 +80,9 @@ def test_another_number_of_sockets_is_refused(dns: NameServer, number: int, tmp_
         sockets = [stack.enter_context(listening("inet", tmp_path))[0] for _ in range(number)]
         with pytest.raises(RuntimeError, match="ended with 73") as failure:
             SpfmilterDaemon(ini("systemd", dns.address), sockets=sockets).start()
-    expected = "systemd has passed 2 sockets: one is needed" if number else "passed none: start spfmilter.socket"
+    expected = (
+        "systemd has passed 2 sockets: leave one ListenStream=" if number else "passed none: start spfmilter.socket"
+    )
     assert expected in str(failure.value)
 
 

@@ -133,7 +133,7 @@ def test_a_bad_file_keeps_the_old_settings_and_says_so(dns: NameServer) -> None:
         assert ask(address, FAIL) == "550"
         daemon.ini_path.unlink()
         daemon.signal(signal.SIGHUP)
-        daemon.wait_for_notification("reload refused: 1 problems", count=1)
+        daemon.wait_for_notification("reload refused: 1 problem in ", count=1)
         assert ask(address, FAIL) == "550"
         os.mkfifo(daemon.ini_path)
         daemon.signal(signal.SIGHUP)

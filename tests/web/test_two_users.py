@@ -133,7 +133,7 @@ def test_the_page_makes_no_secret_and_says_who_does(place: Place) -> None:
     with pytest.raises(RuntimeError, match="ended with 73"):
         page.start()
     assert re.search(r"cannot start.*is not there, and cannot be made.*Permission denied for user 64002", page.log())
-    assert "the daemon makes it when it starts with [reply] help_url" in page.log()
+    assert "the daemon makes the file when it starts with [reply] help_url" in page.log()
     assert not place.secret.exists()
 
 
@@ -145,7 +145,9 @@ def test_a_secret_that_the_page_may_not_read_is_reported_with_what_to_do(place: 
     page = place.process(PAGE, WEB)
     with pytest.raises(RuntimeError, match="ended with 73"):
         page.start()
-    assert re.search(r"cannot be read: Permission denied for user 64002: .*mode 0640", page.log())
+    assert re.search(
+        r"cannot be read: Permission denied for user 64002: .* belongs to 64001:\w+, mode \d+; .*mode 0640", page.log()
+    )
 
 
 def test_a_file_of_one_user_goes_on_to_work_for_one_user(place: Place) -> None:

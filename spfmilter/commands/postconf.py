@@ -1,0 +1,182 @@
+"""Postfix's settings, read and changed with postconf(1).
+
+Knows the programs postconf and postfix. Does not know which settings we want: ``mta`` does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from spfmilter.commands.milterlist import OURS, PARAMETER, split
+
+_PATH = os.pathsep.join(
+    (os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin")
+)  # not every user has the sbin folders in PATH
+LISTS = ("smtpd_milters", "non_smtpd_milters")
+
+
+class AttachError(Exception):
+    """The MTA cannot be attached or detached as asked. The message says what to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postfix:
+    """What postconf says of the installed Postfix."""
+
+    smtpd_milters: str
+    queue_directory: str
+    chroot: bool  # of the smtpd that takes mail from outside
+    non_smtpd_milters: str = ""
+    services: Mapping[str, str] = field(default_factory=dict)  # service/type -> its smtpd_milters in master.cf
+    expanded: Mapping[str, str] = field(default_factory=dict)  # member of a list that refers to a parameter -> its text
+    socket: str = ""  # the value of our own parameter
+    command_timeout: str = "30s"
+    default_action: str = "tempfail"
+    mail_owner: str = "postfix"
+
+    @property
+    def lists(self) -> dict[str, str]:
+        """Return the lists of milters in main.cf."""
+        return {"smtpd_milters": self.smtpd_milters, "non_smtpd_milters": self.non_smtpd_milters}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What to change in Postfix's settings."""
+
+    main: Mapping[str, str] = field(default_factory=dict)  # parameters of main.cf
+    services: Mapping[str, str] = field(default_factory=dict)  # service/type -> its smtpd_milters in master.cf
+    removed: tuple[str, ...] = ()  # parameters of main.cf to remove
+
+    def commands(self, config_directory: str | None) -> list[list[str]]:
+        """Return the commands that make the changes and reload Postfix; none if there are no changes."""
+        place = ["-c", config_directory] if config_directory else []
+        changes = [
+            *(["postconf", *place, "-e", f"{name} = {value}".rstrip()] for name, value in self.main.items()),
+            *(["postconf", *place, "-P", f"{name}/smtpd_milters={value}"] for name, value in self.services.items()),
+            *(["postconf", *place, "-X", name] for name in self.removed),
+        ]
+        return [*changes, ["postfix", *place, "reload"]] if changes else []
+
+
+def read(config_directory: str | None = None) -> Postfix | None:
+    """Return the settings of the installed Postfix; None if there is none.
+
+    Raises:
+        AttachError: postconf is installed, but fails.
+    """
+    if shutil.which("postconf", path=_PATH) is None:
+        return None
+
+    def value(name: str) -> str:
+        return _postconf(config_directory, "-hx", name)
+
+    lists = [_postconf(config_directory, "-h", name) for name in LISTS]
+    services = dict(_services(_postconf(config_directory, "-P")))
+    return Postfix(
+        smtpd_milters=lists[0],
+        non_smtpd_milters=lists[1],
+        services=services,
+        expanded={
+            member: _expanded(config_directory, member)
+            for text in (*lists, *services.values())
+            for member in split(text)
+            if "$" in member
+        },
+        socket=_own_parameter(_postconf(config_directory, "-n")),
+        queue_directory=value("queue_directory"),
+        chroot=chrooted(_postconf(config_directory, "-M"), value("compatibility_level") or "0"),
+        command_timeout=value("milter_command_timeout"),
+        default_action=value("milter_default_action"),
+        mail_owner=value("mail_owner"),
+    )
+
+
+def _expanded(config_directory: str | None, member: str) -> str:
+    """Return a member of a list with the values of the parameters in it.
+
+    Those of the lists themselves are left out, because their members are looked at on their own. For the value of our
+    parameter there is OURS.
+    """
+    without = [f"{name}=" for name in LISTS]
+    carrier = "milter_connect_macros"  # any other parameter, which this call does not set for anyone else
+    values = [*without, f"{PARAMETER}={OURS}", f"{carrier}={member}"]
+    overrides = [word for value in values for word in ("-o", value)]
+    return _postconf(config_directory, *overrides, "-hx", carrier)
+
+
+def chrooted(master: str, compatibility_level: str) -> bool:
+    """Return whether an smtpd is chrooted, from the output of ``postconf -M``.
+
+    Before Postfix 3.0, ``-`` in master(5) meant yes.
+    """
+    yes = {"y", "-"} if compatibility_level.partition(".")[0] == "0" else {"y"}
+    services = [line.split() for line in master.splitlines()]
+    # Behind postscreen(8) smtpd is of the type "pass".
+    smtpd = [
+        fields for fields in services if len(fields) > 7 and fields[1] in {"inet", "pass"} and fields[7] == "smtpd"
+    ]
+    return any(fields[4] in yes for fields in smtpd)
+
+
+def _services(overrides: str) -> Iterator[tuple[str, str]]:
+    """Yield each service that has an smtpd_milters of its own, from the output of ``postconf -P``."""
+    for line in overrides.splitlines():
+        name, _, value = line.partition("=")
+        service, slash, parameter = name.strip().rpartition("/")
+        if slash and parameter == "smtpd_milters":
+            yield service, value.strip()
+
+
+def _own_parameter(settings: str) -> str:
+    """Return the value of our own parameter, from the output of ``postconf -n``; empty if there is none."""
+    for line in settings.splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == PARAMETER:
+            return value.strip()
+    return ""
+
+
+def is_running(config_directory: str | None) -> bool:
+    """Return whether Postfix is running."""
+    try:
+        _run("postfix", *(["-c", config_directory] if config_directory else []), "status")
+    except AttachError:
+        return False
+    return True
+
+
+def apply(commands: list[list[str]], *, running: bool) -> list[list[str]]:
+    """Run the commands. Return those that were run: if Postfix is not running, it needs no reload.
+
+    Raises:
+        AttachError: a command failed; those after it were not run.
+    """
+    wanted = commands if running else [command for command in commands if command[-1] != "reload"]
+    for command in wanted:
+        _run(*command)
+    return wanted
+
+
+def _postconf(config_directory: str | None, *arguments: str) -> str:
+    place = ["-c", config_directory] if config_directory else []
+    return _run("postconf", *place, *arguments).strip()
+
+
+def _run(*command: str) -> str:
+    try:
+        program = shutil.which(command[0], path=_PATH) or command[0]
+        done = subprocess.run([program, *command[1:]], check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - no shell, own arguments
+    except subprocess.CalledProcessError as error:
+        raise AttachError(f"{' '.join(command)} failed: {error.stderr.strip()}{_rights_needed()}") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise AttachError(f"{command[0]} cannot be run: {error}") from None
+    return done.stdout
+
+
+def _rights_needed() -> str:
+    return "" if os.geteuid() == 0 else " (run this as root, with sudo for example)"

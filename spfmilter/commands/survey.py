@@ -1,0 +1,126 @@
+"""Try every milter that an MTA asks, and say which one does not answer, what that does to mail, and what to do.
+
+Knows how an MTA's lists of milters and their sockets belong together. ``probe`` tries one socket.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from spfmilter.commands import milterlist, mta, probe
+from spfmilter.commands.postconf import Postfix
+from spfmilter.commands.probe import Place
+from spfmilter.commands.sendmailcf import OUR_NAME, Filter
+
+_DENIED = os.strerror(errno.EACCES)
+_START = "start the daemon; if it runs, restart it, so that it has this socket: systemctl restart spfmilter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silent:
+    """A milter that an MTA asks, and that does not answer it."""
+
+    where: str  # the list that has it
+    address: str
+    reason: str
+    effect: str  # on mail
+    fix: str
+    ours: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where}: {self.address}: {self.reason}. {self.effect} meanwhile. {self.fix[0].upper()}{self.fix[1:]}"
+        )
+
+
+def former(postfix: Postfix, ours: str) -> set[str]:
+    """Return the addresses in Postfix's lists that look like ours, differ from it, and where nothing answers."""
+    usual = {
+        address
+        for milters in mta.all_milters(postfix).values()
+        for milter in milters
+        for address in milter.addresses
+        if milterlist.is_usual(address) and address != ours
+    }
+    places = {address: mta.place_of(address, postfix) for address in usual}
+    return {address for address, place in places.items() if place is not None and probe.why_silent(place)}
+
+
+def of_postfix(postfix: Postfix, ours: str, leaving: Iterable[str]) -> Iterator[Silent]:
+    """Yield the milters that Postfix asks and that do not answer. Ours is tried first, and in any case.
+
+    Args:
+        postfix: its settings.
+        ours: our address.
+        leaving: addresses that are about to be taken out of the lists.
+    """
+    tried = {milterlist.OURS, *leaving}
+    milters = [("smtpd_milters", ours, _own_action(postfix, ours))] + [
+        (name, address, milter.action)
+        for name, members in mta.all_milters(postfix).items()
+        for milter in members
+        for address in milter.addresses
+    ]
+    for name, address, action in milters:
+        if address in tried:
+            continue
+        tried.add(address)
+        place = mta.place_of(address, postfix)
+        reason, fix = _trouble(place, postfix.mail_owner, absolute=postfix.chroot and address.startswith("unix:/"))
+        if reason:
+            mine = address == ours
+            yield Silent(
+                where=f"master.cf, {name}" if name in postfix.services else name,
+                address=address,
+                reason=reason,
+                effect=mta.effect(action or postfix.default_action),
+                fix=(fix or _START) if mine else _for_another(name, address),
+                ours=mine,
+            )
+
+
+def _own_action(postfix: Postfix, ours: str) -> str:
+    """Return the default_action that our own member of smtpd_milters has in braces; empty if it has none."""
+    members = mta.all_milters(postfix)["smtpd_milters"]
+    return next((milter.action for milter in members if milter.refers or ours in milter.addresses), "")
+
+
+def _trouble(place: Place | None, user: str, *, absolute: bool) -> tuple[str, str]:
+    """Return why an MTA gets no answer at a place, and what to do if the socket is ours; empty if it gets one."""
+    if place is None:
+        return "", ""  # a notation that we do not know; Postfix may
+    who = probe.account(user)
+    if place.family == "unix" and who is not None and (found := probe.barrier(place, who)) is not None:
+        return found.what, found.fix
+    reason = probe.why_silent(place)
+    if place.family == "unix" and reason == _DENIED and os.geteuid() != 0:
+        return "", ""  # it is we who may not connect
+    if reason and absolute:
+        reason += f" (smtpd is chrooted, and looks for {place.path})"
+    return reason, ""
+
+
+def _for_another(name: str, address: str) -> str:
+    what = f"start that filter, or take it out of {name}"
+    return f"{what}; if it is a former address of spfmilter: spfmilter attach --apply --former {address}"
+
+
+def of_sendmail(filters: Iterable[Filter], ours: str) -> Iterator[Silent]:
+    """Yield the filters that Sendmail asks and that do not answer; for ours, only if it has our present socket."""
+    for found in filters:
+        mine = found.name == OUR_NAME
+        if not found.asked or found.place is None or (mine and found.socket != ours):
+            continue
+        reason, fix = _trouble(found.place, "root", absolute=False)
+        if reason:
+            yield Silent(
+                where=f"sendmail.cf, X{found.name}",
+                address=found.socket,
+                reason=reason,
+                effect=found.effect,
+                fix=(fix or _START) if mine else "start that filter, or take its line out of sendmail.mc",
+                ours=mine,
+            )

@@ -1,0 +1,193 @@
+"""Try what the daemon needs at its start, short of serving: sockets, group, secrets, nameservers, log, memory.
+
+Knows the order of the start, and undoes what it does. Each step is one finding; a step that fails does not end the
+others. It has the rights of the user who runs it, so it should be the daemon's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from spfmilter.daemon import folders, hints
+from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
+from spfmilter.daemon.start import ask_nameservers
+from spfmilter.dns.answer import Status
+from spfmilter.helplink.secretfile import SecretError
+from spfmilter.helplink.signing import open_signer
+from spfmilter.observe.sink import Datagrams
+from spfmilter.settings import Settings
+from spfmilter.settings.schema import LogTarget
+from spfmilter.settings.values import SocketAddress, nameserver
+from spfmilter.state import why_silent
+
+_CONNECT_TIME = 2.0  # seconds
+
+
+class StepOutcome(StrEnum):
+    """What a step came to."""
+
+    OK = "ok"
+    WARNING = "warning"  # the daemon starts all the same
+    PROBLEM = "problem"  # the daemon does not start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The outcome of one step."""
+
+    outcome: StepOutcome
+    what: str  # the setting
+    detail: str  # what is the case, and what to do
+
+
+def attempt(settings: Settings) -> Iterator[Finding]:
+    """Yield what comes of each step of a start with these settings."""
+    steps: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _log_target,
+        _secrets,
+        _socket,
+        _metrics,
+        _page,
+        _nameservers,
+        _state,
+    )
+    for step in steps:
+        yield from step(settings)
+
+
+def _ok(what: str, detail: str) -> Finding:
+    return Finding(outcome=StepOutcome.OK, what=what, detail=detail)
+
+
+def _warning(what: str, detail: str) -> Finding:
+    return Finding(outcome=StepOutcome.WARNING, what=what, detail=detail)
+
+
+def _problem(what: str, detail: str) -> Finding:
+    return Finding(outcome=StepOutcome.PROBLEM, what=what, detail=detail)
+
+
+def _log_target(settings: Settings) -> Iterator[Finding]:
+    what, to = "[log] to", settings.log.to
+    if to is LogTarget.STDERR:
+        return
+    path = "/dev/log" if to is LogTarget.SYSLOG else "/run/systemd/journal/socket"
+    try:
+        Datagrams(path).close()
+    except OSError as error:
+        yield _warning(what, f"{path}: {error.strerror or error}; the log would go to standard error")
+    else:
+        yield _ok(what, f"{to} takes lines at {path}")
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    """Read the secrets of the help page's links. If there is no file, make none, but look whether it can be made."""
+    what, path = "[web] secret_file", Path(settings.web.secret_file)
+    if settings.reply.help_url is None:
+        return
+    if path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK) and not path.exists():
+        yield _ok(what, f"{path} will be made at the start")
+        return
+    try:
+        open_signer(settings)
+    except SecretError as error:
+        yield (_warning if error.passing else _problem)(what, str(error))
+    except ModuleNotFoundError as error:
+        yield _problem(what, f"the package {error.name} is missing: pip install 'spfmilter[web]'")
+    else:
+        yield _ok(what, f"{path} can be read")
+
+
+def _socket(settings: Settings) -> Iterator[Finding]:
+    what, address = "[milter] socket", settings.milter.socket
+    if address.family == "systemd":
+        yield _ok(what, "systemd passes it at the start, so it cannot be tried here")
+        return
+    if _is_served(address):
+        yield _ok(what, f"a process serves {address} now. If it is not spfmilter, stop it first")
+        return
+    try:
+        listener = open_listener(settings.milter)
+    except ListenError as error:
+        yield _problem(what, str(error))
+        return
+    remove_socket(address, listener)
+    group = f" for group {settings.milter.socket_group}" if settings.milter.socket_group else ""
+    yield _ok(what, f"{address} can be opened{group}")
+
+
+def _is_served(address: SocketAddress) -> bool:
+    if address.family == "unix":
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(_CONNECT_TIME)
+            return sock.connect_ex(address.path) == 0
+    return _answers(address.host, address.port)
+
+
+def _answers(host: str, port: int) -> bool:
+    """Return whether a process listens at an address."""
+    try:
+        socket.create_connection(({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port), _CONNECT_TIME).close()  # noqa: S104 - compared with, not bound to
+    except OSError:
+        return False
+    return True
+
+
+def _metrics(settings: Settings) -> Iterator[Finding]:
+    if not settings.metrics.listen:
+        return
+    yield _endpoint("[metrics] listen", settings.metrics.listen)
+    try:
+        shutil.rmtree(folders.make("spfmilter-metrics-"), ignore_errors=True)
+    except OSError as error:
+        yield _warning("[metrics] listen", f"no folder for the counters: {error.strerror or error}; make space")
+
+
+def _page(settings: Settings) -> Iterator[Finding]:
+    """Try the help page's address, if links lead to the page."""
+    if settings.reply.help_url is not None:
+        yield _endpoint("[web] listen", settings.web.listen)
+
+
+def _endpoint(what: str, listen: str) -> Finding:
+    """Try an address beside the daemon's own: mail does not need it."""
+    place = nameserver(listen)
+    if _answers(place.address, place.port):
+        return _ok(what, f"a process serves {listen} now. If it is not spfmilter, choose another port")
+    family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
+    try:
+        socket.create_server((place.address, place.port), family=family).close()
+    except OSError as error:
+        return _warning(what, f"cannot listen on {listen}: {hints.explained(error, place.address, place.port)}")
+    return _ok(what, f"{listen} can be opened")
+
+
+def _nameservers(settings: Settings) -> Iterator[Finding]:
+    what, answered = "[dns] nameservers", 0
+    for server, answer in ask_nameservers(settings):
+        if answer.status is Status.FAILED:
+            yield _warning(what, f"{server} does not answer: {answer.failure}")
+        else:
+            answered += 1
+            yield _ok(what, f"{server} answers")
+    if not answered:
+        yield _warning(
+            what, "no nameserver answers, so every check will be a temperror: correct it, or /etc/resolv.conf"
+        )
+
+
+def _state(settings: Settings) -> Iterator[Finding]:
+    url = settings.state.url
+    if url is None:
+        return
+    trouble = why_silent(url)
+    if trouble:
+        yield _warning("[state] url", f"{url} does not answer: {trouble}; this host's own memory would stand in")
+    else:
+        yield _ok("[state] url", f"{url} answers")

@@ -1,0 +1,136 @@
+"""``spfmilter config check --try`` and ``--json``, ``config show --changed``, and NO_COLOR for every command."""
+
+import json
+import os
+import socket
+
+import pytest
+
+from lab.processes import free_port
+from spfmilter.settings import parse, show
+from tests.commands.conftest import MESSAGE
+
+
+def test_the_problems_as_json(run, tmp_path) -> None:
+    path = tmp_path / "spfmilter.ini"
+    path.write_text("[policy]\nmode = perhaps\n[nonsense]\n")
+    done = run("config", "check", "--json", "-c", path)
+    shown = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, shown["file"], shown["tried"]) == (os.EX_CONFIG, "", str(path), None)
+    first, second = shown["problems"]
+    assert (first["line"], first["section"], first["key"]) == (2, "policy", "mode")
+    assert "perhaps" in first["message"]
+    assert (second["line"], second["section"], second["key"]) == (3, "nonsense", None)
+
+    path.write_text("")
+    done = run("config", "check", "--json", "-c", path)
+    assert (done.returncode, json.loads(done.stdout)["problems"]) == (0, [])
+
+
+def test_a_missing_file_as_json(run, tmp_path) -> None:
+    done = run("config", "check", "--json", "-c", tmp_path / "none")
+    assert done.returncode == os.EX_CONFIG
+    assert json.loads(done.stdout)["problems"][0]["line"] is None
+
+
+CHANGED = """\
+[policy]
+mode = monitor
+
+[exempt]
+networks =
+
+[reply]
+fail = first; # %
+    second {domain}
+
+[domain:example.com]
+
+[domain:example.org]
+fail = tag
+"""
+
+
+def test_only_what_differs_from_the_defaults_is_shown(run, tmp_path) -> None:
+    path = tmp_path / "spfmilter.ini"
+    path.write_text(f"[milter]\nworkers = AUTO\n[policy]\nreject_at = mail\n{CHANGED[9:]}")
+    done = run("config", "show", "--changed", "-c", path)
+    assert (done.returncode, done.stdout) == (0, CHANGED)
+    assert parse(CHANGED) == parse(path.read_text())
+    shown = json.loads(run("config", "show", "--changed", "--json", "-c", path).stdout)
+    assert shown["policy"] == {"mode": "monitor"}
+    assert shown["domain:example.com"] == {}
+
+    path.write_text(show(parse("")))
+    assert run("config", "show", "--changed", "-c", path).stdout == "# No setting differs from its default.\n"
+
+
+@pytest.mark.outside
+def test_trying_a_start_says_what_would_go_well_and_leaves_nothing(run, write, tmp_path) -> None:
+    text = (
+        f"[milter]\nsocket = unix:{tmp_path}/socket\n[metrics]\nlisten = 127.0.0.1:{free_port()}\n"
+        f"[reply]\nhelp_url = https://mx.example.net/spf/{{token}}\n"
+        f"[web]\nsecret_file = {tmp_path}/secret\nlisten = 127.0.0.1:{free_port()}\n"
+    )
+    done = run("config", "check", "--try", "-c", write(text))
+    assert done.returncode == 0
+    first, *lines = done.stdout.splitlines()
+    assert first.endswith("no problems")
+    assert [line.split(":")[:2] for line in lines] == [
+        ["ok", f" {setting}"]
+        for setting in ("[web] secret_file", "[milter] socket", "[metrics] listen", "[web] listen", "[dns] nameservers")
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["spfmilter.ini"]
+
+
+@pytest.mark.outside
+def test_trying_a_start_says_every_problem_and_what_to_do(run, write, tmp_path) -> None:
+    (tmp_path / "secret").write_text("the-secret-of-a-bad-mode\n")
+    (tmp_path / "secret").chmod(0o644)
+    away = free_port()
+    text = (
+        f"[milter]\nsocket = unix:{tmp_path}/none/socket\n[metrics]\nlisten = 192.0.2.99:9890\n"
+        f"[reply]\nhelp_url = https://mx.example.net/spf/{{token}}\n[web]\nsecret_file = {tmp_path}/secret\n"
+        f"[state]\nurl = redis://127.0.0.1:{away}/0\n"
+    )
+    path = write(text)
+    path.write_text(path.read_text().replace("[dns]\nnameservers = ", f"[dns]\nnameservers = 127.0.0.1:{away}, "))
+    done = run("config", "check", "--try", "--json", "-c", path)
+    assert done.returncode == os.EX_CANTCREAT
+    tried = json.loads(done.stdout)["tried"]
+    found = {(finding["outcome"], finding["what"]): finding["detail"] for finding in tried}
+    assert "chmod o=" in found["problem", "[web] secret_file"]
+    assert f"there is no folder {tmp_path}/none: install -d" in found["problem", "[milter] socket"]
+    assert "this host does not have the address 192.0.2.99" in found["warning", "[metrics] listen"]
+    assert f"127.0.0.1:{away} does not answer" in found["warning", "[dns] nameservers"]
+    assert ("ok", "[dns] nameservers") in found
+    assert "this host's own memory would stand in" in found["warning", "[state] url"]
+
+
+@pytest.mark.outside
+def test_a_socket_that_is_served_now_is_left_to_its_process(run, write) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as daemon:
+        port = daemon.getsockname()[1]
+        done = run("config", "check", "--try", "-c", write(f"[milter]\nsocket = inet:{port}@127.0.0.1\n"))
+    assert done.returncode == 0
+    assert f"ok: [milter] socket: a process serves inet:{port}@127.0.0.1 now. If it is not spfmilter" in done.stdout
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["config", "check"],
+        ["config", "show"],
+        ["attach"],
+        ["check", *MESSAGE, "alice@example.com"],
+        ["config", "check", "--try"],
+    ],
+    ids=" ".join,
+)
+def test_no_color_is_honoured(run, write, command) -> None:
+    path = write(f"[milter]\nsocket = inet:{free_port()}@127.0.0.1\n")
+    terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    done = run(*command, "-c", path, NO_COLOR="1", **terminal)
+    assert "\x1b" not in done.stdout + done.stderr
+    assert ("\x1b" in run(*command, "-c", path, NO_COLOR="", **terminal).stdout) == (command[0] == "check")
