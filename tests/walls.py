@@ -29,7 +29,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "session": ("addresses", "headers", "message", "model", "policy", "reply", "settings", "value"),
     "dns": ("dns", "model", "settings.values", "value", "zones"),
     "evaluation": ("dns", "evaluation", "model", "settings.schema", "spf", "text", "zones"),
-    "observe": ("model", "observe", "settings", "text"),
+    "observe": ("addresses", "model", "observe", "settings", "text"),
     "state": ("observe.log", "settings.urls", "state"),
     "helplink": ("evaluation", "helplink", "model", "reply", "settings"),
     "milter": (
@@ -112,7 +112,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "dns": ("dns", "evaluation"),
     "milter": ("milter.callbacks", "daemon.worker"),  # what runs in a worker
     "pydantic": ("settings",),
-    "idna": ("addresses", "settings"),
+    "idna": ("addresses",),
     "click": ("cli", "commands"),
     "rich": ("commands",),
     "prometheus_client": ("observe.metrics", "observe.counterfile"),

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from spfmilter.addresses import is_idna2008
 from spfmilter.model import Condition, Facts, Override, SkipReason, Transaction, Verdict
 from spfmilter.observe.sink import Datagrams, Outlet, Sink, hold_standard_descriptors, standard_error
 from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
@@ -288,8 +289,7 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
     fields["action"] = action.disposition
     if action.would is not None:
         fields["would"] = action.would
-    if ended.recipients:
-        fields["rcpt"] = ",".join(ended.recipients)[:_PATH_LIMIT]
+    fields |= {"rcpt": ",".join(ended.recipients)[:_PATH_LIMIT]} if ended.recipients else {}
     fields |= {"refused": ended.refused} if ended.refused else {}  # recipients
     fields |= {"separated": ended.separated} if ended.separated else {}
     fields["rule"] = str(action.rule)
@@ -309,16 +309,15 @@ def _said(facts: Facts) -> dict[str, Value]:
     if facts.helo:
         fields["helo"] = facts.helo[:NAME_LIMIT]
     fields["from"] = f"<{facts.reverse_path}>"[:_PATH_LIMIT]
+    if not (is_idna2008(facts.reverse_path.domain) and is_idna2008(facts.helo or "")):
+        fields["idna"] = "uts46"
     if facts.authenticated:
         fields["auth"] = facts.authenticated[:NAME_LIMIT]
     return fields
 
 
-def _override(override: Override) -> dict[str, Value]:
-    fields: dict[str, Value] = {"override": override.type}
-    if override.by:
-        fields["override_by"] = override.by
-    return fields
+def _override(override: Override) -> Mapping[str, Value]:
+    return {"override": override.type} | ({"override_by": override.by} if override.by else {})
 
 
 def _costs(verdicts: Iterable[Verdict]) -> dict[str, Value]:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import re
 
-import idna
-
-from spfmilter.addresses import local_part
+from spfmilter.addresses import a_labels, local_part
 from spfmilter.language import available
 from spfmilter.settings.ini import quoted
 from spfmilter.spf.record import RecordError, parse
@@ -60,13 +58,10 @@ def group_name(text: str) -> str:
 
 
 def domain_name(text: str) -> str:
-    """Read a domain name as ASCII in lower case; U-labels are converted (IDNA 2008)."""
+    """Read a domain name as ASCII in lower case; U-labels are converted as those of a sender are."""
     name = text.strip().removesuffix(".").lower()
     if not name.isascii():
-        try:
-            name = idna.encode(name, uts46=True).decode()
-        except UnicodeError as error:  # idna's errors are of this kind, too
-            raise ValueError(f"{quoted(text)} is not a domain name: {error}") from None
+        name = a_labels(name).removesuffix(".").lower()
     if _HOSTNAME.fullmatch(name) is None:
         raise ValueError(f"{quoted(text)} is not a domain name: write a name such as example.com")
     if name.rpartition(".")[2].isdigit():  # no top-level domain is a number (RFC 3696 section 2)

@@ -168,6 +168,8 @@ def test_a_refusal_says_who_what_why_and_how_long() -> None:
         (transaction(about=facts(address=None)), {"client": "unknown", "skip": "unknown-client"}),
         (transaction(about=facts(address=None, local=True)), {"client": "local", "skip": "local-client"}),
         (transaction(about=facts("<>")), {"from": "<>"}),
+        (transaction(about=facts("<x@i❤.example>")), {"from": "<x@i❤.example>", "idna": "uts46"}),
+        (transaction(about=facts(helo="_bü.example")), {"idna": "uts46"}),
         (transaction(about=facts(address="2001:db8::7")), {"client": "2001:db8::7"}),
     ],
 )

@@ -393,6 +393,10 @@ def test_a_held_message_has_its_reason() -> None:
         ("<pass.example!u>", "u@pass.example", "u@pass.example"),  # Postfix's swap_bangpath
         ("<(u)>", "", ""),  # the empty sender
         ("<u@pass.example>", "other@fail.example", "u@pass.example"),  # plain: what is written counts
+        ("<u@pass>", "u@pass.example", "u@pass.example"),  # Postfix's append_dot_mydomain
+        ("<u>", "u@pass.example", "u@pass.example"),  # Postfix's append_at_myorigin
+        ("<u@[192.0.2.1]>", "u@[192.0.2.1]", "u@[192.0.2.1]"),
+        ("<u@pass>", None, "u@pass"),
         ("<u%pass.example>", None, "u%pass.example"),
         ("<u%pass.example>", "u%pass.example", "u%pass.example"),
     ],
