@@ -58,23 +58,26 @@ def authserv_id(facts: Facts, settings: Settings) -> str:
 
 
 def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings) -> tuple[HeaderField, ...]:
-    """Return the fields that record the verdicts, from the top: Authentication-Results, then Received-SPF per identity.
+    """Return the fields that record the verdicts, from the top: Authentication-Results, then Received-SPF.
 
-    MAIL FROM's Received-SPF stands above HELO's: OpenDMARC 1.4 reads the first only, and does not believe HELO's.
+    Each identity has a field of its own, and MAIL FROM's stands above HELO's: of several results many readers take the
+    first, and some the last of a field (docs/decisions/0041). OpenDMARC 1.4 reads the first Received-SPF only.
     """
     if not verdicts:
         return ()
     own = authserv_id(facts, settings)
     # A HELO that names no domain has no meaningful result: it is shown only where there is no other verdict.
     alone = len(verdicts) == 1
-    verdicts = [v for v in verdicts if alone or v.check.domain or v.check.identity is Identity.MAILFROM]
-    comments = [comment(_comment(verdict, facts.relay)) for verdict in verdicts]
+    about = [
+        (verdict, comment(_comment(verdict, facts.relay)))
+        for verdict in reversed(verdicts)
+        if alone or verdict.check.domain or verdict.check.identity is Identity.MAILFROM
+    ]
     fields = []
     if FieldKind.AUTHENTICATION_RESULTS in settings.headers.write:
-        fields.append(_authentication_results(verdicts, comments, own))
+        fields += [_authentication_results(verdict, said, own) for verdict, said in about]
     if FieldKind.RECEIVED_SPF in settings.headers.write:
-        about = zip(reversed(verdicts), reversed(comments), strict=True)
-        fields.extend(_received_spf(verdict, said, facts, own) for verdict, said in about)
+        fields += [_received_spf(verdict, said, facts, own) for verdict, said in about]
     return tuple(fields)
 
 
@@ -179,16 +182,14 @@ def _receiver(name: str) -> str:
     return f"receiver={dot_atom_or_quoted(name)}"
 
 
-def _authentication_results(verdicts: Sequence[Verdict], comments: Sequence[str], own: str) -> HeaderField:
-    """Return the field of RFC 8601 section 2.2, with one resinfo for each identity.
+def _authentication_results(verdict: Verdict, said: str, own: str) -> HeaderField:
+    """Return the field of RFC 8601 section 2.2 for one identity.
 
     ``smtp.mailfrom`` is the domain alone: OpenDMARC matches nothing else, and drops the field over a ``=`` in an
     address.
     """
-    text = _value(own)
-    for verdict, said in zip(verdicts, comments, strict=True):
-        value = _value(name_value(verdict.check.domain or _said_domain(verdict.check)))
-        text += f"; spf={verdict.result} ({said}) smtp.{verdict.check.identity}={value}"
+    value = _value(name_value(verdict.check.domain or _said_domain(verdict.check)))
+    text = f"{_value(own)}; spf={verdict.result} ({said}) smtp.{verdict.check.identity}={value}"
     return HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, text))
 
 

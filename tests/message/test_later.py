@@ -105,7 +105,7 @@ def test_the_exempt_get_the_mail_without_a_notice() -> None:
     assert recipients(connection, POSTMASTER, OTHER) == [250, 550]
     edits, _, ended = end(connection)
     assert str(ended.action.rule) == "[exempt] recipients = postmaster@, abuse@"
-    assert [f.name for f in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
+    assert [f.name for f in edits.insert] == [*["Authentication-Results"] * 2, *["Received-SPF"] * 2]
 
 
 @pytest.mark.parametrize("sender", ["<u@pass.example>", "<u@soft.example>"])
@@ -555,7 +555,7 @@ def test_where_it_cannot_be_refused_the_topmost_are_removed(
     edits, reply, ended = flooded(ini, "<u@pass.example>")
     assert (reply, ended.action.disposition, ended.action.would) == (None, disposition, would)
     assert {removal.index for removal in edits.remove} == set(range(1, MAX_FORGED + 1))
-    assert [field.name for field in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
+    assert [field.name for field in edits.insert] == [*["Authentication-Results"] * 2, *["Received-SPF"] * 2]
 
 
 @pytest.mark.parametrize("disposition", ["quarantine", "tag"])
