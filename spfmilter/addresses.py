@@ -35,6 +35,8 @@ _PLAIN = re.compile(
     r"(?:@(?:[\w.-]+|\[[^][@\\]*\]))?>?",
     re.DOTALL,
 )
+# An address with a name before it, as mail programs show it.
+_NAMED = re.compile(r"[^<>\x00-\x1f]*<([^<>\s]+)>")
 # No published name holds blanks or control characters; brackets and colons make an address literal.
 _NOT_IN_NAMES = re.compile(r'[^!-~]|[\[\]:"\\@]')
 _MAX_NAME = 254  # characters, with a final dot (RFC 1035); no A-label is shorter than its U-label
@@ -95,6 +97,15 @@ def parse_reverse_path(text: str) -> ReversePath:
         text = text.partition(":")[2]
     local, at, domain = text.rpartition("@")
     return ReversePath(local=local, domain=domain.strip()) if at else ReversePath(local=text, domain="")
+
+
+def written_address(text: str) -> str:
+    """Return the address in what a person writes or copies: that of ``Bob <u@example.com>`` is ``u@example.com``.
+
+    For people's input only. An MTA reads MAIL FROM by rules of its own.
+    """
+    found = _NAMED.fullmatch(text.strip())
+    return found[1] if found is not None else text.strip()
 
 
 def is_plain(text: str) -> bool:

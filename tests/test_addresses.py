@@ -19,6 +19,7 @@ from spfmilter.addresses import (
     parse_address,
     parse_reverse_path,
     patterns_of,
+    written_address,
 )
 from spfmilter.model import Client
 
@@ -111,6 +112,26 @@ def test_the_domain_of_a_sender_begins_after_its_last_at(text: str, local: str, 
     path = parse_reverse_path(text)
     assert (path.local, path.domain) == (local, domain)
     assert path.null is (not local and not domain)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("u@d.test", "u@d.test"),
+        (" <u@d.test> ", "u@d.test"),
+        ("Bob <u@d.test>", "u@d.test"),
+        ('"Smith, Bob (x@y.test)" <u@d.test>', "u@d.test"),
+        ("<>", "<>"),
+        ("", ""),
+        ("Bob <>", "Bob <>"),
+        ("Bob <u@d.test", "Bob <u@d.test"),
+        ("Bob <a@b.test> <u@d.test>", "Bob <a@b.test> <u@d.test>"),
+        ("<Bob <u@d.test>>", "<Bob <u@d.test>>"),
+        ("Bob\n<u@d.test>", "Bob\n<u@d.test>"),
+    ],
+)
+def test_an_address_may_be_written_with_a_name(text: str, address: str) -> None:
+    assert written_address(text) == address
 
 
 @pytest.mark.parametrize(
