@@ -363,6 +363,7 @@ class Edits:
     replace: tuple[Replacement, ...] = ()
     insert: tuple[HeaderField, ...] = ()  # in reading order, above everything
     quarantine: str | None = None  # the reason that the MTA records
+    untagged: int = 0  # Subject fields that were left alone, because their character set is not known
 
 
 @value
@@ -376,6 +377,7 @@ class Transaction:
     queue_id: str = ""
     ended: str = "message"  # how it ended: message (end of data), refused, abandoned (RSET, QUIT, lost connection)
     removed: int = 0  # forged header fields
+    untagged: int = 0  # Subject fields that could not be tagged
     recipients: tuple[str, ...] = ()  # those whose own rules mattered, as the client wrote them; untrusted input
     refused: int = 0  # recipients that were refused while the message was accepted
     separated: int = 0  # recipients that were told to come in a message of their own

@@ -108,21 +108,24 @@ def edits(  # noqa: PLR0913 - all that is known of the message
     *,
     skip: SkipReason | None,
     subject_fields: Sequence[tuple[int, str]],
+    content_type: str,
 ) -> Edits:
-    """Return all changes to an accepted message; ``subject_fields`` as ``subjects.tagged`` takes them."""
+    """Return all changes to an accepted message; subjects and Content-Type as ``subjects.tagged`` takes them."""
     notice = notice_field(action, facts, settings)
     fields = result_fields(verdicts, facts, settings) if skip is None else skipped_fields(skip, facts, settings)
     held = action.verdict if action.disposition is Disposition.QUARANTINE else None
     prefix = settings.headers.tag_subject if action.disposition in _TAGGED else ""
+    tagged, untagged = subjects.tagged(subject_fields, prefix, content_type) if prefix else ((), 0)
     return Edits(
         remove=tuple(sorted(forged, key=lambda removal: -removal.index)),
-        replace=subjects.tagged(subject_fields, prefix) if prefix else (),
+        replace=tagged,
         insert=(
             *fields,
             *([notice] if notice is not None else ()),
             *(subjects.missing(prefix) if prefix and not subject_fields else ()),
         ),
         quarantine=_quarantine_reason(held) if held is not None else None,
+        untagged=untagged,
     )
 
 

@@ -295,8 +295,8 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
     fields["rule"] = str(action.rule)
     if ended.ended != "message":
         fields["ended"] = ended.ended
-    if ended.removed:
-        fields["forged"] = ended.removed
+    fields |= {"forged": ended.removed} if ended.removed else {}
+    fields |= {"untagged": ended.untagged} if ended.untagged else {}
     return fields | _costs(ended.verdicts) if ended.verdicts else fields
 
 

@@ -146,6 +146,7 @@ def test_a_refusal_says_who_what_why_and_how_long() -> None:
         (transaction(verdict(Result.PASS, term="mx"), ended="message"), {"action": "accept"}),
         (transaction(verdict(Result.PASS, term="mx"), ended="abandoned"), {"ended": "abandoned"}),
         (transaction(verdict(Result.PASS, term="mx"), removed=2), {"forged": "2"}),
+        (transaction(verdict(Result.SOFTFAIL), untagged=1), {"untagged": "1"}),
         (transaction(verdict(Result.FAIL), ini="[policy]\nmode = monitor"), {"action": "accept", "would": "reject"}),
         (
             transaction(verdict(Result.FAIL, term="-all", term_domain="_spf.provider.example")),
