@@ -35,6 +35,8 @@ _PLAIN = re.compile(
     r"(?:@(?:[\w.-]+|\[[^][@\\]*\]))?>?",
     re.DOTALL,
 )
+# An address with a name before it, as mail programs show it.
+_NAMED = re.compile(r"[^<>\x00-\x1f]*<([^<>\s]+)>")
 # No published name holds blanks or control characters; brackets and colons make an address literal.
 _NOT_IN_NAMES = re.compile(r'[^!-~]|[\[\]:"\\@]')
 _MAX_NAME = 254  # characters, with a final dot (RFC 1035); no A-label is shorter than its U-label
@@ -117,6 +119,15 @@ def parse_reverse_path(text: str) -> ReversePath:
     return ReversePath(local=local, domain=domain.strip()) if at else ReversePath(local=text, domain="")
 
 
+def written_address(text: str) -> str:
+    """Return the address in what a person writes or copies: that of ``Bob <u@example.com>`` is ``u@example.com``.
+
+    For people's input only. An MTA reads MAIL FROM by rules of its own.
+    """
+    found = _NAMED.fullmatch(text.strip())
+    return found[1] if found is not None else text.strip()
+
+
 def is_plain(text: str) -> bool:
     """Return whether every MTA reads an address in MAIL FROM or RCPT TO as it is read here.
 
@@ -133,7 +144,7 @@ def parse_recipient(text: str) -> tuple[str, str]:
     """
     path = parse_reverse_path(text)
     domain = path.domain.removesuffix(".")
-    return local_part(path.local), (domain if domain.isascii() else _a_labels(domain)).lower()
+    return local_part(path.local), (domain if domain.isascii() else a_labels(domain)).lower()
 
 
 def local_part(text: str) -> str:
@@ -162,14 +173,15 @@ def is_named(domain: str, patterns: Container[str]) -> bool:
 def dns_domain(text: str) -> str:
     """Return the name as ASCII if the DNS can hold it and it has two labels or more (RFC 7208 section 4.3), else empty.
 
-    U-labels become A-labels by IDNA 2008 with the usual mapping (UTS 46). Address literals are no domains.
+    U-labels become A-labels by IDNA 2008 with the usual mapping (UTS 46), or by UTS 46 alone. Address literals are no
+    domains.
     """
     return _dns_domain(text) if len(text) <= _MAX_NAME else ""
 
 
 @functools.lru_cache(maxsize=1024)  # a message's names are read several times, and many come again
 def _dns_domain(text: str) -> str:
-    name = (text if text.isascii() else _a_labels(text)).removesuffix(".")
+    name = (text if text.isascii() else a_labels(text)).removesuffix(".")
     labels = name.split(".")
     if len(labels) < 2 or len(name) > 253 or any(not 0 < len(label) < 64 for label in labels):
         return ""
@@ -178,16 +190,42 @@ def _dns_domain(text: str) -> str:
     return name
 
 
-def _a_labels(name: str) -> str:
+def a_labels(name: str) -> str:
     """Return the name with A-labels for its U-labels; empty: it cannot be converted. ASCII labels stay as they are."""
     if len(name) > _MAX_NAME:
         return ""
     try:
-        return ".".join(
-            label if label.isascii() else idna.encode(label, uts46=True).decode() for label in _DOTS.split(name)
-        )
+        return ".".join(label if label.isascii() else _a_label(label) for label in _DOTS.split(name))
     except ValueError:  # idna's errors are UnicodeErrors, which are ValueErrors
         return ""
+
+
+def is_idna2008(name: str) -> bool:
+    """Return whether IDNA 2008 allows the name's U-labels; also for a name that ``dns_domain`` cannot read."""
+    return name.isascii() or not dns_domain(name) or all(map(_is_idna2008, _DOTS.split(name)))
+
+
+def _is_idna2008(label: str) -> bool:
+    try:
+        return label.isascii() or bool(idna.encode(label, uts46=True))
+    except idna.IDNAError:
+        return False
+
+
+def _a_label(label: str) -> str:
+    """Return the A-label of IDNA 2008, else what UTS 46 alone makes of the label (docs/decisions/0039).
+
+    The MTAs' library (ICU) and browsers go by UTS 46. It allows what IDNA 2008 does not, and some registries sell it:
+    emoji, an underscore beside letters, a joiner anywhere.
+
+    Raises:
+        idna.IDNAError: UTS 46 does not allow the label, either.
+    """
+    try:
+        return idna.encode(label, uts46=True).decode()
+    except idna.IDNAError:
+        mapped = idna.uts46_remap(label, std3_rules=False).split(".")
+        return ".".join(part if part.isascii() else f"xn--{part.encode('punycode').decode()}" for part in mapped)
 
 
 def _is_ip4(labels: list[str]) -> bool:

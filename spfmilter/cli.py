@@ -86,7 +86,9 @@ def config_show(path: Path, *, changed: bool, json_output: bool) -> None:
 @_json
 @click.option("--ip", required=True, help="The client's address.")
 @click.option("--helo", default="", help="The client's name in HELO or EHLO.")
-@click.option("--mail-from", "mail_from", required=True, help="The sender's address; empty or <> for a bounce.")
+@click.option(
+    "--mail-from", "mail_from", required=True, help="The sender's address or domain; empty or <> for a bounce."
+)
 @click.option("--rcpt", default="", help="The recipient, for reject_at = rcpt or message.")
 @click.option("--from", "author", default="", help="The From field, for yield_to_dmarc.")
 @click.option("--auth", default="", help="The login of an authenticated client.")

@@ -366,6 +366,7 @@ class Edits:
     replace: tuple[Replacement, ...] = ()
     insert: tuple[HeaderField, ...] = ()  # in reading order, above everything
     quarantine: str | None = None  # the reason that the MTA records
+    untagged: int = 0  # Subject fields that were left alone, because their character set is not known
 
 
 @value
@@ -379,6 +380,7 @@ class Transaction:
     queue_id: str = ""
     ended: str = "message"  # how it ended: message (end of data), refused, abandoned (RSET, QUIT, lost connection)
     removed: int = 0  # forged header fields
+    untagged: int = 0  # Subject fields that could not be tagged
     recipients: tuple[str, ...] = ()  # those whose own rules mattered, as the client wrote them; untrusted input
     refused: int = 0  # recipients that were refused while the message was accepted
     refused_recipients: tuple[str, ...] = ()  # if the settings want them, as the client wrote them; untrusted input

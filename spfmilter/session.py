@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spfmilter import headers, policy
-from spfmilter.addresses import client_of, embedded_ip4, is_plain, parse_address, parse_reverse_path
+from spfmilter.addresses import client_of, dns_domain, embedded_ip4, is_plain, parse_address, parse_reverse_path
 from spfmilter.message import CARRY_ON, Context, Decided, FindExtras, Message, Outcome, begin
 from spfmilter.model import Check, Client, Facts, ReversePath
 from spfmilter.policy import Evidence
@@ -120,14 +120,15 @@ class Session:
 
 
 def _reverse_path(sender: str, macros: Macros) -> ReversePath:
-    """The address in MAIL FROM, or what the MTA makes of one that can be read in more than one way.
+    """The address in MAIL FROM, or what the MTA makes of one that names no domain, or can be read in more than one way.
 
     Postfix takes ``alice%example.com``, ``example.com!alice`` (allow_percent_hack, swap_bangpath) and
     ``alice@example.com(@example.net`` for alice@example.com, ``<(alice)>`` for the empty sender, and delivers them
-    under that name: without this, that would be a way around SPF.
+    under that name: without this, that would be a way around SPF. So would be ``alice@mail``, which Postfix delivers as
+    alice@mail.example.com (append_dot_mydomain).
     """
     path = parse_reverse_path(sender)
-    if path.null or macros.mail_address is None or (path.domain and is_plain(sender)):
+    if path.null or macros.mail_address is None or (dns_domain(path.domain) and is_plain(sender)):
         return path
     understood = parse_reverse_path(macros.mail_address)
     return understood if understood.domain or understood.null else path

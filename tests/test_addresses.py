@@ -11,12 +11,14 @@ from spfmilter.addresses import (
     client_of,
     dns_domain,
     embedded_ip4,
+    is_idna2008,
     is_named,
     is_plain,
     is_private,
     parse_address,
     parse_reverse_path,
     patterns_of,
+    written_address,
 )
 from spfmilter.model import Client
 
@@ -132,6 +134,26 @@ def test_the_domain_of_a_sender_begins_after_its_last_at(text: str, local: str, 
 
 
 @pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("u@d.test", "u@d.test"),
+        (" <u@d.test> ", "u@d.test"),
+        ("Bob <u@d.test>", "u@d.test"),
+        ('"Smith, Bob (x@y.test)" <u@d.test>', "u@d.test"),
+        ("<>", "<>"),
+        ("", ""),
+        ("Bob <>", "Bob <>"),
+        ("Bob <u@d.test", "Bob <u@d.test"),
+        ("Bob <a@b.test> <u@d.test>", "Bob <a@b.test> <u@d.test>"),
+        ("<Bob <u@d.test>>", "<Bob <u@d.test>>"),
+        ("Bob\n<u@d.test>", "Bob\n<u@d.test>"),
+    ],
+)
+def test_an_address_may_be_written_with_a_name(text: str, address: str) -> None:
+    assert written_address(text) == address
+
+
+@pytest.mark.parametrize(
     ("text", "domain"),
     [
         ("example.com", "example.com"),
@@ -168,8 +190,17 @@ def test_the_domain_of_a_sender_begins_after_its_last_at(text: str, local: str, 
         ("user@a.example", ""),
         ("\udcff.example", ""),
         ("\u202e.example", ""),
-        ("a\u200cb.example", ""),  # a joiner where there is nothing to join
-        ("💩.example", ""),
+        # What IDNA 2008 does not allow, and UTS 46 does: ICU in Postfix, and browsers.
+        ("i❤.example", "xn--i-7iq.example"),
+        ("i❤\ufe0f.example", "xn--i-7iq.example"),  # with the selector for a picture, as telephones write it
+        ("👩\u200d💻.example", "xn--1ug1855pcha.example"),
+        ("_bü.example", "xn--_b-yka.example"),
+        ("a\u200cb.example", "xn--ab-j1t.example"),  # a joiner where there is nothing to join
+        ("\uff58n--i-7iq.example", "xn--i-7iq.example"),  # a fullwidth letter in an A-label that 2008 does not allow
+        ("💩.💩", "xn--ls8h.xn--ls8h"),
+        ("\u2026.example", ""),  # would be three dots
+        ("💩\xa0.example", ""),  # would hold a blank
+        (f"{'💩' * 60}.example", ""),  # too long as an A-label
         (f"{'a' * 63}.example", f"{'a' * 63}.example"),
         (f"{'a' * 64}.example", ""),
         (f"{'a.' * 126}a", f"{'a.' * 126}a"),
@@ -180,6 +211,25 @@ def test_the_domain_of_a_sender_begins_after_its_last_at(text: str, local: str, 
 )
 def test_a_domain_is_what_the_dns_can_hold(text: str, domain: str) -> None:
     assert dns_domain(text) == domain
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("example.com", True),
+        ("bücher.example", True),
+        ("xn--i-7iq.example", True),  # as sent in ASCII: no two readings
+        ("i❤.example", False),
+        ("_bü.example", False),
+        ("_dmarc.bücher.example", True),
+        ("a\u200cb.example", False),
+        ("\u202e.example", True),  # no domain to anybody
+        ("ü", True),
+        ("", True),
+    ],
+)
+def test_a_name_that_idna_2008_does_not_allow_is_known(name: str, allowed: bool) -> None:
+    assert is_idna2008(name) is allowed
 
 
 @given(st.text(max_size=300) | st.from_regex(r"[a-zà-ü一-十.\-]{0,80}", fullmatch=True))

@@ -32,7 +32,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "dns": ("dns", "model", "settings.values", "value", "zones"),
     "evaluation": ("dns", "evaluation", "model", "settings.schema", "spf", "text", "value", "zones"),
     "evaluation.evidence": ("dns", "evaluation", "model", "policy"),
-    "observe": ("model", "observe", "settings", "text"),
+    "observe": ("addresses", "model", "observe", "settings", "text"),
     "state": ("observe.log", "observe.ratelimited", "settings.urls", "state"),
     "helplink": ("evaluation", "helplink", "model", "ownership", "reply", "settings"),
     "milter": (
@@ -141,7 +141,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "dns": ("dns", "evaluation"),
     "milter": ("milter.callbacks", "milter.negotiation", "daemon.worker"),  # what runs in a worker
     "pydantic": ("settings",),
-    "idna": ("addresses", "settings"),
+    "idna": ("addresses",),
     "click": ("cli", "commands"),
     "rich": ("commands",),
     "prometheus_client": ("observe.metrics", "observe.counterfile"),

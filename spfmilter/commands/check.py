@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from spfmilter.addresses import parse_address
+from spfmilter.addresses import dns_domain, parse_address, parse_reverse_path, written_address
 from spfmilter.commands.console import print_result, settings_from
 from spfmilter.commands.explain import as_json, as_text
 
@@ -39,7 +39,7 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
         json_output: whether to print JSON.
 
     Raises:
-        click.BadParameter: ``ip`` is not an IP address.
+        click.BadParameter: ``ip`` is not an IP address, or ``rcpt`` no recipient's.
     """
     settings = settings_from(path)
     if given.language is not None:
@@ -49,16 +49,17 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
         raise click.BadParameter(
             f"{given.ip!r} is not an IP address: write 192.0.2.1 or 2001:db8::1", param_hint="--ip"
         )
+    sender, recipient = _sender(given.mail_from), _recipient(given.rcpt)
     from spfmilter.commands.simulation import Conversation, simulate  # noqa: PLC0415 - dnspython takes its time to load
 
     conversation = Conversation(
         address=address,
         helo=given.helo,
-        sender=given.mail_from,
-        recipient=given.rcpt,
+        sender=sender,
+        recipient=recipient,
         author=given.author,
         login=given.auth,
-        smtputf8=given.smtputf8 or given.language is not None or not given.mail_from.isascii(),
+        smtputf8=given.smtputf8 or given.language is not None or not sender.isascii(),
         hostname=given.hostname or socket.gethostname(),
     )
     explained = simulate(conversation, settings, warn=lambda text: click.echo(text, err=True))
@@ -66,6 +67,43 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
         if verdict.fault is not None:
             click.echo(verdict.fault, err=True)
     if json_output:
-        click.echo(json.dumps({**as_json(explained, rules=explain), "rcpt": given.rcpt or None}, indent=2))
+        click.echo(json.dumps({**as_json(explained, rules=explain), "rcpt": recipient or None}, indent=2))
     else:
         print_result(as_text(explained, rules=explain))
+
+
+def _bare(text: str) -> str:
+    return text.strip().removeprefix("<").removesuffix(">")
+
+
+def _sender(text: str) -> str:
+    """Return the address for MAIL FROM, and say on standard error if it is not the text as it stands.
+
+    A domain alone is the sender postmaster there. A sender that names no domain is used, and named.
+    """
+    sender = written_address(text)
+    if "@" not in sender and dns_domain(sender):
+        sender = f"postmaster@{sender}"
+    path = parse_reverse_path(sender)
+    if _bare(sender) != _bare(text):
+        click.echo(f"--mail-from {text!r} is taken for {sender}", err=True)
+    elif not path.null and not dns_domain(path.domain):
+        click.echo(
+            f"--mail-from {text!r} names no domain that can be looked up: write an address such as alice@example.com",
+            err=True,
+        )
+    return sender
+
+
+def _recipient(text: str) -> str:
+    """Return the address for RCPT TO, and say on standard error if it is not the text as it stands.
+
+    Raises:
+        click.BadParameter: the text is a domain alone.
+    """
+    recipient = written_address(text)
+    if "@" not in recipient and dns_domain(recipient):
+        raise click.BadParameter(f"{text!r} is a domain: write an address such as bob@{recipient}", param_hint="--rcpt")
+    if _bare(recipient) != _bare(text):
+        click.echo(f"--rcpt {text!r} is taken for {recipient}", err=True)
+    return recipient

@@ -206,8 +206,10 @@ class _Reader:
         owner = self._labels()
         at = self.parser.current
         self.parser.seek(at + _FIXED.size)
-        rdtype, _, ttl, rdlength = _FIXED.unpack_from(self.parser.wire, at)
-        return owner, rdtype, ttl if ttl <= MAX_TTL else 0, rdlength
+        rdtype, rdclass, ttl, rdlength = _FIXED.unpack_from(self.parser.wire, at)
+        # Another class is another tree of names (RFC 1034 section 3.6). In EDNS the class is a size.
+        known = rdclass == _CLASS_IN or rdtype == _EDNS
+        return owner, rdtype if known else 0, ttl if ttl <= MAX_TTL else 0, rdlength
 
     def _labels(self) -> tuple[bytes, ...]:
         data, at = self.parser.wire, self.parser.current

@@ -58,23 +58,26 @@ def authserv_id(facts: Facts, settings: Settings) -> str:
 
 
 def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings) -> tuple[HeaderField, ...]:
-    """Return the fields that record the verdicts, from the top: Authentication-Results, then Received-SPF per identity.
+    """Return the fields that record the verdicts, from the top: Authentication-Results, then Received-SPF.
 
-    MAIL FROM's Received-SPF stands above HELO's: OpenDMARC 1.4 reads the first only, and does not believe HELO's.
+    Each identity has a field of its own, and MAIL FROM's stands above HELO's: of several results many readers take the
+    first, and some the last of a field (docs/decisions/0041). OpenDMARC 1.4 reads the first Received-SPF only.
     """
     if not verdicts:
         return ()
     own = authserv_id(facts, settings)
     # A HELO that names no domain has no meaningful result: it is shown only where there is no other verdict.
     alone = len(verdicts) == 1
-    verdicts = [v for v in verdicts if alone or v.check.domain or v.check.identity is Identity.MAILFROM]
-    comments = [comment(_comment(verdict, facts.relay)) for verdict in verdicts]
+    about = [
+        (verdict, comment(_comment(verdict, facts.relay)))
+        for verdict in reversed(verdicts)
+        if alone or verdict.check.domain or verdict.check.identity is Identity.MAILFROM
+    ]
     fields = []
     if FieldKind.AUTHENTICATION_RESULTS in settings.headers.write:
-        fields.append(_authentication_results(verdicts, comments, own))
+        fields += [_authentication_results(verdict, said, own) for verdict, said in about]
     if FieldKind.RECEIVED_SPF in settings.headers.write:
-        about = zip(reversed(verdicts), reversed(comments), strict=True)
-        fields.extend(_received_spf(verdict, said, facts, own) for verdict, said in about)
+        fields += [_received_spf(verdict, said, facts, own) for verdict, said in about]
     return tuple(fields)
 
 
@@ -105,8 +108,9 @@ def edits(  # noqa: PLR0913 - all that is known of the message
     *,
     skip: SkipReason | None,
     subject_fields: Sequence[tuple[int, str]],
+    content_type: str,
 ) -> Edits:
-    """Return all changes to an accepted message; ``subject_fields`` as ``subjects.tagged`` takes them.
+    """Return all changes to an accepted message; subjects and Content-Type as ``subjects.tagged`` takes them.
 
     Monitor mode only adds fields. A filter that is to be replaced may stand before ours, and what it wrote is needed.
     """
@@ -114,16 +118,18 @@ def edits(  # noqa: PLR0913 - all that is known of the message
     fields = result_fields(verdicts, facts, settings) if skip is None else skipped_fields(skip, facts, settings)
     held = action.verdict if action.disposition is Disposition.QUARANTINE else None
     prefix = settings.headers.tag_subject if action.disposition in _TAGGED else ""
+    tagged, untagged = subjects.tagged(subject_fields, prefix, content_type) if prefix else ((), 0)
     enforced = settings.policy.mode is Mode.ENFORCE
     return Edits(
         remove=tuple(sorted(forged, key=lambda removal: -removal.index)) if enforced else (),
-        replace=subjects.tagged(subject_fields, prefix) if prefix else (),
+        replace=tagged,
         insert=(
             *fields,
             *([notice] if notice is not None else ()),
             *(subjects.missing(prefix) if prefix and not subject_fields else ()),
         ),
         quarantine=_quarantine_reason(held) if held is not None else None,
+        untagged=untagged,
     )
 
 
@@ -183,16 +189,14 @@ def _receiver(name: str) -> str:
     return f"receiver={dot_atom_or_quoted(name)}"
 
 
-def _authentication_results(verdicts: Sequence[Verdict], comments: Sequence[str], own: str) -> HeaderField:
-    """Return the field of RFC 8601 section 2.2, with one resinfo for each identity.
+def _authentication_results(verdict: Verdict, said: str, own: str) -> HeaderField:
+    """Return the field of RFC 8601 section 2.2 for one identity.
 
     ``smtp.mailfrom`` is the domain alone: OpenDMARC matches nothing else, and drops the field over a ``=`` in an
     address.
     """
-    text = _value(own)
-    for verdict, said in zip(verdicts, comments, strict=True):
-        value = _value(name_value(verdict.check.domain or _said_domain(verdict.check)))
-        text += f"; spf={verdict.result} ({said}) smtp.{verdict.check.identity}={value}"
+    value = _value(name_value(verdict.check.domain or _said_domain(verdict.check)))
+    text = f"{_value(own)}; spf={verdict.result} ({said}) smtp.{verdict.check.identity}={value}"
     return HeaderField(name=AUTHENTICATION_RESULTS, value=_fold(AUTHENTICATION_RESULTS, text))
 
 

@@ -55,6 +55,7 @@ def watched(settings: Settings) -> frozenset[str]:
         "received": bool(settings.relays.trusted),
         "from": settings.policy.yield_to_dmarc,
         "subject": bool(settings.headers.tag_subject),
+        "content-type": bool(settings.headers.tag_subject),
     }
     return forgeable(settings) | {name for name, is_needed in needed.items() if is_needed}
 

@@ -25,23 +25,36 @@ _CHARSET = re.compile(
     r"euc-(?:jp|kr)|shift_jis|ks_c_5601-1987|koi8-[ru]|tis-620",
     re.IGNORECASE,
 )
+_RAW = re.compile(r"[^\x00-\x7f]")
+_PARAMETER = re.compile(r""";\s*charset\s*=\s*"?([\w.:-]{1,40})""", re.ASCII | re.IGNORECASE)
+# What mail programs understand by a name: Windows writes the wider character set under the narrower one's name.
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "windows-1252"}
 _UNREADABLE = "\ufffd"
-_WORD_BYTES = 42  # in an encoded word of base64 with our character set: 75 characters (RFC 2047 section 2)
+_WORD_BYTES = 39  # in an encoded word of base64, with a name of 16 letters: 75 characters (RFC 2047 section 2)
 
 
-def tagged(subjects: Sequence[tuple[int, str]], prefix: str) -> tuple[Replacement, ...]:
-    """Return replacements with the prefix for the subjects, folded and encoded or not, that do not show it already.
+def tagged(subjects: Sequence[tuple[int, str]], prefix: str, content_type: str) -> tuple[tuple[Replacement, ...], int]:
+    """Put the prefix before the subjects, folded and encoded or not, that do not show it already.
 
     Args:
         subjects: those of a message with their places among them (from 1): of several, some programs show the first,
             some the last.
         prefix: the words.
+        content_type: the message's Content-Type, which names the character set of a subject with raw bytes.
+
+    Returns:
+        The replacements, and how many subjects are left alone because no reader could read what can be written.
     """
-    return tuple(
-        Replacement(name=SUBJECT, value=_prefixed(_writable(subject), prefix), index=place)
-        for place, subject in subjects
-        if not _shows(_decoded(subject), prefix)
-    )
+    changes, untagged = [], 0
+    for place, subject in subjects:
+        if _shows(_decoded(subject), prefix):
+            continue
+        written = _writable(subject, content_type)
+        if written is None:
+            untagged += 1
+        else:
+            changes.append(Replacement(name=SUBJECT, value=_prefixed(written, prefix), index=place))
+    return tuple(changes), untagged
 
 
 def missing(prefix: str) -> tuple[HeaderField, ...]:
@@ -68,26 +81,47 @@ def _encoded(words: str) -> str:
     return words if words.isascii() else Header(words, "utf-8", maxlinelen=_LINE).encode()
 
 
-def _writable(subject: str) -> str:
-    """Return the subject as pymilter can write it: bytes that are not UTF-8 are kept in encoded words.
+def _writable(subject: str, content_type: str) -> str | None:
+    """Return the subject as pymilter can write it, which is in UTF-8; None: its character set is not known.
 
-    Their character set is not known (RFC 1428 section 3). Text between two such bytes is kept with them.
+    Raw bytes in another character set are kept in encoded words, with all that stands between them.
     """
     subject = _LOOSE_BREAK.sub("\n ", subject)
-    bad = [found.start() for found in _BAD.finditer(subject)]
-    if not bad:
+    if _BAD.search(subject) is None:
         return subject
-    begin = max(subject.rfind(blank, 0, bad[0]) for blank in " \t\n") + 1
-    end = min(place for blank in " \t\n" if (place := (subject + blank).find(blank, bad[-1])) >= 0)
-    raw = subject[begin:end].encode("utf-8", "surrogateescape")
-    words = (b64encode(raw[place : place + _WORD_BYTES]).decode() for place in range(0, len(raw), _WORD_BYTES))
+    raw = [found.start() for found in _RAW.finditer(subject)]
+    begin = max(subject.rfind(blank, 0, raw[0]) for blank in " \t\n") + 1
+    end = min(place for blank in " \t\n" if (place := (subject + blank).find(blank, raw[-1])) >= 0)
+    words = _words(subject[begin:end].encode("utf-8", "surrogateescape"), _charset(content_type))
+    if not words:
+        return None
     # Each on a line of its own: white space between them is not shown.
-    lines = [
-        subject[:begin].strip(" \t\n"),
-        *(f"=?unknown-8bit?b?{word}?=" for word in words),
-        subject[end:].strip(" \t\n"),
-    ]
+    lines = [subject[:begin].strip(" \t\n"), *words, subject[end:].strip(" \t\n")]
     return "\n ".join(line for line in lines if line)
+
+
+def _charset(content_type: str) -> str:
+    """Return the character set that a Content-Type names, as wide as mail programs take it; empty: none that is known.
+
+    Programs that write raw bytes into a subject (RFC 5322 forbids it) write the body's character set.
+    """
+    found = _PARAMETER.search(content_type)
+    name = found[1].lower() if found is not None else ""
+    return _WIDER.get(name, name if _CHARSET.fullmatch(name) is not None else "")
+
+
+def _words(raw: bytes, charset: str) -> list[str]:
+    """Return encoded words (RFC 2047) with just these bytes; empty where they are not of the character set."""
+    try:
+        text = raw.decode(charset)
+        if text.encode(charset) != raw:
+            return []
+    except (LookupError, UnicodeError):
+        return []
+    # No character may be divided (RFC 2047 section 5). None has more than four bytes.
+    step = _WORD_BYTES if len(text) == len(raw) else _WORD_BYTES // 4
+    words = [text[place : place + step].encode(charset) for place in range(0, len(text), step)]
+    return [f"=?{charset}?b?{b64encode(word).decode()}?=" for word in words]
 
 
 def _decoded(subject: str) -> str:

@@ -17,8 +17,9 @@ from spfmilter.reply import NO_EXTRAS, Extras, Reply
 from spfmilter.settings import Settings
 from spfmilter.value import value
 
+_MAX_CONTENT_TYPE = 1024  # characters of a Content-Type that are read
 _MAX_SUBJECTS = 10  # Subject fields that are tagged: RFC 5322 section 3.6 allows one
-_READ = frozenset({"from", "received", "subject"})  # fields that are read, not judged
+_READ = frozenset({"content-type", "from", "received", "subject"})  # fields that are read, not judged
 _NO_EDITS = Edits()
 
 FindExtras = Callable[[Verdict, Facts], Extras]
@@ -58,6 +59,7 @@ class Message(ABC):
     forged: list[Removal] = field(default_factory=list)  # the topmost forged fields
     not_removed: NotRemoved | None = None  # why removing those is not enough
     subjects: list[tuple[int, str]] = field(default_factory=list)  # each with its place among them
+    content_type: str = ""  # the first one; empty: there is none, or it is not needed
     counts: dict[str, int] = field(default_factory=dict)  # of each watched field so far, by its name in lower case
 
     # -- the cells of the table --------------------------------------------------------------------------------------
@@ -76,6 +78,8 @@ class Message(ABC):
             place = self.counts[name] = self.counts.get(name, 0) + 1
             del self.subjects[_MAX_SUBJECTS - 1 :]  # the last stays: it may be the one that is shown
             self.subjects.append((place, text))
+        elif name == "content-type":
+            self.content_type = self.content_type or text[:_MAX_CONTENT_TYPE]
 
     @abstractmethod
     def action_now(self) -> Action:
@@ -126,6 +130,7 @@ class Message(ABC):
             self.forged,
             skip=self.plan.skip,
             subject_fields=self.subjects,
+            content_type=self.content_type,
         )
         return self._ended("message", action, edits=edits)
 
@@ -147,7 +152,9 @@ class Message(ABC):
         return reply.reply_for(action, self.facts, self.context.settings, extras)
 
     def _ended(self, how: str, action: Action, answer: Reply | None = None, edits: Edits = _NO_EDITS) -> Outcome:
-        return Outcome(reply=answer, edits=edits, ended=self._transaction(how, action))
+        ended = self._transaction(how, action)
+        ended = replace(ended, untagged=edits.untagged) if edits.untagged else ended
+        return Outcome(reply=answer, edits=edits, ended=ended)
 
     def _transaction(self, how: str, action: Action) -> Transaction:
         return Transaction(

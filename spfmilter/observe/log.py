@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
+from spfmilter.addresses import is_idna2008
 from spfmilter.model import Condition, Facts, Override, Transaction, Verdict
 from spfmilter.observe.sink import hold_standard_descriptors
 from spfmilter.observe.targets import Event, Target, Value, open_target
@@ -187,8 +188,8 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
     fields["rule"] = str(action.rule)
     if ended.ended != "message":
         fields["ended"] = ended.ended
-    if ended.removed:
-        fields["forged"] = ended.removed
+    fields |= {"forged": ended.removed} if ended.removed else {}
+    fields |= {"untagged": ended.untagged} if ended.untagged else {}
     return fields | _costs(ended.verdicts) if ended.verdicts else fields
 
 
@@ -201,16 +202,15 @@ def _said(facts: Facts) -> dict[str, Value]:
     if facts.helo:
         fields["helo"] = facts.helo[:NAME_LIMIT]
     fields["from"] = f"<{facts.reverse_path}>"[:_PATH_LIMIT]
+    if not (is_idna2008(facts.reverse_path.domain) and is_idna2008(facts.helo or "")):
+        fields["idna"] = "uts46"
     if facts.authenticated:
         fields["auth"] = facts.authenticated[:NAME_LIMIT]
     return fields
 
 
-def _override(override: Override) -> dict[str, Value]:
-    fields: dict[str, Value] = {"override": override.type}
-    if override.by:
-        fields["override_by"] = override.by
-    return fields
+def _override(override: Override) -> Mapping[str, Value]:
+    return {"override": override.type} | ({"override_by": override.by} if override.by else {})
 
 
 def _costs(verdicts: Iterable[Verdict]) -> dict[str, Value]:

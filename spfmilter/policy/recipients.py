@@ -52,9 +52,14 @@ def _readings(recipient: str, understood: str) -> list[str]:
     return [understood] if understood else []
 
 
-def _patterns(local: str, domain: str) -> tuple[str, str, str]:
-    """Return the patterns that match an address, the most specific first."""
-    return f"{local}@{domain}", f"@{domain}", f"{local}@"
+def _patterns(local: str, domain: str) -> tuple[str, ...]:
+    """Return the patterns that match an address, the most specific first.
+
+    A tag behind ``+`` names no other mailbox (RFC 5233). Otherwise a client could choose between a recipient's rules
+    and the general ones.
+    """
+    mailbox = local.partition("+")[0] or local
+    return f"{local}@{domain}", f"{mailbox}@{domain}", f"@{domain}", f"{local}@", f"{mailbox}@"
 
 
 def separates(settings: Settings) -> bool:

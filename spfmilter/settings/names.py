@@ -8,9 +8,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 
-import idna
-
-from spfmilter.addresses import local_part
+from spfmilter.addresses import a_labels, local_part
 from spfmilter.language import available
 from spfmilter.settings.ini import quoted
 from spfmilter.spf.record import RecordError, parse
@@ -61,15 +59,10 @@ def group_name(text: str) -> str:
 
 
 def domain_name(text: str) -> str:
-    """Read a domain name as ASCII in lower case; U-labels are converted (IDNA 2008)."""
+    """Read a domain name as ASCII in lower case; U-labels are converted as those of a sender are."""
     name = text.strip().removesuffix(".").lower()
     if not name.isascii():
-        try:
-            name = idna.encode(name, uts46=True).decode()
-        except UnicodeError as error:  # idna's errors are of this kind, too
-            raise ValueError(
-                f"{quoted(text)} is not a domain name ({error}): write a name such as example.com"
-            ) from None
+        name = a_labels(name).removesuffix(".").lower()
     # No top-level domain is a number (RFC 3696 section 2).
     if _HOSTNAME.fullmatch(name) is None or name.rpartition(".")[2].isdigit():
         raise ValueError(f"{quoted(text)} is {_in_place_of_a_domain(text.strip())}")

@@ -99,10 +99,12 @@ class Record:
 def only_one(texts: Iterable[bytes], domain: str) -> str | None:
     """Return the SPF record among the TXT records of a domain, or None if there is none (section 4.5).
 
+    The same text twice is one record: a set of DNS records holds none twice (RFC 2181 section 5), but some arrive so.
+
     Raises:
         RecordError: there are several SPF records, or the only one is not ASCII.
     """
-    found = [text for text in texts if VERSION.match(text)]
+    found = list(dict.fromkeys(text for text in texts if VERSION.match(text)))
     if len(found) > 1:
         raise RecordError(ProblemKind.SEVERAL_RECORDS, f"{domain} has more than one SPF record", domain=domain)
     if not found:

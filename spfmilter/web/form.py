@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spfmilter.addresses import dns_domain, is_private, parse_address, parse_reverse_path
+from spfmilter.addresses import dns_domain, is_private, parse_address, parse_reverse_path, written_address
 from spfmilter.model import Check, IPAddress
 from spfmilter.spf.checks import domain_check, helo_check, mail_from_check
 from spfmilter.text import unicode_line
@@ -35,6 +35,7 @@ def read(parameters: Mapping[str, str]) -> Form:
     if not any(name in parameters for name in FIELDS):
         return EMPTY
     values = {name: unicode_line(parameters.get(name, "").strip(), _MAX_LENGTH) for name in FIELDS}
+    values["mail_from"] = written_address(values["mail_from"])
     complaints = {}
     address = parse_address(values["ip"])
     if address is None:

@@ -346,3 +346,37 @@ def test_a_relay_is_no_client_to_check(run, write) -> None:
     done = run("check", "-c", path, *MESSAGE, "a@example.com", "--explain")
     assert "not checked   relay\n" in done.stdout
     assert "there is no header that tells who is behind it" in done.stdout
+
+
+# -- addresses as people write them ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "sender", "said"),
+    [
+        ("soft.example.com", "postmaster@soft.example.com", "is taken for postmaster@soft.example.com"),
+        ("Bob <u@soft.example.com>", "u@soft.example.com", "is taken for u@soft.example.com"),
+        ("<u@soft.example.com>", "u@soft.example.com", ""),
+        ("bob", "bob", "names no domain that can be looked up"),
+        ("u@localhost", "u@localhost", "names no domain that can be looked up"),
+        ("u@[192.0.2.1]", "u@[192.0.2.1]", "names no domain that can be looked up"),
+        ("", "", ""),
+        ("<>", "", ""),
+    ],
+)
+def test_a_sender_that_is_not_taken_as_it_stands_is_named(run, write, given: str, sender: str, said: str) -> None:
+    done = run("check", "-c", write(""), "--json", *MESSAGE, given)
+    assert json.loads(done.stdout)["mail_from"] == sender
+    assert bool(done.stderr) == bool(said)
+    assert said in done.stderr
+
+
+def test_a_recipient_may_have_a_name_and_is_no_domain(run, write) -> None:
+    path = write("[policy]\nreject_at = rcpt\n")
+    done = run("check", "-c", path, "--json", *MESSAGE, "u@example.com", "--rcpt", "Ann <postmaster+x@example.net>")
+    found = json.loads(done.stdout)
+    assert (found["rcpt"], found["action"]) == ("postmaster+x@example.net", "accept")
+    assert "is taken for postmaster+x@example.net" in done.stderr
+    done = run("check", "-c", path, *MESSAGE, "u@example.com", "--rcpt", "example.net")
+    assert done.returncode == 64
+    assert "'example.net' is a domain: write an address such as bob@example.net" in done.stderr

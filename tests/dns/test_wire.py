@@ -22,8 +22,8 @@ def name(text: str) -> bytes:
     return b"".join(bytes([len(label)]) + label.encode() for label in text.split(".") if label) + b"\0"
 
 
-def rr(rdtype: int, data: bytes, *, owner: bytes = POINTER, ttl: int = 300) -> bytes:
-    return owner + struct.pack("!HHLH", rdtype, 1, ttl, len(data)) + data
+def rr(rdtype: int, data: bytes, *, owner: bytes = POINTER, ttl: int = 300, rdclass: int = 1) -> bytes:
+    return owner + struct.pack("!HHLH", rdtype, rdclass, ttl, len(data)) + data
 
 
 def packet(
@@ -170,6 +170,17 @@ def test_records_of_other_names_and_types_are_left_out() -> None:
     assert wire.parse(question, packet(question, (*others, rr(1, b"\2\2\2\2")))) == Answer(
         Status.DATA, (b"\2\2\2\2",), 300
     )
+
+
+def test_a_record_of_another_class_is_none() -> None:
+    """RFC 1034 section 3.6: CHAOS is another tree of names. The alias and the SOA are no better."""
+    question = asked(rdtype=Type.TXT)
+    chaos = rr(16, b"\6v=spf1", rdclass=3)
+    answer = wire.parse(question, packet(question, (chaos, rr(16, b"\1x"))))
+    assert answer == Answer(Status.DATA, (b"x",), 300)
+    alias, start = rr(CNAME, name("other.example"), rdclass=3), soa(30, 20).replace(b"\0\6\0\1", b"\0\6\0\3")
+    answer = wire.parse(question, packet(question, (chaos, alias), (start,)))
+    assert answer == Answer(Status.NO_DATA, ttl=60)  # as without an SOA
 
 
 def test_the_shortest_life_counts() -> None:

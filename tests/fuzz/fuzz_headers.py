@@ -38,9 +38,10 @@ def one_input(data: bytes) -> None:
     assert isinstance(headers.claims(incoming, OWN), bool)
     assert headers.claims(f"{OWN}; {incoming}", OWN)
     for prefix in ("[SPF]", "[垃圾]"):
-        for change in subjects.tagged([(1, incoming)], prefix):
-            change.value.encode()
-            assert not subjects.tagged([(1, change.value)], prefix)
+        for content_type in (incoming, "text/plain; charset=gbk", "text/plain; charset=iso-8859-1"):
+            for change in subjects.tagged([(1, incoming)], prefix, content_type)[0]:
+                change.value.encode()
+                assert subjects.tagged([(1, change.value)], prefix, content_type) == ((), 0)
     for text in (helo, sender, term):
         for made in (comment(text), quoted_string(text), dot_atom_or_quoted(text), log_value(text)):
             assert made.isprintable()

@@ -61,8 +61,12 @@ READERS: dict[str, Callable[[str], object]] = {
     "Authentication-Results": partial(claims, own_id="mx.example.net"),
     "any field": _hides,
     "Received": received.parse,
-    "Subject": lambda text: tagged([(1, text)], "[SPF]"),
-    "Subject, prefix beyond ASCII": lambda text: tagged([(1, text)], "[垃圾]"),
+    "Subject": lambda text: tagged([(1, text)], "[SPF]", ""),
+    "Subject, prefix beyond ASCII": lambda text: tagged([(1, text)], "[垃圾]", ""),
+    "Subject of raw bytes": lambda text: tagged(
+        [(1, f"{text}\udcfc{text}")], "[SPF]", "text/plain; charset=iso-8859-1"
+    ),
+    "Content-Type": lambda text: tagged([(1, "\udcfc")], "[SPF]", text[:1024]),
     "From": lambda text: author_domain([text]),
     "a name": dns_domain,
     "a sender": lambda text: (is_plain(text), parse_reverse_path(text)),

@@ -148,7 +148,14 @@ def test_removals_go_from_the_highest_index_down() -> None:
     forged = [Removal(name="Received-SPF", index=n) for n in (1, 3, 2)]
     found = verdict(Result.PASS, term="mx")
     change = edits(
-        action(Disposition.ACCEPT, found), [found], facts(), settings(), forged, skip=None, subject_fields=()
+        action(Disposition.ACCEPT, found),
+        [found],
+        facts(),
+        settings(),
+        forged,
+        skip=None,
+        subject_fields=(),
+        content_type="",
     )
     assert [removal.index for removal in change.remove] == [3, 2, 1]
 

@@ -77,8 +77,19 @@ def message(place: str, name: str) -> bytes:
     """All that we write about such a message, above what came in."""
     about, found = transaction(place, name)
     chosen = settings(f"[headers]\nauthserv_id = {OWN}\nskipped = yes")
-    change = edits(action(Disposition.TAG, found), [found], about, chosen, (), skip=None, subject_fields=())
-    skipped = edits(action(Disposition.ACCEPT), [], about, chosen, (), skip=SkipReason.AUTHENTICATED, subject_fields=())
+    change = edits(
+        action(Disposition.TAG, found), [found], about, chosen, (), skip=None, subject_fields=(), content_type=""
+    )
+    skipped = edits(
+        action(Disposition.ACCEPT),
+        [],
+        about,
+        chosen,
+        (),
+        skip=SkipReason.AUTHENTICATED,
+        subject_fields=(),
+        content_type="",
+    )
     fields = "".join(f"{field.name}: {field.value}\n" for field in (*change.insert, *skipped.insert))
     return fields.encode() + b"From: a@evil.example\nSubject: Greetings\n\nHello.\n"
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab import readers
 from spfmilter.headers import edits, result_fields
 from spfmilter.model import (
     Client,
@@ -125,23 +126,52 @@ def test_any_helo_comes_back_from_received_spf_as_it_was_sent(helo: str) -> None
 # -- Authentication-Results --------------------------------------------------------------------------------------------
 
 
-def test_authentication_results_hold_both_identities() -> None:
+def test_each_identity_has_authentication_results_of_its_own_and_mail_froms_are_on_top() -> None:
     both = verdict(Result.NONE, HELO), verdict(Result.PASS, term="mx")
-    assert written(*both)["Authentication-Results"] == [
+    fields = written(*both)["Authentication-Results"]
+    assert fields == [
+        (
+            "mx.example.net; "
+            "spf=pass (domain of example.com designates 203.0.113.7 as permitted sender) smtp.mailfrom=example.com"
+        ),
         (
             "mx.example.net; "
             "spf=none (domain of mail.example.com does not designate permitted sender hosts) "
-            "smtp.helo=mail.example.com; "
-            "spf=pass (domain of example.com designates 203.0.113.7 as permitted sender) smtp.mailfrom=example.com"
-        )
+            "smtp.helo=mail.example.com"
+        ),
     ]
-    found = authentication_results(*both)
-    assert found.authserv_id == "mx.example.net"
-    assert found.version is None
-    helo, mailfrom = found.results
-    assert (helo.method, helo.result, mailfrom.method, mailfrom.result) == ("spf", "none", "spf", "pass")
-    assert [(p.type, p.name, p.value) for p in helo.properties] == [("smtp", "helo", "mail.example.com")]
-    assert [(p.type, p.name, p.value) for p in mailfrom.properties] == [("smtp", "mailfrom", "example.com")]
+    read = [authres.AuthenticationResultsHeader.parse(f"Authentication-Results: {value}") for value in fields]
+    assert [(found.authserv_id, found.version) for found in read] == [("mx.example.net", None)] * 2
+    results = [result for found in read for result in found.results]
+    assert [(r.method, r.result) for r in results] == [("spf", "pass"), ("spf", "none")]
+    assert [(p.type, p.name, p.value) for r in results for p in r.properties] == [
+        ("smtp", "mailfrom", "example.com"),
+        ("smtp", "helo", "mail.example.com"),
+    ]
+
+
+@pytest.mark.outside
+@pytest.mark.skipif(bool(readers.no_spamassassin()), reason=readers.no_spamassassin() or "available")
+def test_spamassassin_takes_each_result_for_its_identity() -> None:
+    """Its plugin SPF reads the last result of a field only, and AuthRes takes the first, or any pass."""
+    both = ("authentication-results", "received-spf, authentication-results")
+    cases = {
+        f"{place}-{helo}-{result}": (helo, result, fields)
+        for place, fields in enumerate(both)
+        for helo, result in product((Result.NONE, Result.FAIL), Result)
+    }
+    messages = {}
+    for name, (helo, result, fields) in cases.items():
+        ini = settings(f"[headers]\nwrite = {fields}")
+        written_fields = result_fields([verdict(helo, HELO), verdict(result)], facts(), ini)
+        head = "".join(f"{field.name}: {field.value}\n" for field in written_fields)
+        hop = (
+            "Received: from mail.example.com (mail.example.com [203.0.113.7]) by mx.example.net (Postfix) with ESMTP\n"
+        )
+        messages[name] = f"{head}{hop}From: a@example.com\nSubject: x\n\nHello.\n".encode()
+    assert readers.spamassassin_results(messages) == {
+        name: readers.Seen(authres=result, mail_from=result, helo=helo) for name, (helo, result, _) in cases.items()
+    }
 
 
 @pytest.mark.parametrize(("result", "identity"), list(product(Result, Identity)))
@@ -190,8 +220,8 @@ def test_the_authserv_id_is_configured_or_the_mtas_name(ini: str, hostname: str,
 @pytest.mark.parametrize(
     ("write", "names"),
     [
-        ("received-spf, authentication-results", ["Authentication-Results", "Received-SPF", "Received-SPF"]),
-        ("authentication-results", ["Authentication-Results"]),
+        ("received-spf, authentication-results", ["Authentication-Results"] * 2 + ["Received-SPF"] * 2),
+        ("authentication-results", ["Authentication-Results"] * 2),
         ("received-spf", ["Received-SPF", "Received-SPF"]),
         ("", []),
     ],
@@ -235,7 +265,16 @@ def test_the_notice_comes_with_tag_quarantine_and_what_monitor_mode_withheld(
     disposition: Disposition, would: Disposition | None, notice: str | None
 ) -> None:
     found = verdict(Result.SOFTFAIL)
-    change = edits(action(disposition, found, would), [found], facts(), settings(), (), skip=None, subject_fields=())
+    change = edits(
+        action(disposition, found, would),
+        [found],
+        facts(),
+        settings(),
+        (),
+        skip=None,
+        subject_fields=(),
+        content_type="",
+    )
     assert [f.name for f in change.insert[:2]] == ["Authentication-Results", "Received-SPF"]
     notices = [f.value.replace("\n", "") for f in change.insert if f.name == "X-SPF-Notice"]
     assert [n[: len(notice)] for n in notices if notice] == ([notice] if notice else [])
@@ -254,6 +293,7 @@ def test_the_notice_goes_under_the_configured_name() -> None:
         (),
         skip=None,
         subject_fields=(),
+        content_type="",
     )
     assert [f.name for f in change.insert] == ["Authentication-Results", "Received-SPF", "X-Why"]
 
@@ -319,7 +359,16 @@ def test_nothing_hostile_breaks_a_field(
         problem=trouble,
         explanation=explanation,
     )
-    change = edits(action(Disposition.QUARANTINE, found), [found], about, settings(), (), skip=None, subject_fields=())
+    change = edits(
+        action(Disposition.QUARANTINE, found),
+        [found],
+        about,
+        settings(),
+        (),
+        skip=None,
+        subject_fields=(),
+        content_type="",
+    )
     assert [field.name for field in change.insert] == ["Authentication-Results", "Received-SPF", "X-SPF-Notice"]
     for field in change.insert:
         assert_well_formed(field)

@@ -14,7 +14,9 @@ def written(ini: str, **about: object) -> Edits:
     given = facts(**about)  # type: ignore[arg-type]
     chosen = settings(ini)
     planned = plan(given, chosen)
-    return edits(decide(planned, (), chosen), (), given, chosen, (), skip=planned.skip, subject_fields=())
+    return edits(
+        decide(planned, (), chosen), (), given, chosen, (), skip=planned.skip, subject_fields=(), content_type=""
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,5 +54,5 @@ def test_every_reason_can_stand_in_it() -> None:
     for reason in SkipReason:
         chosen = settings(WANTED)
         action = decide(plan(facts(authenticated="joe"), chosen), (), chosen)
-        (field,) = edits(action, (), facts(), chosen, (), skip=reason, subject_fields=()).insert
+        (field,) = edits(action, (), facts(), chosen, (), skip=reason, subject_fields=(), content_type="").insert
         assert f"(not checked: {reason})" in field.value.replace("\n ", " ")

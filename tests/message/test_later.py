@@ -105,7 +105,7 @@ def test_the_exempt_get_the_mail_without_a_notice() -> None:
     assert recipients(connection, POSTMASTER, OTHER) == [250, 550]
     edits, _, ended = end(connection)
     assert str(ended.action.rule) == "[exempt] recipients = postmaster@, abuse@"
-    assert [f.name for f in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
+    assert [f.name for f in edits.insert] == [*["Authentication-Results"] * 2, *["Received-SPF"] * 2]
 
 
 @pytest.mark.parametrize("sender", ["<u@pass.example>", "<u@soft.example>"])
@@ -462,6 +462,26 @@ def test_a_tagged_message_gets_its_prefix(
     assert [field.value for field in edits.insert if field.name == "Subject"] == (["[SPF]"] if added else [])
 
 
+@pytest.mark.parametrize(
+    ("types", "value", "untagged"),
+    [
+        (["text/plain; charset=koi8-r"], "[SPF] =?koi8-r?b?0NLJ18XU?=", 0),
+        (["text/plain; charset=koi8-r", "text/plain; charset=gbk"], "[SPF] =?koi8-r?b?0NLJ18XU?=", 0),  # the first
+        (["multipart/mixed; boundary=x"], None, 1),
+        ([], None, 1),
+    ],
+)
+def test_a_raw_subject_is_read_by_the_messages_content_type(types: list[str], value: str | None, untagged: int) -> None:
+    connection = session(SUBJECT)
+    mail(connection, "<u@soft.example>")
+    connection.header("Subject", "привет".encode("koi8-r").decode("utf-8", "surrogateescape"))
+    for content_type in types:
+        connection.header("Content-Type", content_type)
+    edits, _, ended = end(connection)
+    assert [change.value for change in edits.replace] == ([value] if value else [])
+    assert (ended.untagged, ended.action.disposition) == (untagged, Disposition.TAG)
+
+
 def test_of_many_subjects_the_first_and_the_last_are_tagged() -> None:
     connection = session(SUBJECT)
     mail(connection, "<u@soft.example>")
@@ -557,7 +577,7 @@ def test_where_it_cannot_be_refused_the_topmost_are_removed(
     edits, reply, ended = flooded(ini, "<u@pass.example>")
     assert (reply, ended.action.disposition, ended.action.would) == (None, disposition, would)
     assert {removal.index for removal in edits.remove} == set(range(1, removed + 1))
-    assert [field.name for field in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
+    assert [field.name for field in edits.insert] == [*["Authentication-Results"] * 2, *["Received-SPF"] * 2]
 
 
 @pytest.mark.parametrize("disposition", ["quarantine", "tag"])

@@ -106,7 +106,7 @@ def test_a_second_ehlo_drops_the_message_and_its_name_counts_from_then_on(site: 
         smtp.ehlo("www.example.com")
         sent = site.deliver(smtp, "second-ehlo@mail163.example")
     assert site.logged(**{"from": "<dropped@mail163.example>"})["ended"] == "abandoned"
-    assert "smtp.helo=www.example.com" in site.field(sent, "Authentication-Results")[0]
+    assert "smtp.helo=www.example.com" in site.field(sent, "Authentication-Results")[1]
     assert "mail.example.com" not in str(site.fields(sent))
 
 
@@ -197,6 +197,28 @@ def test_an_address_in_utf8_is_looked_up_by_its_ascii_domain(site: Site) -> None
 
 
 @pytest.mark.parametrize(
+    ("domain", "name"),
+    [
+        ("i❤.example", "xn--i-7iq.example"),
+        ("i❤\ufe0f.example", "xn--i-7iq.example"),
+        ("_bü.example", "xn--_b-yka.example"),
+    ],
+)
+def test_a_domain_that_idna_2008_does_not_allow_is_looked_up_as_postfix_does(
+    site: Site, domain: str, name: str
+) -> None:
+    """Registries sell such names, and Postfix delivers the mail. Its library (ICU) goes by UTS 46."""
+    with site.connect() as smtp:
+        refused = smtp.mail(f"forged@{domain}", "SMTPUTF8")
+    assert refused.code == 550
+    assert f"trusted sender list of {name}" in refused.lines[0]
+    assert site.logged(**{"from": f"<forged@{domain}>"})["idna"] == "uts46"
+    with site.connect(LISTED) as smtp:
+        sent = site.deliver(smtp, f"honest@{domain}", "SMTPUTF8")
+    assert f"smtp.mailfrom={name}" in site.field(sent, "Authentication-Results")[0]
+
+
+@pytest.mark.parametrize(
     "local",
     [
         "100%sure",
@@ -217,7 +239,8 @@ def test_an_odd_local_part_neither_hides_the_domain_nor_breaks_a_field(site: Sit
     sent = site.send(f"{local}@mail163.example", LISTED)
     assert site.field(sent, "Received-SPF")[0].startswith("pass (")
     assert "smtp.mailfrom=mail163.example" in site.field(sent, "Authentication-Results")[0]
-    assert [name for name, _ in site.fields(sent)][:4] == [
+    assert [name for name, _ in site.fields(sent)][:5] == [
+        "Authentication-Results",
         "Authentication-Results",
         "Received-SPF",
         "Received-SPF",
@@ -277,6 +300,13 @@ def test_an_address_is_checked_by_the_domain_that_postfix_reads_in_it(site: Site
     """Postfix delivers all of these as alice@mail163.example's (strict_rfc821_envelopes = no, its default)."""
     answer = site.send(sender).answer
     assert answer.lines[0].startswith("5.7.23 203.0.113.7 is not in the trusted sender list of mail163.example")
+
+
+def test_a_sender_whose_domain_postfix_completes_is_judged_by_the_whole_one(name_server: Nsd) -> None:
+    """With append_dot_mydomain, a single label is a host of the MTA's own domain. A name alone always is."""
+    with Site(name_server, main_cf={"append_dot_mydomain": "yes", "mydomain": "mail163.example"}) as site:
+        refused = site.send("alice@spf").answer
+    assert "trusted sender list of spf.mail163.example" in refused.lines[0]
 
 
 @pytest.mark.parametrize("sender", ["(x)", '""', "<>", "@mail163.example:"])

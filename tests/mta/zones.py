@@ -49,6 +49,8 @@ mail TXT "v=spf1 a -all"
 soft TXT "v=spf1 ip4:127.0.0.0/24 ~all"
 """,
     "xn--fsqu00a.example": '@ TXT "v=spf1 ip4:192.0.2.0/24 -all"',
+    "xn--i-7iq.example": '@ TXT "v=spf1 ip4:192.0.2.0/24 -all"',
+    "xn--_b-yka.example": '@ TXT "v=spf1 ip4:192.0.2.0/24 -all"',
     "forwarder.example": """\
 @ TXT "v=spf1 ip4:127.0.9.1 -all"
 out A 127.0.9.1

@@ -137,6 +137,7 @@ def test_a_refusal_says_who_what_why_and_how_long() -> None:
         (transaction(verdict(Result.PASS, term="mx"), ended="message"), {"action": "accept"}),
         (transaction(verdict(Result.PASS, term="mx"), ended="abandoned"), {"ended": "abandoned"}),
         (transaction(verdict(Result.PASS, term="mx"), removed=2), {"forged": "2"}),
+        (transaction(verdict(Result.SOFTFAIL), untagged=1), {"untagged": "1"}),
         (transaction(verdict(Result.FAIL), ini="[policy]\nmode = monitor"), {"action": "accept", "would": "reject"}),
         (
             transaction(verdict(Result.FAIL, term="-all", term_domain="_spf.provider.example")),
@@ -159,6 +160,8 @@ def test_a_refusal_says_who_what_why_and_how_long() -> None:
         (transaction(about=facts(address=None)), {"client": "unknown", "skip": "unknown-client"}),
         (transaction(about=facts(address=None, local=True)), {"client": "local", "skip": "local-client"}),
         (transaction(about=facts("<>")), {"from": "<>"}),
+        (transaction(about=facts("<x@i❤.example>")), {"from": "<x@i❤.example>", "idna": "uts46"}),
+        (transaction(about=facts(helo="_bü.example")), {"idna": "uts46"}),
         (transaction(about=facts(address="2001:db8::7")), {"client": "2001:db8::7"}),
     ],
 )

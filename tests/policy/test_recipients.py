@@ -16,6 +16,7 @@ reject_at = rcpt
 [recipient:joe@example.net]
 [recipient:@example.net]
 [recipient:joe@]
+[recipient:sue+tag@example.net]
 [recipient:ann@bücher.example]
 [recipient:"a@b"@example.org]
 """
@@ -36,6 +37,14 @@ reject_at = rcpt
         ("<ann@sub.example.net>", ""),
         ("<ann@xn--bcher-kva.example>", "ann@bücher.example"),
         ("<ann@BÜCHER.example>", "ann@bücher.example"),
+        ("<joe+tag@example.net>", "joe@example.net"),
+        ("<joe+a+b@example.net>", "joe@example.net"),
+        ("<Joe+tag@other.example>", "joe@"),
+        ('<"joe+tag"@example.net>', "joe@example.net"),
+        ("<sue+tag@example.net>", "sue+tag@example.net"),  # has rules of its own
+        ("<sue@example.net>", "@example.net"),
+        ("<+joe@example.org>", ""),
+        ("<ann+joe@other.example>", ""),
         ("<joe@example.net@x.example>", ""),
         ("<a@b@example.org>", ""),
         ("<>", ""),
@@ -103,6 +112,10 @@ def test_what_a_client_writes_around_an_address_exempts_no_recipient(recipient: 
     [
         ("<postmaster@example.net>", True),
         ("<PostMaster>", True),
+        ("<postmaster+x@example.net>", True),
+        ("<postmaster+x>", True),
+        ("<joe+x@example.org>", True),
+        ("<x+postmaster@example.net>", False),
         ("<abuse@anything.example>", True),
         ("<joe@example.org>", True),
         ("<ann@example.org>", False),

@@ -76,7 +76,7 @@ def test_a_message_that_is_taken_ends_with_its_data() -> None:
     connection = session()
     assert mail(connection) == CARRY_ON
     edits, ended = finished(connection)
-    assert [f.name for f in edits.insert] == ["Authentication-Results", "Received-SPF", "Received-SPF"]
+    assert [f.name for f in edits.insert] == [*["Authentication-Results"] * 2, *["Received-SPF"] * 2]
     assert (ended.ended, str(ended.facts.reverse_path)) == ("message", "u@pass.example")
     assert [v.result for v in ended.verdicts] == [Result.NONE, Result.PASS]
     assert connection.abandon() == CARRY_ON, "it has ended once"
@@ -415,6 +415,10 @@ def test_a_held_message_has_its_reason() -> None:
         ("<pass.example!u>", "u@pass.example", "u@pass.example"),  # Postfix's swap_bangpath
         ("<(u)>", "", ""),  # the empty sender
         ("<u@pass.example>", "other@fail.example", "u@pass.example"),  # plain: what is written counts
+        ("<u@pass>", "u@pass.example", "u@pass.example"),  # Postfix's append_dot_mydomain
+        ("<u>", "u@pass.example", "u@pass.example"),  # Postfix's append_at_myorigin
+        ("<u@[192.0.2.1]>", "u@[192.0.2.1]", "u@[192.0.2.1]"),
+        ("<u@pass>", None, "u@pass"),
         ("<u%pass.example>", None, "u%pass.example"),
         ("<u%pass.example>", "u%pass.example", "u%pass.example"),
     ],

@@ -233,6 +233,7 @@ def test_lists(text, items) -> None:
         ("example.com", "example.com"),
         ("EXAMPLE.com.", "example.com"),
         ("münchen.example", "xn--mnchen-3ya.example"),
+        ("i❤.example。", "xn--i-7iq.example"),  # as in MAIL FROM
         ("_spf.example.com", "_spf.example.com"),
     ],
 )

@@ -14,6 +14,7 @@ IP = "203.0.113.7"
         ("alice@example.com", "", Identity.MAILFROM, "alice", "example.com", "unknown"),
         ("<alice@example.com>", "mx.example.com", Identity.MAILFROM, "alice", "example.com", "mx.example.com"),
         ("example.com", "", Identity.MAILFROM, "postmaster", "example.com", "unknown"),
+        ("Bob Smith <alice@example.com>", "", Identity.MAILFROM, "alice", "example.com", "unknown"),
         (" example.com. ", "", Identity.MAILFROM, "postmaster", "example.com", "unknown"),
         ("@example.com", "", Identity.MAILFROM, "postmaster", "example.com", "unknown"),
         ('"a@b"@example.com', "", Identity.MAILFROM, '"a@b"', "example.com", "unknown"),

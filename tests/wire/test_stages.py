@@ -200,7 +200,7 @@ def test_a_fail_is_left_to_a_strict_dmarc_policy(at_end: Running) -> None:
         )
         mta.quit()
     assert kept.reply.kind == "continue"
-    assert "spf=fail" in inserted(kept, "Authentication-Results")[0]
+    assert "spf=fail" in inserted(kept, "Authentication-Results")[-1]  # the topmost
     assert (inserted(kept, "X-SPF-Notice"), kept.changed) == ([], ())
     assert [lost.reply.code, two.reply.code] == ["550", "550"]
     line = at_end.line(queue_id)
@@ -239,7 +239,7 @@ def test_behind_a_relay_the_client_is_checked_and_nothing_is_refused(at_end: Run
         failed = through_relay(mta, "<u@fail.example>", hop(CLIENT))
         lost = through_relay(mta, "<u@fail.example>", "from nowhere by nobody")
         mta.quit()
-    assert "spf=pass" in inserted(passed, "Authentication-Results")[0].replace("spf=none", "")
+    assert "spf=pass" in inserted(passed, "Authentication-Results")[-1]
     received_spf = inserted(passed, "Received-SPF")[0]
     assert "received through 198.51.100.20) client-ip=192.0.2.1;" in received_spf
     line = at_end.line(queue_id)
