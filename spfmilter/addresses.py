@@ -225,6 +225,8 @@ def _a_label(label: str) -> str:
         return idna.encode(label, uts46=True).decode()
     except idna.IDNAError:
         mapped = idna.uts46_remap(label, std3_rules=False).split(".")
+        if any(part.startswith("xn--") and not part.isascii() for part in mapped):
+            raise  # not what an A-label is: UTS 46 section 4 (processing, step 4) calls this an error
         return ".".join(part if part.isascii() else f"xn--{part.encode('punycode').decode()}" for part in mapped)
 
 

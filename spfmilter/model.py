@@ -6,7 +6,6 @@ Knows the words of the field (identity, result, disposition ...) and nothing els
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
@@ -385,17 +384,3 @@ class Transaction:
     refused: int = 0  # recipients that were refused while the message was accepted
     refused_recipients: tuple[str, ...] = ()  # if the settings want them, as the client wrote them; untrusted input
     separated: int = 0  # recipients that were told to come in a message of their own
-
-
-@dataclass(slots=True)
-class Counters:
-    """The use of a cache; the only class here whose fields change."""
-
-    hits: int = 0
-    misses: int = 0
-    evictions: int = 0
-    stale: int = 0  # expired answers that were used in place of fresh ones (RFC 8767)
-
-    def numbers(self) -> dict[str, int]:
-        """Return the counts by the word under which the metrics show each."""
-        return {"hit": self.hits, "miss": self.misses, "eviction": self.evictions, "stale": self.stale}

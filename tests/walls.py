@@ -17,6 +17,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "template": (),
     "language": (),
     "zones": (),
+    "counters": (),
     "interfaces": (),
     "ownership": (),
     "model": ("value",),
@@ -29,10 +30,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "headers": ("addresses", "headers", "model", "reply", "settings", "text"),
     "message": ("addresses", "headers", "message", "model", "policy", "relays", "reply", "settings", "value"),
     "session": ("addresses", "headers", "message", "model", "policy", "reply", "settings", "value"),
-    "dns": ("dns", "model", "settings.values", "value", "zones"),
-    "evaluation": ("dns", "evaluation", "model", "settings.schema", "spf", "text", "value", "zones"),
+    "dns": ("counters", "dns", "model", "settings.values", "value", "zones"),
+    "evaluation": ("counters", "dns", "evaluation", "model", "settings.schema", "spf", "text", "value", "zones"),
     "evaluation.evidence": ("dns", "evaluation", "model", "policy"),
-    "observe": ("addresses", "model", "observe", "settings", "text"),
+    "observe": ("addresses", "counters", "model", "observe", "settings", "text"),
     "state": ("observe.log", "observe.ratelimited", "settings.urls", "state"),
     "helplink": ("evaluation", "helplink", "model", "ownership", "reply", "settings"),
     "milter": (
@@ -160,6 +161,7 @@ DISTRIBUTIONS = {"spf": "pyspf", "dns": "dnspython", "milter": "pymilter", "prom
 # No I/O, no clock, no thread, no chance.
 PURE = (
     "model",
+    "counters",
     "text",
     "template",
     "zones",

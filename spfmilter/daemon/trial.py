@@ -75,7 +75,7 @@ def _problem(what: str, detail: str) -> Finding:
 
 def _log_target(settings: Settings) -> Iterator[Finding]:
     what, to = "[log] to", settings.log.to
-    if to is LogTarget.STDERR:
+    if to in {LogTarget.AUTO, LogTarget.STDERR}:  # auto takes the journal only where it is our standard error
         return
     path = "/dev/log" if to is LogTarget.SYSLOG else "/run/systemd/journal/socket"
     try:

@@ -11,8 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from spfmilter.counters import Counters
 from spfmilter.dns.answer import Answer, RecordData, Status, Type
-from spfmilter.model import Counters
 
 Key = tuple[Type, str]  # the name in lower case, without a final dot
 _FAILURE_TTL = 5.0  # seconds: helps the other sessions of a burst, and has ended by the next attempt

@@ -11,14 +11,14 @@ Lookups fail at once only while ``probe.Probe`` asks for the end of the silence:
 
 from __future__ import annotations
 
-from spfmilter.value import value
+from dataclasses import dataclass
 
 MAX_WAITED = 60.0  # seconds of silence in which lookups wait: a nameserver that is restarted comes back sooner
 _PROBE_HOLDS = 5.0  # seconds after a probe in which lookups may rely on it
 _ANNOUNCED_EVERY = 60.0  # seconds between two announcements of a silence: a resolver may come and go
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A silence has begun or ended, for the log."""
 

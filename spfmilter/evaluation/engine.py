@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from spfmilter.counters import Counters
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
@@ -16,7 +17,7 @@ from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.limits import Limits, Share
 from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.evaluation.verdicts import VerdictCache
-from spfmilter.model import Check, Counters, Identity, Result, Verdict
+from spfmilter.model import Check, Identity, Result, Verdict
 from spfmilter.settings.schema import DnsSection
 from spfmilter.zones import Zones
 

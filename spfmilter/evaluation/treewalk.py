@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from spfmilter.dns.answer import Answer, RecordData, Status, Type
 from spfmilter.model import DmarcPolicy
-from spfmilter.value import value
 
 Ask = Callable[[str, Type], Answer]
 
@@ -40,7 +40,7 @@ _VALUES = {
 }
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DmarcRecord:
     """A DMARC record: what it asks of every filter, for its own domain and for the domains below."""
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from sys import getsizeof
 
-from spfmilter.model import Check, Counters, ProblemKind, Result, Verdict
+from spfmilter.counters import Counters
+from spfmilter.model import Check, ProblemKind, Result, Verdict
 
 # The key: address, its bits, domain, identity, pinned record. The address is a number because hashing the object takes
 # ten times as long.

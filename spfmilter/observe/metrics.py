@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 from spfmilter import __version__
-from spfmilter.model import Counters, Disposition, Identity, OverrideType, Result, Transaction
+from spfmilter.counters import Counters
+from spfmilter.model import Disposition, Identity, OverrideType, Result, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.ratelimited import RateLimitedLog
 

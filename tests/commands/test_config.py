@@ -53,7 +53,7 @@ fail = tag
 
 def test_only_what_differs_from_the_defaults_is_shown(run, tmp_path) -> None:
     path = tmp_path / "spfmilter.ini"
-    path.write_text(f"[milter]\nworkers = AUTO\n[policy]\nreject_at = mail\n{CHANGED[9:]}")
+    path.write_text(f"[milter]\nworkers = AUTO\n[policy]\nreject_at = rcpt\n{CHANGED[9:]}")
     done = run("config", "show", "--changed", "-c", path)
     assert (done.returncode, done.stdout) == (0, CHANGED)
     assert parse(CHANGED) == parse(path.read_text())

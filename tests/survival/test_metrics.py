@@ -18,8 +18,9 @@ from lab.daemon import SpfmilterDaemon
 from lab.load import Load, Mail
 from lab.milterclient import MilterClient
 from lab.processes import free_port, until
+from spfmilter.counters import Counters
 from spfmilter.dns.answer import Status
-from spfmilter.model import Counters, Disposition, Identity, OverrideType, Result
+from spfmilter.model import Disposition, Identity, OverrideType, Result
 from spfmilter.observe import metrics
 from tests.survival.site import (
     CLIENT,
