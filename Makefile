@@ -8,8 +8,11 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 STAMP := .venv/.stamp
 
+# Compiled files are kept, whatever the environment says: without them pytest compiles all tests anew for each run.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test soak bench fuzz lint run messages screenshots clean
+.PHONY: help demo quick pure test soak bench fuzz lint run messages screenshots clean
 .PHONY: setup-build setup-mta setup-lab setup-systemd setup-web
 
 # The translations (.po) as gettext reads them (.mo); an installation compiles them as well.
@@ -25,8 +28,11 @@ demo: $(INSTALLED) setup-mta ## a refused sender, from the bounce to the mended 
 # Neither root nor Postfix nor the network, once .venv is there.
 PURE := not (outside or alone or soak)
 
-quick: lint ## lint, then the pure tests with few examples, without root, Postfix or network (ARGS=... for pytest)
-	$(BIN)/python -m pytest -q --quick -n auto --maxprocesses=8 -m '$(PURE)' $(ARGS)
+quick: $(STAMP) ## lint, and beside it the pure tests with few examples, without root, Postfix or network (ARGS=... for pytest)
+	@$(MAKE) --no-print-directory -j 2 lint pure
+
+pure:
+	$(BIN)/python -m pytest -q --quick -n auto --maxprocesses=8 --dist worksteal -m '$(PURE)' $(ARGS)
 
 test: lint setup-mta setup-lab setup-systemd setup-web ## lint, then all tests, with real Postfix, Sendmail, OpenDMARC, NSD, Redis, Chromium (ARGS=... for pytest)
 	@PYTHON=$(BIN)/python sh tools/test.sh $(ARGS)

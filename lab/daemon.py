@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.datagrams import Datagrams
+from lab.processes import patience
 from lab.server import Server
 
 # {ini} stands for the INI file's path.
@@ -94,7 +95,7 @@ class SpfmilterDaemon(Server):
         try:
             if self.process.poll() is None:
                 self.process.terminate()
-            code = self.process.wait(timeout)
+            code = self.process.wait(timeout * patience())
             if left := self.processes():
                 raise RuntimeError(f"the daemon ended with {code} and left the processes {left}:\n{self.log()}")
         except subprocess.TimeoutExpired:

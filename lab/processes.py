@@ -3,6 +3,7 @@
 It knows ports, deadlines, process groups and mount namespaces of Linux. It does not know any server's protocol.
 """
 
+import os
 import secrets
 import signal
 import socket
@@ -22,14 +23,27 @@ PORTS = range(20000, 32000)
 _ROUND = 0.01  # seconds between two probes: short compared to a start-up, long compared to the cost of a probe
 
 
+def patience() -> float:
+    """Return how many times longer than on an idle machine work may take now; 1 where every thread has its processor.
+
+    A limit on how long something may take is a limit on the machine as well: multiply it with this.
+    """
+    average, _, _, now = Path("/proc/loadavg").read_text().split()[:4]
+    wanted = max(float(average), int(now.partition("/")[0]))  # the average of a minute, and this moment
+    return max(1.0, wanted / len(os.sched_getaffinity(0)))
+
+
 def until(probe: Callable[[], Found | None], timeout: float, what: str | Callable[[], str]) -> Found:
-    """Return the first truthy value of the probe. TimeoutError, with what was awaited: there was none in time."""
-    deadline = time.monotonic() + timeout
+    """Return the first truthy value of the probe. TimeoutError, with what was awaited: there was none in time.
+
+    The timeout is that of an idle machine; see patience().
+    """
+    begun = time.monotonic()
     pause = threading.Event()
     while True:
         if found := probe():
             return found
-        if time.monotonic() >= deadline:
+        if time.monotonic() - begun >= timeout and time.monotonic() - begun >= timeout * patience():
             raise TimeoutError(f"not within {timeout:g} s: {what if isinstance(what, str) else what()}")
         pause.wait(_ROUND)
 

@@ -65,7 +65,9 @@ def load(suite: str, *, cache: Path = _CACHE) -> list[Scenario]:
     with tarfile.open(source_distribution(cache=cache)) as archive:
         member = archive.extractfile(f"pyspf-{_VERSION}/test/{suite}.yml")
         assert member is not None
-        documents = list(yaml.safe_load_all(member.read()))
+        # libyaml, where PyYAML was built with it, reads them in a tenth of the time.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        documents = list(yaml.load_all(member.read(), loader))
     return [_scenario(suite, document) for document in documents]
 
 

@@ -112,7 +112,7 @@ class Server:
             guard.forget(self._group)
             self._group = 0
         if self._process is not None:
-            self._process.wait(5)
+            self._process.wait(60)
 
     def discard(self) -> None:
         """Kill it, keep its log, and remove its folder. A second call is harmless."""

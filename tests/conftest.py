@@ -5,6 +5,7 @@ a pure test that opens a network connection or starts a program, so no other tes
 that need more have a mark, from their folder (below) or in their module; pyproject.toml says what each mark means.
 """
 
+import gc
 import socket
 import sys
 import threading
@@ -28,13 +29,33 @@ _pure: pytest.Item | None = None  # the pure test that runs now
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--quick``."""
-    parser.addoption("--quick", action="store_true", help="few examples for each property")
+    parser.addoption("--quick", action="store_true", help="pure tests alone, with few examples for each property")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the number of examples, and begin to watch what pure tests do."""
     settings.load_profile("quick" if config.getoption("--quick") else "spfmilter")
     sys.addaudithook(_guard)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``--quick``, do not even load the folders that have no pure test."""
+    return (
+        True
+        if config.getoption("--quick") and collection_path.parent == TESTS and collection_path.name in OUTSIDE
+        else None
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without Python's garbage collector, which would look through thousands of tests again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

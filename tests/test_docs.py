@@ -16,6 +16,7 @@ from spfmilter.model import CONDITIONS, Condition, Disposition, Identity, Result
 from spfmilter.reply import Extras, reply_for
 from spfmilter.settings import Settings, parse, schema
 from tests import walls
+from tests.source import modules, nodes, tree
 from tests.values import action, check, facts, verdict
 
 ROOT = Path(__file__).parents[1]
@@ -100,9 +101,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def definitions() -> dict[str, set[str]]:
     """The functions and classes of every module (by its last name) and of every class."""
     found: dict[str, set[str]] = {}
-    for source in SOURCES:
-        module = source.parent.name if source.stem == "__init__" else source.stem
-        for node in ast.walk(ast.parse(source.read_text())):
+    for name in modules():
+        module = name.rpartition(".")[2] or "spfmilter"
+        for node in nodes(name):
             if isinstance(node, ast.Module | ast.ClassDef):
                 inside = {
                     n.name for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
@@ -173,8 +174,7 @@ def keys_set_in(function: ast.FunctionDef) -> Iterator[str]:
 
 
 def functions_of_a_transaction() -> list[ast.FunctionDef]:
-    tree = ast.parse((ROOT / "spfmilter" / "observe" / "log.py").read_text())
-    known = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    known = {node.name: node for node in tree("observe.log").body if isinstance(node, ast.FunctionDef)}
     first = known["transaction_fields"]
     called = {n.func.id for n in ast.walk(first) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     return [first, *(known[name] for name in called if name in known)]
@@ -196,8 +196,8 @@ def test_every_key_of_a_transaction_is_documented() -> None:
 def test_every_event_is_documented() -> None:
     """Each literal that is given to debug, info, warning or error; of a long one the beginning will do."""
     events = set()
-    for source in SOURCES:
-        for node in ast.walk(ast.parse(source.read_text())):
+    for module in modules():
+        for node in nodes(module):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 if function in {"debug", "info", "warning", "error", "_warn"}:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lab.dnsserver import ScriptedDNS
+from lab.processes import patience
 from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel, ask_once
@@ -321,7 +322,7 @@ def test_an_error_is_the_answer_where_all_other_servers_are_dead(server: Scripte
         for name in ("e.example", "f.example"):
             begun = time.monotonic()
             assert ask(resolver, name).failure == "SERVFAIL"
-            assert time.monotonic() - begun < 5, "not until the deadline"
+            assert time.monotonic() - begun < 5 * patience(), "not until the deadline"
 
 
 def test_a_slow_server_that_lives_is_waited_for_after_an_error(server: ScriptedDNS, second: ScriptedDNS) -> None:
@@ -355,7 +356,7 @@ def test_whose_time_is_over_is_answered_at_once(server: ScriptedDNS, behaviour: 
         start = time.monotonic()
         for _ in range(10):
             assert asking.ask("e.example", Type.A, start).status is Status.FAILED
-        assert time.monotonic() - start < 0.15
+        assert time.monotonic() - start < 0.15 * patience()
         assert list(resolver.in_flight) == [(Type.A, "e.example")]
         asking.forget()
         assert resolver.in_flight == {}
@@ -378,10 +379,11 @@ def test_tcp_that_a_patient_one_has_waited_for_is_known_to_all(
     server: ScriptedDNS, shared_timeout: float, known: bool
 ) -> None:
     """What the answer over UDP took does not count: TCP has its own time."""
-    server.load({"e.example": [HOST, {"TRUNCATE": True}, {"TCP_ONLY_TIMEOUT": True}, {"DELAY": 0.3}]})
+    pace = patience()
+    server.load({"e.example": [HOST, {"TRUNCATE": True}, {"TCP_ONLY_TIMEOUT": True}, {"DELAY": 0.3 * pace}]})
     resolver = caching(nameserver(server.address))
-    resolver.shared_timeout = shared_timeout
-    assert ask(resolver, limit=0.8).status is Status.FAILED
+    resolver.shared_timeout = shared_timeout * pace
+    assert ask(resolver, limit=0.8 * pace).status is Status.FAILED
     assert (resolver.cache.get((Type.A, "e.example")) is not None) is known
 
 
@@ -512,7 +514,7 @@ def test_a_dead_domain_is_not_our_fault_where_the_server_lives(server: ScriptedD
     """No other connection asks it: it is asked for the root's address, which any server answers."""
     server.load({"e.example": ["TIMEOUT"]})
     server.reset_counts()
-    answer = ask(Resolver([nameserver(server.address)]), limit=limit)
+    answer = ask(Resolver([nameserver(server.address)]), limit=limit * patience())
     assert answer == Answer(Status.FAILED, failure="timeout")
     assert server.queries["", "A"] == 1
 
@@ -526,7 +528,7 @@ def test_while_others_are_answered_no_server_is_probed(server: ScriptedDNS, reso
             ask(resolver, "f.example")
 
     thread = start_thread(chatter)
-    answer = ask(resolver, limit=1.0)
+    answer = ask(resolver, limit=1.0 * patience())
     done.set()
     thread.join()
     assert answer == Answer(Status.FAILED, failure="timeout")
@@ -543,7 +545,7 @@ def test_the_verdict_says_whose_fault_it_is(server: ScriptedDNS, alive: bool, ki
     server.load({"e.example": ["TIMEOUT"]})
     with unused_port() as dead:
         resolver = Resolver([nameserver(server.address) if alive else dead])
-        verdict = Evaluator(Limits(time=0.6)).evaluate(check(), Single(resolver))
+        verdict = Evaluator(Limits(time=0.6 * patience())).evaluate(check(), Single(resolver))
     assert verdict.result is Result.TEMPERROR
     assert verdict.problem is not None
     assert verdict.problem.kind is kind
@@ -552,8 +554,8 @@ def test_the_verdict_says_whose_fault_it_is(server: ScriptedDNS, alive: bool, ki
 def test_one_probe_serves_all_that_wait(server: ScriptedDNS, resolver: Resolver) -> None:
     """They have begun before it was sent."""
     server.load({f"d{n}.example": ["TIMEOUT"] for n in range(10)})
-    answers: list[Answer] = []
-    threads = [start_thread(lambda n=n: answers.append(ask(resolver, f"d{n}.example", limit=1.0))) for n in range(10)]
+    answers, limit = list[Answer](), 1.0 * patience()
+    threads = [start_thread(lambda n=n: answers.append(ask(resolver, f"d{n}.example", limit=limit))) for n in range(10)]
     for thread in threads:
         thread.join()
     assert [answer.local_failure for answer in answers] == [False] * 10

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lab.dnsserver import ScriptedDNS
+from lab.processes import patience
 from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
@@ -171,7 +172,7 @@ def test_followers_of_a_dead_question_sleep(server: ScriptedDNS, monkeypatch: py
 
     monkeypatch.setattr(Channel, "_pump", counted)
     with channels(resolver, 40) as asking:
-        answers = all_ask(asking, limit=1.0)
+        answers = all_ask(asking, limit=1.0 * patience())
     assert [(answer.failure, answer.local_failure) for answer in answers] == [("timeout", False)] * 40
     assert server.queries[QUESTION] <= 4
     assert sum(pumps.values()) < 40 * 6, "a look each 2 ms is 500 of each"

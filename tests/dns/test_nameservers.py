@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from lab.dnsserver import ScriptedDNS
+from lab.processes import patience
 from spfmilter.dns.answer import Status, Type
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.resolver import Resolver
@@ -107,7 +108,7 @@ def test_a_dead_domain_does_not_keep_others_from_the_second_server(
     server.load({"dead.example": ["TIMEOUT"], "e.example": [{"RCODE": code}]})
     second.load({"dead.example": ["TIMEOUT"], "e.example": [HOST]})
     resolver = Resolver([nameserver(server.address), nameserver(second.address)])
-    assert ask(resolver, "dead.example", limit=1.5).failure == "timeout"
+    assert ask(resolver, "dead.example", limit=1.5 * patience()).failure == "timeout"
     for known in resolver.by_health():
         known.avoid_until = time.monotonic() + 30  # probes are quick on loopback
     assert ask(resolver) == FOUND

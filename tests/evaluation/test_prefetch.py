@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lab.dnsserver import ScriptedDNS
+from lab.processes import patience
 from lab.rfcsuite import Case, Scenario
 from spfmilter.dns.answer import Answer, Type
 from spfmilter.evaluation.engine import Engine
@@ -98,7 +99,7 @@ def test_the_verdict_on_a_case_of_the_suites_is_the_same(
 ) -> None:
     monkeypatch.setattr("spfmilter.evaluation.engine.CLIENT_TIME", 1.0)
     server.load(scenario.zonedata)
-    asked, seconds = check_of(case), 0.5 if "temperror" in case.results else 20.0
+    asked, seconds = check_of(case), 0.5 * patience() if "temperror" in case.results else 20.0
     expected = outcome(ways.plain(asked, seconds))
     assert expected[0] in case.results
     assert outcome(ways.inquire(asked, prefetch=False, seconds=seconds)) == expected

@@ -15,6 +15,8 @@ ZONES = {
     "2.0.192.in-addr.arpa": "25 PTR mail.example.com.",
 }
 
+UNKNOWN = "(unrecognized RR type|Invalid TYPE in RR)"  # NSD 4.6, 4.12
+
 
 def ask(server: Nsd, name: str, kind: str, *, tcp: bool = False) -> list[str]:
     query = dns.message.make_query(name, kind)
@@ -40,10 +42,10 @@ def test_a_replaced_zone_is_served_when_replace_returns() -> None:
 
 
 def test_a_zone_that_nsd_refuses_is_an_error_with_its_line() -> None:
-    with pytest.raises(ValueError, match=r"unrecognized RR type"), Nsd({"example.com": "@ NONSENSE x"}):
+    with pytest.raises(ValueError, match=UNKNOWN), Nsd({"example.com": "@ NONSENSE x"}):
         pass
     with Nsd(ZONES) as server:
-        with pytest.raises(ValueError, match=r"(?s)refuses the zone example.com.*unrecognized RR type"):
+        with pytest.raises(ValueError, match=rf"(?s)refuses the zone example.com.*{UNKNOWN}"):
             server.replace("example.com", "@ NONSENSE x")
         server.replace("example.com", '@ TXT "mended"')
         assert ask(server, "example.com", "TXT") == ['"mended"']

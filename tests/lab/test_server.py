@@ -100,7 +100,7 @@ def test_it_does_not_outlive_the_tests_that_started_it(tmp_path: Path, number: s
         try:
             assert group_members(group)
             tests.send_signal(number)
-            tests.wait(10)
+            tests.wait(120)
             until(lambda: not group_members(group), 10, "the server is gone")
         finally:
             if group_members(group):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lab import nsd, postfix
-from lab.processes import until
+from lab.processes import patience, until
 
 DEMO = Path(__file__).parents[2] / "demo" / "demo.py"
 
@@ -51,7 +51,7 @@ def playing(**environment: str) -> Iterator[tuple["subprocess.Popen[bytes]", Pat
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(30)
+            process.wait(30 * patience())
         shutil.rmtree(folder)
 
 
@@ -59,7 +59,7 @@ def playing(**environment: str) -> Iterator[tuple["subprocess.Popen[bytes]", Pat
 def text() -> str:
     """What the demo shows where it ends well."""
     with playing(KEEP="") as (process, shown):
-        assert process.wait(60) == 0, shown.read_text()
+        assert process.wait(60 * patience()) == 0, shown.read_text()
         return shown.read_text()
 
 
@@ -118,4 +118,4 @@ def test_a_demo_that_is_kept_serves_the_page_and_stops_its_servers_at_sigterm() 
         [link] = re.findall(r"can be opened in a browser now:\n\n(\S+)\n", shown.read_text())
         assert importlib.import_module("page").read(link).now == "allowed (pass)"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, shown.read_text()
+        assert process.wait(30 * patience()) == 0, shown.read_text()

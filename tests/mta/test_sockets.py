@@ -148,6 +148,10 @@ def test_while_the_last_message_is_finished_new_clients_are_deferred_at_once(nam
     with Site(name_server) as site, site.connect(LISTED) as smtp:
         smtp.mail("last@mail163.example")
         site.daemon.signal(signal.SIGTERM)
-        site.daemon.wait_for_notification("STOPPING=1")
-        with site.connect(LISTED, timeout=2) as late:
-            assert late.mail("late@mail163.example").code == 451
+
+        def is_deferred() -> bool:
+            with site.connect(LISTED) as late:
+                return late.mail("late@mail163.example").code == 451
+
+        until(is_deferred, 20, "the workers have closed the socket")
+        assert site.daemon.process.poll() is None

@@ -8,7 +8,7 @@ import pytest
 from spfmilter.addresses import parse_reverse_path
 from spfmilter.model import Check, Identity
 from spfmilter.spf.checks import domain_check, helo_check, mail_from_check, null_sender_check
-from tests.walls import PACKAGE
+from tests.source import all_nodes
 
 ADDRESS = ip_address("203.0.113.7")
 
@@ -70,9 +70,9 @@ def test_a_domain_is_checked_as_a_mail_of_its_postmaster(helo: str, macro: str) 
 def test_no_other_module_makes_a_check() -> None:
     """So that ``postmaster`` and ``unknown`` cannot be forgotten, or spelt in two ways."""
     makers = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        path
+        for path, nodes in all_nodes().items()
+        for node in nodes
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Check"
     }
     assert makers == {"spf/checks.py"}

@@ -14,7 +14,7 @@ from lab.daemon import COMMAND, SpfmilterDaemon
 from lab.load import Load, Mail, Tally
 from lab.milterclient import MilterClient
 from lab.milterwire import MilterError
-from lab.processes import until
+from lab.processes import patience, until
 from tests.survival.site import (
     CLIENT,
     FAIL,
@@ -105,7 +105,7 @@ def test_nasty_clients_disturb_no_other_session(dns: NameServer) -> None:
                     nasty.sendall(octets)
             print(f"{name}: {tally.verdict_count} of 40 beside 60, at most {tally.latency(1.0) * 1000:.0f} ms")
             complete(tally)
-            assert tally.latency(1.0) < 5
+            assert tally.latency(1.0) < 5 * patience()
         with Load(address, PLAIN, connections=8, messages=50, per_session=5) as load:
             tally = load.finish()
         after = [memory(pid) for pid in pids]
@@ -167,7 +167,7 @@ def test_no_descriptors_left(dns: NameServer, seconds: float) -> None:
 def _all_served(address: str, sessions: int) -> bool:
     """Whether so many sessions in a row, of any workers, get the right verdicts."""
     try:
-        return all(ask(address, FAIL, timeout=2) == "550" for _ in range(sessions))
+        return all(ask(address, FAIL, timeout=2 * patience()) == "550" for _ in range(sessions))
     except MilterError:
         return False
 
@@ -226,8 +226,8 @@ def test_sessions_that_wait_for_a_dead_name_server_leave_others_their_speed(dns:
     assert tally.verdicts == {"mail:451": 120}
     # The time limit is 2 s; some wait twice, since libmilter puts a session behind another's callback now and then.
     # A failure is remembered for seconds, so that not every message has to wait.
-    assert 1.5 < tally.latency(0.5) <= tally.latency(1.0) < 5
-    assert beside.latency(1.0) < 1.5, "no healthy message waited out a time limit"
+    assert 1.5 < tally.latency(0.5) <= tally.latency(1.0) < 5 * patience()
+    assert beside.latency(1.0) < 1.5 * patience(), "no healthy message waited out a time limit"
 
 
 def test_no_name_server_at_all(dns: NameServer) -> None:
@@ -248,7 +248,7 @@ def test_no_name_server_at_all(dns: NameServer) -> None:
     print(f"\n{tally}")
     complete(tally)
     assert tally.verdicts == {"eom:continue": 100}
-    assert tally.latency(1.0) < 6
+    assert tally.latency(1.0) < 6 * patience()
 
 
 def test_a_client_that_goes_away_in_the_middle(dns: NameServer) -> None:

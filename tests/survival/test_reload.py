@@ -12,7 +12,7 @@ from lab.daemon import SpfmilterDaemon
 from lab.load import Load
 from lab.milterclient import MilterClient
 from lab.milterwire import MilterError
-from lab.processes import free_port, group_members, until
+from lab.processes import free_port, group_members, patience, until
 from tests.survival.site import (
     CLIENT,
     FAIL,
@@ -206,7 +206,7 @@ def test_sighup_while_draining_changes_nothing(dns: NameServer) -> None:
             assert said(mta).startswith("550"), "an open session goes on"
             until(lambda: refused(address), 2, "connections are refused while the daemon drains")
             mta.quit()
-        assert daemon.process.wait(10) == 0
+        assert daemon.process.wait(120) == 0
         log = daemon.log()
     assert "reloaded" not in log
     assert "disconnected" not in log
@@ -225,12 +225,12 @@ def test_sigterm_gives_drain_timeout_to_sessions_of_an_old_generation_too(dns: N
         daemon.wait_for_notification("STOPPING=1")
         assert said(old).startswith("550")
         old.quit()
-        assert daemon.process.wait(10) == 0
+        assert daemon.process.wait(120) == 0
         seconds = time.monotonic() - stopped
         log = daemon.log()
         with pytest.raises(MilterError):
             said(stays)
-    assert 2.0 <= seconds < 4.0
+    assert 2.0 <= seconds < 4.0 * patience()
     assert "sessions disconnected after drain_timeout sessions=1" in log
 
 
@@ -257,12 +257,12 @@ def test_a_storm_of_reloads_while_sessions_stay_open(dns: NameServer) -> None:
         asked = sessions.enter_context(greeted(address))
         reload(daemon, texts[1])
         for text in texts[2:]:
+            done = daemon.log().count(" reloaded ")  # before the signals: all of them may be heeded at once
             daemon.rewrite(text)
             for _ in range(20):
                 daemon.signal(signal.SIGHUP)
                 most = max(most, len(children(daemon)))
             sessions.enter_context(greeted(address))
-            done = daemon.log().count(" reloaded ")
             # The storm goes on until some have been done; not each, since they are done as one.
             until(lambda done=done: daemon.log().count(" reloaded ") > done, 20, "a reload")
         until(lambda: " 39." in said_anew(address), 20, "the newest settings are in force")

@@ -21,7 +21,7 @@ import pytest
 from lab.daemon import COMMAND, SpfmilterDaemon
 from lab.milterclient import MilterClient
 from lab.milterwire import MilterError
-from lab.processes import until
+from lab.processes import patience, until
 from tests.survival.site import (
     CLIENT,
     FAIL,
@@ -135,9 +135,8 @@ def test_sessions_without_a_thread_end_and_later_mail_is_answered(dns: NameServe
         answered = 0
         for mta in crowd:
             answered += has_answer(mta)
-            assert time.monotonic() - begun < 25, "the MTAs see the end at once, and not when the worker ends"
+            assert time.monotonic() - begun < 25 * patience(), "not only when the worker ends"
         lost = losses(daemon)
-        assert 0 < answered < 100, "some had one of the few threads that there were, and others had none"
         limit(daemon, NO_LIMIT)
         until(lambda: not set(lost) & set(children(daemon)), 30, lambda: f"the old workers' end:\n{daemon.log()}")
         wait_for_workers(daemon, 2)
@@ -147,7 +146,8 @@ def test_sessions_without_a_thread_end_and_later_mail_is_answered(dns: NameServe
             int(number) for number in re.findall(r"sessions without a thread disconnected sessions=(\d+)", daemon.log())
         ]
         assert len(cut) == len(lost)
-        assert answered + sum(cut) == 100
+        # How many had one of the few threads that there were depends on the machine. Each of the others is counted.
+        assert 0 < sum(lost.values()) <= sum(cut) == 100 - answered
         assert "exited unexpectedly" not in daemon.log()
 
 
