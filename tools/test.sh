@@ -25,8 +25,8 @@ done
 echo "== pure tests"
 mkdir -p .cache
 "$PYTHON" -m pytest -q -n auto --maxprocesses=8 --dist worksteal -m 'not (outside or alone or soak)' --cov --cov-report=
-"$PYTHON" -m coverage report --skip-covered --sort=cover > .cache/coverage.txt || floor=missed
-tail -n 20 .cache/coverage.txt
+"$PYTHON" -m coverage report --skip-covered --sort=cover > .cache/uncovered.txt || floor=missed
+tail -n 20 .cache/uncovered.txt
 "$PYTHON" -m coverage report --include="$CORE" --skip-covered --fail-under=99 # what decides is tested to the last lines
 [ "${floor:-reached}" = reached ] # the floor of the whole package: [tool.coverage.report]
 echo "== tests with servers"
