@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
-from rich.tree import Tree
 
+from spfmilter.commands.tree import STYLES, identity_name, milliseconds, verdict_tree
 from spfmilter.model import (
     Action,
     Condition,
@@ -19,33 +19,18 @@ from spfmilter.model import (
     Edits,
     Facts,
     HeaderField,
-    Identity,
     LookupStep,
     Plan,
     RecordStep,
     Replacement,
-    Result,
     Rule,
-    TermStep,
     Verdict,
 )
 from spfmilter.reply import Reply, problem_text
 from spfmilter.text import unicode_line
 
-_STYLES = {
-    Result.PASS: "bold green",
-    Result.FAIL: "bold red",
-    Result.SOFTFAIL: "bold yellow",
-    Result.PERMERROR: "bold magenta",
-    Result.TEMPERROR: "bold magenta",
-    Result.NEUTRAL: "bold",
-    Result.NONE: "bold",
-}
 _PLAIN = "not bold default"
-_QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
 _LABEL = 14  # columns
-_SHOWN_ANSWERS = 6
-_SHOWN_TEXT = 1000  # characters of a record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +100,7 @@ def _verdict_json(verdict: Verdict, action: Action) -> dict[str, object]:
         "explanation": verdict.explanation,
         "lookups": verdict.lookups,
         "void": verdict.void_lookups,
-        "ms": _ms(verdict.elapsed),
+        "ms": milliseconds(verdict.elapsed),
         "ttl": verdict.ttl,
         "tree": _record_json(verdict.trace) if verdict.trace else None,
     }
@@ -144,12 +129,8 @@ def _lookup_json(lookup: LookupStep) -> dict[str, object]:
         "type": lookup.type,
         "outcome": lookup.outcome,
         "answers": list(lookup.answers),
-        "ms": _ms(lookup.elapsed),
+        "ms": milliseconds(lookup.elapsed),
     }
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)
 
 
 def as_text(explained: Explained, *, rules: bool = False) -> RenderableType:
@@ -198,7 +179,7 @@ def _rows(explained: Explained) -> Iterator[_Lines]:
     if explained.plan.skip is not None:
         yield _row("not checked", Text(explained.plan.skip))
     for verdict in explained.verdicts:
-        yield _row(_identity(verdict), _result(verdict, _condition(verdict, action)))
+        yield _row(identity_name(verdict), _result(verdict, _condition(verdict, action)))
     yield _row("rule", Text(_rule(action.rule)))
     if action.override is not None and action.override.by:
         yield _row("override by", Text(unicode_line(action.override.by)))
@@ -233,12 +214,8 @@ def _condition(verdict: Verdict, action: Action) -> Condition | None:
     return action.condition if decided else verdict.condition
 
 
-def _identity(verdict: Verdict) -> str:
-    return "HELO" if verdict.check.identity is Identity.HELO else "MAIL FROM"
-
-
 def _result(verdict: Verdict, condition: Condition | None) -> Text:
-    text = Text(verdict.result, style=_STYLES[verdict.result])
+    text = Text(verdict.result, style=STYLES[verdict.result])
     if condition is not None:
         text.append(f" ({condition})", style=_PLAIN)
     if verdict.check.record:
@@ -248,68 +225,4 @@ def _result(verdict: Verdict, condition: Condition | None) -> Text:
         text.append(f'  matched "{unicode_line(verdict.term)}" of {where}', style=_PLAIN)
     if verdict.problem is not None:
         text.append(f"  {problem_text(verdict.problem)}", style=_PLAIN)
-    return text
-
-
-def verdict_tree(verdict: Verdict) -> Tree:
-    """Return the tree of an evaluation: records, their terms, and each term's lookups. Mark the term that decided."""
-    check = verdict.check
-    title = Text(f"{_identity(verdict)} {unicode_line(check.as_sent) or '(empty)'}", style="bold")
-    sender = ", for the empty MAIL FROM" if check.null_sender else ""
-    title.append(f"{sender} from {check.address}: ", style="not bold")
-    title.append(verdict.result, style=_STYLES[verdict.result])
-    terms = f"{verdict.lookups} lookup term{'s' if verdict.lookups != 1 else ''}"
-    title.append(f"  ({terms}, {verdict.void_lookups} void, {_ms(verdict.elapsed)} ms)", style="dim not bold")
-    tree = Tree(title)
-    if verdict.trace is not None:
-        _add_record(tree, verdict.trace)
-    if verdict.explanation:
-        tree.add(Text(f"the domain's own explanation: {unicode_line(verdict.explanation)}", style="italic"))
-    if verdict.problem is not None:
-        tree.add(Text(problem_text(verdict.problem), style="magenta"))
-    return tree
-
-
-def _add_record(tree: Tree, record: RecordStep) -> None:
-    text = unicode_line(record.text, _SHOWN_TEXT) if record.text is not None else "no SPF record"
-    domain = unicode_line(record.domain)
-    branch = tree.add(Text.assemble((domain, "bold"), "  ", (text, "cyan" if record.text else "dim")))
-    own = [lookup for lookup in record.lookups if lookup.name == record.domain]
-    for lookup in own:
-        branch.add(_lookup(lookup))
-    for term in record.terms:
-        _add_term(branch, term)
-    for lookup in record.lookups:
-        if lookup not in own:  # the lookup for the explanation, made after the terms had decided
-            branch.add(_lookup(lookup))
-
-
-def _add_term(tree: Tree, term: TermStep) -> None:
-    """Add a term: passed over, matched (with the result for its record), or the one at which the evaluation ended."""
-    shown = unicode_line(term.text)
-    if term.matched:
-        result = _QUALIFIERS.get(term.text[:1], Result.PASS)
-        label = Text.assemble(f"✔ {shown}  ", (result, _STYLES[result]))
-    elif term.matched is not None:
-        label = Text(f"· {shown}", style="dim")
-    elif term.record is not None:
-        label = Text(f"→ {shown}")
-    else:
-        label = Text(f"✘ {shown}", style="magenta")
-    branch = tree.add(label)
-    for lookup in term.lookups:
-        branch.add(_lookup(lookup))
-    if term.record is not None:
-        _add_record(branch, term.record)
-
-
-def _lookup(lookup: LookupStep) -> Text:
-    text = Text.assemble((f"{lookup.type} {unicode_line(lookup.name)}: ", "dim"))
-    if lookup.answers and lookup.type != "TXT":
-        shown = ", ".join(unicode_line(answer) for answer in lookup.answers[:_SHOWN_ANSWERS])
-        more = len(lookup.answers) - _SHOWN_ANSWERS
-        text.append(shown + (f" and {more} more" if more > 0 else ""))
-    else:
-        text.append(unicode_line(lookup.outcome))
-    text.append(f"  {_ms(lookup.elapsed)} ms", style="dim")
     return text

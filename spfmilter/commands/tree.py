@@ -1,0 +1,100 @@
+"""Draw the tree of an evaluation: records, their terms, each term's lookups, and the term that decided.
+
+Knows the layout only. Untrusted input is shown as plain text, never as markup.
+"""
+
+from __future__ import annotations
+
+from rich.text import Text
+from rich.tree import Tree
+
+from spfmilter.model import Identity, LookupStep, RecordStep, Result, TermStep, Verdict
+from spfmilter.reply import problem_text
+from spfmilter.text import unicode_line
+
+STYLES = {
+    Result.PASS: "bold green",
+    Result.FAIL: "bold red",
+    Result.SOFTFAIL: "bold yellow",
+    Result.PERMERROR: "bold magenta",
+    Result.TEMPERROR: "bold magenta",
+    Result.NEUTRAL: "bold",
+    Result.NONE: "bold",
+}
+_QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
+_SHOWN_ANSWERS = 6
+_SHOWN_TEXT = 1000  # characters of a record
+
+
+def verdict_tree(verdict: Verdict) -> Tree:
+    """Return the tree of an evaluation: records, their terms, and each term's lookups. Mark the term that decided."""
+    check = verdict.check
+    title = Text(f"{identity_name(verdict)} {unicode_line(check.as_sent) or '(empty)'}", style="bold")
+    sender = ", for the empty MAIL FROM" if check.null_sender else ""
+    title.append(f"{sender} from {check.address}: ", style="not bold")
+    title.append(verdict.result, style=STYLES[verdict.result])
+    terms = f"{verdict.lookups} lookup term{'s' if verdict.lookups != 1 else ''}"
+    title.append(f"  ({terms}, {verdict.void_lookups} void, {milliseconds(verdict.elapsed)} ms)", style="dim not bold")
+    tree = Tree(title)
+    if verdict.trace is not None:
+        _add_record(tree, verdict.trace)
+    if verdict.explanation:
+        tree.add(Text(f"the domain's own explanation: {unicode_line(verdict.explanation)}", style="italic"))
+    if verdict.problem is not None:
+        tree.add(Text(problem_text(verdict.problem), style="magenta"))
+    return tree
+
+
+def _add_record(tree: Tree, record: RecordStep) -> None:
+    text = unicode_line(record.text, _SHOWN_TEXT) if record.text is not None else "no SPF record"
+    domain = unicode_line(record.domain)
+    branch = tree.add(Text.assemble((domain, "bold"), "  ", (text, "cyan" if record.text else "dim")))
+    own = [lookup for lookup in record.lookups if lookup.name == record.domain]
+    for lookup in own:
+        branch.add(_lookup(lookup))
+    for term in record.terms:
+        _add_term(branch, term)
+    for lookup in record.lookups:
+        if lookup not in own:  # the lookup for the explanation, made after the terms had decided
+            branch.add(_lookup(lookup))
+
+
+def _add_term(tree: Tree, term: TermStep) -> None:
+    """Add a term: passed over, matched (with the result for its record), or the one at which the evaluation ended."""
+    shown = unicode_line(term.text)
+    if term.matched:
+        result = _QUALIFIERS.get(term.text[:1], Result.PASS)
+        label = Text.assemble(f"✔ {shown}  ", (result, STYLES[result]))
+    elif term.matched is not None:
+        label = Text(f"· {shown}", style="dim")
+    elif term.record is not None:
+        label = Text(f"→ {shown}")
+    else:
+        label = Text(f"✘ {shown}", style="magenta")
+    branch = tree.add(label)
+    for lookup in term.lookups:
+        branch.add(_lookup(lookup))
+    if term.record is not None:
+        _add_record(branch, term.record)
+
+
+def _lookup(lookup: LookupStep) -> Text:
+    text = Text.assemble((f"{lookup.type} {unicode_line(lookup.name)}: ", "dim"))
+    if lookup.answers and lookup.type != "TXT":
+        shown = ", ".join(unicode_line(answer) for answer in lookup.answers[:_SHOWN_ANSWERS])
+        more = len(lookup.answers) - _SHOWN_ANSWERS
+        text.append(shown + (f" and {more} more" if more > 0 else ""))
+    else:
+        text.append(unicode_line(lookup.outcome))
+    text.append(f"  {milliseconds(lookup.elapsed)} ms", style="dim")
+    return text
+
+
+def identity_name(verdict: Verdict) -> str:
+    """Return what people call the identity of a verdict."""
+    return "HELO" if verdict.check.identity is Identity.HELO else "MAIL FROM"
+
+
+def milliseconds(seconds: float) -> float:
+    """Return a time as it is shown: in milliseconds, with one decimal."""
+    return round(seconds * 1000, 1)
