@@ -110,6 +110,7 @@ def _record_json(record: RecordStep) -> dict[str, object]:
     return {
         "domain": record.domain,
         "text": record.text,
+        "unread": record.unread,
         "lookups": [_lookup_json(lookup) for lookup in record.lookups],
         "terms": [
             {

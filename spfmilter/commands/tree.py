@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.text import Text
 from rich.tree import Tree
 
-from spfmilter.model import Identity, LookupStep, RecordStep, Result, TermStep, Verdict
+from spfmilter.model import Identity, LookupStep, ProblemKind, RecordStep, Result, TermStep, Verdict
 from spfmilter.reply import problem_text
 from spfmilter.text import unicode_line
 
@@ -23,6 +23,7 @@ STYLES = {
 }
 _QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
 _SHOWN_ANSWERS = 6
+_VERSION = "v=spf1"  # RFC 7208 section 4.5
 _SHOWN_TEXT = 1000  # characters of a record
 
 
@@ -46,17 +47,33 @@ def verdict_tree(verdict: Verdict) -> Tree:
 
 
 def _add_record(tree: Tree, record: RecordStep) -> None:
-    text = unicode_line(record.text, _SHOWN_TEXT) if record.text is not None else "no SPF record"
-    domain = unicode_line(record.domain)
-    branch = tree.add(Text.assemble((domain, "bold"), "  ", (text, "cyan" if record.text else "dim")))
+    text, style = _text(record)
+    branch = tree.add(Text.assemble((unicode_line(record.domain), "bold"), "  ", (text, style)))
     own = [lookup for lookup in record.lookups if lookup.name == record.domain]
     for lookup in own:
-        branch.add(_lookup(lookup))
+        _add_lookup(branch, lookup, published=record.unread is not None)
     for term in record.terms:
         _add_term(branch, term)
     for lookup in record.lookups:
         if lookup not in own:  # the lookup for the explanation, made after the terms had decided
-            branch.add(_lookup(lookup))
+            _add_lookup(branch, lookup)
+
+
+def _text(record: RecordStep) -> tuple[str, str]:
+    """Return the text of a record, or why there is none; and its style."""
+    if record.text is not None:
+        return unicode_line(record.text, _SHOWN_TEXT), "cyan"
+    match record.unread:
+        case None:
+            return "no SPF record", "dim"
+        case ProblemKind.SEVERAL_RECORDS:
+            return "more than one SPF record", "magenta"
+        case ProblemKind.NOT_ASCII:
+            return "an SPF record that is not ASCII", "magenta"
+        case ProblemKind.DNS_FAILURE | ProblemKind.OWN_RESOLVER | ProblemKind.TIME_LIMIT:
+            return "the SPF record could not be looked up", "magenta"
+        case _:
+            return "the SPF record could not be read", "magenta"
 
 
 def _add_term(tree: Tree, term: TermStep) -> None:
@@ -72,10 +89,20 @@ def _add_term(tree: Tree, term: TermStep) -> None:
     else:
         label = Text(f"✘ {shown}", style="magenta")
     branch = tree.add(label)
+    broke_off = term.matched is None and term.record is None
     for lookup in term.lookups:
-        branch.add(_lookup(lookup))
+        _add_lookup(branch, lookup, published=broke_off)
     if term.record is not None:
         _add_record(branch, term.record)
+
+
+def _add_lookup(tree: Tree, lookup: LookupStep, *, published: bool = False) -> None:
+    """Add a lookup. ``published``: with the SPF records in its answer, none of which was read."""
+    branch = tree.add(_lookup(lookup))
+    if published and lookup.type == "TXT":
+        records = [text for text in lookup.answers if text.split(" ", 1)[0].lower() == _VERSION]
+        for text in records[:_SHOWN_ANSWERS]:
+            branch.add(Text(unicode_line(text, _SHOWN_TEXT), style="cyan"))
 
 
 def _lookup(lookup: LookupStep) -> Text:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from spfmilter.dns.answer import Answer, Status, Type
-from spfmilter.model import LookupStep, RecordStep, TermStep
+from spfmilter.model import LookupStep, ProblemKind, RecordStep, TermStep
 
 
 @dataclass(slots=True)
@@ -83,12 +83,17 @@ class Tracer:
         else:
             self._root = step
 
-    def finish(self, domain: str) -> RecordStep:
-        """Return the whole tree, also for an evaluation that ended early."""
+    def finish(self, domain: str, ended_by: ProblemKind | None) -> RecordStep:
+        """Return the whole tree, also for an evaluation that ended early.
+
+        Args:
+            domain: the checked domain.
+            ended_by: the problem that ended the evaluation; None: it reached a result.
+        """
         while self._open:
             self.close_record()
         if self._root is None:
-            return RecordStep(domain=domain, text=None, lookups=tuple(self._loose))
+            return RecordStep(domain=domain, text=None, unread=ended_by, lookups=tuple(self._loose))
         # The lookup of the explanation comes after the record.
         return replace(self._root, lookups=(*self._root.lookups, *self._loose))
 

@@ -25,6 +25,9 @@ ZONE = {
     "markup.example.com": [{"TXT": "v=spf1 a:[bold]x[/bold].example.com exists:[/nothing]%{d} -all"}],
     "lost.example.com": [{"TXT": "v=spf1 include:servfail.example.com -all"}],
     "servfail.example.com": [{"RCODE": "SERVFAIL"}],
+    "two.example.com": [{"TXT": "v=spf1 a -all"}, {"TXT": "hello"}, {"TXT": "v=spf1 mx ~all"}],
+    "umlaut.example.com": [{"TXT": "v=spf1 a:bücher.example -all"}],
+    "merged.example.com": [{"TXT": "v=spf1 include:two.example.com -all"}],
 }
 MESSAGE = ["--ip", "203.0.113.7", "--helo", "mail.example.com", "--mail-from"]
 Run = Callable[..., subprocess.CompletedProcess[str]]

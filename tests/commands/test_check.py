@@ -120,6 +120,60 @@ def test_other_results(run, write, sender, expected) -> None:
 
 
 @pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        (
+            "two.example.com",
+            """\
+├── two.example.com  more than one SPF record
+│   └── TXT two.example.com: 3 answers  N ms
+│       ├── v=spf1 a -all
+│       └── v=spf1 mx ~all
+└── two.example.com has more than one SPF record
+""",
+        ),
+        (
+            "merged.example.com",
+            """\
+├── merged.example.com  v=spf1 include:two.example.com -all
+│   ├── TXT merged.example.com: 1 answer  N ms
+│   └── ✘ include:two.example.com
+│       └── TXT two.example.com: 3 answers  N ms
+│           ├── v=spf1 a -all
+│           └── v=spf1 mx ~all
+""",
+        ),
+        (
+            "umlaut.example.com",
+            """\
+├── umlaut.example.com  an SPF record that is not ASCII
+│   └── TXT umlaut.example.com: 1 answer  N ms
+│       └── v=spf1 a:b\\xc3\\xbccher.example -all
+""",
+        ),
+        (
+            "servfail.example.com",
+            """\
+├── servfail.example.com  the SPF record could not be looked up
+│   └── TXT servfail.example.com: SERVFAIL  N ms
+""",
+        ),
+        (
+            "nothing.example.com",
+            """\
+└── nothing.example.com  no SPF record
+    └── TXT nothing.example.com: no such name  N ms
+""",
+        ),
+    ],
+)
+def test_a_record_that_could_not_be_read_is_not_reported_as_missing(run, write, domain: str, expected: str) -> None:
+    shown = untimed(run("check", "-c", write(), *MESSAGE, f"a@{domain}").stdout)
+    assert expected in shown
+    assert ("no SPF record" in shown) is ("no SPF record" in expected)
+
+
+@pytest.mark.parametrize(
     ("arguments", "reason", "rule"),
     [
         (["--ip", "192.0.2.99"], "exempt-network", "networks = 192.0.2.99 (line 6)"),

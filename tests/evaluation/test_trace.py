@@ -339,19 +339,26 @@ def test_the_term_that_hits_a_limit_is_the_last() -> None:
 )
 def test_without_a_record_there_is_the_lookup_alone(records: Zone, outcome: str) -> None:
     found = tree(records)
-    assert (found.domain, found.text, found.terms) == ("e.example", None, ())
+    assert (found.domain, found.text, found.unread, found.terms) == ("e.example", None, None, ())
     assert seen(found) == [("TXT", "e.example", outcome)]
 
 
 def test_a_lookup_that_failed_is_there_too() -> None:
     found = tree({"e.example": ["TIMEOUT"]})
     assert (found.text, seen(found)) == (None, [("TXT", "e.example", "timeout")])
+    assert found.unread is ProblemKind.DNS_FAILURE
 
 
 def test_several_records_are_shown_as_answers() -> None:
     found = tree(zone("a", {"TXT": "v=spf1 mx"}))
-    assert found.text is None
+    assert (found.text, found.unread) == (None, ProblemKind.SEVERAL_RECORDS)
     assert found.lookups[0].answers == ("v=spf1 a", "v=spf1 mx")
+
+
+def test_only_a_record_that_could_not_be_read_has_the_reason() -> None:
+    broken = tree(zone("include:i.example -all", i_example=spf("a", {"TXT": "v=spf1 mx"})))
+    assert (broken.text, broken.unread) == ("v=spf1 include:i.example -all", None)
+    assert tree({"e.example": [{"TXT": "v=spf1 a:ü.example"}]}).unread is ProblemKind.NOT_ASCII
 
 
 def test_the_lookup_of_an_explanation_is_shown() -> None:
