@@ -148,7 +148,7 @@ def _rules(considered: Iterable[Consideration]) -> Iterator[RenderableType]:
     """Yield the considered rules, and mark those that applied."""
     yield Text("rules looked at", style="bold")
     for one in considered:
-        mark = "✔" if one.applied else "·"
+        mark = "→" if one.applied else "·"
         text = Text(f"{mark} {_rule(one.rule)}: {one.why}", style="" if one.applied else "dim")
         yield _Lines((text,), "  ", "  ")
 

@@ -22,6 +22,8 @@ STYLES = {
     Result.NONE: "bold",
 }
 _QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
+# What stands before a term that matched. A check mark would read as "all is well", so only a pass has one.
+_MARKS = {Result.PASS: "✔", Result.FAIL: "✘", Result.SOFTFAIL: "✘", Result.NEUTRAL: "○"}
 _SHOWN_ANSWERS = 6
 _VERSION = "v=spf1"  # RFC 7208 section 4.5
 _SHOWN_TEXT = 1000  # characters of a record
@@ -81,13 +83,13 @@ def _add_term(tree: Tree, term: TermStep) -> None:
     shown = unicode_line(term.text)
     if term.matched:
         result = _QUALIFIERS.get(term.text[:1], Result.PASS)
-        label = Text.assemble(f"✔ {shown}  ", (result, STYLES[result]))
+        label = Text.assemble((_MARKS[result], STYLES[result]), f" {shown}  ", (result, STYLES[result]))
     elif term.matched is not None:
         label = Text(f"· {shown}", style="dim")
     elif term.record is not None:
         label = Text(f"→ {shown}")
     else:
-        label = Text(f"✘ {shown}", style="magenta")
+        label = Text(f"! {shown}", style="magenta")
     branch = tree.add(label)
     broke_off = term.matched is None and term.record is None
     for lookup in term.lookups:
