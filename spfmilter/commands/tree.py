@@ -48,14 +48,15 @@ def verdict_tree(verdict: Verdict) -> Tree:
     return tree
 
 
-def _add_record(tree: Tree, record: RecordStep) -> None:
+def _add_record(tree: Tree, record: RecordStep, above: tuple[RecordStep, ...] = ()) -> None:
+    """Add a record. ``above``: the records that led to it, the first one first."""
     text, style = _text(record)
     branch = tree.add(Text.assemble((unicode_line(record.domain), "bold"), "  ", (text, style)))
     own = [lookup for lookup in record.lookups if lookup.name == record.domain]
     for lookup in own:
         _add_lookup(branch, lookup, published=record.unread is not None)
     for term in record.terms:
-        _add_term(branch, term)
+        _add_term(branch, term, (*above, record))
     for lookup in record.lookups:
         if lookup not in own:  # the lookup for the explanation, made after the terms had decided
             _add_lookup(branch, lookup)
@@ -78,8 +79,18 @@ def _text(record: RecordStep) -> tuple[str, str]:
             return "the SPF record could not be read", "magenta"
 
 
-def _add_term(tree: Tree, term: TermStep) -> None:
-    """Add a term: passed over, matched (with the result for its record), or the one at which the evaluation ended."""
+def _add_term(tree: Tree, term: TermStep, above: tuple[RecordStep, ...]) -> None:
+    """Add a term: passed over, matched (with the result for its record), or the one at which the evaluation ended.
+
+    A term that leads back to a record above ends the branch: the same terms would follow, until a limit is exceeded.
+    """
+    led_to = term.record
+    if led_to is not None and any((led_to.domain, led_to.text) == (one.domain, one.text) for one in above):
+        direct = (led_to.domain, led_to.text) == (above[-1].domain, above[-1].text)
+        verb = "redirects to" if direct and term.redirects else "includes"
+        subject = "it" if direct else unicode_line(led_to.domain)
+        tree.add(Text(f"! {unicode_line(term.text)}  {subject} {verb} itself", style="magenta"))
+        return
     shown = unicode_line(term.text)
     if term.matched:
         result = _QUALIFIERS.get(term.text[:1], Result.PASS)
@@ -95,7 +106,7 @@ def _add_term(tree: Tree, term: TermStep) -> None:
     for lookup in term.lookups:
         _add_lookup(branch, lookup, published=broke_off)
     if term.record is not None:
-        _add_record(branch, term.record)
+        _add_record(branch, term.record, above)
 
 
 def _add_lookup(tree: Tree, lookup: LookupStep, *, published: bool = False) -> None:

@@ -177,6 +177,7 @@ class _Query(Asking):
             return self.check0(spf_text, recursion)
         except RecordError as error:
             error.domain = error.domain or domain
+            error.leave(domain, spf_text or "", self._term)
             if self._tracer:
                 self._tracer.close_record()
             raise

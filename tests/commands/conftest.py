@@ -26,6 +26,10 @@ ZONE = {
     "lost.example.com": [{"TXT": "v=spf1 include:servfail.example.com -all"}],
     "servfail.example.com": [{"RCODE": "SERVFAIL"}],
     "two.example.com": [{"TXT": "v=spf1 a -all"}, {"TXT": "hello"}, {"TXT": "v=spf1 mx ~all"}],
+    "loop.example.com": [{"TXT": "v=spf1 include:loop.example.com -all"}],
+    "turn.example.com": [{"TXT": "v=spf1 redirect=turn.example.com"}],
+    "one.example.com": [{"TXT": "v=spf1 include:other.example.com -all"}],
+    "other.example.com": [{"TXT": "v=spf1 include:one.example.com -all"}],
     "umlaut.example.com": [{"TXT": "v=spf1 a:bücher.example -all"}],
     "merged.example.com": [{"TXT": "v=spf1 include:two.example.com -all"}],
 }

@@ -174,6 +174,35 @@ def test_a_record_that_could_not_be_read_is_not_reported_as_missing(run, write, 
 
 
 @pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        (
+            "loop.example.com",
+            """\
+├── loop.example.com  v=spf1 include:loop.example.com -all
+│   ├── TXT loop.example.com: 1 answer  N ms
+│   └── ! include:loop.example.com  it includes itself
+└── more than 10 terms that need a DNS lookup: loop.example.com includes itself at "include:loop.example.com"
+""",
+        ),
+        ("turn.example.com", "│   └── ! redirect=turn.example.com  it redirects to itself\n"),
+        (
+            "one.example.com",
+            """\
+│   └── → include:other.example.com
+│       ├── TXT other.example.com: 1 answer  N ms
+│       └── other.example.com  v=spf1 include:one.example.com -all
+│           └── ! include:one.example.com  one.example.com includes itself
+""",
+        ),
+    ],
+)
+def test_a_record_that_leads_back_to_itself_is_shown_once(run, write, domain: str, expected: str) -> None:
+    done = run("check", "-c", write("[policy]\ncheck = mailfrom\n"), *MESSAGE, f"a@{domain}")
+    assert expected in untimed(done.stdout)
+
+
+@pytest.mark.parametrize(
     ("arguments", "reason", "rule"),
     [
         (["--ip", "192.0.2.99"], "exempt-network", "networks = 192.0.2.99 (line 6)"),
