@@ -35,7 +35,7 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
     Args:
         path: the INI file.
         given: the message.
-        explain: whether to list the lines of the settings that were considered.
+        explain: whether to list the lines of the settings that were considered, and what a forwarder would need.
         json_output: whether to print JSON.
 
     Raises:
@@ -62,7 +62,7 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
         smtputf8=given.smtputf8 or given.language is not None or not sender.isascii(),
         hostname=given.hostname or socket.gethostname(),
     )
-    explained = simulate(conversation, settings, warn=lambda text: click.echo(text, err=True))
+    explained = simulate(conversation, settings, explain=explain, warn=lambda text: click.echo(text, err=True))
     for verdict in explained.verdicts:
         if verdict.fault is not None:
             click.echo(verdict.fault, err=True)

@@ -19,6 +19,7 @@ from spfmilter.model import (
     Edits,
     Facts,
     HeaderField,
+    IPAddress,
     LookupStep,
     Plan,
     RecordStep,
@@ -31,6 +32,19 @@ from spfmilter.text import unicode_line
 
 _PLAIN = "not bold default"
 _LABEL = 14  # columns
+_SHOWN_VALUE = 4000  # characters of a list in the INI file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwarderAdvice:
+    """The client's names in the reverse DNS, and what to set if it is a forwarder."""
+
+    address: IPAddress
+    ptr: LookupStep
+    names: tuple[LookupStep, ...]  # the lookup of each name's addresses
+    confirmed: frozenset[str]  # the names that have the client's address
+    wanted: bool  # a listed forwarder's message would be treated otherwise
+    lines: tuple[Rule, ...]  # of the INI file, each of which is enough; ``line``: the one to replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +58,13 @@ class Explained:
     reply: Reply | None
     edits: Edits
     considered: tuple[Consideration, ...] = ()  # the lines of the settings that were considered, in order
+    forwarder: ForwarderAdvice | None = None  # None: not asked for, or the message was not checked
 
 
 def as_json(explained: Explained, *, rules: bool = False) -> dict[str, object]:
     """Return the message for machines. Keys that the log has, too, are named as there.
 
-    ``rules``: whether to list all considered rules.
+    ``rules``: whether to list all considered rules, and what is known of a forwarder.
     """
     facts, action = explained.facts, explained.action
     considered = [
@@ -67,10 +82,20 @@ def as_json(explained: Explained, *, rules: bool = False) -> dict[str, object]:
         if action.override is None
         else {"type": action.override.type, "by": action.override.by or None},
         "rule": _rule_json(action.rule),
-        **({"considered": considered} if rules else {}),
+        **({"considered": considered, **_forwarder_json(explained.forwarder)} if rules else {}),
         "reply": str(explained.reply).split("\n") if explained.reply else None,
         "headers": [{"name": field.name, "value": field.value} for field in _fields(explained)],
         "quarantine": explained.edits.quarantine,
+    }
+
+
+def _forwarder_json(advice: ForwarderAdvice | None) -> dict[str, object]:
+    names = advice.names if advice is not None else ()
+    return {
+        "reverse_names": [
+            {"name": step.name, "confirmed": advice is not None and step.name in advice.confirmed} for step in names
+        ],
+        "forwarder_settings": [_rule_json(rule) for rule in advice.lines] if advice is not None else [],
     }
 
 
@@ -141,6 +166,8 @@ def as_text(explained: Explained, *, rules: bool = False) -> RenderableType:
         parts += [verdict_tree(verdict), Text()]
     if rules:
         parts += [*_rules(explained.considered), Text()]
+    if explained.forwarder is not None:
+        parts += [*_forwarder(explained.forwarder), Text()]
     return Group(*parts, *_rows(explained))
 
 
@@ -151,6 +178,37 @@ def _rules(considered: Iterable[Consideration]) -> Iterator[RenderableType]:
         mark = "→" if one.applied else "·"
         text = Text(f"{mark} {_rule(one.rule)}: {one.why}", style="" if one.applied else "dim")
         yield _Lines((text,), "  ", "  ")
+
+
+def _forwarder(advice: ForwarderAdvice) -> Iterator[RenderableType]:
+    """Yield the client's reverse names, and the lines to set if it is a forwarder."""
+    yield Text(f"reverse names of {advice.address}", style="bold")
+    if not advice.names:
+        why = "its names cannot be looked up" if advice.ptr.answers else advice.ptr.outcome
+        yield _Lines((Text(f"· none: {why}", style="dim"),), "  ", "  ")
+    for step in advice.names:
+        if step.name in advice.confirmed:
+            text = Text(f"→ {unicode_line(step.name)}: confirmed, the name has this address")
+        else:
+            why = "the name has other addresses" if step.answers else step.outcome
+            text = Text(f"· {unicode_line(step.name)}: not confirmed, {why}", style="dim")
+        yield _Lines((text,), "  ", "  ")
+    if not advice.wanted:
+        return
+    yield Text()
+    if not advice.lines:
+        yield Text("if you know this client as a forwarder", style="bold")
+        why = "it has no confirmed name, and no domain of its names lets it send"
+        yield _Lines((Text(f"no line in [exempt] forwarders or forwarder_spf fits: {why}"),), "  ", "  ")
+        return
+    either = ", either of these lines" if len(advice.lines) > 1 else ", this line"
+    yield Text(f"if you know this client as a forwarder{either} accepts its mail", style="bold")
+    lines = [Text("[exempt]")]
+    for rule in advice.lines:
+        lines.append(Text(unicode_line(f"{rule.key} = {rule.value}", _SHOWN_VALUE)))
+        if rule.line is not None:
+            lines.append(Text(f"# in place of line {rule.line}", style="dim"))
+    yield _Lines(tuple(lines), "  ", "  ")
 
 
 def _rule(rule: Rule) -> str:

@@ -39,8 +39,7 @@ class Tracer:
 
     def lookup(self, name: str, rdtype: Type, answer: Answer, elapsed: float) -> None:
         """Add a lookup to the open term, or to the record that it will find."""
-        texts = answer.texts(rdtype)
-        step = LookupStep(name=name, type=rdtype.name, outcome=_outcome(answer), answers=texts, elapsed=elapsed)
+        step = lookup_step(name, rdtype, answer, elapsed)
         if self._open and self._open[-1].term is not None:
             self._open[-1].term.lookups.append(step)
         else:
@@ -96,6 +95,12 @@ class Tracer:
             return RecordStep(domain=domain, text=None, unread=ended_by, lookups=tuple(self._loose))
         # The lookup of the explanation comes after the record.
         return replace(self._root, lookups=(*self._root.lookups, *self._loose))
+
+
+def lookup_step(name: str, rdtype: Type, answer: Answer, elapsed: float) -> LookupStep:
+    """Return a lookup as it is shown. ``elapsed``: the seconds that it took."""
+    texts = answer.texts(rdtype)
+    return LookupStep(name=name, type=rdtype.name, outcome=_outcome(answer), answers=texts, elapsed=elapsed)
 
 
 def _outcome(answer: Answer) -> str:

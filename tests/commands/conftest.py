@@ -30,6 +30,17 @@ ZONE = {
     "turn.example.com": [{"TXT": "v=spf1 redirect=turn.example.com"}],
     "one.example.com": [{"TXT": "v=spf1 include:other.example.com -all"}],
     "other.example.com": [{"TXT": "v=spf1 include:one.example.com -all"}],
+    "9.113.0.203.in-addr.arpa": [
+        {"PTR": "a,b.example.org"},
+        {"PTR": "Mx1.Forward.Example.Org"},
+        {"PTR": "liar.example.com"},
+        {"PTR": "gone.example.com"},
+    ],
+    "a,b.example.org": [{"A": "203.0.113.9"}],
+    "mx1.forward.example.org": [{"A": "203.0.113.9"}, {"TXT": "v=spf1 a -all"}],
+    "forward.example.org": [{"TXT": "v=spf1 ip4:203.0.113.0/24 -all"}],
+    "liar.example.com": [{"A": "192.0.2.7"}],
+    "anyone.example": [{"TXT": "v=spf1 +all"}],
     "umlaut.example.com": [{"TXT": "v=spf1 a:bücher.example -all"}],
     "merged.example.com": [{"TXT": "v=spf1 include:two.example.com -all"}],
 }
