@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from lab.dnsserver import ScriptedDNS
+from lab.dnszone import ZoneData
 from spfmilter.cli import main
 
-ZONE = {
+ZONE: ZoneData = {
     "example.com": [{"TXT": "v=spf1 ip4:192.0.2.0/24 include:_spf.example.org -all exp=why.example.com"}],
     "_spf.example.org": [{"TXT": "v=spf1 ip4:198.51.100.0/24 ?all"}],
     "why.example.com": [{"TXT": "%{i} \x1b[31mis not [bold red]ours[/]"}],
@@ -41,6 +42,7 @@ ZONE = {
     "forward.example.org": [{"TXT": "v=spf1 ip4:203.0.113.0/24 -all"}],
     "liar.example.com": [{"A": "192.0.2.7"}],
     "anyone.example": [{"TXT": "v=spf1 +all"}],
+    "silent.example.com": ["TIMEOUT"],
     "umlaut.example.com": [{"TXT": "v=spf1 a:bücher.example -all"}],
     "merged.example.com": [{"TXT": "v=spf1 include:two.example.com -all"}],
 }
