@@ -93,7 +93,11 @@ def config_show(path: Path, *, changed: bool, json_output: bool) -> None:
 @click.option("--from", "author", default="", help="The From field, for yield_to_dmarc.")
 @click.option("--auth", default="", help="The login of an authenticated client.")
 @click.option("--hostname", default="", help="The receiving server's own name.  [default: this host's]")
-@click.option("--explain", is_flag=True, help="List the lines of the INI file that were looked at, with the reasons.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="List the rules that were looked at, the client's names, and what a forwarder needs.",
+)
 @click.option("--smtputf8", is_flag=True, help="Answer in UTF-8, as for a client that says SMTPUTF8.")
 @click.option(
     "--language",

@@ -221,7 +221,8 @@ class RecordStep:
     """One SPF record of a traced evaluation."""
 
     domain: str
-    text: str | None  # None: there is no record
+    text: str | None  # None: there is no record, or no single one that could be read
+    unread: ProblemKind | None = None  # why it could not be read; None: it was read, or there is no record
     lookups: tuple[LookupStep, ...] = ()
     terms: tuple[TermStep, ...] = ()
 
@@ -232,9 +233,7 @@ class Verdict:
 
     check: Check
     result: Result
-    term: str | None = (
-        None  # the directive that matched at the top level, as published; None: the default, or no record
-    )
+    term: str | None = None  # the directive that matched at the top level, as published; None: default, or no record
     term_domain: str | None = None  # whose record holds it: the checked domain, or where a redirect led
     problem: Problem | None = None
     explanation: str | None = None  # the domain's own exp= text, macro-expanded; untrusted input

@@ -133,7 +133,8 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "commands.sendmailcf": ("commands.probe",),
     "commands.mta": ("commands.milterlist", "commands.postconf", "commands.probe", "settings"),
     "commands.survey": ("commands",),
-    "commands.explain": ("model", "reply", "text"),
+    "commands.tree": ("model", "reply", "text"),
+    "commands.explain": ("commands.tree", "model", "reply", "text"),
 }
 
 # Who may import a library that is not Python's own.

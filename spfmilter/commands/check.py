@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from spfmilter.addresses import dns_domain, parse_address, parse_reverse_path, written_address
-from spfmilter.commands.console import print_result, settings_from
+from spfmilter.commands.console import print_result, settings_from, waiting
 from spfmilter.commands.explain import as_json, as_text
 
 
@@ -35,7 +36,7 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
     Args:
         path: the INI file.
         given: the message.
-        explain: whether to list the lines of the settings that were considered.
+        explain: whether to list the lines of the settings that were considered, and what a forwarder would need.
         json_output: whether to print JSON.
 
     Raises:
@@ -62,7 +63,11 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
         smtputf8=given.smtputf8 or given.language is not None or not sender.isascii(),
         hostname=given.hostname or socket.gethostname(),
     )
-    explained = simulate(conversation, settings, warn=lambda text: click.echo(text, err=True))
+    warnings: list[str] = []
+    with nullcontext() if json_output else waiting("asking the DNS"):
+        explained = simulate(conversation, settings, explain=explain, warn=warnings.append)
+    for text in warnings:
+        click.echo(text, err=True)
     for verdict in explained.verdicts:
         if verdict.fault is not None:
             click.echo(verdict.fault, err=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -39,6 +41,25 @@ def _complain(text: str) -> None:
         click.echo(journal.with_priority(text, _ERROR) if journal.is_standard_error() else text, err=True)
     except OSError:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - Python flushes stderr at exit, and exits with 120 if that fails
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show a spinner, a text and the time that has passed, until the block ends. Print nothing inside the block.
+
+    It is drawn on standard error, and only at a terminal. It needs control sequences, so NO_COLOR hides it.
+    """
+    at_terminal = sys.stderr is not None and sys.stderr.isatty()
+    if not at_terminal or os.environ.get("NO_COLOR") or os.environ.get("TERM") in {None, "", "dumb", "unknown"}:
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - takes its time to load
+
+    columns = SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    console = Console(stderr=True, highlight=False)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
+        progress.add_task(text, total=None)
+        yield
 
 
 def _console() -> Console:

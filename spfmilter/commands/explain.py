@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
-from rich.tree import Tree
 
+from spfmilter.commands.tree import STYLES, identity_name, milliseconds, verdict_tree
 from spfmilter.model import (
     Action,
     Condition,
@@ -19,33 +19,32 @@ from spfmilter.model import (
     Edits,
     Facts,
     HeaderField,
-    Identity,
+    IPAddress,
     LookupStep,
     Plan,
     RecordStep,
     Replacement,
-    Result,
     Rule,
-    TermStep,
     Verdict,
 )
 from spfmilter.reply import Reply, problem_text
 from spfmilter.text import unicode_line
 
-_STYLES = {
-    Result.PASS: "bold green",
-    Result.FAIL: "bold red",
-    Result.SOFTFAIL: "bold yellow",
-    Result.PERMERROR: "bold magenta",
-    Result.TEMPERROR: "bold magenta",
-    Result.NEUTRAL: "bold",
-    Result.NONE: "bold",
-}
 _PLAIN = "not bold default"
-_QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
 _LABEL = 14  # columns
-_SHOWN_ANSWERS = 6
-_SHOWN_TEXT = 1000  # characters of a record
+_SHOWN_VALUE = 4000  # characters of a list in the INI file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwarderAdvice:
+    """The client's names in the reverse DNS, and what to set if it is a forwarder."""
+
+    address: IPAddress
+    ptr: LookupStep
+    names: tuple[LookupStep, ...]  # the lookup of each name's addresses
+    confirmed: frozenset[str]  # the names that have the client's address
+    wanted: bool  # a listed forwarder's message would be treated otherwise
+    lines: tuple[Rule, ...]  # of the INI file, each of which is enough; ``line``: the one to replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +58,13 @@ class Explained:
     reply: Reply | None
     edits: Edits
     considered: tuple[Consideration, ...] = ()  # the lines of the settings that were considered, in order
+    forwarder: ForwarderAdvice | None = None  # None: not asked for, or the message was not checked
 
 
 def as_json(explained: Explained, *, rules: bool = False) -> dict[str, object]:
     """Return the message for machines. Keys that the log has, too, are named as there.
 
-    ``rules``: whether to list all considered rules.
+    ``rules``: whether to list all considered rules, and what is known of a forwarder.
     """
     facts, action = explained.facts, explained.action
     considered = [
@@ -82,10 +82,20 @@ def as_json(explained: Explained, *, rules: bool = False) -> dict[str, object]:
         if action.override is None
         else {"type": action.override.type, "by": action.override.by or None},
         "rule": _rule_json(action.rule),
-        **({"considered": considered} if rules else {}),
+        **({"considered": considered, **_forwarder_json(explained.forwarder)} if rules else {}),
         "reply": str(explained.reply).split("\n") if explained.reply else None,
         "headers": [{"name": field.name, "value": field.value} for field in _fields(explained)],
         "quarantine": explained.edits.quarantine,
+    }
+
+
+def _forwarder_json(advice: ForwarderAdvice | None) -> dict[str, object]:
+    names = advice.names if advice is not None else ()
+    return {
+        "reverse_names": [
+            {"name": step.name, "confirmed": advice is not None and step.name in advice.confirmed} for step in names
+        ],
+        "forwarder_settings": [_rule_json(rule) for rule in advice.lines] if advice is not None else [],
     }
 
 
@@ -115,7 +125,7 @@ def _verdict_json(verdict: Verdict, action: Action) -> dict[str, object]:
         "explanation": verdict.explanation,
         "lookups": verdict.lookups,
         "void": verdict.void_lookups,
-        "ms": _ms(verdict.elapsed),
+        "ms": milliseconds(verdict.elapsed),
         "ttl": verdict.ttl,
         "tree": _record_json(verdict.trace) if verdict.trace else None,
     }
@@ -125,6 +135,7 @@ def _record_json(record: RecordStep) -> dict[str, object]:
     return {
         "domain": record.domain,
         "text": record.text,
+        "unread": record.unread,
         "lookups": [_lookup_json(lookup) for lookup in record.lookups],
         "terms": [
             {
@@ -144,12 +155,8 @@ def _lookup_json(lookup: LookupStep) -> dict[str, object]:
         "type": lookup.type,
         "outcome": lookup.outcome,
         "answers": list(lookup.answers),
-        "ms": _ms(lookup.elapsed),
+        "ms": milliseconds(lookup.elapsed),
     }
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)
 
 
 def as_text(explained: Explained, *, rules: bool = False) -> RenderableType:
@@ -159,6 +166,8 @@ def as_text(explained: Explained, *, rules: bool = False) -> RenderableType:
         parts += [verdict_tree(verdict), Text()]
     if rules:
         parts += [*_rules(explained.considered), Text()]
+    if explained.forwarder is not None:
+        parts += [*_forwarder(explained.forwarder), Text()]
     return Group(*parts, *_rows(explained))
 
 
@@ -166,9 +175,40 @@ def _rules(considered: Iterable[Consideration]) -> Iterator[RenderableType]:
     """Yield the considered rules, and mark those that applied."""
     yield Text("rules looked at", style="bold")
     for one in considered:
-        mark = "✔" if one.applied else "·"
+        mark = "→" if one.applied else "·"
         text = Text(f"{mark} {_rule(one.rule)}: {one.why}", style="" if one.applied else "dim")
         yield _Lines((text,), "  ", "  ")
+
+
+def _forwarder(advice: ForwarderAdvice) -> Iterator[RenderableType]:
+    """Yield the client's reverse names, and the lines to set if it is a forwarder."""
+    yield Text(f"reverse names of {advice.address}", style="bold")
+    if not advice.names:
+        why = "its names cannot be looked up" if advice.ptr.answers else advice.ptr.outcome
+        yield _Lines((Text(f"· none: {why}", style="dim"),), "  ", "  ")
+    for step in advice.names:
+        if step.name in advice.confirmed:
+            text = Text(f"→ {unicode_line(step.name)}: confirmed, the name has this address")
+        else:
+            why = "the name has other addresses" if step.answers else step.outcome
+            text = Text(f"· {unicode_line(step.name)}: not confirmed, {why}", style="dim")
+        yield _Lines((text,), "  ", "  ")
+    if not advice.wanted:
+        return
+    yield Text()
+    if not advice.lines:
+        yield Text("if you know this client as a forwarder", style="bold")
+        why = "it has no confirmed name, and no domain of its names lets it send"
+        yield _Lines((Text(f"no line in [exempt] forwarders or forwarder_spf fits: {why}"),), "  ", "  ")
+        return
+    either = ", either of these lines" if len(advice.lines) > 1 else ", this line"
+    yield Text(f"if you know this client as a forwarder{either} accepts its mail", style="bold")
+    lines = [Text("[exempt]")]
+    for rule in advice.lines:
+        lines.append(Text(unicode_line(f"{rule.key} = {rule.value}", _SHOWN_VALUE)))
+        if rule.line is not None:
+            lines.append(Text(f"# in place of line {rule.line}", style="dim"))
+    yield _Lines(tuple(lines), "  ", "  ")
 
 
 def _rule(rule: Rule) -> str:
@@ -198,7 +238,7 @@ def _rows(explained: Explained) -> Iterator[_Lines]:
     if explained.plan.skip is not None:
         yield _row("not checked", Text(explained.plan.skip))
     for verdict in explained.verdicts:
-        yield _row(_identity(verdict), _result(verdict, _condition(verdict, action)))
+        yield _row(identity_name(verdict), _result(verdict, _condition(verdict, action)))
     yield _row("rule", Text(_rule(action.rule)))
     if action.override is not None and action.override.by:
         yield _row("override by", Text(unicode_line(action.override.by)))
@@ -233,12 +273,8 @@ def _condition(verdict: Verdict, action: Action) -> Condition | None:
     return action.condition if decided else verdict.condition
 
 
-def _identity(verdict: Verdict) -> str:
-    return "HELO" if verdict.check.identity is Identity.HELO else "MAIL FROM"
-
-
 def _result(verdict: Verdict, condition: Condition | None) -> Text:
-    text = Text(verdict.result, style=_STYLES[verdict.result])
+    text = Text(verdict.result, style=STYLES[verdict.result])
     if condition is not None:
         text.append(f" ({condition})", style=_PLAIN)
     if verdict.check.record:
@@ -248,68 +284,4 @@ def _result(verdict: Verdict, condition: Condition | None) -> Text:
         text.append(f'  matched "{unicode_line(verdict.term)}" of {where}', style=_PLAIN)
     if verdict.problem is not None:
         text.append(f"  {problem_text(verdict.problem)}", style=_PLAIN)
-    return text
-
-
-def verdict_tree(verdict: Verdict) -> Tree:
-    """Return the tree of an evaluation: records, their terms, and each term's lookups. Mark the term that decided."""
-    check = verdict.check
-    title = Text(f"{_identity(verdict)} {unicode_line(check.as_sent) or '(empty)'}", style="bold")
-    sender = ", for the empty MAIL FROM" if check.null_sender else ""
-    title.append(f"{sender} from {check.address}: ", style="not bold")
-    title.append(verdict.result, style=_STYLES[verdict.result])
-    terms = f"{verdict.lookups} lookup term{'s' if verdict.lookups != 1 else ''}"
-    title.append(f"  ({terms}, {verdict.void_lookups} void, {_ms(verdict.elapsed)} ms)", style="dim not bold")
-    tree = Tree(title)
-    if verdict.trace is not None:
-        _add_record(tree, verdict.trace)
-    if verdict.explanation:
-        tree.add(Text(f"the domain's own explanation: {unicode_line(verdict.explanation)}", style="italic"))
-    if verdict.problem is not None:
-        tree.add(Text(problem_text(verdict.problem), style="magenta"))
-    return tree
-
-
-def _add_record(tree: Tree, record: RecordStep) -> None:
-    text = unicode_line(record.text, _SHOWN_TEXT) if record.text is not None else "no SPF record"
-    domain = unicode_line(record.domain)
-    branch = tree.add(Text.assemble((domain, "bold"), "  ", (text, "cyan" if record.text else "dim")))
-    own = [lookup for lookup in record.lookups if lookup.name == record.domain]
-    for lookup in own:
-        branch.add(_lookup(lookup))
-    for term in record.terms:
-        _add_term(branch, term)
-    for lookup in record.lookups:
-        if lookup not in own:  # the lookup for the explanation, made after the terms had decided
-            branch.add(_lookup(lookup))
-
-
-def _add_term(tree: Tree, term: TermStep) -> None:
-    """Add a term: passed over, matched (with the result for its record), or the one at which the evaluation ended."""
-    shown = unicode_line(term.text)
-    if term.matched:
-        result = _QUALIFIERS.get(term.text[:1], Result.PASS)
-        label = Text.assemble(f"✔ {shown}  ", (result, _STYLES[result]))
-    elif term.matched is not None:
-        label = Text(f"· {shown}", style="dim")
-    elif term.record is not None:
-        label = Text(f"→ {shown}")
-    else:
-        label = Text(f"✘ {shown}", style="magenta")
-    branch = tree.add(label)
-    for lookup in term.lookups:
-        branch.add(_lookup(lookup))
-    if term.record is not None:
-        _add_record(branch, term.record)
-
-
-def _lookup(lookup: LookupStep) -> Text:
-    text = Text.assemble((f"{lookup.type} {unicode_line(lookup.name)}: ", "dim"))
-    if lookup.answers and lookup.type != "TXT":
-        shown = ", ".join(unicode_line(answer) for answer in lookup.answers[:_SHOWN_ANSWERS])
-        more = len(lookup.answers) - _SHOWN_ANSWERS
-        text.append(shown + (f" and {more} more" if more > 0 else ""))
-    else:
-        text.append(unicode_line(lookup.outcome))
-    text.append(f"  {_ms(lookup.elapsed)} ms", style="dim")
     return text

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from spfmilter import policy
 from spfmilter.commands.explain import Explained
+from spfmilter.commands.forwarder import forwarder_advice
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.evaluation.evidence import ConnectionEvidence, Note
 from spfmilter.helplink.secretfile import SecretError
@@ -59,8 +60,15 @@ class Conversation:
     hostname: str  # the MTA's own
 
 
-def simulate(said: Conversation, settings: Settings, *, warn: Warn) -> Explained:
-    """Return what the daemon would do with a message, and why; ``warn`` is told of what has no effect here."""
+def simulate(said: Conversation, settings: Settings, *, explain: bool, warn: Warn) -> Explained:
+    """Return what the daemon would do with a message, and why.
+
+    Args:
+        said: the message.
+        settings: the daemon's.
+        explain: whether to find out as well what could be set for a forwarder, which takes further lookups.
+        warn: is told of what has no effect here.
+    """
     stage = settings.policy.reject_at
     if said.recipient and stage is RejectAt.MAIL:
         warn("the recipient is not known, and so has no effect, with [policy] reject_at = mail")
@@ -81,6 +89,7 @@ def simulate(said: Conversation, settings: Settings, *, warn: Warn) -> Explained
         extras=lambda verdict, facts: _extras(inquiry, verdict, facts, settings, warn),
     )
     outcome, ended = _converse(session, said)
+    advice = forwarder_advice(inquiry, ended, settings) if explain else None
     inquiry.close()
     return Explained(
         facts=ended.facts,
@@ -90,6 +99,7 @@ def simulate(said: Conversation, settings: Settings, *, warn: Warn) -> Explained
         reply=outcome.reply,
         edits=outcome.edits,
         considered=_considered(said, ended, settings, evidence.notes),
+        forwarder=advice,
     )
 
 

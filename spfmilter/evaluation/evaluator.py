@@ -160,7 +160,7 @@ class _Query(Asking):
             letters=frozenset(self._letters),
             elapsed=self._clock() - start,
             ttl=self._ttl,
-            trace=self._tracer.finish(self._check.domain) if self._tracer else None,
+            trace=self._tracer.finish(self._check.domain, problem.kind if problem else None) if self._tracer else None,
             condition=seen_in(self._top, result, self._check.domain, is_open=self._is_open),
         )
 
@@ -177,6 +177,7 @@ class _Query(Asking):
             return self.check0(spf_text, recursion)
         except RecordError as error:
             error.domain = error.domain or domain
+            error.leave(domain, spf_text or "", self._term)
             if self._tracer:
                 self._tracer.close_record()
             raise

@@ -5,13 +5,14 @@ Knows the limits of RFC 7208 section 5.5. A lookup that fails counts as one that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
 from spfmilter.dns.answer import Answer, Type
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
-from spfmilter.model import IPAddress
+from spfmilter.evaluation.trace import lookup_step
+from spfmilter.model import IPAddress, LookupStep
 from spfmilter.spf.record import MAX_HOSTS
 
 Ask = Callable[[str, Type], Answer]  # one lookup
@@ -41,6 +42,30 @@ def confirmed_name(channel: Channel, address: IPAddress, wanted: Callable[[str],
     for name in chosen:
         channel.start(name, _type(address))
     return next((name for name in chosen if has_address(name, address, ask)), None)
+
+
+def reverse_lookups(
+    channel: Channel, guarded: Guarded, address: IPAddress, deadline: float, clock: Callable[[], float]
+) -> Iterator[LookupStep]:
+    """Yield the lookup of an address in the reverse DNS, then one for each of the names, for people.
+
+    Args:
+        channel: asks for the address, which may be private.
+        guarded: asks for the names, which the owner of the address chooses.
+        address: the address.
+        deadline: when lookups have to end, on the clock.
+        clock: returns the time, in seconds.
+    """
+
+    def ask(lookups: Channel | Guarded, name: str, rdtype: Type) -> tuple[Answer, LookupStep]:
+        start = clock()
+        answer = lookups.ask(name, rdtype, deadline)
+        return answer, lookup_step(name, rdtype, answer, clock() - start)
+
+    answer, step = ask(channel, address.reverse_pointer, Type.PTR)
+    yield step
+    for name in names_of(address, lambda _name, _type: answer):
+        yield ask(guarded, name, _type(address))[1]
 
 
 def _type(address: IPAddress) -> Type:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from spfmilter.dns.answer import Answer, Status, Type
-from spfmilter.model import LookupStep, RecordStep, TermStep
+from spfmilter.model import LookupStep, ProblemKind, RecordStep, TermStep
 
 
 @dataclass(slots=True)
@@ -39,8 +39,7 @@ class Tracer:
 
     def lookup(self, name: str, rdtype: Type, answer: Answer, elapsed: float) -> None:
         """Add a lookup to the open term, or to the record that it will find."""
-        texts = answer.texts(rdtype)
-        step = LookupStep(name=name, type=rdtype.name, outcome=_outcome(answer), answers=texts, elapsed=elapsed)
+        step = lookup_step(name, rdtype, answer, elapsed)
         if self._open and self._open[-1].term is not None:
             self._open[-1].term.lookups.append(step)
         else:
@@ -83,14 +82,25 @@ class Tracer:
         else:
             self._root = step
 
-    def finish(self, domain: str) -> RecordStep:
-        """Return the whole tree, also for an evaluation that ended early."""
+    def finish(self, domain: str, ended_by: ProblemKind | None) -> RecordStep:
+        """Return the whole tree, also for an evaluation that ended early.
+
+        Args:
+            domain: the checked domain.
+            ended_by: the problem that ended the evaluation; None: it reached a result.
+        """
         while self._open:
             self.close_record()
         if self._root is None:
-            return RecordStep(domain=domain, text=None, lookups=tuple(self._loose))
+            return RecordStep(domain=domain, text=None, unread=ended_by, lookups=tuple(self._loose))
         # The lookup of the explanation comes after the record.
         return replace(self._root, lookups=(*self._root.lookups, *self._loose))
+
+
+def lookup_step(name: str, rdtype: Type, answer: Answer, elapsed: float) -> LookupStep:
+    """Return a lookup as it is shown. ``elapsed``: the seconds that it took."""
+    texts = answer.texts(rdtype)
+    return LookupStep(name=name, type=rdtype.name, outcome=_outcome(answer), answers=texts, elapsed=elapsed)
 
 
 def _outcome(answer: Answer) -> str:

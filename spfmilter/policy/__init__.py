@@ -6,7 +6,7 @@
 
 from spfmilter.policy.decide import apply_mode, decide, decide_at_mail, decide_for, on_error
 from spfmilter.policy.evidence import NO_EVIDENCE, Evidence, NoEvidence
-from spfmilter.policy.overrides import may_yield
+from spfmilter.policy.overrides import forwarder_check, may_yield
 from spfmilter.policy.plan import EXEMPTIONS, awaits_header, exemption, helo_checks, plan, plan_behind
 from spfmilter.policy.recipients import (
     addressee,
@@ -35,6 +35,7 @@ __all__ = [
     "decide_for",
     "downgrade",
     "exemption",
+    "forwarder_check",
     "helo_checks",
     "may_yield",
     "on_error",

@@ -36,6 +36,9 @@ MECHANISMS = LOOKUP_MECHANISMS | {"all", "ip4", "ip6"}
 MISTAKEN_NAMES = {"prt": "ptr", "ip": "ip4", "ipv4": "ip4", "ipv6": "ip6", "all.": "all"}
 
 
+_LIMITS = frozenset({ProblemKind.LOOKUP_LIMIT, ProblemKind.VOID_LOOKUP_LIMIT, ProblemKind.TOO_LONG})
+
+
 class RecordError(Exception):
     """An SPF record breaks the grammar or a limit: the result of its evaluation is permerror.
 
@@ -52,12 +55,34 @@ class RecordError(Exception):
         self.text = text
         self.term = term
         self.domain = domain
+        self._left: list[tuple[str, str, str | None]] = []  # records from the inside out, and the term that led there
+        self._loop = ""
+
+    def leave(self, domain: str, record: str, term: str | None) -> None:
+        """Note that this error ends the evaluation of a record, from the innermost record to the first.
+
+        Where one of the limits is exceeded, note if a record leads back to itself: it exceeds the limit at any size.
+
+        Args:
+            domain: whose record it is.
+            record: its text. The settings may have another record for a domain, which includes the published one.
+            term: the term that led to it; None for the first record.
+        """
+        if self.kind not in _LIMITS:
+            return
+        inside = next((n for n in reversed(range(len(self._left))) if self._left[n][:2] == (domain, record)), None)
+        if inside is not None:
+            way = [between for between, _, _ in reversed(self._left[inside + 1 :])]
+            back = self._left[inside][2] or ""
+            verb = "redirects to" if not way and back.lower().startswith("redirect=") else "includes"
+            self._loop = f": {domain} {verb} itself" + (f", by way of {', '.join(way)}" if way else "")
+        self._left.append((domain, record, term))
 
     def problem(self) -> Problem:
         """Return what is wrong as a value, whose texts have passed the sanitizer."""
         term = ascii_line(self.term, 120) if self.term is not None else None
         domain = ascii_line(self.domain) if self.domain is not None else None
-        return Problem(kind=self.kind, text=ascii_line(self.text), term=term, domain=domain)
+        return Problem(kind=self.kind, text=ascii_line(self.text + self._loop), term=term, domain=domain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class RecordView:
     domain: str
     text: str | None
     unread: str  # why there is no text, in the trace's words, if the DNS failed; else empty
+    problem: str  # the same, as a key of the catalogue, if what the DNS holds cannot be read; else empty
     terms: tuple[Term, ...]
     hidden: int  # terms that are not shown
 
@@ -179,11 +180,12 @@ def _record(step: RecordStep, verdict: Verdict, *, last: bool) -> RecordView:
     shown = step.terms[:_SHOWN_TERMS]
     if len(step.terms) > _SHOWN_TERMS:
         shown = (*shown[:-1], step.terms[-1])  # the last term is the one that decided
-    unread = step.text is None and step.lookups and verdict.result is Result.TEMPERROR
+    failed = step.unread is not None and verdict.result is Result.TEMPERROR
     return RecordView(
         domain=unicode_line(step.domain),
         text=unicode_line(step.text, _SHOWN_RECORD) if step.text is not None else None,
-        unread=unicode_line(step.lookups[-1].outcome) if unread else "",
+        unread=unicode_line(step.lookups[-1].outcome) if failed and step.lookups else "",
+        problem=wording.PROBLEMS[step.unread] if step.unread is not None and not failed else "",
         terms=tuple(_term(term, step.domain, verdict, last=last) for term in shown),
         hidden=len(step.terms) - len(shown),
     )

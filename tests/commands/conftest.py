@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from lab.dnsserver import ScriptedDNS
+from lab.dnszone import ZoneData
 from spfmilter.cli import main
 
-ZONE = {
+ZONE: ZoneData = {
     "example.com": [{"TXT": "v=spf1 ip4:192.0.2.0/24 include:_spf.example.org -all exp=why.example.com"}],
     "_spf.example.org": [{"TXT": "v=spf1 ip4:198.51.100.0/24 ?all"}],
     "why.example.com": [{"TXT": "%{i} \x1b[31mis not [bold red]ours[/]"}],
@@ -25,6 +26,25 @@ ZONE = {
     "markup.example.com": [{"TXT": "v=spf1 a:[bold]x[/bold].example.com exists:[/nothing]%{d} -all"}],
     "lost.example.com": [{"TXT": "v=spf1 include:servfail.example.com -all"}],
     "servfail.example.com": [{"RCODE": "SERVFAIL"}],
+    "two.example.com": [{"TXT": "v=spf1 a -all"}, {"TXT": "hello"}, {"TXT": "v=spf1 mx ~all"}],
+    "loop.example.com": [{"TXT": "v=spf1 include:loop.example.com -all"}],
+    "turn.example.com": [{"TXT": "v=spf1 redirect=turn.example.com"}],
+    "one.example.com": [{"TXT": "v=spf1 include:other.example.com -all"}],
+    "other.example.com": [{"TXT": "v=spf1 include:one.example.com -all"}],
+    "9.113.0.203.in-addr.arpa": [
+        {"PTR": "a,b.example.org"},
+        {"PTR": "Mx1.Forward.Example.Org"},
+        {"PTR": "liar.example.com"},
+        {"PTR": "gone.example.com"},
+    ],
+    "a,b.example.org": [{"A": "203.0.113.9"}],
+    "mx1.forward.example.org": [{"A": "203.0.113.9"}, {"TXT": "v=spf1 a -all"}],
+    "forward.example.org": [{"TXT": "v=spf1 ip4:203.0.113.0/24 -all"}],
+    "liar.example.com": [{"A": "192.0.2.7"}],
+    "anyone.example": [{"TXT": "v=spf1 +all"}],
+    "silent.example.com": ["TIMEOUT"],
+    "umlaut.example.com": [{"TXT": "v=spf1 a:bücher.example -all"}],
+    "merged.example.com": [{"TXT": "v=spf1 include:two.example.com -all"}],
 }
 MESSAGE = ["--ip", "203.0.113.7", "--helo", "mail.example.com", "--mail-from"]
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -42,8 +42,8 @@ MAIL FROM alice@example.com from 203.0.113.7: fail  (1 lookup term, 0 void, N ms
 │   │   ├── TXT _spf.example.org: 1 answer  N ms
 │   │   └── _spf.example.org  v=spf1 ip4:198.51.100.0/24 ?all
 │   │       ├── · ip4:198.51.100.0/24
-│   │       └── ✔ ?all  neutral
-│   ├── ✔ -all  fail
+│   │       └── ○ ?all  neutral
+│   ├── ✘ -all  fail
 │   └── TXT why.example.com: 1 answer  N ms
 └── the domain's own explanation: 203.0.113.7 ?[31mis not [bold red]ours[/]
 
@@ -89,7 +89,7 @@ def test_a_softfail_is_tagged_with_a_notice(run, write) -> None:
             "a@broken.example.com",
             [
                 "from 203.0.113.7: permerror  (1 lookup term, ",
-                "✘ include:nothing.example.com\n",
+                "! include:nothing.example.com\n",
                 "nothing.example.com has no SPF record",
                 "action        tag\n",
             ],
@@ -98,14 +98,14 @@ def test_a_softfail_is_tagged_with_a_notice(run, write) -> None:
             "a@lost.example.com",
             [
                 "from 203.0.113.7: temperror  (1 lookup term, ",
-                "✘ include:servfail.example.com\n",
+                "! include:servfail.example.com\n",
                 "TXT servfail.example.com: SERVFAIL",
                 "action        accept\n",
             ],
         ),
         (
             "a@redirect.example.com",
-            ["→ redirect=example.com\n", "✔ -all  fail\n", '"-all" of example.com\n', "action        reject\n"],
+            ["→ redirect=example.com\n", "✘ -all  fail\n", '"-all" of example.com\n', "action        reject\n"],
         ),
         ("a@unknown.example", ["unknown.example  no SPF record\n", "MAIL FROM     none\n", "action        accept\n"]),
         ("", ["HELO mail.example.com, for the empty MAIL FROM from 203.0.113.7: pass", "action        accept\n"]),
@@ -117,6 +117,89 @@ def test_other_results(run, write, sender, expected) -> None:
     assert done.returncode == 0
     for text in expected:
         assert text in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        (
+            "two.example.com",
+            """\
+├── two.example.com  more than one SPF record
+│   └── TXT two.example.com: 3 answers  N ms
+│       ├── v=spf1 a -all
+│       └── v=spf1 mx ~all
+└── two.example.com has more than one SPF record
+""",
+        ),
+        (
+            "merged.example.com",
+            """\
+├── merged.example.com  v=spf1 include:two.example.com -all
+│   ├── TXT merged.example.com: 1 answer  N ms
+│   └── ! include:two.example.com
+│       └── TXT two.example.com: 3 answers  N ms
+│           ├── v=spf1 a -all
+│           └── v=spf1 mx ~all
+""",
+        ),
+        (
+            "umlaut.example.com",
+            """\
+├── umlaut.example.com  an SPF record that is not ASCII
+│   └── TXT umlaut.example.com: 1 answer  N ms
+│       └── v=spf1 a:b\\xc3\\xbccher.example -all
+""",
+        ),
+        (
+            "servfail.example.com",
+            """\
+├── servfail.example.com  the SPF record could not be looked up
+│   └── TXT servfail.example.com: SERVFAIL  N ms
+""",
+        ),
+        (
+            "nothing.example.com",
+            """\
+└── nothing.example.com  no SPF record
+    └── TXT nothing.example.com: no such name  N ms
+""",
+        ),
+    ],
+)
+def test_a_record_that_could_not_be_read_is_not_reported_as_missing(run, write, domain: str, expected: str) -> None:
+    shown = untimed(run("check", "-c", write(), *MESSAGE, f"a@{domain}").stdout)
+    assert expected in shown
+    assert ("no SPF record" in shown) is ("no SPF record" in expected)
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        (
+            "loop.example.com",
+            """\
+├── loop.example.com  v=spf1 include:loop.example.com -all
+│   ├── TXT loop.example.com: 1 answer  N ms
+│   └── ! include:loop.example.com  it includes itself
+└── more than 10 terms that need a DNS lookup: loop.example.com includes itself at "include:loop.example.com"
+""",
+        ),
+        ("turn.example.com", "│   └── ! redirect=turn.example.com  it redirects to itself\n"),
+        (
+            "one.example.com",
+            """\
+│   └── → include:other.example.com
+│       ├── TXT other.example.com: 1 answer  N ms
+│       └── other.example.com  v=spf1 include:one.example.com -all
+│           └── ! include:one.example.com  one.example.com includes itself
+""",
+        ),
+    ],
+)
+def test_a_record_that_leads_back_to_itself_is_shown_once(run, write, domain: str, expected: str) -> None:
+    done = run("check", "-c", write("[policy]\ncheck = mailfrom\n"), *MESSAGE, f"a@{domain}")
+    assert expected in untimed(done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -228,6 +311,26 @@ def test_a_terminal_that_has_no_such_characters_gets_others(run, write) -> None:
     assert done.stdout.isascii()
 
 
+@pytest.mark.parametrize(
+    ("sender", "mark", "colour"),
+    [
+        ("a@example.com", "✘ -all  fail", "31"),
+        ("a@soft.example.com", "✘ ~all  softfail", "33"),
+        ("a@_spf.example.org", "○ ?all  neutral", ""),
+        ("a@mail.example.com", "✔ a  pass", "32"),
+        ("a@broken.example.com", "! include:nothing.example.com", "35"),
+    ],
+)
+def test_only_a_pass_has_a_check_mark_and_is_green(run, write, sender: str, mark: str, colour: str) -> None:
+    path = write("[policy]\ncheck = mailfrom\n")
+    done = run("check", "-c", path, "--explain", *MESSAGE, sender, FORCE_COLOR="1", COLUMNS="120", TERM="xterm")
+    (line,) = (line for line in done.stdout.splitlines() if mark in re.sub(r"\x1b\[[0-9;]*m", "", line))
+    styled = re.search(r"(?:\x1b\[([0-9;]*)m)?" + mark[0], line)
+    assert styled is not None
+    assert (styled[1] or "").removeprefix("1").strip(";") == colour
+    assert ("✔" in done.stdout) is (mark[0] == "✔"), "no rule and no other line has one, either"
+
+
 # -- rules -------------------------------------------------------------------------------------------------------------
 
 RULES = """
@@ -262,10 +365,10 @@ def test_explain_lists_each_rule_in_its_order_with_line_and_reason(run, write) -
         f"· {where}: no entry exempts this domain and client without a check",
         "· [domain:.com] trust = (empty): the client is in none of them",
         "· [exempt] recipients = postmaster@, abuse@ (the default): the recipient is none of them",
-        "✔ [policy.helo] pass = accept (the default): this is the entry of the result",
+        "→ [policy.helo] pass = accept (the default): this is the entry of the result",
         "· [domain:.com] fail = (empty): empty, so the next section applies",
         f"· {no_mail}: the condition is not met",
-        "✔ [policy.mailfrom] fail = reject (the default): this is the entry of the result",
+        "→ [policy.mailfrom] fail = reject (the default): this is the entry of the result",
     ]
     assert [line.split(" = ")[0] for line in shown[:6]] == [
         "· built in: local-client: the client came over the network",

@@ -1,5 +1,6 @@
 """What a verdict says of how it came about: the deciding term, the counts, the life, the problem, and the tree."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -117,6 +118,39 @@ def test_what_is_too_much_in_all_is_a_matter_of_the_first_record(
     assert verdict.problem.kind is kind
     assert verdict.problem.term == "include:i.example"
     assert verdict.problem.domain == ("r.example" if moved else "e.example")
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (zone("include:e.example -all"), ": e.example includes itself"),
+        (zone("redirect=e.example"), ": e.example redirects to itself"),
+        (zone("include:i.example -all", i_example=spf("include:i.example -all")), ": i.example includes itself"),
+        (
+            zone("include:i.example -all", i_example=spf("include:j.example"), j_example=spf("redirect=e.example")),
+            ": e.example includes itself, by way of i.example, j.example",
+        ),
+        (
+            zone("a:x.example include:e.example -all"),
+            "more than 2 terms whose lookup finds nothing (the last: x.example): e.example includes itself",
+        ),
+        (zone(" ".join(f"x{n}=" + "y" * 900 for n in range(4)) + " include:e.example"), ": e.example includes itself"),
+        (zone(ELEVEN, i1_example=spf("?all"), **{f"h{n}_example": [FAR] for n in range(10)}), "need a DNS lookup"),
+    ],
+)
+def test_a_record_that_leads_back_to_itself_is_named(records: Zone, said: str) -> None:
+    verdict = ours(records)
+    assert verdict.result is Result.PERMERROR
+    assert verdict.problem is not None
+    assert verdict.problem.text.endswith(said)
+
+
+def test_a_record_in_the_settings_may_include_the_published_one() -> None:
+    hosts = " ".join(f"a:h{n}.example" for n in range(10))
+    published = zone(hosts, **{f"h{n}_example": [FAR] for n in range(10)})
+    verdict = ours(published, replace(check(), record="v=spf1 include:e.example -all"))
+    assert verdict.problem is not None
+    assert "itself" not in verdict.problem.text
 
 
 @pytest.mark.parametrize("kind", PROBLEMS)
@@ -339,19 +373,26 @@ def test_the_term_that_hits_a_limit_is_the_last() -> None:
 )
 def test_without_a_record_there_is_the_lookup_alone(records: Zone, outcome: str) -> None:
     found = tree(records)
-    assert (found.domain, found.text, found.terms) == ("e.example", None, ())
+    assert (found.domain, found.text, found.unread, found.terms) == ("e.example", None, None, ())
     assert seen(found) == [("TXT", "e.example", outcome)]
 
 
 def test_a_lookup_that_failed_is_there_too() -> None:
     found = tree({"e.example": ["TIMEOUT"]})
     assert (found.text, seen(found)) == (None, [("TXT", "e.example", "timeout")])
+    assert found.unread is ProblemKind.DNS_FAILURE
 
 
 def test_several_records_are_shown_as_answers() -> None:
     found = tree(zone("a", {"TXT": "v=spf1 mx"}))
-    assert found.text is None
+    assert (found.text, found.unread) == (None, ProblemKind.SEVERAL_RECORDS)
     assert found.lookups[0].answers == ("v=spf1 a", "v=spf1 mx")
+
+
+def test_only_a_record_that_could_not_be_read_has_the_reason() -> None:
+    broken = tree(zone("include:i.example -all", i_example=spf("a", {"TXT": "v=spf1 mx"})))
+    assert (broken.text, broken.unread) == ("v=spf1 include:i.example -all", None)
+    assert tree({"e.example": [{"TXT": "v=spf1 a:ü.example"}]}).unread is ProblemKind.NOT_ASCII
 
 
 def test_the_lookup_of_an_explanation_is_shown() -> None:

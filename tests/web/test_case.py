@@ -10,6 +10,7 @@ from spfmilter.spf.services import SERVICES
 from spfmilter.web import wording
 from spfmilter.web.app import Contact
 from spfmilter.web.case import CaseView, OriginalResult, RecordView, Step, build_view
+from spfmilter.web.form import EMPTY
 from spfmilter.web.languages import LANGUAGES
 from spfmilter.web.render import render
 from tests.evaluation.world import check, ours
@@ -84,6 +85,22 @@ def test_behind_a_redirect_it_is_the_one_of_the_last_record() -> None:
         ("redirect=b.example", Step.LED_ON, False),
         ("-all", Step.MATCHED, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("published", "shown"),
+    [
+        ([{"TXT": "v=spf1 a -all"}, {"TXT": "v=spf1 mx ~all"}], wording.PROBLEMS[ProblemKind.SEVERAL_RECORDS]),
+        ([{"TXT": "v=spf1 a:ü.example"}], wording.PROBLEMS[ProblemKind.NOT_ASCII]),
+        ([{"RCODE": "SERVFAIL"}], "could not be looked up: SERVFAIL"),
+        ([{"TXT": "hello"}], "publishes no SPF record"),
+    ],
+)
+def test_a_record_that_could_not_be_read_is_not_shown_as_missing(published: Any, shown: str) -> None:
+    view = build_view(ours({"e.example": published}, trace=True))
+    page = render("case.html", LANGUAGES[0], **AROUND, form=EMPTY, view=view)
+    assert shown in page
+    assert ("publishes no SPF record" in page) is (shown == "publishes no SPF record")
 
 
 def test_where_it_broke_off_no_term_decided() -> None:
