@@ -1,11 +1,12 @@
 """Parse one Received field (RFC 5321 section 4.4): the server that wrote it, and the peer that sent the message to it.
 
-Knows the forms of Postfix, Sendmail, Exim, Exchange, qmail, Gmail, amavis, IronPort and Courier. Does not know which
-field to believe. A field must fit a form exactly, or it is rejected: a guess could be an address that the sender chose.
+Knows the forms of Postfix, Sendmail, Exim, Exchange, qmail, Gmail, amavis, IronPort, Courier, OpenSMTPD, mox, Tencent,
+chasquid, CommuniGate, hMailServer and MailEnable. Does not know which field to believe. A field must fit a form
+exactly, or it is rejected: a guess could be an address that the sender chose.
 
-Most forms have the client's HELO *before* its address. None of these servers accepts a blank, a parenthesis or a
-semicolon in it, so it stays one word. Text after the protocol is not read. It holds the recipient, and in Exim's form
-the sender, and these may contain any text.
+Most forms have the client's HELO *before* its address. Most servers accept no blank, parenthesis or semicolon in it, so
+it stays one word. The forms of the others are in ``_WHOLE``. Text after the protocol is not read. It holds the
+recipient, and in Exim's form the sender, and these may contain any text.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from dataclasses import dataclass
 from spfmilter.addresses import parse_address
 from spfmilter.model import IPAddress
 
-MAX_LENGTH = 16_384  # characters that are read; Postfix accepts a HELO of 2048, and each form has only one
+MAX_LENGTH = (
+    16_384  # characters; a longer field is rejected. Postfix accepts a HELO of 2048, and each form has only one
+)
 
 # The writer of a field folds its lines before this length. A break behind a longer line is an SMTP client's, which
 # must not send more than 998 characters at once (RFC 5321 section 4.5.3.1.6) and breaks in the middle of a word.
@@ -30,9 +33,10 @@ _BROKEN = ")"  # stands for text that cannot be parsed; it fits no form
 
 _ADDRESS = r"(?:IPv6:)?[0-9a-f:.]{2,45}(?:%[\w.-]{1,32})?"
 _IDENT = r"(?:[^ @=()\[\]]+@)?"  # the user's name, from the client's ident service (RFC 1413)
+_NO_NAME = {"unknown", "<unknown>"}  # an address without a name; the second is OpenSMTPD's
 # postfix, sendmail, gmail: (name [address]); exim: ([address]:port helo=name ident=user)
 _BRACKETED = re.compile(
-    rf"{_IDENT}(?:(?P<name>[\w.-]+) )?\[(?P<address>{_ADDRESS})\](?::\d{{1,5}})?"
+    rf"{_IDENT}(?:(?P<name>[\w.-]+|<unknown>) )?\[(?P<address>{_ADDRESS})\](?::\d{{1,5}})?"
     r"(?: helo=(?P<helo>.+?))?(?: ident=[^ ]*)?(?: \(may be forged\))?",
     re.IGNORECASE,
 )
@@ -44,6 +48,25 @@ _EXIM = re.compile(r"(?:port=\d{1,5} ?)?(?:helo=(?P<helo>.+?)(?: ident=[^ ]*)?|i
 _SMTP = re.compile(r"(?:utf8)?(?:(?P<old_login>a)|e)?[sl]mtps?(?P<login>a)?(?:/.*)?|microsoft", re.IGNORECASE)
 # The beginning of a comment about a login: Postfix and Sendmail; Courier; qmail.
 _LOGGED_IN = ("authenticated ", "auth: ", "smtp-auth ")
+_LOGIN_SERVER = "NewEsmtp"  # the comment beside the name of Tencent's servers to which only its users can log in
+_CIPHER = re.compile(r"[A-Z0-9_-]{3,64}")  # qmail with TLS: with CIPHER encrypted SMTP
+
+# Forms that are compared as a whole, and first, because their servers accept other text in HELO than one word. No HELO
+# may decide which address is read, nor make the field unreadable, which would be a way around SPF.
+#
+# hMailServer and MailEnable write any text. Their fields contain nothing else of the client's and end with the date. So
+# the address is the last one, whatever stands before it. The end must fit to the last character.
+_END = r"(?: ?; ?[\w,:+ -]{10,40}(?:\(\w{1,8}\))?)?"
+_FROM, _BY = rf"from (?P<helo>.+) \((?:(?P<name>[^ ]+) )?\[(?P<address>{_ADDRESS})\]\)", r"by (?P<by>[^ ()]+)"
+_HMAILSERVER = rf"{_FROM} {_BY} with (?P<protocol>ESMTPS?A?)(?: \(version=[^ ]+ cipher=[^ ]+ bits=\d+\))?{_END}"
+_MAILENABLE = rf"{_FROM} {_BY} with MailEnable (?P<protocol>E?SMTPS?A?){_END}"
+# chasquid writes any text without a blank. CommuniGate has the address first, or a name that it has looked up.
+_CHASQUID = rf"from (?P<helo>[^ ]+) \(\[(?P<address>{_ADDRESS})\]\) {_BY} \(chasquid\) with (?P<protocol>E?SMTPS?A?) .*"
+_BY_COMMUNIGATE = rf"{_BY} \(CommuniGate Pro SMTP [^()]*\) with (?P<protocol>E?SMTPS?A?)(?:-TLS)?(?: .*)?"
+_ACCOUNT = r"(?P<login>account [^ ()]+ )?"
+_COMMUNIGATE = rf"from \[(?P<address>{_ADDRESS})\] \({_ACCOUNT}HELO (?P<helo>.*)\) {_BY_COMMUNIGATE}"
+_VERIFIED = rf"from (?P<helo>[^ ()]+) \({_ACCOUNT}\[(?P<address>{_ADDRESS})\] verified\) {_BY_COMMUNIGATE}"
+_WHOLE = tuple(map(re.compile, (_HMAILSERVER, _MAILENABLE, _CHASQUID, _COMMUNIGATE, _VERIFIED)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +90,13 @@ class Received:
 
 def parse(value: str) -> Received | None:
     """Return the content of a field, folded or not; None if it fits no form, or the message did not come by SMTP."""
-    pieces = _pieces(" ".join(_BLANKS.split(_unbroken(value[:MAX_LENGTH]))))
+    if len(value) > MAX_LENGTH:
+        return None  # not shortened: the forms in _WHOLE need the end
+    text = " ".join(_BLANKS.split(_unbroken(value))).strip()
+    for form in _WHOLE:
+        if (whole := form.fullmatch(text)) is not None:
+            return _as_a_whole(whole)
+    pieces = _pieces(text)
     word, said = _comments(pieces)
     source = ""
     if word.lower() == "from" and not said:
@@ -78,7 +107,9 @@ def parse(value: str) -> Received | None:
         return Received() if not word and not source and said and said[0].startswith("qmail ") else None
     by = next(pieces, "")
     word, beside = _comments(pieces)
-    protocol = _comments(pieces)[0] if word.lower() == "with" else ""  # qmail: with (cipher) SMTP
+    if word.lower() == "via" and next(pieces, "").lower() == "tcp":  # mox
+        word = next(pieces, "")
+    protocol = _protocol(pieces) if word.lower() == "with" else ""
     own = next((match for match in map(_address_in, beside) if match is not None), None)
     by_address = parse_address(own["address"]) if own is not None else None
     if _is_local(source, said, beside, protocol.lower()):
@@ -89,8 +120,17 @@ def parse(value: str) -> Received | None:
     # Not the comment with the address: the owner of the reverse zone may have chosen "authenticated" as the name.
     others = (comment for comment in said if _address_in(comment) is None)
     authenticated = any(comment.lower().startswith(_LOGGED_IN) for comment in others)
-    authenticated = authenticated or bool(smtp["login"] or smtp["old_login"])
+    authenticated = authenticated or bool(smtp["login"] or smtp["old_login"]) or _LOGIN_SERVER in beside
     return Received(by=by, by_address=by_address, peer=peer, authenticated=authenticated)
+
+
+def _as_a_whole(found: re.Match[str]) -> Received | None:
+    """Return what a field says that fits one of ``_WHOLE``."""
+    parts = found.groupdict()
+    name = parts.get("name") or ""
+    peer = _made(parts["address"], name if re.fullmatch(r"[\w.-]+", name) else "", parts["helo"] or None)
+    authenticated = bool(parts.get("login")) or parts["protocol"].endswith("A")
+    return Received(by=parts["by"], peer=peer, authenticated=authenticated) if peer is not None else None
 
 
 def _unbroken(value: str) -> str:
@@ -141,6 +181,17 @@ def _comments(pieces: Iterator[str]) -> tuple[str, tuple[str, ...]]:
     return "", tuple(comments)
 
 
+def _protocol(pieces: Iterator[str]) -> str:
+    """Return the protocol behind ``with``.
+
+    With TLS, qmail writes the cipher before it, as ``(cipher) SMTP`` or ``CIPHER encrypted SMTP``.
+    """
+    protocol = _comments(pieces)[0]
+    if _CIPHER.fullmatch(protocol) and _SMTP.fullmatch(protocol) is None and next(pieces, "") == "encrypted":
+        return next(pieces, "")
+    return protocol
+
+
 def _is_local(source: str, said: Sequence[str], beside: Sequence[str], protocol: str) -> bool:
     """Return whether a program on the same machine submitted the message.
 
@@ -174,6 +225,8 @@ def _peer(source: str, said: Sequence[str], beside: Sequence[str]) -> Peer | Non
         return None
     parts = found[0].groupdict()
     greeting = next((comment[5:] for comment in said if comment.startswith(("HELO ", "EHLO "))), parts.get("helo"))
+    if greeting is not None and literal is not None:
+        return None  # CommuniGate has an address before HELO; what it writes behind it, the client may have chosen
     if greeting is not None:  # qmail, exim: the word is the name of the address
         return _made(parts["address"], source, greeting)
     return _made(parts["address"], parts.get("name") or "", source or None)
@@ -181,7 +234,7 @@ def _peer(source: str, said: Sequence[str], beside: Sequence[str]) -> Peer | Non
 
 def _made(address: str, name: str, helo: str | None) -> Peer | None:
     known = parse_address(address)
-    name = "" if name.lower() == "unknown" else name.removesuffix(".")
+    name = "" if name.lower() in _NO_NAME else name.removesuffix(".")
     return Peer(address=known, name=name, helo=helo) if known is not None else None
 
 

@@ -30,6 +30,17 @@ def one_input(data: bytes) -> None:
             [f"{top} by mx2.example.net with esmtp (Exim 4.96) id 1", *received], RELAY, TRUSTED, every_name, None
         )
         assert found is None or found.client.address == CLIENT
+    line = helo.translate({ord("\r"): None, ord("\n"): None}).strip(" \t") or "x"
+    first = line.replace("\t", " ").split(" ")[0]
+    # Servers that accept any HELO, and chasquid any first word: it hides nothing either.
+    for top in (
+        f"from {line} (Unknown [203.0.113.7])\r\n\tby mx2.example.net with ESMTP\r\n\t",
+        f"from {line} ([203.0.113.7]) by mx2.example.net with MailEnable ESMTP",
+        f"from {first} ([203.0.113.7])\n\tby mx2.example.net (chasquid) with SMTP\n\t(over SMTP, plain text!, x)",
+    ):
+        found = originating_client([top, *received], RELAY, TRUSTED, every_name, None)
+        assert found is not None or len(top) > MAX_LENGTH
+        assert found is None or found.client.address == CLIENT
     # As Postfix and Exim write it: the one without what would end a word, the other without what would end a comment.
     word = "".join("?" if c in ' <>()\\";@\t\r\n' else c for c in helo) or "x"
     inside = "".join("?" if c in "()\\\t\r\n" else c for c in helo).strip() or "x"

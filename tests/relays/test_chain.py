@@ -132,7 +132,33 @@ WALKS: dict[str, tuple[list[str], OriginatingClient | None]] = {
         ],
         after(1),
     ),
+    "mox, which says its address, behind OpenSMTPD": (
+        [
+            "from gw.example.net (<unknown> [192.0.2.3]) by mx2.example.net (OpenSMTPD) with ESMTPS id 1 (TLSv1.3:x)",
+            "from out.example.com (mail.example.com [203.0.113.7]) by gw ([192.0.2.3]) via tcp with ESMTPS id 1",
+        ],
+        after(1),
+    ),
+    "CommuniGate behind chasquid": (
+        [
+            (
+                "from gw.example.net ([192.0.2.3]) by mx2.example.net (chasquid) with ESMTPS tls x (over SMTP, TLS-1.3,"
+                ' envelope from "a@example.com")'
+            ),
+            "from [203.0.113.7] (HELO out.example.com) by gw.example.net (CommuniGate Pro SMTP 6.2) with ESMTPS id 1",
+        ],
+        after(1, Client(address=ip_address("203.0.113.7"))),
+    ),
     # -- it is not known, or it was not sent from outside --
+    "a user of Tencent's": (
+        ["from pc ([203.0.113.50]) by mx2.example.net (NewEsmtp) with SMTP id 81DBFECA", *FORGED],
+        None,
+    ),
+    "inside Microsoft 365": (
+        [f"from DB5.example.org (2001:db8:365::1) by DB8.example.org (2001:db8:365::2) {BY_MICROSOFT}", *FORGED],
+        None,
+    ),
+    "routed by Google Workspace": (["by mx2.example.net with SMTP id 4fb4d7f45d1cf", *FORGED], None),
     "no field at all": ([], None),
     "the relay has written none": ([f"{FROM_CLIENT} by elsewhere.example.com (Postfix) with ESMTP id 1"], None),
     "a field that cannot be read": ([f"from x {BY_MX2}", f"{FROM_CLIENT} {BY_MX2}"], None),
@@ -171,6 +197,15 @@ def test_a_client_does_not_pass_for_a_relay_by_its_helo() -> None:
     """It says our names, and writes a field in our form; the address in our field is still its own."""
     received = [f"from gw.example.net (unknown [203.0.113.7]) {BY_MX2}", *FORGED]
     assert walk(received) == after(0, Client(address=ip_address("203.0.113.7")), "gw.example.net")
+
+
+@pytest.mark.parametrize("by", ["with ESMTP", "with MailEnable ESMTP", "(Postfix) with ESMTP id 1"])
+def test_a_helo_with_a_whole_field_in_it_is_no_relay(by: str) -> None:
+    """A server such as hMailServer takes any: a hop from a relay of ours, or a client for which SPF passes."""
+    for address in ("192.0.2.3", "198.51.100.1"):
+        helo = f"gw.example.net (gw.example.net [{address}]) by mx2.example.net {by} ("
+        received = [f"from {helo} (Unknown [203.0.113.7])\r\n\tby mx2.example.net with ESMTP\r\n\t", *FORGED]
+        assert walk(received) == after(0, Client(address=ip_address("203.0.113.7")), helo)
 
 
 def test_sendmail_shows_a_client_without_helo_and_it_is_no_local_program() -> None:

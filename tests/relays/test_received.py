@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
@@ -281,6 +282,128 @@ FORMS = {
         "from pc ([::ffff:203.0.113.50]) (AUTH: LOGIN alice) by gw.example.net with ESMTP",
         field("203.0.113.50", "", "pc", login=True),
     ),
+    "opensmtpd": (
+        (
+            "from out.example.com (mail.example.com [203.0.113.7])\n\tby gw.example.net (OpenSMTPD) with ESMTPS id"
+            " 8ee0ed38 (TLSv1.3:TLS_AES_256_GCM_SHA384:256:NO)\n\tfor <bob@example.net>"
+        ),
+        field("203.0.113.7", "mail.example.com", "out.example.com"),
+    ),
+    "opensmtpd, no name": (
+        "from out.example.com (<unknown> [203.0.113.7])\n\tby gw.example.net (OpenSMTPD) with ESMTP id 8ee0ed38",
+        field("203.0.113.7", "", "out.example.com"),
+    ),
+    "opensmtpd, no name, IPv6": (
+        "from out.example.com (<unknown> [2001:db8::7])\n\tby gw.example.net (OpenSMTPD) with ESMTP id 8ee0ed38",
+        field("2001:db8::7", "", "out.example.com"),
+    ),
+    "opensmtpd, logged in": (
+        "from pc (<unknown> [203.0.113.50])\n\tby gw.example.net (OpenSMTPD) with ESMTPSA id 8e (TLSv1.3:x:256:NO)",
+        field("203.0.113.50", "", "pc", login=True),
+    ),
+    "mox": (
+        (
+            "from out.example.com (mail.example.com [203.0.113.7]) by\n\tgw.example.net ([192.0.2.5]) via tcp with"
+            " ESMTPS id\n\tBoOKs2Zb (TLS1.3 TLS_AES_128_GCM_SHA256) for\n\t<bob@example.net>"
+        ),
+        field("203.0.113.7", "mail.example.com", "out.example.com", own="192.0.2.5"),
+    ),
+    "mox, HELO is the name, IPv6": (
+        "from out.example.com ([IPv6:2001:db8::7]) by gw.example.net ([IPv6:2001:db8::5]) via tcp with ESMTP id 1",
+        field("2001:db8::7", "", "out.example.com", own="2001:db8::5"),
+    ),
+    "mox, REQUIRETLS": (
+        "from out.example.com ([203.0.113.7]) by gw.example.net ([192.0.2.5]) via tcp with ESMTPS (requiretls) id 1",
+        field("203.0.113.7", "", "out.example.com", own="192.0.2.5"),
+    ),
+    "mox, SMTPUTF8": (
+        (
+            "from b\u00fccher.example ([203.0.113.7]) (xn--bcher-kva.example) by gw.example.net ([192.0.2.5]) via tcp"
+            " with UTF8SMTPS id 1"
+        ),
+        field("203.0.113.7", "", "b\u00fccher.example", own="192.0.2.5"),
+    ),
+    "chasquid": (
+        (
+            "from out.example.com ([203.0.113.7])\n\tby gw.example.net (chasquid) with ESMTPS\n\ttls TLS_AES_128"
+            '\n\t(over SMTP, TLS-1.3, envelope from "a@example.com")\n\t'
+        ),
+        field("203.0.113.7", "", "out.example.com"),
+    ),
+    "chasquid, IPv6, no TLS": (
+        (
+            "from out.example.com ([IPv6:2001:db8::7])\n\tby gw.example.net (chasquid) with SMTP\n\t(over SMTP, plain"
+            ' text!, envelope from "a@example.com")'
+        ),
+        field("2001:db8::7", "", "out.example.com"),
+    ),
+    "communigate": (
+        "from [203.0.113.7] (HELO out.example.com)\n  by gw.example.net (CommuniGate Pro SMTP 6.2)\n  with ESMTPS id 1",
+        field("203.0.113.7", "", "out.example.com"),
+    ),
+    "communigate, an address literal as HELO": (
+        "from [203.0.113.7] (HELO [10.0.0.1]) by gw.example.net (CommuniGate Pro SMTP 7.1.1) with ESMTP id 1",
+        field("203.0.113.7", "", "[10.0.0.1]"),
+    ),
+    "communigate, HELO has the address": (
+        (
+            "from out.example.com ([203.0.113.7] verified)\n  by gw.example.net (CommuniGate Pro SMTP 6.2.1 _community_"
+            ")\n  with SMTP id 484904 for bob@example.net"
+        ),
+        field("203.0.113.7", "", "out.example.com"),
+    ),
+    "communigate, logged in": (
+        (
+            "from [203.0.113.50] (account alice@example.net HELO [192.168.0.20])\n"
+            "  by gw.example.net (CommuniGate Pro SMTP 5.4.8)\n  with ESMTPSA id 43698954"
+        ),
+        field("203.0.113.50", "", "[192.168.0.20]", login=True),
+    ),
+    "communigate, logged in, HELO has the address": (
+        (
+            "from pc.example.net (account alice@example.net [203.0.113.50] verified) by gw.example.net (CommuniGate Pro"
+            " SMTP 6.2.1) with ESMTPA id 7764261"
+        ),
+        field("203.0.113.50", "", "pc.example.net", login=True),
+    ),
+    "hmailserver": (
+        "from out.example.com (mail.example.com [203.0.113.7])\r\n\tby gw.example.net with ESMTP\r\n\t",
+        field("203.0.113.7", "mail.example.com", "out.example.com"),
+    ),
+    "hmailserver, no name, TLS": (
+        (
+            "from out.example.com (Unknown [203.0.113.7])\r\n\tby gw.example.net with ESMTPS\r\n"
+            "\t(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256)\r\n\t"
+        ),
+        field("203.0.113.7", "", "out.example.com"),
+    ),
+    "hmailserver, logged in": (
+        "from pc (home.example.com [203.0.113.50])\r\n\tby gw.example.net with ESMTPA\r\n\t",
+        field("203.0.113.50", "home.example.com", "pc", login=True),
+    ),
+    "mailenable": (
+        "from out.example.com ([203.0.113.7]) by gw.example.net with MailEnable ESMTP",
+        field("203.0.113.7", "", "out.example.com"),
+    ),
+    "mailenable, logged in": (
+        "from PC ([203.0.113.50]) by gw.example.net\n with MailEnable ESMTPA",
+        field("203.0.113.50", "", "PC", login=True),
+    ),
+    "qmail, TLS, as MessageLabs has it": (
+        (
+            "from unknown (HELO out.example.com) (203.0.113.7)\n  by server-18.tower-238.example.net with"
+            " ECDHE-RSA-AES256-GCM-SHA384 encrypted SMTP"
+        ),
+        field("203.0.113.7", "", "out.example.com", by="server-18.tower-238.example.net"),
+    ),
+    "tencent, from outside": (
+        "from out.example.com (unknown [203.0.113.7])\n\tby newxmmxszc6-1.example.net (NewMX) with SMTP id 6010A8AD",
+        field("203.0.113.7", "", "out.example.com", by="newxmmxszc6-1.example.net"),
+    ),
+    "tencent, the servers of its users": (
+        "from localhost.localdomain ([203.0.113.50])\n\tby newxmesmtp9.example.net (NewEsmtp) with SMTP\n\tid 81DBFECA",
+        field("203.0.113.50", "", "localhost.localdomain", by="newxmesmtp9.example.net", login=True),
+    ),
     "HELO is one of the field's own words": (
         "FROM by (unknown [203.0.113.7]) BY gw.example.net (Postfix) WITH esmtp ID 1",
         field("203.0.113.7", "", "by"),
@@ -310,6 +433,82 @@ def test_the_page_and_the_module_name_the_servers_of_the_forms() -> None:
     assert named is not None
     servers = [set(re.split(r",\s+|\s+and\s+", found[1].lower())) for found in (listed, named)]
     assert servers == [{form.partition(",")[0].partition(" 2")[0] for form in FORMS} - NO_SERVERS] * 2
+
+
+# What a client may say in HELO to servers that accept any text: each names another address, or ends the field early.
+TRICKS = [
+    "x (y [10.0.0.1])",
+    "x (y [10.0.0.1]) by gw.example.net with ESMTP",
+    "x (y [10.0.0.1]) by gw.example.net with ESMTP;",
+    f"x (y [10.0.0.1]) by gw.example.net with ESMTP{DATE} (",
+    "x (y [10.0.0.1]) by gw.example.net with ESMTP (",
+    "x (y [10.0.0.1]) by gw.example.net (Postfix) with ESMTP id 1 (",
+    "x (y [10.0.0.1]) by gw.example.net with ESMTP (version=a cipher=b bits=1) ; (",
+    "x (y [10.0.0.1]) by gw.example.net with ESMTPA ; (",
+    "x ([10.0.0.1]) by gw.example.net with MailEnable ESMTP; (",
+    'x ([10.0.0.1]) by gw.example.net (chasquid) with SMTP (over SMTP, "',
+    "[10.0.0.1] (HELO x) by gw.example.net (CommuniGate Pro SMTP 6) with SMTP id 1 (",
+    "x ([10.0.0.1] verified) by gw.example.net (CommuniGate Pro SMTP 6) with SMTP id 1 (",
+    "[10.0.0.1] (helo=x) by gw.example.net with esmtp (Exim 4.96) id 1 (",
+    "(from root@localhost) by gw.example.net (",
+    "root by gw.example.net with local (",
+    "x (HELO y) (10.0.0.1) by gw.example.net with SMTP (",
+    "x) (y [10.0.0.1]",
+    "x) (10.0.0.1",
+    "x (a) (",
+    "x (",
+    "x )",
+    "x ;",
+    "x \\",
+    "by",
+    "([10.0.0.1])",
+    "[10.0.0.1]",
+]
+# The same fields without what their servers cut off or refuse: chasquid keeps the first word.
+ANY_HELO: dict[str, Callable[[str], str]] = {
+    "hmailserver": lambda helo: f"from {helo} (Unknown [203.0.113.7])\r\n\tby {GW} with ESMTP\r\n\t",
+    "hmailserver, TLS": lambda helo: (
+        f"from {helo} (m.example.com [203.0.113.7])\r\n\tby {GW} with ESMTPS\r\n"
+        "\t(version=TLSv1.3 cipher=x bits=256)\r\n\t"
+    ),
+    "hmailserver, a name with a parenthesis": lambda helo: (
+        f"from {helo} ()q [203.0.113.7])\r\n\tby {GW} with ESMTP\r\n\t"
+    ),
+    "mailenable": lambda helo: f"from {helo} ([203.0.113.7]) by {GW} with MailEnable ESMTP",
+    "chasquid": lambda helo: (
+        f"from {helo.split()[0] if helo.split() else 'x'} ([203.0.113.7])\n\tby {GW} (chasquid) with SMTP\n\t"
+        '(over SMTP, plain text!, envelope from "a))([10.0.0.1])by(x)with@example.com")\n\t'
+    ),
+    "communigate": lambda helo: (
+        f"from [203.0.113.7] (HELO {helo}) by {GW} (CommuniGate Pro SMTP 6.2.15) with ESMTP id 1"
+    ),
+}
+
+
+@pytest.mark.parametrize("form", ANY_HELO.values(), ids=ANY_HELO.keys())
+@pytest.mark.parametrize("helo", TRICKS)
+def test_no_helo_names_another_address_where_the_server_takes_any(form: Callable[[str], str], helo: str) -> None:
+    """Neither does it make the field unreadable."""
+    for value in (form(helo), form(helo) + DATE):
+        found = parse(value)
+        assert found is not None
+        assert found.peer is not None
+        assert (found.peer.address, found.by, found.authenticated) == (ip_address("203.0.113.7"), GW, False)
+
+
+@given(st.sampled_from(sorted(ANY_HELO)), st.lists(st.sampled_from(TRICKS) | st.text(max_size=20), max_size=4))
+def test_no_made_up_helo_names_another_address_where_the_server_takes_any(form: str, parts: list[str]) -> None:
+    helo = "".join(c for c in " ".join(parts) if c not in "\r\n").strip() or "x"
+    found = parse(ANY_HELO[form](helo) + DATE)
+    assert found is not None
+    assert found.peer is not None
+    assert found.peer.address == ip_address("203.0.113.7")
+
+
+def test_a_longer_field_is_not_shortened() -> None:
+    """The end of it has the address, where the server takes any HELO."""
+    value = ANY_HELO["hmailserver"](f"x (y [10.0.0.1]) by {GW} (Postfix) with ESMTP id {'1' * MAX_LENGTH} (")
+    assert parse(value) is None
 
 
 def test_a_long_helo_hides_nothing() -> None:
@@ -343,6 +542,20 @@ def test_a_break_that_an_smtp_client_puts_into_a_long_line_hides_nothing(length:
         f"by {GW} with ESMTP id 1",  # the address has been removed, and who knows what stands below
         f"by {GW} (Postfix) with ESMTP id 1",
         "by 2002:a05:6402:1e8a:b0:566:43ab:78c9 with SMTP id 1",  # inside Gmail
+        "by mail-ed1-f45.example.com with SMTP id 1",  # Google Workspace: routed to another server
+        f"by {GW} (OpenSMTPD) with ESMTPSA id c7a016a4 (TLSv1.3:x:256:NO)",  # mask-src
+        f"from pc by {GW} ([192.0.2.5]) via tcp with ESMTPSA id 1",  # mox and chasquid hide where their users are
+        f'from pc by {GW} (chasquid) with ESMTPSA tls x (over submission, TLS-1.3, envelope from "a@example.com")',
+        f"from x ([203.0.113.7]) by {GW} via smtpd with SMTP id 1",
+        f"from x ([203.0.113.7]) by {GW} with AES256 plain SMTP",
+        # PowerMTA and Cloudflare write no protocol: whether the client had logged in, is not known.
+        f"from x (203.0.113.7) by {GW} (PowerMTA(TM) v4.0r1) id h1 for <b@example.net>",
+        f"from x (203.0.113.7) by {GW} (unknown) id F9o1UdAl7qKf for <b@example.net>",
+        # Alibaba writes HELO only, which may look like an address.
+        f"from 10.0.0.1(mailfrom:a@example.com fp:SMTPD_---0WE8BclQ_1725276357) by {GW}",
+        f"from 10.0.0.1(mailfrom:a@example.com fp:SMTPD_---0WE8BclQ_1725276357) by {GW}(127.0.0.1)",
+        f"from [203.0.113.7] (using TLSv1.2 with cipher DHE (256 bits)) by {GW} id A0/8D-5",  # in MessageLabs
+        f"from [203.0.113.7] (HELO x) (y [10.0.0.1]) by {GW} with SMTP",  # not CommuniGate, and which?
         f"from x by {GW} with ESMTP id 1",
         f"from x [203.0.113.7] by {GW} with ESMTP id 1",
         f"from imap.example.com [203.0.113.7] by {GW} with IMAP (fetchmail-6.4.37)",
