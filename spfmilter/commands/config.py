@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import click
 
 from spfmilter.commands.console import EX_CANTCREAT, EX_CONFIG, settings_from
 from spfmilter.interfaces import has_public_address
-from spfmilter.settings import Settings, SettingsError, ini, load, show, without_effect
+from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show, without_effect
 
 if TYPE_CHECKING:
     from spfmilter.daemon.trial import Finding
@@ -35,13 +36,13 @@ def check(path: Path, *, attempt: bool, json_output: bool) -> None:
         for idle in without_effect(settings, is_public=has_public_address()):
             click.echo(f"{path}: warning: {idle}")
         click.echo(f"{path}: no problems")
-        found = _printed(_tried(settings)) if attempt else []
+        found = _printed(_tried(settings, path)) if attempt else []
     else:
         problems, warnings, found = [], [], []
         try:
             settings = load(path)
             warnings = [str(idle) for idle in without_effect(settings, is_public=has_public_address())]
-            found = list(_tried(settings)) if attempt else []
+            found = list(_tried(settings, path)) if attempt else []
         except SettingsError as error:
             problems = [dataclasses.asdict(problem) for problem in error.problems]
         result = {
@@ -57,7 +58,7 @@ def check(path: Path, *, attempt: bool, json_output: bool) -> None:
         sys.exit(EX_CANTCREAT)
 
 
-def _tried(settings: Settings) -> Iterator[Finding]:
+def _tried(settings: Settings, path: Path) -> Iterator[Finding]:
     """Yield what comes of a start with these settings, step by step, or that a package for it is missing."""
     try:
         from spfmilter.daemon.trial import attempt  # noqa: PLC0415 - it needs libmilter, as the daemon does
@@ -65,9 +66,9 @@ def _tried(settings: Settings) -> Iterator[Finding]:
         click.echo(f"the daemon cannot run here: {error}. See the README on how to install it", err=True)
         sys.exit(EX_CANTCREAT)
     if os.geteuid() == 0:
-        click.echo(
-            "tried with the rights of root. As the daemon: sudo -u spfmilter spfmilter config check --try", err=True
-        )
+        option = "" if path == DEFAULT_PATH else f" -c {shlex.quote(str(path))}"
+        again = f"sudo -u spfmilter spfmilter config check --try{option}"
+        click.echo(f"tried with the rights of root. As the daemon: {again}", err=True)
     yield from attempt(settings)
 
 

@@ -177,7 +177,7 @@ def _deferred_enough(applied: AppliedEntry, settings: Settings, evidence: Eviden
     if not bound.seconds or settings.policy.mode is Mode.MONITOR:
         return None
     enough = evidence.deferred_for(deferral_key(applied.verdict.check)) >= bound.seconds
-    why = "it has been deferred for longer" if enough else "it has not been deferred for that long"
+    why = "it has been deferred for longer" if enough else "it is not known to have been deferred for that long"
     evidence.note("policy", "defer_at_most", why, applied=enough)
     if not enough:
         return None

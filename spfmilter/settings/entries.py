@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from spfmilter.model import Disposition, IPAddress
 from spfmilter.settings.ini import quoted
@@ -31,6 +32,8 @@ class PolicyEntry:
 def policy_entry(text: str) -> PolicyEntry:
     """Read a disposition; behind ``defer``, a milder one may follow for mail that has been deferred for long enough."""
     words = split_list(text) or ("",)
+    if words[0].lower().startswith("defer "):
+        raise ValueError(f"{quoted(text)} has no comma between its words: write defer, tag or defer, quarantine")
     first, *more = (one_of(Disposition)(word) for word in words)
     if not more:
         return PolicyEntry(first)
@@ -59,6 +62,15 @@ class ExemptSender:
         return not self.networks or (address is not None and any(address in network for network in self.networks))
 
 
+def _is_network(text: str) -> bool:
+    """Return whether it is an IP address or network, with or without bits set below the prefix."""
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 def exempt_sender(text: str) -> ExemptSender:
     """Read a sender domain; ``if pass`` and ``from`` with networks may follow, as conditions that must all hold."""
     found = _SENDER.fullmatch(text)
@@ -68,6 +80,11 @@ def exempt_sender(text: str) -> ExemptSender:
             "192.0.2.0/24 2001:db8::/32"
         )
     domain, passed, networks = found.groups()
+    if _is_network(domain):  # in a list of networks behind ``from`` that has commas, which separate the entries
+        raise ValueError(
+            f"{quoted(domain)} is an address or network, not a sender domain: write all networks of a domain behind "
+            "its from, separated by blanks, such as example.com from 192.0.2.0/24 2001:db8::/32"
+        )
     return ExemptSender(
         domain=domain_or_subdomains(domain),
         if_pass=passed is not None,

@@ -434,6 +434,8 @@ def test_explain_as_json(run, write) -> None:
     considered = json.loads(done.stdout)["considered"]
     last = [(one["rule"]["section"], one["rule"]["key"], one["applied"]) for one in considered[-2:]]
     assert last == [("recipient:sales@", "fail", True), ("policy", "defer_at_most", False)]
+    # The daemon's memory is not asked: it may know of an earlier attempt.
+    assert considered[-1]["why"] == "it is not known to have been deferred for that long"
     assert [one["rule"]["key"] for one in considered if one["applied"]] == ["pass", "fail"]
 
 

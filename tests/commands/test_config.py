@@ -81,6 +81,8 @@ def test_trying_a_start_says_what_would_go_well_and_leaves_nothing(run, write, t
         for setting in ("[web] secret_file", "[milter] socket", "[metrics] listen", "[web] listen", "[dns] nameservers")
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["spfmilter.ini"]
+    if os.geteuid() == 0:  # the command to try again has the same file
+        assert f"sudo -u spfmilter spfmilter config check --try -c {tmp_path}/spfmilter.ini\n" in done.stderr
 
 
 @pytest.mark.outside
