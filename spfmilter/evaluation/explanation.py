@@ -1,7 +1,7 @@
-"""Read a domain's own explanation of its fails, exp= (RFC 7208 section 6.2), and decide which names may hold it.
+"""Read a domain's own explanation of its fails, exp= (RFC 7208 section 6.2), and decide which names may have it.
 
-The sender sees the text in our reply. So it must belong to the sender's domain: otherwise a record could make us
-disclose a text of another domain, or of our own network. Asks through a function that it is given.
+The sender sees the text in our reply. So it must belong to the sender's domain. Otherwise a record could make us
+disclose a text of another domain, or of our own network. The caller passes a function that makes the lookups.
 """
 
 from __future__ import annotations
