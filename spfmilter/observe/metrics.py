@@ -95,7 +95,7 @@ class _Prometheus(Metrics):
         values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
         new: Any = {"registry": None, "namespace": "spfmilter"}
         labels = ("identity", "result", "action")
-        self._messages = prometheus.Counter("messages", "MAIL FROM commands judged.", labels, **new)
+        self._messages = prometheus.Counter("messages", "MAIL FROM commands, by result and action.", labels, **new)
         self._monitor_actions = prometheus.Counter(
             "monitor_actions", "Actions that monitor mode did not take.", ("action",), **new
         )
