@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 STAMP := .venv/.stamp
 
-# Compiled files are kept, whatever the environment says: without them pytest compiles all tests anew for each run.
+# Compiled files are kept in every environment: without them pytest compiles all tests anew for each run.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -22,7 +22,7 @@ MO := $(PO:.po=.mo)
 help: ## list these targets
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(INSTALLED) setup-mta ## a refused sender, from the bounce to the mended record; KEEP=1 leaves it running
+demo: $(INSTALLED) setup-mta ## a refused sender, from the bounce to the fixed record; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
 
 # Neither root nor Postfix nor the network, once .venv is there.

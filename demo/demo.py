@@ -40,7 +40,7 @@ class Demo:
         self.sender.is_told(next(numbers))
         if self.sender.link:
             self.sender.reads(next(numbers))
-            self.sender.mends(next(numbers))
+            self.sender.fixes_the_record(next(numbers))
         for scene in OTHERS:
             self.scene(next(numbers), scene)
         self.stage.configure("")
@@ -84,11 +84,11 @@ class Demo:
         self.screen.rule("The administrator asks why", shlex.join(["spfmilter", *command[1:]]))
         shown = subprocess.run(command, check=False, timeout=30).returncode
         machine = subprocess.run([*command, "--json"], check=False, capture_output=True, text=True, timeout=30)
-        judged = json.loads(machine.stdout) if machine.returncode == 0 else {}
+        checked = json.loads(machine.stdout) if machine.returncode == 0 else {}
         said = [f"{refused.code}{'-' if n < len(refused.lines) else ' '}{t}" for n, t in enumerate(refused.lines, 1)]
         self.screen.open("What the administrator sees", "The same decision, in the command above and in the log.")
         self.screen.commands(self.log_lines())
-        same = shown == machine.returncode == 0 and _but_for_links(judged.get("reply", [])) == _but_for_links(said)
+        same = shown == machine.returncode == 0 and _but_for_links(checked.get("reply", [])) == _but_for_links(said)
         self.screen.check("spfmilter check gives the very reply that the client got", true=same)
         logged = any("action=reject" in line and "term=-all" in line for line in self.log_lines())
         self.screen.check("the log says who was refused, by which term and by which rule", true=logged)

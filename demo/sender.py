@@ -69,7 +69,7 @@ class Sender:
         screen.check("in Chinese as well, the page and the notice", true=told and there)
         screen.close()
 
-    def mends(self, number: int) -> None:
+    def fixes_the_record(self, number: int) -> None:
         """Publish the record as the page says, open the page again, and send the message again."""
         screen = self.screen
         screen.open(

@@ -126,7 +126,7 @@ def _commands(changes: Changes | None, options: Options, *, unless: Silent | Non
     Args:
         changes: what to change; None: there is no Postfix.
         options: of the command.
-        unless: our own milter, which does not answer: then leave a Postfix alone that runs.
+        unless: our own milter, which does not answer: then leave a running Postfix unchanged.
 
     Raises:
         AttachError: they cannot be applied, or one failed.

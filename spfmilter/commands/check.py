@@ -40,7 +40,7 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
         json_output: whether to print JSON.
 
     Raises:
-        click.BadParameter: ``ip`` is not an IP address, or ``rcpt`` no recipient's.
+        click.BadParameter: ``ip`` is not an IP address, or ``rcpt`` is not an address of a recipient.
     """
     settings = settings_from(path)
     if given.language is not None:
@@ -82,9 +82,9 @@ def _bare(text: str) -> str:
 
 
 def _sender(text: str) -> str:
-    """Return the address for MAIL FROM, and say on standard error if it is not the text as it stands.
+    """Return the address for MAIL FROM. If it differs from the text, say so on standard error.
 
-    A domain alone is the sender postmaster there. A sender that names no domain is used, and named.
+    A domain alone becomes the sender postmaster at that domain. A sender without a domain is used unchanged.
     """
     sender = written_address(text)
     if "@" not in sender and dns_domain(sender):
@@ -101,7 +101,7 @@ def _sender(text: str) -> str:
 
 
 def _recipient(text: str) -> str:
-    """Return the address for RCPT TO, and say on standard error if it is not the text as it stands.
+    """Return the address for RCPT TO. If it differs from the text, say so on standard error.
 
     Raises:
         click.BadParameter: the text is a domain alone.

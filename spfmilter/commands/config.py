@@ -28,7 +28,7 @@ def check(path: Path, *, attempt: bool, json_output: bool) -> None:
 
     Args:
         path: the INI file.
-        attempt: whether to try what the daemon needs at its start as well; exit with 73 if it could not start.
+        attempt: whether to try the daemon's start as well; exit with 73 if it could not start.
         json_output: whether to print JSON.
     """
     if not json_output:
@@ -59,7 +59,7 @@ def check(path: Path, *, attempt: bool, json_output: bool) -> None:
 
 
 def _tried(settings: Settings, path: Path) -> Iterator[Finding]:
-    """Yield what comes of a start with these settings, step by step, or that a package for it is missing."""
+    """Yield the findings of a start with these settings, step by step, or that a package for it is missing."""
     try:
         from spfmilter.daemon.trial import attempt  # noqa: PLC0415 - it needs libmilter, as the daemon does
     except ImportError as error:
@@ -73,7 +73,7 @@ def _tried(settings: Settings, path: Path) -> Iterator[Finding]:
 
 
 def _printed(findings: Iterable[Finding]) -> list[Finding]:
-    """Print each finding when it is there. Return all of them."""
+    """Print each finding as soon as it is known. Return all of them."""
     seen = []
     for finding in findings:
         click.echo(f"{finding.outcome}: {finding.what}: {finding.detail}")

@@ -33,7 +33,7 @@ def settings_from(path: Path) -> Settings:
 
 
 def _complain(text: str) -> None:
-    """Print an error, with its priority if it goes into the journal: ``journalctl -p err`` is to show it.
+    """Print an error, with its priority if it goes to the journal, so that ``journalctl -p err`` shows it.
 
     If it cannot be written, systemd still sees the exit status.
     """
@@ -66,7 +66,7 @@ def _console() -> Console:
     """Return the terminal. With NO_COLOR set and not empty, it shows no colours and no other styles (no-color.org)."""
     if os.environ.get("NO_COLOR"):
         return Console(highlight=False, color_system=None)
-    # rich takes an empty variable for a set one.
+    # rich treats an empty variable as set.
     return Console(highlight=False, no_color=False)
 
 

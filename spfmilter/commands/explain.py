@@ -1,4 +1,4 @@
-"""Show a judged message to people and machines: the tree of terms, result, rule, reply and header fields.
+"""Show a checked message to people and machines: the tree of terms, result, rule, reply and header fields.
 
 Knows the layout only. Evaluates and decides nothing. Untrusted input is shown as plain text, never as markup.
 """
@@ -49,7 +49,7 @@ class ForwarderAdvice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """Everything about one message that was judged by hand."""
+    """Everything about one message that was checked by hand."""
 
     facts: Facts
     plan: Plan

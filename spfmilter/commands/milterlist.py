@@ -2,8 +2,8 @@
 
 Knows the syntax of ``smtpd_milters``. Pure: reads no file and opens no connection.
 
-Our address stands in a parameter of its own in main.cf, and the lists refer to it. So an address that we have written
-is known as ours after ``[milter] socket`` has changed, when nothing answers there any more.
+Our address is in a parameter of its own in main.cf, and the lists refer to it. So we still know an address as ours
+after ``[milter] socket`` has changed, when nothing answers there any more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 PARAMETER = "spfmilter_socket"  # of main.cf; postconf(5) allows parameters of one's own
 REFERENCE = f"${PARAMETER}"
-OURS = "spfmilter:"  # in an expanded member: stands for the value of our parameter, which may be a former one
+OURS = "spfmilter:"  # replaces the value of our parameter, which may be a former address, in an expanded member
 _REFERENCE = re.compile(rf"\$(?:\({PARAMETER}\)|\{{{PARAMETER}\}}|{PARAMETER}\b)")
 _ACTION = re.compile(r"\bdefault_action\s*=\s*(\w+)")
 # Where an earlier spfmilter may have been, if nothing answers there now: the default socket, or a path with our name.
@@ -44,7 +44,7 @@ class Milter:
         return "$" in _REFERENCE.sub("", self.text)
 
     def referring(self) -> str:
-        """Return the member with our parameter in place of its address. What it has in braces stays."""
+        """Return the member with our parameter instead of its address. Its options in braces stay."""
         if self.refers:
             return self.text
         if not self.text.startswith("{"):
@@ -111,7 +111,7 @@ def with_ours(present: Iterable[Milter], current: str, former: Collection[str], 
         present: the list as it is.
         current: our address.
         former: addresses that were ours.
-        first: put ours first, also where the list does not have it; False: leave it where it is, or out.
+        first: put ours first, even if the list does not have it yet; False: keep its place, and do not add it.
 
     Raises:
         IndirectError: a parameter in the list holds a former address.

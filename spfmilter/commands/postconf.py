@@ -99,11 +99,11 @@ def read(config_directory: str | None = None) -> Postfix | None:
 def _expanded(config_directory: str | None, member: str) -> str:
     """Return a member of a list with the values of the parameters in it.
 
-    Those of the lists themselves are left out, because their members are looked at on their own. For the value of our
-    parameter there is OURS.
+    Parameters that are lists themselves are left out, since their members are read separately. OURS replaces the value
+    of our parameter.
     """
     without = [f"{name}=" for name in LISTS]
-    carrier = "milter_connect_macros"  # any other parameter, which this call does not set for anyone else
+    carrier = "milter_connect_macros"  # any other parameter: only this call of postconf sees the value
     values = [*without, f"{PARAMETER}={OURS}", f"{carrier}={member}"]
     overrides = [word for value in values for word in ("-o", value)]
     return _postconf(config_directory, *overrides, "-hx", carrier)

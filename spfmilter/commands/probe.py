@@ -1,6 +1,6 @@
 """Try a milter's address as Postfix would: connect, and negotiate in the milter protocol.
 
-Knows the first packet of the protocol, and why the user of an MTA cannot reach a unix socket. Sends nothing about mail.
+Knows the first packet of the protocol, and why an MTA's user cannot reach a unix socket. Sends no mail events.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The user as whom an MTA connects."""
+    """The user of an MTA."""
 
     name: str
     uid: int
@@ -92,7 +92,7 @@ def _connected(place: Place) -> socket.socket:
 
 
 def _answer(sock: socket.socket) -> bytes:
-    """Return the first packet without its length; if what comes is no packet of a negotiation, its first bytes."""
+    """Return the first packet without its length; the first bytes of the answer if it is no packet of a negotiation."""
     head = _read(sock, 4)
     length = int.from_bytes(head, "big")
     return _read(sock, length) if len(head) == 4 and 13 <= length <= _LONGEST else head
@@ -120,7 +120,7 @@ def barrier(place: Place, user: Account) -> Barrier | None:
 
 
 def _try_as(place: Place, user: Account) -> int:
-    """Return the number of the error that a user gets who connects to a unix socket; 0: none."""
+    """Return the number of the error when a user connects to a unix socket; 0 if there is none."""
     child = os.fork()
     if child == 0:
         status = errno.EIO
@@ -138,7 +138,7 @@ def _try_as(place: Place, user: Account) -> int:
 
 
 def _first_barrier(place: Place, user: Account) -> Barrier | None:
-    """Return the first folder on the way, or the socket, that does not let a user pass; None if there is none."""
+    """Return the first folder of the path, or the socket, that denies a user access; None if there is none."""
     group = ownership.group(user.gid)
     try:
         for folder in _folders(place):
@@ -151,13 +151,13 @@ def _first_barrier(place: Place, user: Account) -> Barrier | None:
         if place.path.exists() and not _allowed(place.path.stat(), user, 0o2):
             fix = f"set [milter] socket_group = {group} and socket_mode = 0660, and restart the daemon"
             return Barrier(f"user {user.name} cannot write to {place.path} ({ownership.rights(place.path)})", fix)
-    except OSError:  # we may not look ourselves
+    except OSError:  # not readable for us
         return None
     return None
 
 
 def _folders(place: Place) -> Iterator[Path]:
-    """Yield the folders on the way, from the top of the file system that the MTA sees."""
+    """Yield the folders of the path, from the top of the file system that the MTA sees."""
     way = [folder for folder in place.path.parents if folder.is_relative_to(place.root)]
     yield from reversed(way)
 

@@ -32,7 +32,7 @@ class Filter:
     name: str
     socket: str
     effect: str  # on mail, while it does not answer
-    asked: bool  # it is in InputMailFilters; one that is not there is never asked
+    asked: bool  # it is in InputMailFilters; Sendmail never asks other filters
 
     @property
     def place(self) -> Place | None:

@@ -1,7 +1,7 @@
-"""One message by hand: the daemon's own Session, driven as an MTA would drive it, and the settings that it looked at.
+"""One message by hand: drive the daemon's own Session as an MTA would, and collect the settings that it considered.
 
-Knows what an MTA would tell, and why each exemption fits or does not. The order of steps and all decisions are the
-Session's. Nothing is remembered: neither a deferral nor, beyond the message, an answer.
+Knows what an MTA would tell, and why each exemption applies or does not. The Session has the order of steps and makes
+all decisions. No deferral is remembered, and no answer beyond the message.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """What the client says, and what the MTA knows of it."""
+    """What the client says, and what the MTA knows about the client."""
 
     address: IPAddress
     helo: str
     sender: str  # in MAIL FROM, with or without angle brackets
-    recipient: str = ""  # in RCPT TO; empty: one to whom no rule of its own applies
+    recipient: str = ""  # in RCPT TO; empty: a recipient without rules of their own
     author: str = ""  # the value of the From field; empty: there is none
     login: str = ""
     smtputf8: bool = False
@@ -74,7 +74,7 @@ def simulate(said: Conversation, settings: Settings, *, explain: bool, warn: War
         warn("the recipient is not known, and so has no effect, with [policy] reject_at = mail")
     if said.author and stage is not RejectAt.MESSAGE:
         warn(f"the From field is not known, and so has no effect, with [policy] reject_at = {stage}")
-    # One lookup after the other, so that the tree shows what each of them takes.
+    # One lookup after the other, so that the tree shows the time of each.
     dns = settings.dns.model_copy(update={"prefetch": False})
     receiver = settings.headers.own_id or said.hostname
     inquiry = Engine(dns, receiver=receiver).inquiry()
@@ -116,14 +116,14 @@ def _converse(session: Session, said: Conversation) -> tuple[Outcome, Transactio
                 session.header("From", said.author)
             session.header("Subject", _SUBJECT)
             outcome = session.end_of_message("")
-    # A client whose only recipient was refused gives the message up.
+    # A client gives up a message whose only recipient was refused.
     ended = outcome.ended or session.abandon().ended
     assert ended is not None, "MAIL FROM has begun a message"  # noqa: S101 - for the type checker
     return outcome, ended
 
 
 def _extras(inquiry: Inquiry, verdict: Verdict, facts: Facts, settings: Settings, warn: Warn) -> Extras:
-    """Return what a notice holds beyond the verdict; the link as configured where it cannot be signed here."""
+    """Return what a notice contains beside the verdict; the link as configured if it cannot be signed here."""
     url, path, signer = settings.reply.help_url, settings.web.secret_file, None
     # Do not create a missing file: it would belong to this user, and the daemon could not read it.
     if url is not None and os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be entered
@@ -138,7 +138,7 @@ def _extras(inquiry: Inquiry, verdict: Verdict, facts: Facts, settings: Settings
     return replace(found, link=str(url))
 
 
-# -- the lines of the settings that were looked at ---------------------------------------------------------------------
+# -- the lines of the settings that were considered --------------------------------------------------------------------
 
 
 def _considered(
@@ -157,7 +157,7 @@ def _considered(
 
 
 def _addressee(said: Conversation, settings: Settings) -> Addressee | None:
-    """Return what the settings say of the recipient; None where it is not known when the message is decided."""
+    """Return the kind of the recipient; None if the recipient is unknown when the message is decided."""
     known = said.recipient and settings.policy.reject_at is not RejectAt.MAIL
     return policy.addressee(said.recipient, settings, understood="") if known else None
 

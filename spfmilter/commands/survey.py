@@ -1,4 +1,4 @@
-"""Try every milter that an MTA asks, and say which one does not answer, what that does to mail, and what to do.
+"""Try every milter that an MTA asks. Report each that does not answer, its effect on mail, and what to do.
 
 Knows how an MTA's lists of milters and their sockets belong together. ``probe`` tries one socket.
 """
@@ -21,7 +21,7 @@ _START = "start the daemon; if it runs, restart it, so that it has this socket: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silent:
-    """A milter that an MTA asks, and that does not answer it."""
+    """A milter that an MTA asks, but that does not answer."""
 
     where: str  # the list that has it
     address: str
@@ -55,7 +55,7 @@ def of_postfix(postfix: Postfix, ours: str, leaving: Iterable[str]) -> Iterator[
     Args:
         postfix: its settings.
         ours: our address.
-        leaving: addresses that are about to be taken out of the lists.
+        leaving: addresses that are about to be removed from the lists.
     """
     tried = {milterlist.OURS, *leaving}
     milters = [("smtpd_milters", ours, _own_action(postfix, ours))] + [
@@ -91,13 +91,13 @@ def _own_action(postfix: Postfix, ours: str) -> str:
 def _trouble(place: Place | None, user: str, *, absolute: bool) -> tuple[str, str]:
     """Return why an MTA gets no answer at a place, and what to do if the socket is ours; empty if it gets one."""
     if place is None:
-        return "", ""  # a notation that we do not know; Postfix may
+        return "", ""  # a notation that only Postfix may know
     who = probe.account(user)
     if place.family == "unix" and who is not None and (found := probe.barrier(place, who)) is not None:
         return found.what, found.fix
     reason = probe.why_silent(place)
     if place.family == "unix" and reason == _DENIED and os.geteuid() != 0:
-        return "", ""  # it is we who may not connect
+        return "", ""  # only we may not connect
     if reason and absolute:
         reason += f" (smtpd is chrooted, and looks for {place.path})"
     return reason, ""

@@ -1,6 +1,6 @@
-"""What an administrator can do where the system refuses an address for a listener.
+"""What an administrator can do if the system refuses an address for a listener.
 
-Knows the errors of bind(2). Does not know who listens: the daemon's socket, its metrics and the help page all ask here.
+Knows the errors of bind(2). Does not know the listener: the daemon's socket, its metrics and the help page use it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _FIRST_FREE_PORT = 1024  # below it, a port needs a right (net.ipv4.ip_unprivile
 
 
 def for_address(error: OSError, host: str, port: int) -> str:
-    """Return what to do where an address and port cannot be listened on; empty if it is unknown."""
+    """Return what to do if a listener cannot use an address and port; empty if it is unknown."""
     match error.errno:
         case errno.EADDRINUSE:
             found = f"another process has port {port} (ss -ltnp 'sport = :{port}' names it)"
@@ -30,7 +30,7 @@ def for_address(error: OSError, host: str, port: int) -> str:
 
 def explained(error: OSError, host: str, port: int) -> str:
     """Return the error with what to do, in one line."""
-    # The errors of the standard library add the address to the text, which the caller has said already.
+    # The errors of the standard library add the address to the text, which the caller names itself.
     reason = os.strerror(error.errno) if error.errno is not None else str(error)
     hint = for_address(error, host, port)
     return f"{reason}; {hint}" if hint else reason

@@ -1,7 +1,7 @@
-"""Try what the daemon needs at its start, short of serving: sockets, group, secrets, nameservers, log, memory.
+"""Try the steps of the daemon's start, without serving: sockets, group, secrets, nameservers, log, memory.
 
-Knows the order of the start, and undoes what it does. Each step is one finding; a step that fails does not end the
-others. It has the rights of the user who runs it, so it should be the daemon's.
+Knows the order of the start, and undoes its effects. Each step has one finding. After a failed step, the others are
+still tried. The trial has the rights of the user who runs it, so run it as the daemon's user.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _CONNECT_TIME = 2.0  # seconds
 
 
 class StepOutcome(StrEnum):
-    """What a step came to."""
+    """The outcome of a step."""
 
     OK = "ok"
-    WARNING = "warning"  # the daemon starts all the same
+    WARNING = "warning"  # the daemon still starts
     PROBLEM = "problem"  # the daemon does not start
 
 
@@ -43,11 +43,11 @@ class Finding:
 
     outcome: StepOutcome
     what: str  # the setting
-    detail: str  # what is the case, and what to do
+    detail: str  # the state, and what to do
 
 
 def attempt(settings: Settings) -> Iterator[Finding]:
-    """Yield what comes of each step of a start with these settings."""
+    """Yield the finding of each step of a start with these settings."""
     steps: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         _log_target,
         _secrets,
@@ -75,7 +75,7 @@ def _problem(what: str, detail: str) -> Finding:
 
 def _log_target(settings: Settings) -> Iterator[Finding]:
     what, to = "[log] to", settings.log.to
-    if to in {LogTarget.AUTO, LogTarget.STDERR}:  # auto takes the journal only where it is our standard error
+    if to in {LogTarget.AUTO, LogTarget.STDERR}:  # auto uses the journal only if standard error leads there
         return
     path = "/dev/log" if to is LogTarget.SYSLOG else "/run/systemd/journal/socket"
     try:
@@ -87,7 +87,7 @@ def _log_target(settings: Settings) -> Iterator[Finding]:
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
-    """Read the secrets of the help page's links. If there is no file, make none, but look whether it can be made."""
+    """Read the secrets of the help page's links. If the file is missing, test whether it can be created."""
     what, path = "[web] secret_file", Path(settings.web.secret_file)
     if settings.reply.help_url is None:
         return
@@ -156,7 +156,7 @@ def _page(settings: Settings) -> Iterator[Finding]:
 
 
 def _endpoint(what: str, listen: str) -> Finding:
-    """Try an address beside the daemon's own: mail does not need it."""
+    """Try an address that mail does not need."""
     place = nameserver(listen)
     if _answers(place.address, place.port):
         return _ok(what, f"a process serves {listen} now. If it is not spfmilter, choose another port")

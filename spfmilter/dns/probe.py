@@ -1,6 +1,7 @@
-"""Asks silent nameservers for a sign of life, so that no message has to wait for them.
+"""Probe silent nameservers, so that no message has to wait for them.
 
-Knows sockets. Any answer will do: it asks for the address of the root, which has none, and every nameserver knows that.
+Knows sockets. Any answer counts. The question is for the address of the root: it has none, and every nameserver can
+say so.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Probe:
         self._next = float("-inf")
 
     def step(self) -> Change | None:
-        """Do what is due, without waiting. Return what the log is to say of the silence, if anything."""
+        """Send and read probes, without waiting. Return a change of the silence for the log; None if there is none."""
         silence = self._resolver.silence
         since = silence.since
         if since is None:
@@ -71,7 +72,7 @@ class Probe:
         for server in self._resolver.by_health():
             try:
                 sock = transport.connected(server.socket(socket.SOCK_DGRAM), server.endpoint)
-            except OSError:  # no way there, or no descriptor: then lookups wait as ever
+            except OSError:  # unreachable, or no descriptor: then lookups wait as usual
                 continue
             ident = secrets.randbits(16)
             self._sent.append(_Sent(server, sock, ident, now))

@@ -1,4 +1,4 @@
-"""Whether our own nameservers have stopped answering, as one process sees it. Knows times; asks nothing itself.
+"""Whether our own nameservers have stopped answering, as one process sees it. Knows times; sends no packet.
 
 | state     | a lookup             | it begins                                                                      |
 | --------- | -------------------- | ------------------------------------------------------------------------------ |
@@ -59,7 +59,7 @@ class Silence:
         self._probed = now
 
     def announce(self, now: float) -> Change | None:
-        """Return the silence if it is to be announced now: once, and at most one in a minute."""
+        """Return the silence if it should be announced now: once, and at most one in a minute."""
         if self.since is None or self._is_announced or now - self._announced < _ANNOUNCED_EVERY:
             return None
         self._is_announced, self._announced = True, now

@@ -15,7 +15,7 @@ from spfmilter.spf.record import Directive, Record, parse
 
 # The addresses that hosts of the Internet have, by the bits of an address: the first one, and the one after the last.
 # A record that passes half of them, or more, names no network (docs/decisions/0036-wide-open.md).
-_INTERNET = {32: (0, 1 << 32), 128: (0x2 << 124, 0x4 << 124)}  # IPv6: 2000::/3, all that has been handed out
+_INTERNET = {32: (0, 1 << 32), 128: (0x2 << 124, 0x4 << 124)}  # IPv6: 2000::/3, which contains all assigned networks
 _MOST = {bits: (end - first) // 2 for bits, (first, end) in _INTERNET.items()}
 
 
@@ -40,13 +40,13 @@ def seen_in(top: tuple[Record, str] | None, result: Result, domain: str, *, is_o
 
 
 def lets_every_host_pass(found: Record, matched: Directive, bits: int, *, included: bool) -> bool:
-    """Tell whether the record lets most hosts of the Internet pass, so that a pass by it says nothing.
+    """Return whether the record lets most hosts of the Internet pass, so that its pass is no evidence.
 
     Args:
         found: the record.
         matched: its directive that has matched.
         bits: 32 or 128, of an address of the client's family.
-        included: the same of the record that the directive includes, where it does.
+        included: whether the record that the directive includes lets most hosts pass.
     """
     if matched.result is not Result.PASS:
         return False
@@ -65,9 +65,9 @@ def lets_every_host_pass(found: Record, matched: Directive, bits: int, *, includ
 
 @functools.lru_cache(maxsize=256)  # long lists are popular, and their records come again and again
 def _lists_most(text: str, bits: int) -> bool:
-    """Tell whether the ip4 or ip6 terms of a record let half of the Internet pass, or more.
+    """Return whether the ip4 or ip6 terms of a record let half of the Internet pass, or more.
 
-    What its other such terms refuse is taken off, even if they come later: it counts for the record.
+    Networks that other such terms refuse are subtracted, even if these terms come later: that favours the record.
     """
     mechanism = "ip4" if bits == 32 else "ip6"
     first, end = _INTERNET[bits]
@@ -96,9 +96,10 @@ def _size(directive: Directive, bits: int) -> int:
 
 
 def is_unreachable(channel: Guarded, domain: str, deadline: float) -> bool:
-    """Tell whether a domain cannot receive mail: a null MX (RFC 7505), or no MX and no address (RFC 5321 section 5.1).
+    """Return whether a domain cannot receive mail: a null MX (RFC 7505), or neither MX nor address.
 
-    If a lookup fails, the domain counts as reachable.
+    Without an MX, mail goes to the domain's address (RFC 5321 section 5.1). If a lookup fails, the domain
+    counts as reachable.
     """
     for rdtype in (Type.MX, Type.A, Type.AAAA):
         channel.start(domain, rdtype)

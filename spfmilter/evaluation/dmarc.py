@@ -1,6 +1,6 @@
 """Look up the DMARC policy of a From domain. If it is strict, spfmilter can leave the decision to the DMARC filter.
 
-Knows the channel. Where the record is and what it says is in ``treewalk``.
+Knows the channel. ``treewalk`` finds and reads the record.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ from spfmilter.model import Check, Identity, Result, Verdict
 from spfmilter.settings.schema import DnsSection
 from spfmilter.zones import Zones
 
-# A verdict takes more memory than an answer, and one in five senders of a busy day comes again from the same address.
+# A verdict takes more memory than an answer, and one in five senders of a busy day returns from the same address.
 _ANSWERS_PER_VERDICT = 5
-# Seconds at most for each of these, which the client can stretch, and on which MAIL FROM's verdict does not depend:
+# Seconds at most for each of these. The client can delay them, and MAIL FROM's verdict does not depend on them:
 # lookups in zones of the client's choice, for all checks of a message together; HELO's check; the DMARC policy.
 CLIENT_TIME = 3.0
 # Seconds between HELO and MAIL FROM after which HELO's lookups are made anew: their answers may have ended meanwhile.
@@ -34,7 +34,7 @@ _SHARED_TIMEOUT = 0.6
 
 
 class Engine:
-    """What all connections of a process share."""
+    """Resolver, caches and evaluator, which all connections of a process share."""
 
     def __init__(
         self,
@@ -74,11 +74,11 @@ class Engine:
         self.evaluator = Evaluator(self.limits, receiver=receiver, clock=clock, private=self.private)
 
     def inquiry(self) -> Inquiry:
-        """Return what evaluates the checks of one connection."""
+        """Return an Inquiry, which evaluates the checks of one connection."""
         return Inquiry(self)
 
     def counters(self) -> Mapping[str, Counters]:
-        """What the caches have been good for, by name."""
+        """The counters of the caches, by name."""
         return {"answers": self.answers.counters, "verdicts": self.verdicts.counters}
 
 
@@ -87,7 +87,7 @@ class Inquiry:
 
     Attributes:
         channel: the connection's lookups.
-        guarded: the same for names that the client or the sender chooses: private zones are not asked.
+        guarded: the same for names that the client or the sender chooses: no lookups in private zones.
         share: the time that is left to this message for zones of the client's choice.
     """
 
@@ -119,11 +119,11 @@ class Inquiry:
             return known
         hurried = deadline is not None and check.identity is Identity.HELO and not check.null_sender
         if deadline is not None and hurried:
-            # MAIL FROM's time is not the client's to waste: a HELO under a slow name of its own would be a way around.
+            # The client must not use up MAIL FROM's time by a HELO under a slow name of its own.
             now = self._engine.clock()
             deadline = min(now + (deadline - now) / 4, now + CLIENT_TIME)
         verdict = self._engine.evaluator.evaluate(check, self.channel, deadline=deadline, share=self.share, trace=trace)
-        if not hurried or verdict.result is not Result.TEMPERROR:  # a bounce from there is to have its full time
+        if not hurried or verdict.result is not Result.TEMPERROR:  # a bounce from there must have its full time
             self._engine.verdicts.put(verdict)
         return verdict
 

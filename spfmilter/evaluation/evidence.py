@@ -1,7 +1,7 @@
-"""The policy's Evidence for one SMTP connection: what the policy asks, answered in the time that the message has left.
+"""The policy's Evidence for one SMTP connection: answers the policy's questions in the time that the message has left.
 
-Knows which lookups answer which question, and that own addresses, the memory of deferrals and the notes of
-``check --explain`` belong to the answers. Evaluates nothing itself: that is the Inquiry's work.
+Knows which lookups answer which question, our own addresses, the deferral memory and the notes of ``check --explain``.
+Evaluates nothing itself: the Inquiry does.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class ConnectionEvidence(Evidence):
 
     Attributes:
         inquiry: evaluates the checks.
-        budget: the time of the message under way, in which its lookups have to end.
-        own_address: where the MTA has taken the connection, so far as it tells.
+        budget: the time of the present message, in which its lookups have to end.
+        own_address: the address at which the MTA has accepted the connection; None: the MTA does not tell.
         notes: the lines of the settings that were considered; kept for ``check --explain`` only.
     """
 
@@ -53,7 +53,7 @@ class ConnectionEvidence(Evidence):
 
         Args:
             inquiry: evaluates the checks.
-            own_addresses: ours, as configured; empty: ``own_address`` stands for them.
+            own_addresses: ours, as configured; empty: ``own_address`` is used.
             deferred_since: remembers when a message was first deferred; None: nothing is remembered.
             explain: keep the trees of evaluations, and the notes.
         """
@@ -84,7 +84,7 @@ class ConnectionEvidence(Evidence):
                 return False
 
     def _lets_us_send(self, check: Check) -> bool:
-        """Return whether the record would let this server send for the domain, although it is not the domain's."""
+        """Return whether the record allows this server, although it is no server of the domain."""
         own = self._own_addresses or tuple(filter(None, [self.own_address]))
         checks = [replace(check, address=address) for address in own if address.is_global and address != check.address]
         self.expect(checks)

@@ -1,7 +1,7 @@
-"""Read a domain's own explanation of its fails, exp= (RFC 7208 section 6.2), and decide which names may hold it.
+"""Read a domain's own explanation of its fails, exp= (RFC 7208 section 6.2), and decide which names may have it.
 
-The sender sees the text in our reply. So it must belong to the sender's domain: otherwise a record could make us
-disclose a text of another domain, or of our own network. Asks through a function that it is given.
+The sender sees the text in our reply. So it must belong to the sender's domain. Otherwise a record could make us
+disclose a text of another domain, or of our own network. The caller passes a function that makes the lookups.
 """
 
 from __future__ import annotations
@@ -14,19 +14,23 @@ from spfmilter.spf import macros
 
 _MAX_TEXT = 1024  # characters that are read
 _MAX_EXPANDED = 4 * _MAX_TEXT
+_COUNTRY = 2  # letters of a country's top-level domain
 
 
 def is_of(target: str, domains: Sequence[str], ask: treewalk.Ask) -> bool:
-    """Tell whether a name is at or below one of the domains, or of their organizational domains (RFC 9989).
+    """Tell whether a name belongs to the owner of one of the domains.
 
-    Asks only where the name and the domain have their last two labels in common.
+    It does at or below the domain, and where both have their last two labels in common (``example.com``). Below a
+    country's top-level domain, registries also sell names with three labels (``example.co.uk``). There the DMARC record
+    of the organizational domain has to tell (RFC 9989 section 4.10), and only there something is asked.
     """
     name, owners = target.lower(), dict.fromkeys(domain.lower() for domain in domains)
-    return any(_is_below(name, owner) for owner in owners) or any(
-        _is_below(name, treewalk.organizational(owner, ask))
-        for owner in owners
-        if name.split(".")[-2:] == owner.split(".")[-2:]
-    )
+    if any(_is_below(name, owner) for owner in owners):
+        return True
+    near = [owner for owner in owners if name.split(".")[-2:] == owner.split(".")[-2:]]
+    if len(name.rpartition(".")[2]) > _COUNTRY:
+        return bool(near)
+    return any(_is_below(name, treewalk.organizational(owner, ask)) for owner in near)
 
 
 def _is_below(name: str, owner: str) -> bool:

@@ -21,13 +21,13 @@ _TIME = 1.0
 _LOOKUPS, _VOID_LOOKUPS = 10, 2
 _UNKNOWN_CLIENT = {4: ip_address("0.0.0.0"), 6: ip_address("::")}  # noqa: S104 - addresses that no record passes
 # The results that one more term in the domain's record would change.
-_MENDABLE = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE})
+_FIXABLE = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE})
 
 
 def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | None:
     """Return the service that a name hints at, if its published record passes the client; else None."""
     check = verdict.check
-    if verdict.result not in _MENDABLE or check.identity is not Identity.MAILFROM or not check.domain or check.record:
+    if verdict.result not in _FIXABLE or check.identity is not Identity.MAILFROM or not check.domain or check.record:
         return None
     deadline = inquiry.clock() + _TIME
     services = hinted((facts.client.name, facts.helo or ""))

@@ -1,8 +1,8 @@
 """DMARC records, and the walk up the tree of the DNS that finds them (RFC 9989 sections 4.7 and 4.10).
 
-Knows which record applies to a domain and what it asks for, by RFC 9989 and by RFC 7489: filters of both are in use.
-Where they differ, the milder reading counts, so that a policy is one on which every filter acts. Knows no channel: it
-asks through a function that it is given. Does not evaluate DMARC.
+Knows which record applies to a domain and which policy it asks for, by RFC 9989 and by RFC 7489: filters of both are in
+use. Where they differ, the milder reading counts, so every filter acts on the policy. Knows no channel: the caller
+passes a function that makes the lookups. Does not evaluate DMARC.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TESTED = {"reject": "quarantine", "quarantine": "none", "none": "none"}  # t=y 
 _VERSION = re.compile(r"\s*[vV]\s*=\s*DMARC1\s*")
 _TAG = re.compile(r"[a-z0-9_-]+")
 _POLICY = re.compile("none|quarantine|reject")
-# A value beyond these has another reading somewhere: filters ignore the tag, or the whole record.
+# Filters differ about any other value: some ignore the tag, others the whole record.
 _VALUES = {
     "p": _POLICY,
     "sp": _POLICY,
@@ -42,13 +42,13 @@ _VALUES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DmarcRecord:
-    """A DMARC record: what it asks of every filter, for its own domain and for the domains below."""
+    """A DMARC record: the policies that it asks for, for its own domain and for the domains below."""
 
-    p: str = "none"  # none, quarantine or reject; so are the next two
+    p: str = "none"  # none, quarantine or reject; the same words for the next two
     sp: str = "none"  # for domains below it that exist
-    np: str = "none"  # for those that do not
-    psd: str = "u"  # y: a public suffix, n: an organizational domain, u: not said
-    reason: str = ""  # why it asks for less than its p= says; empty if it does not
+    np: str = "none"  # for domains below it that do not exist
+    psd: str = "u"  # y: a public suffix, n: an organizational domain, u: unknown
+    reason: str = ""  # why the policy is milder than p=; empty if it is not
 
 
 def walk(domain: str) -> tuple[str, ...]:
@@ -66,17 +66,17 @@ def place_of(name: str) -> str:
 def read(records: Iterable[RecordData]) -> DmarcRecord | None:
     """Return the DMARC record among the TXT records of a name; None if there is none.
 
-    Several are to be ignored. RFC 7489 ends the search there, RFC 9989 goes on, so they ask for nothing.
+    Several records must be ignored. RFC 7489 ends the search there, RFC 9989 continues, so they count as policy none.
     """
     found = [each for record in records if isinstance(record, bytes) and (each := parse(record)) is not None]
     return found[0] if len(found) == 1 else DmarcRecord(reason="several records") if found else None
 
 
 def parse(text: bytes) -> DmarcRecord | None:
-    """Return what a TXT record says; None if it is no DMARC record.
+    """Return the DMARC record in a TXT record; None if it is no DMARC record.
 
-    A record with an error asks for nothing: some filters ignore the tag, others the record. So does ``pct=0``, which
-    RFC 9989 no longer knows.
+    A record with an error counts as policy none: some filters ignore the tag, others the record. So does one with
+    ``pct=0``, which RFC 9989 no longer knows.
     """
     head, *parts = text[:_MAX_RECORD].decode("ascii", "replace").rstrip("; \t").split(";")
     if _VERSION.fullmatch(head) is None:
@@ -127,9 +127,9 @@ def policy(domain: str, ask: Ask) -> DmarcPolicy | None:
 
 
 def organizational(domain: str, ask: Ask) -> str:
-    """Return the organizational domain (section 4.10.2): the domain itself if no record or a failed lookup tells.
+    """Return the organizational domain (section 4.10.2): the domain itself if there is no record, or a lookup fails.
 
-    A top-level domain is none: its registry did not say ``psd=y``.
+    The record of a top-level domain counts only with ``psd=y``. Without it, it would look like an organization's.
     """
     records = _records(walk(domain), ask) or {}
     return _organizational(domain, {name: found for name, found in records.items() if "." in name or found.psd == "y"})
@@ -158,16 +158,17 @@ def _organizational(domain: str, records: dict[str, DmarcRecord]) -> str:
 
 
 def _by_rfc9989(domain: str, records: dict[str, DmarcRecord]) -> str | None:
-    """Return whose record applies: that of the organizational domain, else that of the public suffix above it."""
+    """Return the domain whose record applies: the organizational domain, else the public suffix above it."""
     owner = _organizational(domain, records)
     return owner if owner in records else _suffix(records)
 
 
 def _by_rfc7489(domain: str, records: dict[str, DmarcRecord]) -> str | None:
-    """Return whose record applies by the public suffix list, as far as the records tell; None: none does.
+    """Return the domain whose record applies by RFC 7489; None if no record applies.
 
-    No top-level domain is an organizational one. Which domain is, the list says. Without it, the shortest name with a
-    record is taken for it, unless the record above says where public suffixes end.
+    RFC 7489 finds the organizational domain by the public suffix list. Without the list, the shortest name with a
+    record counts as the organizational domain, unless a record above it marks a public suffix. A top-level domain never
+    counts.
     """
     suffix = _suffix(records)
     if suffix is not None:
@@ -187,11 +188,11 @@ def _below(name: str, domain: str) -> str:
 
 
 def _for_below(found: DmarcRecord, domain: str, ask: Ask) -> str:
-    """Return what a record asks for a domain below; RFC 7489 knows no np=, so the milder of the two counts."""
+    """Return a record's policy for a domain below. RFC 7489 knows no np=, so the milder of sp= and np= counts."""
     milder = min(found.sp, found.np, key=_MILDEST_FIRST.index)
     return milder if milder == found.sp or not _exists(domain, ask) else found.sp
 
 
 def _exists(domain: str, ask: Ask) -> bool:
-    """Return whether a domain has an address or an MX: the wider of the definitions of np=, as it is the milder one."""
+    """Return whether a domain has an address or an MX: of the definitions of np=, this is the milder one."""
     return any(ask(domain, rdtype).status is Status.DATA for rdtype in (Type.A, Type.AAAA, Type.MX))

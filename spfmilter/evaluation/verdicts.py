@@ -21,7 +21,7 @@ _Where = tuple[int, int, str, str, str]
 _TEMPERROR_TTL = 5.0  # seconds
 _OWN_TEMPERROR_TTL = 1.0  # seconds, if our own resolver does not answer
 _MAX_EXPLANATION = 512  # characters; a verdict with a longer one is not kept, which bounds the memory
-_MAX_SAID = 768  # characters of local part, HELO and the identity as sent, for the same reason
+_MAX_NAMES = 768  # characters of local part, HELO and the identity as sent, for the same reason
 # Overhead of a verdict in bytes, measured: its objects, keys and links; more if it has letters or a problem.
 _OVERHEAD, _OVERHEAD_LETTERS, _OVERHEAD_PROBLEM = 1100, 550, 100
 _MAX_VARIANTS = 16  # verdicts of one client and domain, by local part and HELO; few records depend on these
@@ -103,8 +103,8 @@ class VerdictCache:
         ttl = _ttl(verdict)
         if not self.entries or ttl <= 0 or verdict.fault is not None or "t" in verdict.letters:
             return
-        said = len(verdict.check.local) + len(verdict.check.helo) + len(verdict.check.as_sent)
-        if len(verdict.explanation or "") > _MAX_EXPLANATION or said > _MAX_SAID:
+        length = len(verdict.check.local) + len(verdict.check.helo) + len(verdict.check.as_sent)
+        if len(verdict.explanation or "") > _MAX_EXPLANATION or length > _MAX_NAMES:
             return
         matters = frozenset("l" if letter == "s" else letter for letter in verdict.letters) & {"l", "h"}
         check, where = verdict.check, _where(verdict.check)

@@ -1,6 +1,6 @@
-"""Read the author's domain in From fields, as far as every DMARC filter behind us would read the same one.
+"""Read the author's domain in From fields, if every DMARC filter behind us would read the same domain.
 
-Knows the grammar of a mailbox (RFC 5322 section 3.4), common mistakes in it, and what is read in more than one way.
+Knows the grammar of a mailbox (RFC 5322 section 3.4), common mistakes in it, and forms that readers read differently.
 Knows nothing of DMARC policies.
 """
 
@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 )
 _KINDS = {"blank": " ", "quoted": "q", "bracket": "b", "word": "w"}
 # The shapes of a field, a letter for each token; "c" is a comment, and a special stands for itself. OpenDMARC takes a
-# blank behind the "@" for a part of the domain, where the address is not in angle brackets.
+# blank behind the "@" for a part of the domain, unless the address is in angle brackets.
 _BARE = re.compile("(?P<before>[ c]*)[wq][ c]*@c*w[ c]*")
 _NAMED = re.compile("(?P<before>[wqb@: c]*)<[ c]*[wq][ c]*@[ c]*w[ c]*>[ c]*")
 _DOMAIN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+")
@@ -35,9 +35,9 @@ _LOCAL = re.compile(r'[^"@<>(),;:\\]+|"[^"@<>(),;:\\]+"')
 def author_domain(fields: Sequence[str]) -> str:
     """Return the domain of the author in a message's From fields, in lower case; empty if it is not certain.
 
-    There has to be one field with one address. Legal forms are read, and of the illegal ones those that all readers
-    take for the same domain: an address as its own display name, a colon or brackets in the display name. No name
-    beyond ASCII is converted: a filter that does not convert it, or not by UTS 46, would accept what we leave to it.
+    There has to be one field with one address. Legal forms are read, and the illegal ones in which all readers see the
+    same domain: an address as its own display name, a colon or brackets in the display name. No name beyond ASCII is
+    converted: a filter that does not convert it, or not by UTS 46, would accept a message that we leave to it.
     """
     if len(fields) != 1 or len(fields[0]) > _MAX_FIELD or _CONTROLS.search(fields[0].strip(" \t\r\n")):
         return ""
@@ -78,7 +78,7 @@ def _tokens(text: str) -> list[tuple[str, str]] | None:
 
 
 def _after_comment(text: str, place: int) -> int:
-    """Return the place behind the comment that begins here; -1 if it does not end, or holds a quotation mark."""
+    """Return the position behind the comment that begins here; -1 if it does not end, or has a quotation mark in it."""
     depth = 0
     for found in _IN_COMMENT.finditer(text, place):
         match found[0]:

@@ -61,7 +61,7 @@ def watched(settings: Settings) -> frozenset[str]:
 
 
 def forgeable(settings: Settings) -> frozenset[str]:
-    """Return the names, in lower case, of the fields that ``is_forged`` judges; none where all fields are to stay."""
+    """Return the names, in lower case, of the fields that ``is_forged`` checks; none if all fields stay."""
     if not settings.headers.remove_forged:
         return frozenset()
     return frozenset({_RESULTS, _ARC_RESULTS, RECEIVED_SPF.lower(), settings.headers.tag_header.lower()})

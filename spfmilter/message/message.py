@@ -19,7 +19,7 @@ from spfmilter.value import value
 
 _MAX_CONTENT_TYPE = 1024  # characters of a Content-Type that are read
 _MAX_SUBJECTS = 10  # Subject fields that are tagged: RFC 5322 section 3.6 allows one
-_READ = frozenset({"content-type", "from", "received", "subject"})  # fields that are read, not judged
+_READ = frozenset({"content-type", "from", "received", "subject"})  # fields that are read for their values
 _NO_EDITS = Edits()
 
 FindExtras = Callable[[Verdict, Facts], Extras]

@@ -1,7 +1,7 @@
-"""libmilter's callbacks: each translates one event for the Session, and what the Session says back for libmilter.
+"""libmilter's callbacks: each translates one event for the Session, and the Session's outcome for libmilter.
 
-Knows pymilter's C module, its codes and its traps (strings that may not be UTF-8, ``%`` in replies, codes that hang a
-session), and holds the one error boundary: no exception reaches libmilter. Decides nothing.
+Knows pymilter's C module, its codes and its traps: strings that may not be UTF-8, ``%`` in replies, codes that hang a
+session. Has the only error boundary: no exception reaches libmilter. Decides nothing.
 
 The module ``milter`` is used directly, without pymilter's class ``Milter.Base``: its negotiation turns every protocol
 step back on when a macro list is set (docs/decisions/0005-pymilter.md).
@@ -44,12 +44,12 @@ NAME = "spfmilter"
 _P = ParamSpec("_P")
 _PERMANENT = 500  # the first code of a refusal for good
 _NOREPLY = int(milter.NOREPLY)
-_CR, _QUESTION_MARK = b"\r?"  # as numbers: Python looks for b"?" twenty times as long
+_CR, _QUESTION_MARK = b"\r?"  # as numbers: a search for b"?" takes Python twenty times as long
 _MAX_NAMES, _MAX_NAME = 1024, 64  # names of header fields that are remembered, and their characters
 
 
 class _Connection:
-    """A Session with what libmilter needs to know beside it."""
+    """A Session, with its state towards libmilter."""
 
     __slots__ = ("at_work", "broken", "evidence", "granted", "inquiry", "session", "silent")
 
@@ -57,16 +57,16 @@ class _Connection:
         self.session, self.evidence, self.inquiry, self.at_work = session, evidence, evidence.inquiry, at_work
         self.granted = ACTIONS  # what the MTA lets us do to a message
         self.silent = 0  # steps for which the MTA awaits no answer
-        self.broken = False  # an event was lost to our own error: the next message follows on_error
+        self.broken = False  # an event was lost by a fault: ``on_error`` decides about the next message
 
 
 def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
     """Let no exception out of a callback.
 
     Args:
-        step: the ``P_NR_`` flag of the callback, 0 where it has none.
-        decides: whether the callback's answer settles the message; others carry on and leave it to the one that does,
-            and so does this one where no answer is awaited.
+        step: the ``P_NR_`` flag of the callback; 0 if it has none.
+        decides: whether the callback's answer decides about the message. After a fault in another callback, or in one
+            whose answer is not awaited, the next callback that decides follows ``on_error``.
     """
 
     def wrap(
@@ -86,7 +86,7 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
 
 
 def _silent(ctx: Any, step: int) -> bool:
-    """Whether the MTA awaits no answer to this step of this connection."""
+    """Return whether the MTA awaits no answer to this step of this connection."""
     if not step:
         return False
     connection = ctx.getpriv()
@@ -118,12 +118,12 @@ class Callbacks:
         self.running = Running()  # those that evaluate
 
     def register(self) -> None:
-        """Tell libmilter of the callbacks; once in a process, before its socket is opened."""
+        """Register the callbacks with libmilter. Call this once in a process, before its socket is opened."""
         milter.set_flags(self._actions)
-        # What libmilter does when pymilter itself cannot call us (a name that is not UTF-8): carry on; the Session
-        # copes with events that never came.
+        # If pymilter cannot call us (a name that is not UTF-8), libmilter continues: the Session works without the
+        # missing event.
         milter.set_exception_policy(milter.CONTINUE)
-        sys.excepthook = self._lost  # where pymilter reports it; by default as bare lines in our log
+        sys.excepthook = self._lost  # pymilter reports it here; by default it would print a traceback
         milter.set_connect_callback(self.connect)
         milter.set_helo_callback(self.helo)
         milter.set_envfrom_callback(self.envfrom)
@@ -136,7 +136,7 @@ class Callbacks:
         milter.register(NAME, negotiate=self.negotiate)
 
     def _lost(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """An event that pymilter could not hand to us."""
+        """Log that pymilter could not pass an event to us."""
         if issubclass(kind, UnicodeDecodeError):
             self._rate_limited.unreadable(str(error))
         else:
@@ -146,7 +146,7 @@ class Callbacks:
 
     @_boundary(0, decides=False)
     def negotiate(self, ctx: Any, options: list[int]) -> int:
-        """Ask the MTA for just the steps, macros and rights that we need."""
+        """Ask the MTA for only those steps, macros and rights that we need."""
         connection = self._open(ctx, negotiated=True)
         offered_actions, offered_steps = options[0], options[1]
         options[0] = connection.granted = offered_actions & self._actions
@@ -175,7 +175,7 @@ class Callbacks:
 
     @_boundary(milter.P_NR_CONN, decides=False)
     def connect(self, ctx: Any, name: str, _family: int, hostaddr: object) -> int:
-        """The client's name and address."""
+        """Take the client's name and address."""
         connection = self._open(ctx)
         connection.session.connect(name, hostaddr)
         if OWN_ADDRESS in self._macros[milter.M_CONNECT]:
@@ -184,7 +184,7 @@ class Callbacks:
 
     @_boundary(milter.P_NR_HELO, decides=False)
     def helo(self, ctx: Any, name: str) -> int:
-        """HELO or EHLO: its lookups go out now, and are read when MAIL FROM comes."""
+        """Take HELO or EHLO. Send its lookups now; MAIL FROM reads their answers."""
         connection = self._open(ctx)
         connection.session.hello(name)
         connection.inquiry.done()
@@ -193,7 +193,7 @@ class Callbacks:
 
     @_boundary(0, decides=False)
     def close(self, ctx: Any) -> int:
-        """The connection is gone."""
+        """Close the connection."""
         connection = ctx.getpriv()
         ctx.setpriv(None)
         if isinstance(connection, _Connection):
@@ -206,12 +206,12 @@ class Callbacks:
 
     @_boundary(0, decides=True)
     def envfrom(self, ctx: Any, sender: bytes, *parameters: bytes) -> int:
-        """MAIL FROM: evaluate, decide, and refuse where the policy says so."""
+        """Take MAIL FROM: evaluate, decide, and refuse the message if the policy says so."""
         connection = self._open(ctx)
         if connection.broken:
             connection.broken = False
             return self._on_error(ctx)
-        self._abandon(connection)  # an MTA that begins anew without saying RSET
+        self._abandon(connection)  # an MTA may begin a new message without RSET
         session, inquiry = connection.session, connection.inquiry
         connection.evidence.budget.start(self._settings.dns.timeout.seconds)
         try:
@@ -224,16 +224,16 @@ class Callbacks:
 
     @_boundary(milter.P_NR_RCPT, decides=True)
     def envrcpt(self, ctx: Any, recipient: bytes, *_parameters: bytes) -> int:
-        """RCPT TO: refuse this recipient where the policy says so."""
+        """Take RCPT TO: refuse this recipient if the policy says so."""
         connection = self._open(ctx)
         with connection.at_work:
             outcome = connection.session.recipient(_text(recipient), macro(ctx, RECIPIENT))
         return self._perform(ctx, outcome)
 
     def header(self, ctx: Any, name: str, value: bytes) -> int:
-        """A header field. Most pass at once: no answer is awaited, and we watch neither this name nor this value."""
+        """Take a header field. Fast path: no answer is awaited, and we watch neither this name nor this value."""
         if self._all_silent:
-            # A known name, and neither octet that ``may_hide`` looks for: spelled out, as a call costs twice as much.
+            # A known name, and neither octet that ``may_hide`` looks for. Not a function: a call costs twice as much.
             if name in self._passed and _CR not in value and _QUESTION_MARK not in value:
                 return _NOREPLY
             if name.rstrip(" \t").lower() not in self._watched and not headers.may_hide(value):
@@ -248,7 +248,7 @@ class Callbacks:
 
     @_boundary(0, decides=True)
     def eom(self, ctx: Any) -> int:
-        """The end of the message: change it as decided."""
+        """Take the end of the message, and change the message as decided."""
         connection = self._open(ctx)
         session, queue_id = connection.session, macro(ctx, "i")
         if not session.undecided:
@@ -266,10 +266,10 @@ class Callbacks:
         return self._change(ctx, connection, outcome)
 
     def _change(self, ctx: Any, connection: _Connection, outcome: Outcome) -> int:
-        """Change a message at its end, which no other step may, and perform the rest.
+        """Change a message, which the protocol allows only at its end. Then record it and answer.
 
-        libmilter says no more than that a change has failed. One that fails while the MTA is there is a bug of ours. If
-        the MTA has gone meanwhile, the message is recorded as abandoned.
+        libmilter does not say why a change has failed. A change that fails while the MTA is connected is a bug of ours.
+        If the MTA has disconnected, the message is recorded as abandoned.
         """
         try:
             _apply(ctx, outcome.edits, connection.granted)
@@ -278,17 +278,17 @@ class Callbacks:
             self._record(replace(outcome.ended, ended="abandoned") if outcome.ended and gone else outcome.ended)
             if not gone:
                 raise
-            return int(milter.TEMPFAIL)  # which does not arrive, either
+            return int(milter.TEMPFAIL)  # the MTA does not get it
         return self._perform(ctx, outcome)
 
     def _perform(self, ctx: Any, outcome: Outcome) -> int:
-        """Record the transaction, where the message ends with this step, and answer the MTA."""
+        """Record the transaction, if the message ends with this step, and answer the MTA."""
         self._record(outcome.ended)
         return _answer(ctx, outcome.reply)
 
     @_boundary(0, decides=False)
     def abort(self, ctx: Any) -> int:
-        """The message ends early; the connection may go on."""
+        """Give up the message. The connection may continue."""
         self._abandon(self._open(ctx))
         return int(milter.CONTINUE)
 
@@ -297,7 +297,7 @@ class Callbacks:
             connection.inquiry.done()
         self._record(connection.session.abandon().ended)
 
-    # -- trouble and records -----------------------------------------------------------------------------------------
+    # -- records and faults ------------------------------------------------------------------------------------------
 
     def _record(self, ended: Transaction | None) -> None:
         if ended is None:
@@ -311,11 +311,11 @@ class Callbacks:
             self._rate_limited.private_client(str(ended.facts.client.address))
 
     def _failed(self, ctx: Any, where: str, *, decides: bool) -> int:
-        """Our own error: one log line, and what ``on_error`` says, now or at the callback that decides."""
+        """Log a fault, and follow ``on_error``: now, or at the next callback that decides."""
         try:
             connection = ctx.getpriv()
             if not decides and isinstance(connection, _Connection):
-                connection.broken = where != "close"  # first: the rest may fail, too, for want of memory
+                connection.broken = where != "close"  # first: the rest may fail, too, for lack of memory
             log.fault(where, traceback.format_exc())
             self._metrics.fault()
             if decides:
@@ -326,7 +326,7 @@ class Callbacks:
 
     def _on_error(self, ctx: Any) -> int:
         disposition, _ = policy.on_error(self._settings)
-        # ACCEPT and not CONTINUE: nothing more is asked of us about a message that we are not fit to handle.
+        # ACCEPT and not CONTINUE: the MTA sends us no more of a message that we cannot handle.
         return _answer(ctx, internal_error()) if disposition.refuses else int(milter.ACCEPT)
 
 
@@ -335,7 +335,7 @@ def _text(raw: bytes) -> str:
 
 
 def _answer(ctx: Any, reply: Reply | None) -> int:
-    """The only place where a reply is given; libmilter refuses a ``%`` that is not doubled."""
+    """Answer the MTA. No other function sets a reply. libmilter refuses a ``%`` that is not doubled."""
     if reply is None:
         return int(milter.CONTINUE)
     ctx.setreply(str(reply.code), reply.status, *(line.replace("%", "%%") for line in reply.lines))
@@ -343,7 +343,7 @@ def _answer(ctx: Any, reply: Reply | None) -> int:
 
 
 def _is_there(ctx: Any) -> bool:
-    """Whether the MTA still takes what we write: a word that the message is being worked on, which changes nothing."""
+    """Return whether the MTA is still connected: try to report progress, which changes nothing."""
     try:
         ctx.progress()
     except milter.error:
@@ -352,9 +352,9 @@ def _is_there(ctx: Any) -> bool:
 
 
 def _apply(ctx: Any, edits: Edits, granted: int) -> None:
-    """The only place where a message is changed: forged fields go first, then ours come, in reading order on top.
+    """Change a message: remove forged fields, then insert ours on top, in reading order. No other function changes it.
 
-    What the MTA does not let us do is left undone: libmilter would refuse it, and the message must not suffer for that.
+    Changes that the MTA does not allow are left out: libmilter would refuse them, and the message must not fail.
     """
     for removal in edits.remove if granted & milter.CHGHDRS else ():
         ctx.chgheader(removal.name, removal.index, None)

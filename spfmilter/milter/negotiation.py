@@ -13,11 +13,11 @@ from spfmilter.model import Condition
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode, RejectAt
 
-# What we may do to a message; asked for when libmilter registers, and again of each MTA.
+# How we may change a message: requested when libmilter registers, and again from each MTA.
 _ADDING = milter.ADDHDRS | milter.SETSYMLIST
 ACTIONS = _ADDING | milter.CHGHDRS | milter.QUARANTINE
 # Steps that we do not need at all, and those that need no answer: a message costs four round trips instead of thirty.
-# RCPT and the header are wanted by some settings only: see ``steps_for``.
+# Only some settings need RCPT and the header: see ``steps_for``.
 _UNUSED = milter.P_NODATA | milter.P_NOEOH | milter.P_NOBODY | milter.P_NOUNKNOWN
 _SILENT = milter.P_NR_CONN | milter.P_NR_HELO | milter.P_NR_HDR
 _MACROS = {
@@ -29,12 +29,12 @@ OWN_ADDRESS, RECIPIENT = "{daemon_addr}", "{rcpt_addr}"
 
 
 def actions_for(settings: Settings) -> int:
-    """Return what these settings may do to a message: monitor mode only adds fields."""
+    """Return how these settings may change a message: monitor mode only adds fields."""
     return int(ACTIONS if settings.policy.mode is Mode.ENFORCE else _ADDING)
 
 
 def steps_for(settings: Settings) -> tuple[int, int, dict[int, str]]:
-    """Return the steps that these settings do without, those that need no answer, and the macros of each stage."""
+    """Return the steps that these settings do not need, those that need no answer, and the macros of each stage."""
     unused, silent, wanted = _UNUSED, _SILENT, dict(_MACROS)
     if settings.policy.reject_at is RejectAt.MAIL:
         unused |= milter.P_NORCPT

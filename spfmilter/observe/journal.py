@@ -1,7 +1,7 @@
-"""systemd's journal: whether our standard error leads there, how an entry is written, and how it is sent.
+"""systemd's journal: recognise a standard error that leads there, write entries, and send them.
 
 Knows sd-daemon(3), systemd.journal-fields(7) and the native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/).
-Does not know what a line says. Loads nothing of ours but the outlets, since the commands use it as well.
+Does not know the events. Imports only the outlets, since the commands use it as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NO_CHANGES = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcnt
 def is_standard_error() -> bool:
     """Return whether our standard error is a stream to the journal: systemd.exec(5), $JOURNAL_STREAM.
 
-    The variable alone does not tell it. Children inherit it, whatever they do with their standard error.
+    The variable alone is not enough: children inherit it, even if their standard error goes elsewhere.
     """
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
     try:
@@ -59,7 +59,7 @@ class Entries(Datagrams):
         """Connect.
 
         Raises:
-            OSError: no journal is there, or it is out of reach.
+            OSError: there is no journal, or it cannot be reached.
         """
         super().__init__(_SOCKET)
 

@@ -21,7 +21,7 @@ from spfmilter.text import NAME_LIMIT
 
 _LOGGER = logging.getLogger("spfmilter")
 _PATH_LIMIT = 320  # characters of a reverse-path in the log
-_STRAY_LIMIT = 1024  # characters of captured output without a line break; then they are logged
+_STRAY_LIMIT = 1024  # characters of captured output without a line break; longer output is logged at once
 _MAX_ANSWERS = 20  # records of one lookup
 
 
@@ -32,7 +32,7 @@ def configure(settings: LogSection) -> None:
     logging.raiseExceptions = False  # an error in logging must not be printed to stderr
     old = _targets()
     if [(target.section.to, target.section.format) for target in old] == [(settings.to, settings.format)]:
-        return  # keep the target, and with it the lines that wait
+        return  # keep the target, with its waiting lines
     target, trouble = open_target(settings)
     _LOGGER.handlers[:] = [target]
     for before in old:
@@ -105,22 +105,22 @@ def _event(level: int, event: str, fields: Mapping[str, Value], trace: str = "")
 
 
 def debug(event: str, **fields: Value) -> None:
-    """Log something that helps to find out why a message was decided as it was."""
+    """Log a detail that helps to explain the decision about a message."""
     _event(logging.DEBUG, event, fields)
 
 
 def info(event: str, **fields: Value) -> None:
-    """Log something that an administrator may want to know."""
+    """Log information for the administrator."""
     _event(logging.INFO, event, fields)
 
 
 def warning(event: str, **fields: Value) -> None:
-    """Log something that an administrator should look at."""
+    """Log a condition that the administrator should check."""
     _event(logging.WARNING, event, fields)
 
 
 def error(event: str, **fields: Value) -> None:
-    """Log something that does not work."""
+    """Log a failure."""
     _event(logging.ERROR, event, fields)
 
 

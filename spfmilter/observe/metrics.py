@@ -95,7 +95,7 @@ class _Prometheus(Metrics):
         values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
         new: Any = {"registry": None, "namespace": "spfmilter"}
         labels = ("identity", "result", "action")
-        self._messages = prometheus.Counter("messages", "MAIL FROM commands judged.", labels, **new)
+        self._messages = prometheus.Counter("messages", "MAIL FROM commands, by result and action.", labels, **new)
         self._monitor_actions = prometheus.Counter(
             "monitor_actions", "Actions that monitor mode did not take.", ("action",), **new
         )
@@ -249,7 +249,7 @@ def forget(folder: Path | None, slot: str) -> None:
     try:
         for path in folder.glob(f"gauge_live*_{slot}.db"):
             path.unlink(missing_ok=True)
-    except OSError as error:  # read-only, or no longer ours: they count until another process takes the slot
+    except OSError as error:  # read-only, or no longer ours: the gauges count until another process takes the slot
         log.warning("metrics of an exited worker cannot be removed", process=slot, reason=error.strerror or str(error))
 
 

@@ -1,6 +1,6 @@
 """Where the log's lines go, and in which form: text or JSON, to stderr, syslog or the journal.
 
-Knows the forms of a line and what each place wants beside it: a time, a priority, fields. Does not know the events.
+Knows the forms of a line and what each target needs beside it: a time, a priority, fields. Does not know the events.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _second(when: int) -> str:
 
 
 def _local(record: logging.LogRecord) -> str:
-    """Return the local time, with its distance from UTC: for a person at a terminal."""
+    """Return the local time, with its offset from UTC: for a person at a terminal."""
     local = time.localtime(record.created)
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{int(record.msecs):03d} {time.strftime('%z', local)}"
 
@@ -59,7 +59,7 @@ class _Formatter(logging.Formatter):
 
     Args:
         form: text or JSON.
-        stamp: gives a line of text its time; None: it has none. JSON always has the time in UTC.
+        stamp: returns the time for a line of text; None: the line has no time. JSON always has the time in UTC.
     """
 
     def __init__(self, form: LogFormat, stamp: Stamp | None) -> None:
@@ -152,7 +152,7 @@ class _Journal(Target):
 
 
 def open_target(section: LogSection) -> tuple[Target, str]:
-    """Return the target of the settings, and why stderr takes its place; empty if it does not."""
+    """Return the target of the settings, and the reason if stderr replaces it; empty if it does not."""
     trouble = ""
     try:
         match section.to:
@@ -172,7 +172,7 @@ def open_target(section: LogSection) -> tuple[Target, str]:
 
 
 def _to_stderr(section: LogSection) -> Target:
-    """Return the target for standard error. The journal knows the time itself, and wants a priority."""
+    """Return the target for standard error. The journal knows the time itself, and needs a priority."""
     if journal.is_standard_error():
         return _JournalStream(section, standard_error())
     return Target(section, standard_error(), stamp=_local if os.isatty(_STDERR) else _utc)

@@ -1,7 +1,7 @@
 """The policy: which checks a message needs, and what to do with their verdicts. Pure functions of values.
 
-``plan`` returns the checks, or the reason to make none. ``decide_at_mail`` and ``decide_for`` decide by verdicts,
-``combine_recipients`` combines what the recipients call for. ``Evidence`` answers what only DNS or the past knows.
+``plan`` returns the checks, or the reason to make none. ``decide_at_mail`` and ``decide_for`` decide by verdicts.
+``combine_recipients`` combines the recipients' actions. ``Evidence`` answers questions about the DNS and the past.
 """
 
 from spfmilter.policy.decide import apply_mode, decide, decide_at_mail, decide_for, on_error

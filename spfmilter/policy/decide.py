@@ -20,8 +20,8 @@ from spfmilter.settings.schema import Mode
 def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tuple[tuple[Verdict, ...], Action]:
     """Evaluate the planned checks at MAIL FROM until one of them rejects the message, and decide.
 
-    Where HELO alone rejects it, MAIL FROM need not be looked up (RFC 7208 section 2.3), unless a pass would exempt the
-    message. Monitor mode evaluates all.
+    If HELO alone rejects it, no lookup for MAIL FROM is needed (RFC 7208 section 2.3), unless its pass would exempt the
+    message. Monitor mode evaluates all checks.
 
     Returns:
         The verdicts on the checks that were evaluated, and the action.
@@ -50,7 +50,7 @@ def decide(
     addressee: Addressee,
     author: str,
 ) -> Action:
-    """Return what to do with the message in the mode of the settings; the arguments are those of ``decide_for``."""
+    """Return the action in the mode of the settings. The arguments are those of ``decide_for``."""
     return apply_mode(decide_for(planned, verdicts, settings, evidence, addressee, author), settings)
 
 
@@ -69,15 +69,15 @@ def decide_for(
     addressee: Addressee,
     author: str,
 ) -> Action:
-    """Return what the policy calls for, before the mode applies.
+    """Return the action of the policy, before the mode applies.
 
     Args:
         planned: the checks, or the reason to make none.
         verdicts: the verdicts on the checks.
         settings: the policy tables and the exemptions.
         evidence: answers questions, where an answer can change the action.
-        addressee: the kind of the recipient; NO_OWN_RULES where the recipient is not known.
-        author: the domain of the From field; empty: not known, or not exactly one.
+        addressee: the kind of the recipient; NO_OWN_RULES if the recipient is unknown.
+        author: the domain of the From field; empty: unknown, or not exactly one.
     """
     if planned.skip is not None and planned.rule is not None:
         return Action(disposition=Disposition.ACCEPT, rule=planned.rule)
@@ -119,18 +119,18 @@ def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: E
 def _most_severe(called_for: Sequence[AppliedEntry], overrides: Mapping[int, Override]) -> int:
     """Return the place of the most severe entry.
 
-    Of two equally severe entries MAIL FROM's wins, since people look for it first. HELO's wins where both refuse, since
-    its refusal does not wait for the lookups of MAIL FROM (see ``decide_at_mail``). An entry that is overridden counts
-    by its override, and if that accepts, it wins over one that accepts by itself.
+    Of two equally severe entries MAIL FROM's wins, since people look for it first. HELO's wins if both refuse, since
+    its refusal does not wait for the lookups of MAIL FROM (see ``decide_at_mail``). An overridden entry has the
+    severity of its override. If the override accepts, the entry wins over one that accepts by itself.
 
     Args:
         called_for: the entries, HELO's first.
-        overrides: of those that are overridden, by their places.
+        overrides: those of the overridden entries, by place.
     """
     best, most = 0, -1
     for place, applied in enumerate(called_for):
         disposition = overrides[place].disposition if place in overrides else applied.disposition
-        # Doubled, which leaves a rank between accept (0) and tag (2) for an entry that is overridden.
+        # Doubled, so that an overridden entry has a rank between accept (0) and tag (2).
         rank = 2 * disposition.severity or int(place in overrides)
         if rank > most or (rank == most and not disposition.refuses):
             best, most = place, rank
@@ -138,7 +138,7 @@ def _most_severe(called_for: Sequence[AppliedEntry], overrides: Mapping[int, Ove
 
 
 def on_error(settings: Settings) -> tuple[Disposition, Rule]:
-    """Return what to do with a message where spfmilter itself has failed, and the rule; monitor mode accepts it."""
+    """Return the disposition of a message after a fault of spfmilter, and the rule. Monitor mode accepts it."""
     if settings.policy.mode is Mode.MONITOR:
         return Disposition.ACCEPT, settings.rule("policy", "mode")
     return on_fault(settings)

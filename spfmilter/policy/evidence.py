@@ -1,6 +1,6 @@
 """The questions that the policy may ask: of the DNS, and about earlier messages. Code outside of the policy answers.
 
-Knows the questions only. The policy asks one only where the answer can change what is done with the message.
+Knows the questions only. The policy asks one only if the answer can change the action.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Evidence(Protocol):
         """Return whether a condition of the verdict's result is met."""
 
     def host_name(self, address: IPAddress, wanted: Callable[[str], bool]) -> str | None:
-        """Return a wanted name of the address in the reverse DNS that also leads back to it; None: there is none."""
+        """Return a wanted name of the address, confirmed in both directions; None if there is none."""
 
     def addresses_of(self, host: str) -> frozenset[IPAddress]:
         """Return the addresses of a host name."""
@@ -36,7 +36,7 @@ class Evidence(Protocol):
         """Return the DMARC policy for mail from a domain; None where the domain publishes none."""
 
     def deferred_for(self, key: str) -> float:
-        """Return the seconds since a message like this one was first deferred; 0.0 if this is the first."""
+        """Return the seconds since mail with this key was first deferred; 0.0 if this is the first."""
 
     def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
         """Record that a line of the settings was considered, and why it applied or not (``check --explain``)."""

@@ -1,7 +1,7 @@
-"""Reasons to accept a message that the policy would tag, hold or refuse, or to do less. Consulted only then.
+"""Reasons to accept a message that the policy would tag, hold or refuse, or to do something milder.
 
-Knows the overrides and their order. The cheapest come first. Before them comes our own resolver's failure: while it
-lasts, no further DNS question can help.
+Consulted only for such messages. Knows the overrides and their order. The cheapest come first. Before them comes our
+own resolver's failure: while it lasts, no further DNS question can help.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode
 from spfmilter.spf.checks import domain_check
 
-# Neighbours of an address that are one sender: a sender's server often tries again from another address beside it.
+# Addresses of this network count as one sender: a server often tries again from another address of its network.
 _NEIGHBOURS = {4: 24, 6: 64}
 _STRICT = frozenset({"quarantine", "reject"})
 
@@ -38,14 +38,14 @@ _STRICT = frozenset({"quarantine", "reject"})
 def override(
     applied: AppliedEntry, called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str
 ) -> Override | None:
-    """Return the reason to accept the message that an entry would tag, hold or refuse, or to do less; else None.
+    """Return the reason to accept the message, or to do something milder than the entry calls for; None: there is none.
 
     Args:
         applied: the entry.
         called_for: all entries that apply to the message.
         settings: which overrides there are.
         evidence: answers questions, where an override needs an answer.
-        author: the domain of the From field; empty: not known, or not exactly one.
+        author: the domain of the From field; empty: unknown, or not exactly one.
     """
     if applied.disposition is Disposition.ACCEPT or applied.own_fault:
         return None
@@ -53,7 +53,7 @@ def override(
     if found is None and settings.exempt.senders:
         found = _exempt_sender(called_for, settings, evidence)
     if found is None and applied.verdict.result is not Result.PASS:
-        # The mail of a pass comes from the domain itself and was not forwarded: the entry is meant for it.
+        # Mail that passes comes from the domain itself and was not forwarded: the entry is meant for it.
         found = _forwarder(applied.verdict, settings, evidence)
     if found is None:
         found = _dmarc(applied, settings, evidence, author)
@@ -63,7 +63,7 @@ def override(
 
 
 def _own_resolver(applied: AppliedEntry, settings: Settings, evidence: Evidence) -> Override | None:
-    """Return the override where none of our nameservers answers: our own fault is no reason to refuse mail."""
+    """Return the override if none of our nameservers answers: our own fault is no reason to refuse mail."""
     problem = applied.verdict.problem
     if problem is None or problem.kind is not ProblemKind.OWN_RESOLVER or not applied.disposition.refuses:
         return None
@@ -73,9 +73,9 @@ def _own_resolver(applied: AppliedEntry, settings: Settings, evidence: Evidence)
 
 
 def _exempt_sender(called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence) -> Override | None:
-    """Return the override for a sender domain that is exempt if SPF passes, where it does.
+    """Return the override for a sender domain that is exempt if SPF passes, and does pass.
 
-    A pass of a record that allows every host is none, if the settings look for such records (``wide_open``).
+    A pass of a record that allows every host does not count, if the settings look for such records (``wide_open``).
     """
     if not any(sender.if_pass for sender in settings.exempt.senders):
         return None
@@ -121,7 +121,7 @@ def _forwarder(verdict: Verdict, settings: Settings, evidence: Evidence) -> Over
 
 
 def forwarder_check(domain: str, address: IPAddress, settings: Settings) -> Check:
-    """Return the check whether an address may send for a forwarder's domain, as if its server used that as HELO."""
+    """Return a check of an address for a forwarder's domain, as if its server had that domain as HELO."""
     pinned = settings.domains.get(domain)
     return domain_check(address, domain, helo=domain, record=pinned.record if pinned is not None else "")
 
@@ -168,8 +168,8 @@ def _why_dmarc(author: str, policy: DmarcPolicy | None) -> str:
 def _deferred_enough(applied: AppliedEntry, settings: Settings, evidence: Evidence) -> Override | None:
     """Return the override for mail that was deferred for as long as ``[policy] defer_at_most`` allows.
 
-    Without it, a domain whose entry says ``defer`` would never be heard: no result but temperror changes by waiting.
-    Monitor mode does not ask: it defers no message, so there is no first deferral to count from.
+    Without it, mail of a domain whose entry says ``defer`` would never arrive: only temperror changes by waiting.
+    Monitor mode does not ask: it defers no message, so there is no first deferral.
     """
     bound = settings.policy.defer_at_most
     if applied.disposition is not Disposition.DEFER:

@@ -1,4 +1,4 @@
-"""Which checks a message needs, and what exempts it from all of them.
+"""Which checks a message needs, and which setting exempts it from all checks.
 
 Knows the exemptions and their order, and which identities to check. Knows no verdicts.
 """
@@ -38,13 +38,13 @@ def plan(facts: Facts, settings: Settings) -> Plan:
 
 
 def _pinned_record(domain: str, settings: Settings) -> str:
-    """Return the administrator's record for a sender's domain; empty where the published one counts."""
+    """Return the administrator's record for a sender's domain; empty if the published one counts."""
     name = domain_section(dns_domain(domain), settings) if settings.domains else None
     return settings.domains[name].record if name is not None else ""
 
 
 def helo_checks(facts: Facts, settings: Settings) -> tuple[Check, ...]:
-    """Return the checks that are certain at HELO, before MAIL FROM; empty where none is."""
+    """Return the checks that are certain at HELO, before MAIL FROM."""
     helo, address = facts.helo or "", facts.client.address
     wanted = Identity.HELO in settings.policy.check and dns_domain(helo)
     if not wanted or address is None or is_relay(facts.client, settings):
@@ -55,13 +55,13 @@ def helo_checks(facts: Facts, settings: Settings) -> tuple[Check, ...]:
 
 
 def plan_behind(facts: Facts, found: Client | None, helo: str | None, settings: Settings) -> tuple[Facts, Plan]:
-    """Return facts and plan for a message that a trusted relay handed on, when its header is known.
+    """Return facts and plan for a message from a trusted relay, when its header is known.
 
-    Nothing is checked where no client was found: the relay's own address would fail for every domain.
+    If no client was found, there is no check: the relay's own address would fail for every domain.
 
     Args:
         facts: those of the relay's connection.
-        found: the client behind the relay; None: its Received fields do not tell.
+        found: the originating client; None: the Received fields do not name it.
         helo: that client's HELO.
         settings: the exemptions and the identities to check.
     """
@@ -79,9 +79,9 @@ def is_relay(client: Client, settings: Settings) -> bool:
 
 
 def awaits_header(facts: Facts, settings: Settings) -> bool:
-    """Return whether the client to check is only known with the message's header.
+    """Return whether the client to check is known only with the message's header.
 
-    It is so for a trusted relay, unless the relay is trusted to send for the domain itself, as a list server may be.
+    That is so for a trusted relay, unless the relay itself is trusted to send for the domain, such as a list server.
     """
     return is_relay(facts.client, settings) and not _is_trusted_for_domain(facts, settings)
 
@@ -128,9 +128,9 @@ EXEMPTIONS: Mapping[SkipReason, Callable[[Facts, Settings], bool]] = {
 
 
 def exemption(reason: SkipReason, facts: Facts, settings: Settings) -> Rule | None:
-    """Return the line of the settings that exempts a message for this reason, or would; None where there is no line.
+    """Return the line of the settings that exempts a message for this reason, or would; None if there is no line.
 
-    That is so for TRUSTED_FOR_DOMAIN where the domain in MAIL FROM has no section.
+    There is none for TRUSTED_FOR_DOMAIN if the domain in MAIL FROM has no section.
     """
     match reason:
         case SkipReason.NETWORK:
@@ -147,4 +147,4 @@ def exemption(reason: SkipReason, facts: Facts, settings: Settings) -> Rule | No
             name = domain_section(dns_domain(facts.reverse_path.domain), settings)
             return settings.rule(f"domain:{name}", "trust") if name is not None else None
         case SkipReason.LOCAL | SkipReason.UNKNOWN_CLIENT:
-            return Rule(section="", key=reason, value="")  # no address: nothing that SPF could check
+            return Rule(section="", key=reason, value="")  # no address: SPF cannot check anything

@@ -1,7 +1,7 @@
 """Recipients: which rules apply to each, and what happens to one message whose recipients have different rules.
 
-Knows that there is one copy of the message. If it is refused, held or tagged, it is so for all its recipients. At the
-end of the message, recipients that refuse it and recipients that accept it must therefore not share it.
+Knows that there is one copy of the message. If it is refused, held or tagged, that is so for all its recipients. So
+recipients whose rules refuse it, and those whose rules accept it, must not share it at the end of the message.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def addressee(recipient: str, settings: Settings, understood: str) -> Addressee:
     Args:
         recipient: the address as the client wrote it; untrusted input.
         settings: the patterns.
-        understood: the address as the MTA has read it; empty where the MTA does not say.
+        understood: the address as the MTA has read it; empty if the MTA does not tell.
     """
     exempt, own = settings.exempt.recipients, settings.recipients
     if not exempt and not own:
@@ -45,7 +45,7 @@ def _readings(recipient: str, understood: str) -> list[str]:
     its own host Sendmail reports only the name.
 
     Returns:
-        One or two addresses; none where the recipient cannot be told.
+        One or two addresses; none if the recipient is unclear.
     """
     if is_plain(recipient):
         return [understood, recipient] if "@" in understood else [recipient]
@@ -71,7 +71,7 @@ def separates(settings: Settings) -> bool:
 
 
 def part_ways(one: Action, other: Action) -> bool:
-    """Return whether one recipient would refuse the message, for now or for good, and the other would accept it."""
+    """Return whether the rules of one recipient refuse or defer the message, and those of the other accept it."""
     return one.disposition.refuses != other.disposition.refuses
 
 
@@ -103,10 +103,10 @@ def combine_recipients(actions: Sequence[Action], stage: RejectAt) -> Action:
 
     Args:
         actions: one for each kind of recipient, at least one.
-        stage: ``rcpt``: recipients that refuse were refused already; ``message``: they still share the message.
+        stage: ``rcpt``: recipients whose rules refuse were refused already; ``message``: they still share the message.
     """
     if all(action.disposition.refuses for action in actions):
-        return min(actions, key=_severity)  # a deferral goes first: that recipient's message may come again
+        return min(actions, key=_severity)  # a deferral comes first: that recipient's message may come again
     kept = [action for action in actions if not action.disposition.refuses]
     if stage is RejectAt.MESSAGE:
         kept += [downgrade(action, "but other recipients take it") for action in actions if action.disposition.refuses]
@@ -114,7 +114,7 @@ def combine_recipients(actions: Sequence[Action], stage: RejectAt) -> Action:
 
 
 def downgrade(action: Action, remark: str) -> Action:
-    """Return the action with a tag in the place of a refusal that is not possible, and the remark that says why."""
+    """Return the action with a tag instead of a refusal that is not possible, and a remark that says why."""
     if not action.disposition.refuses:
         return action
     remark = f"{action.rule.remark}, {remark}" if action.rule.remark else remark
@@ -122,7 +122,7 @@ def downgrade(action: Action, remark: str) -> Action:
 
 
 def severest(*actions: Action) -> Action:
-    """Return the most severe action, the first of equals; in monitor mode by what it would have done."""
+    """Return the most severe action, the first of equals; in monitor mode by the action that would have been taken."""
     return max(actions, key=_severity)
 
 

@@ -24,7 +24,7 @@ from spfmilter.settings import Settings
 from spfmilter.settings.schema import OnError, PolicyEntries
 
 _TABLES = {identity: f"policy.{identity}" for identity in Identity}
-_ON_ERROR = ("milter", "on_error")  # decides instead of an entry where the evaluation itself has failed
+_ON_ERROR = ("milter", "on_error")  # decides instead of an entry if the evaluation itself has failed
 _MET, _NOT_MET = "the condition is met", "the condition is not met"
 _APPLIES, _EMPTY = "this is the entry of the result", "empty, so the next section applies"
 
@@ -45,7 +45,7 @@ class AppliedEntry(NamedTuple):
 
     @property
     def own_fault(self) -> bool:
-        """Whether our own error stands in the place of a result: ``on_error`` decides, and no override."""
+        """Whether a fault replaces the result: then ``on_error`` decides, and no override applies."""
         return self.section == _ON_ERROR[0]
 
     def rule(self, settings: Settings, remark: str = "") -> Rule:
@@ -110,7 +110,7 @@ def _applied_entry(
 
 
 def on_fault(settings: Settings) -> tuple[Disposition, Rule]:
-    """Return what replaces a policy entry where the evaluation itself has failed: ``[milter] on_error``."""
+    """Return the replacement for a policy entry if the evaluation itself has failed: ``[milter] on_error``."""
     chosen = settings.milter.on_error
     disposition = Disposition.DEFER if chosen is OnError.TEMPFAIL else Disposition.ACCEPT
     return disposition, settings.rule("milter", "on_error")

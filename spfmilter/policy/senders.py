@@ -1,7 +1,7 @@
 """``[exempt] senders``: which entry exempts a message, by the domain in MAIL FROM, the client and the result.
 
-Knows the conditions of an entry. Those without a pass exempt before any check (``plan``), those with one override what
-the check of HELO, or the entry of the pass itself, calls for (``overrides``).
+Knows the conditions of an entry. An entry without ``if pass`` exempts before any check (``plan``). An entry with it
+overrides what the check of HELO, or the entry of the pass itself, calls for (``overrides``).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from spfmilter.settings.entries import ExemptSender
 
 
 def exempt_by(domain: str, address: IPAddress | None, settings: Settings, *, if_pass: bool) -> ExemptSender | None:
-    """Return the first entry for a domain and an address; None: there is none.
+    """Return the first entry for a domain and an address; None if there is none.
 
     Args:
-        domain: the one in MAIL FROM, as DNS holds it.
-        address: the client's; None: not known.
+        domain: the domain in MAIL FROM, as in the DNS.
+        address: the client's; None: unknown.
         settings: have the entries.
-        if_pass: look at those entries that need a pass, instead of those that need no check.
+        if_pass: search the entries that need a pass, instead of those that need no check.
     """
     senders = settings.exempt.senders
     if not senders or not domain:

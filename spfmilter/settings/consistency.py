@@ -59,7 +59,7 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
 
 
 def _refuses(contact: str, settings: Settings) -> bool:
-    """Return whether the contact is an address that is not among ``[exempt] recipients``."""
+    """Return whether mail to the contact is refused: an address that is not among ``[exempt] recipients``."""
     local, domain = parse_recipient(contact)
     if "@" not in contact or " " in contact or "/" in contact:  # a telephone number, a web page, or a sentence
         return False
@@ -67,7 +67,7 @@ def _refuses(contact: str, settings: Settings) -> bool:
 
 
 def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:
-    """Yield a problem for each network that holds every address, where its clients would be trusted."""
+    """Yield a problem for each network of all addresses whose clients would be trusted."""
     for place, networks, effect in (
         (("exempt", "networks"), settings.exempt.networks, "no client would be checked: write only your own networks"),
         (
@@ -87,7 +87,7 @@ def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:
 
 
 def _one_address(settings: Settings) -> Iterator[SettingProblem]:
-    """Yield a problem for each listener at the address of another one, or at all addresses of this host beside it.
+    """Yield a problem for each listener at the address of another one, or at all addresses of this host.
 
     ``[web] listen`` counts only where the file sets it or ``[reply] help_url``.
     """
@@ -98,7 +98,7 @@ def _one_address(settings: Settings) -> Iterator[SettingProblem]:
         place = (section, "listen")
         if not listen or (section == "web" and place not in settings.lines and settings.reply.help_url is None):
             continue
-        found = nameserver(listen)  # an address and a port, as those of a nameserver are
+        found = nameserver(listen)  # an address and a port, in the same form as a nameserver's
         # The socket of the metrics at [::] takes the port of IPv4 as well; the other two are for IPv6 alone.
         address = _BOTH if section == "metrics" and found.address == "::" else found.address
         for other, host, port in used:
@@ -115,7 +115,7 @@ def _one_address(settings: Settings) -> Iterator[SettingProblem]:
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Return whether no two sockets can listen on one port at both addresses."""
+    """Return whether two sockets at these addresses cannot listen on the same port."""
     if _BOTH in {one, other}:
         return True
     family = ":" in one

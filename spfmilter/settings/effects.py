@@ -1,7 +1,7 @@
-"""Settings that are well-formed and have no effect: what they would need, or what goes before them.
+"""Settings that are well-formed and have no effect: they need another setting, or another setting comes before them.
 
-A finding is no error: the daemon does what the other settings say. A value that is the default is never one, since the
-shipped file holds them all. Settings that contradict each other are in ``consistency``.
+A finding is no error: the daemon follows the other settings. A value equal to the default is never a finding, since the
+shipped file has all defaults. ``consistency`` finds settings that contradict each other.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _own_addresses(settings: Settings) -> Iterator[Finding]:
 
 
 def _unknown_address(settings: Settings, *, is_public: bool) -> Iterator[Finding]:
-    """Yield each ``wide_open`` that cannot ask whether a record allows this server; the text is the whole message."""
+    """Yield each ``wide_open`` that needs a public address of this server. The text is the whole message."""
     if settings.policy.own_addresses or is_public:
         return
     for name in _with_wide_open(settings):
@@ -111,7 +111,7 @@ def _unread_entries(settings: Settings) -> Iterator[Finding]:
 
 
 def _needs_a_disposition(settings: Settings) -> Iterator[Finding]:
-    """Yield what is only for messages that are tagged, held, deferred or refused, where the policy does not do that."""
+    """Yield settings for messages that are tagged, held, deferred or refused, if the policy never does that."""
     used = _dispositions(settings, _KEYS)
     if Disposition.DEFER not in used:
         for place in (("policy", "defer_at_most"), ("state", "url")):
@@ -141,13 +141,13 @@ def _entries_for(result: Result) -> tuple[Result | Condition, ...]:
 
 
 def _dispositions(settings: Settings, keys: Iterable[Result | Condition]) -> set[Disposition]:
-    """Return what the entries of these keys can lead to, also at the end of a deferral."""
+    """Return the dispositions of the entries of these keys, with those that follow a deferral."""
     found = {entries.entry(key) for _, entries in _sections(settings) for key in keys} - {None}
     return {each for entry in found if entry is not None for each in (entry.disposition, entry.afterwards)}
 
 
 def _shadowed(settings: Settings) -> Iterator[Finding]:
-    """Yield what another setting goes before."""
+    """Yield settings that have no effect because another setting comes before them."""
     for network in settings.exempt.networks:
         if any(_holds(relay, network) for relay in settings.relays.trusted):
             yield ("exempt", "networks"), f"{network} is in [relays] trusted, which goes first"
@@ -165,7 +165,7 @@ def _shadowed(settings: Settings) -> Iterator[Finding]:
 
 
 def _single_labels(settings: Settings) -> Iterator[Finding]:
-    """Yield the names of one label where a sender's domain is meant, which has two or more (RFC 7208 section 4.3)."""
+    """Yield names of one label for a sender's domain, which has two or more (RFC 7208 section 4.3)."""
     why = "has one label only, and SPF is checked for names of two or more"
     for domain in settings.domains:
         if "." not in domain:
@@ -178,7 +178,7 @@ def _single_labels(settings: Settings) -> Iterator[Finding]:
 
 
 def _in_nat64(settings: Settings) -> Iterator[Finding]:
-    """Yield the networks of IPv6 whose clients count as IPv4."""
+    """Yield IPv6 networks whose clients count as IPv4."""
     for place, networks in (
         (("exempt", "networks"), settings.exempt.networks),
         (("relays", "trusted"), settings.relays.trusted),

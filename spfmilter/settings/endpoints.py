@@ -1,6 +1,6 @@
 """The IP address of a server or a listener: INI text to an address that a socket can use, or what to write instead.
 
-Knows which addresses are well-formed and still of no use to a socket. Knows no keys, and looks at no interface.
+Knows which well-formed addresses no socket can use. Knows no keys, and looks at no interface.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _SENDER = re.compile(r"(\S+)(\s+if\s+pass)?(?:\s+from((?:\s+\S+)+))?", re.IGNORE
 
 @dataclass(frozen=True, slots=True)
 class PolicyEntry:
-    """The value of a policy entry: a disposition, and for ``defer`` the one that follows it."""
+    """The value of a policy entry: a disposition, and for ``defer`` the one after the deferral."""
 
     disposition: Disposition
     afterwards: Disposition = Disposition.ACCEPT  # once the mail has been deferred for [policy] defer_at_most
@@ -58,7 +58,7 @@ class ExemptSender:
         return " ".join([self.domain, *(["if pass"] if self.if_pass else []), *origin])
 
     def covers(self, address: IPAddress | None) -> bool:
-        """Return whether the client's address is one of those from which the mail is exempt."""
+        """Return whether the mail is exempt from this address of a client."""
         return not self.networks or (address is not None and any(address in network for network in self.networks))
 
 

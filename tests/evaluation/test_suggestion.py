@@ -18,10 +18,10 @@ class Records:
     """In the place of an Inquiry: whose record passes the client, the MX hosts, and what was asked."""
 
     def __init__(
-        self, *passing: str, exchanges: tuple[str, ...] = (), lookups: int = 0, void: int = 0, stranger: str = "fail"
+        self, *passing: str, exchanges: tuple[str, ...] = (), lookups: int = 0, void: int = 0, other: str = "fail"
     ) -> None:
         self._passing, self._exchanges = passing, exchanges
-        self._lookups, self._void, self._stranger = lookups, void, Result(stranger)
+        self._lookups, self._void, self._other = lookups, void, Result(other)
         self.asked: list[str] = []
 
     def clock(self) -> float:
@@ -48,7 +48,7 @@ class Records:
         """By the domain alone. A client that no record lists needs all lookups of the record."""
         assert 100 < deadline <= 102
         if about.address.is_unspecified:
-            return Verdict(check=about, result=self._stranger, lookups=self._lookups, void_lookups=self._void)
+            return Verdict(check=about, result=self._other, lookups=self._lookups, void_lookups=self._void)
         self.asked.append(about.domain)
         return Verdict(check=about, result=Result.PASS if about.domain in self._passing else Result.FAIL)
 
@@ -99,9 +99,9 @@ def test_many_names_still_cost_two_records_at_most() -> None:
         (7, 0, {"lookups": 3}, False),  # with the include itself eleven
         (0, 1, {"void": 1}, True),
         (0, 2, {"void": 1}, False),
-        (0, 0, {"lookups": 11, "stranger": "permerror"}, False),
-        (0, 0, {"stranger": "temperror"}, False),
-        (0, 0, {"lookups": 9, "stranger": "pass"}, True),
+        (0, 0, {"lookups": 11, "other": "permerror"}, False),
+        (0, 0, {"other": "temperror"}, False),
+        (0, 0, {"lookups": 9, "other": "pass"}, True),
     ],
 )
 def test_an_include_that_would_break_the_record_for_all_of_its_mail_is_not_suggested(

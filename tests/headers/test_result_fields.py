@@ -261,7 +261,7 @@ def test_a_sender_without_a_domain_is_recorded_above_its_host() -> None:
         (Disposition.ACCEPT, Disposition.TAG, "in monitor mode; would be: tag; 203.0.113.7 is probably not"),
     ],
 )
-def test_the_notice_comes_with_tag_quarantine_and_what_monitor_mode_withheld(
+def test_the_notice_comes_with_tag_quarantine_and_what_monitor_mode_did_not_do(
     disposition: Disposition, would: Disposition | None, notice: str | None
 ) -> None:
     found = verdict(Result.SOFTFAIL)

@@ -15,6 +15,7 @@ from lab.processes import free_port, has_ipv6, until
 from lab.smtp import Answer, SmtpDialogue
 from tests.mta.site import HELO, MESSAGE, Site
 from tests.mta.zones import LISTED, UNLISTED
+from tests.values import at_mail
 
 
 def refusal(server: Postfix) -> Answer:
@@ -55,7 +56,7 @@ def test_attach_connects_a_chrooted_postfix_that_runs_to_a_unix_socket_in_its_qu
         f"[milter]\nsocket = unix:{place}/socket\nsocket_group = postfix\n"
         f"[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
     )
-    with SpfmilterDaemon(ini) as daemon, server:
+    with SpfmilterDaemon(at_mail(ini)) as daemon, server:
         assert refusal(server).code == 250, "not attached yet"
         assert "spfmilter_socket = unix:spfmilter/socket" in attach(daemon.ini_path, server, "--apply")
         until(lambda: refusal(server).code == 550, 10, lambda: f"Postfix is attached:\n{server.log()}{daemon.log()}")
@@ -65,7 +66,7 @@ def test_attach_connects_a_chrooted_postfix_that_runs_to_a_unix_socket_in_its_qu
 def test_attach_follows_a_change_of_the_socket_and_detach_takes_it_back(name_server: Nsd) -> None:
     """The former address, where nothing listens any more, would cost every good message a 451."""
     former, present = free_port(), free_port()
-    rest = f"[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n"
+    rest = at_mail(f"[dns]\nnameservers = {name_server.address}\n[log]\nformat = json\n")
     with (
         Postfix() as server,
         SpfmilterDaemon(f"[milter]\nsocket = inet:{former}@127.0.0.1\n{rest}") as daemon,

@@ -31,7 +31,7 @@ def world(*passing: str, **other: object) -> Known:
     return Known(lambda asked: Result.PASS if asked.domain in passing else Result.FAIL, **other)  # type: ignore[arg-type]
 
 
-def treated(found: Verdict, ini: str, evidence: Known, author: str = "") -> Action:
+def decided(found: Verdict, ini: str, evidence: Known, author: str = "") -> Action:
     chosen = settings(ini)
     return decide(plan(facts(), chosen), [found], chosen, evidence, author=author)
 
@@ -45,13 +45,13 @@ EVERYTHING = f"{FORWARDERS}[policy]\nreject_at = message\nyield_to_dmarc = yes\n
 def test_a_message_that_is_accepted_anyway_is_asked_nothing(result: Result) -> None:
     evidence = world(dmarc=STRICT)
     accepting = EVERYTHING.replace("temperror = defer", f"{result} = accept")
-    action = treated(verdict(result), accepting, evidence, "example.com")
+    action = decided(verdict(result), accepting, evidence, "example.com")
     assert (action.disposition, evidence.questions, evidence.asked) == (ACCEPT, [], [])
 
 
 def test_with_the_shipped_settings_nothing_is_asked_of_a_refused_one_either() -> None:
     evidence = world(dmarc=STRICT)
-    assert treated(verdict(Result.FAIL), "", evidence, "example.com").disposition is REJECT
+    assert decided(verdict(Result.FAIL), "", evidence, "example.com").disposition is REJECT
     assert (evidence.questions, evidence.asked) == ([], [])
 
 
@@ -127,7 +127,7 @@ def test_mail_from_is_evaluated_behind_a_refused_helo_only_where_its_pass_can_ma
     ],
 )
 def test_a_forwarder_by_name_has_a_dot_for_a_boundary(name: str, *, known: bool) -> None:
-    action = treated(verdict(Result.FAIL), FORWARDERS, world(names=(name,)))
+    action = decided(verdict(Result.FAIL), FORWARDERS, world(names=(name,)))
     assert action.disposition is (ACCEPT if known else REJECT)
     if known:
         assert action.override is not None
@@ -140,7 +140,7 @@ def test_a_forwarder_by_name_has_a_dot_for_a_boundary(name: str, *, known: bool)
 
 def test_a_forwarder_by_spf_passes_for_one_of_the_domains() -> None:
     evidence = world("b.example")
-    action = treated(verdict(Result.FAIL), FORWARDERS, evidence)
+    action = decided(verdict(Result.FAIL), FORWARDERS, evidence)
     assert action.override is not None
     assert (action.disposition, action.override.by) == (ACCEPT, "b.example")
     assert str(action.rule) == "[exempt] forwarder_spf = spf.example, b.example (line 3)"
@@ -152,7 +152,7 @@ def test_a_forwarder_by_spf_passes_for_one_of_the_domains() -> None:
 
 def test_a_name_is_asked_for_before_any_record() -> None:
     evidence = world("spf.example", names=("mx.fwd.example",))
-    treated(verdict(Result.FAIL), FORWARDERS, evidence)
+    decided(verdict(Result.FAIL), FORWARDERS, evidence)
     assert evidence.asked == []
 
 
@@ -164,7 +164,7 @@ def test_a_forwarders_record_can_be_pinned_as_well() -> None:
 @pytest.mark.parametrize(("result", "disposition"), list(product(Result, [TAG, QUARANTINE, DEFER, REJECT])))
 def test_a_forwarder_overrides_everything_but_a_pass(result: Result, disposition: Disposition) -> None:
     ini = f"{FORWARDERS}[policy.mailfrom]\n{result} = {disposition}"
-    action = treated(verdict(result), ini, world(names=("mx.fwd.example",)))
+    action = decided(verdict(result), ini, world(names=("mx.fwd.example",)))
     assert action.disposition is (disposition if result is Result.PASS else ACCEPT)
 
 
@@ -192,7 +192,7 @@ YIELD = "[policy]\nreject_at = message\nyield_to_dmarc = yes\n"
 )
 def test_a_fail_is_left_to_a_strict_dmarc_policy(policy: str, author: str, disposition: Disposition) -> None:
     evidence = world(dmarc={"example.com": DmarcPolicy(domain="example.com", policy=policy)})
-    action = treated(verdict(Result.FAIL), YIELD, evidence, author)
+    action = decided(verdict(Result.FAIL), YIELD, evidence, author)
     assert action.disposition is disposition
     if disposition is ACCEPT:
         assert action.override is not None
@@ -204,7 +204,7 @@ def test_a_milder_reading_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     found = DmarcPolicy(domain="example.com", policy="none", reason="pct=0")
     evidence, notes = world(dmarc={"example.com": found}), []
     monkeypatch.setattr(evidence, "note", lambda *args, **_: notes.append(args))
-    assert treated(verdict(Result.FAIL), YIELD, evidence, "example.com").disposition is REJECT
+    assert decided(verdict(Result.FAIL), YIELD, evidence, "example.com").disposition is REJECT
     assert notes[-1][2] == "not every DMARC filter acts on the policy of example.com, because of pct=0"
 
 
@@ -242,7 +242,7 @@ def temperror(kind: ProblemKind = ProblemKind.DNS_FAILURE) -> Verdict:
     ("seconds", "disposition"), [(0.0, DEFER), (4 * 3600 - 1, DEFER), (4 * 3600, ACCEPT), (90000, ACCEPT)]
 )
 def test_a_temperror_is_deferred_for_so_long_only(seconds: float, disposition: Disposition) -> None:
-    action = treated(temperror(), BOUND, world(deferred_for=seconds))
+    action = decided(temperror(), BOUND, world(deferred_for=seconds))
     entry, bound = "[policy.mailfrom] temperror = defer (line 4)", "[policy] defer_at_most = 4h (line 2)"
     assert (action.disposition, str(action.rule)) == (disposition, bound if disposition is ACCEPT else entry)
 
@@ -259,7 +259,7 @@ def test_a_temperror_is_deferred_for_so_long_only(seconds: float, disposition: D
 )
 def test_what_has_no_bound_is_not_remembered(ini: str, found: Verdict) -> None:
     evidence = world(deferred_for=1e9)
-    assert treated(found, ini, evidence).disposition in {DEFER, REJECT, ACCEPT}
+    assert decided(found, ini, evidence).disposition in {DEFER, REJECT, ACCEPT}
     assert evidence.questions == []
 
 
@@ -270,8 +270,8 @@ def test_what_has_no_bound_is_not_remembered(ini: str, found: Verdict) -> None:
 )
 def test_every_deferral_ends_as_its_entry_says(result: Result, words: str, after: Disposition) -> None:
     ini = f"[policy]\ndefer_at_most = 4h\n[policy.mailfrom]\n{result} = {words}\n"
-    assert treated(verdict(result), ini, world(deferred_for=60.0)).disposition is DEFER
-    action = treated(verdict(result), ini, world(deferred_for=4 * 3600))
+    assert decided(verdict(result), ini, world(deferred_for=60.0)).disposition is DEFER
+    action = decided(verdict(result), ini, world(deferred_for=4 * 3600))
     assert (action.disposition, str(action.rule)) == (after, "[policy] defer_at_most = 4h (line 2)")
     assert action.override is not None
     assert action.override.type == "defer_at_most"
@@ -304,7 +304,7 @@ def test_what_follows_a_deferral_is_compared_with_the_other_identity(
 def test_nothing_is_refused_because_our_own_resolver_fails(word: Disposition) -> None:
     evidence = world()
     ini = f"{FORWARDERS}[policy.mailfrom]\ntemperror = {word}"
-    action = treated(temperror(ProblemKind.OWN_RESOLVER), ini, evidence)
+    action = decided(temperror(ProblemKind.OWN_RESOLVER), ini, evidence)
     assert action.disposition is ACCEPT
     assert str(action.rule) == (f"[policy.mailfrom] temperror = {word} (line 5), but our own resolver does not answer")
     assert (evidence.questions, evidence.asked) == ([], []), "it would not answer these either"

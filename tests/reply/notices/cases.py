@@ -68,7 +68,7 @@ def cases() -> Iterator[Case]:
         yield Case(title=f"none of {identity}", verdict=verdict(Result.NONE, identity))
         yield Case(title=f"none of {identity}, no domain", verdict=nameless(identity))
         yield Case(title=f"pass of {identity}", verdict=verdict(Result.PASS, identity, term="+all", term_domain=owner))
-        yield from troubles(identity, owner)
+        yield from problems(identity, owner)
     ours = Extras(service=GOOGLE, link=LINK)
     yield Case(title="fail of a service's customer, with a link", verdict=verdict(Result.FAIL), extras=ours)
     yield Case(title="none of a service's customer", verdict=verdict(Result.NONE), extras=Extras(service=GOOGLE))
@@ -108,7 +108,7 @@ def nameless(identity: Identity) -> Verdict:
     return verdict(Result.NONE, check=check(identity, domain="", as_sent=said), problem=NO_DOMAIN)
 
 
-def troubles(identity: Identity, owner: str) -> Iterator[Case]:
+def problems(identity: Identity, owner: str) -> Iterator[Case]:
     """What can be wrong with a record, and with looking it up."""
     for kind, (text, term) in BROKEN.items():
         problem = Problem(kind=kind, text=text.replace("{owner}", owner), term=term, domain=owner)
