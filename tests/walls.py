@@ -69,6 +69,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "addresses",
         "daemon.hints",
         "daemon.notify",
+        "daemon.page",
         "evaluation",
         "helplink",
         "language",
@@ -118,6 +119,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.link": (),
     "daemon.listener": ("daemon.hints", "ownership", "settings"),
     "daemon.notify": (),
+    "daemon.page": (),
     # Its workers know of messages. It reads the help page's secrets only to refuse a reload that could not read them.
     "daemon.supervisor": ("daemon", "observe", "settings", "state"),
     "observe.sink": (),

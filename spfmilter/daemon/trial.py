@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from spfmilter.daemon import folders, hints
+from spfmilter.daemon import folders, hints, page
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
 from spfmilter.daemon.start import ask_nameservers
 from spfmilter.dns.answer import Status
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
+from spfmilter.observe import scrape
 from spfmilter.observe.sink import Datagrams
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import LogTarget
@@ -142,7 +143,7 @@ def _answers(host: str, port: int) -> bool:
 def _metrics(settings: Settings) -> Iterator[Finding]:
     if not settings.metrics.listen:
         return
-    yield _endpoint("[metrics] listen", settings.metrics.listen)
+    yield _endpoint("[metrics] listen", settings.metrics.listen, scrape.listen)
     try:
         shutil.rmtree(folders.make("spfmilter-metrics-"), ignore_errors=True)
     except OSError as error:
@@ -152,17 +153,16 @@ def _metrics(settings: Settings) -> Iterator[Finding]:
 def _page(settings: Settings) -> Iterator[Finding]:
     """Try the help page's address, if links lead to the page."""
     if settings.reply.help_url is not None:
-        yield _endpoint("[web] listen", settings.web.listen)
+        yield _endpoint("[web] listen", settings.web.listen, page.listen)
 
 
-def _endpoint(what: str, listen: str) -> Finding:
-    """Try an address that mail does not need."""
+def _endpoint(what: str, listen: str, opened: Callable[[str, int], socket.socket]) -> Finding:
+    """Try an address that mail does not need, with the function that opens it at the start."""
     place = nameserver(listen)
     if _answers(place.address, place.port):
         return _ok(what, f"a process serves {listen} now. If it is not spfmilter, choose another port")
-    family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
     try:
-        socket.create_server((place.address, place.port), family=family).close()
+        opened(place.address, place.port).close()
     except OSError as error:
         return _warning(what, f"cannot listen on {listen}: {hints.explained(error, place.address, place.port)}")
     return _ok(what, f"{listen} can be opened")

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from spfmilter.daemon import hints
+from spfmilter.daemon import hints, page
 from spfmilter.daemon.notify import notify
 from spfmilter.helplink.secretfile import SecretError, load_secrets
 from spfmilter.observe import log
@@ -25,7 +25,6 @@ from spfmilter.settings.values import nameserver
 from spfmilter.web import connections
 from spfmilter.web.app import build
 
-_BACKLOG = 256  # connections that the kernel holds for us
 _SLACK = 64  # connections that are about to end while new ones have arrived
 _STOP_TIME = 5  # seconds for running requests
 
@@ -111,11 +110,7 @@ def _hostname(settings: Settings) -> str:
 def _listen(address: str) -> socket.socket:
     chosen = nameserver(address)
     try:
-        # A link-local address has its interface with it, which only getaddrinfo() understands.
-        ((family, *_, place),) = socket.getaddrinfo(
-            chosen.address, chosen.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-        )
-        return socket.create_server(place, family=family, backlog=_BACKLOG)
+        return page.listen(chosen.address, chosen.port)
     except OSError as error:
         reason = hints.explained(error, chosen.address, chosen.port)
         raise PageStartError(f"cannot listen on [web] listen = {address}: {reason}") from None

@@ -41,6 +41,15 @@ print(scrape.listen("{HOST}", 9890).getsockname()[:2], _listen("[{HOST}]:8891").
 """
 
 
+TRY = f"""
+from spfmilter.daemon.trial import attempt
+from spfmilter.settings import parse
+listen = "[metrics]\\nlisten = [{HOST}]:9890\\n[web]\\nlisten = [{HOST}]:8891\\nsecret_file = /nowhere/secret\\n"
+tried = attempt(parse(listen + "[reply]\\nhelp_url = https://mx.example.net/spf/{{{{token}}}}\\n"))
+print([(found.outcome.value, found.detail) for found in tried if found.what.endswith("listen")])
+"""
+
+
 def in_namespace(*command: str) -> str:
     """Return what the command prints where that address exists."""
     inside = ["unshare", "-n", "sh", "-c", NAMESPACE, "sh", *command]
@@ -51,6 +60,11 @@ def in_namespace(*command: str) -> str:
 
 def test_the_metrics_and_the_help_page_can_be_served_at_such_an_address() -> None:
     assert in_namespace(sys.executable, "-c", LISTEN) == "('fe80::53', 9890) ('fe80::53', 8891)\n"
+
+
+def test_a_trial_of_the_start_opens_it_as_the_start_does() -> None:
+    opened = [("ok", f"[{HOST}]:{port} can be opened") for port in (9890, 8891)]
+    assert in_namespace(sys.executable, "-c", TRY) == f"{opened}\n"
 
 
 def checked(tmp_path: Path, nameserver: str, nameservers: str) -> dict[str, object]:
