@@ -18,6 +18,7 @@ from spfmilter.commands.milterlist import OURS, PARAMETER, IndirectError, Milter
 from spfmilter.commands.postconf import AttachError, Changes, Postfix
 from spfmilter.commands.probe import Place
 from spfmilter.settings import Settings
+from spfmilter.settings.endpoints import reachable_host
 from spfmilter.settings.values import SocketAddress
 
 _MARGIN = 10  # seconds that an MTA waits beyond our own time limit
@@ -39,9 +40,9 @@ def postfix_socket(socket: SocketAddress, postfix: Postfix) -> str:
     """
     match socket.family:
         case "inet":
-            return f"inet:{_reachable(socket.host)}:{socket.port}"
+            return f"inet:{reachable_host(socket.host)}:{socket.port}"
         case "inet6":
-            return f"inet:[{_reachable(socket.host)}]:{socket.port}"
+            return f"inet:[{reachable_host(socket.host)}]:{socket.port}"
         case "unix":
             path, queue = Path(socket.path), Path(postfix.queue_directory)
             if path.is_relative_to(queue):
@@ -58,10 +59,6 @@ def postfix_socket(socket: SocketAddress, postfix: Postfix) -> str:
                 "with socket = systemd the address stands in spfmilter.socket (systemctl cat spfmilter.socket, "
                 "ListenStream=): write it into smtpd_milters, as docs/postfix.md shows"
             )
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound to
 
 
 def all_milters(postfix: Postfix) -> dict[str, list[Milter]]:
@@ -186,7 +183,7 @@ def _seconds(time: str) -> int:
 def sendmail_socket(settings: Settings) -> str:
     """Return the socket in Sendmail's notation, which is that of the INI file."""
     socket = settings.milter.socket
-    return str(replace(socket, host=_reachable(socket.host)) if socket.host else socket)
+    return str(replace(socket, host=reachable_host(socket.host)) if socket.host else socket)
 
 
 def sendmail_line(settings: Settings) -> str:

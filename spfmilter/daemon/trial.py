@@ -23,6 +23,7 @@ from spfmilter.helplink.signing import open_signer
 from spfmilter.observe import scrape
 from spfmilter.observe.sink import Datagrams
 from spfmilter.settings import Settings
+from spfmilter.settings.endpoints import reachable_host
 from spfmilter.settings.schema import LogTarget
 from spfmilter.settings.values import SocketAddress, nameserver
 from spfmilter.state import why_silent
@@ -134,7 +135,7 @@ def _is_served(address: SocketAddress) -> bool:
 def _answers(host: str, port: int) -> bool:
     """Return whether a process listens at an address."""
     try:
-        socket.create_connection(({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port), _CONNECT_TIME).close()  # noqa: S104 - compared with, not bound to
+        socket.create_connection((reachable_host(host), port), _CONNECT_TIME).close()
     except OSError:
         return False
     return True

@@ -142,7 +142,7 @@ def _entries_for(result: Result) -> tuple[Result | Condition, ...]:
 
 def _dispositions(settings: Settings, keys: Iterable[Result | Condition]) -> set[Disposition]:
     """Return the dispositions of the entries of these keys, with those that follow a deferral."""
-    found = {entries.entry(key) for _, entries in _sections(settings) for key in keys} - {None}
+    found = {entries.entry(key) for _, entries in _sections(settings) for key in keys}
     return {each for entry in found if entry is not None for each in (entry.disposition, entry.afterwards)}
 
 
@@ -154,8 +154,8 @@ def _shadowed(settings: Settings) -> Iterator[Finding]:
     for pattern in settings.recipients:
         if pattern in settings.exempt.recipients:
             yield (f"recipient:{pattern}", ""), "the recipient is in [exempt] recipients, which goes first"
+    senders = {sender.domain for sender in settings.exempt.senders if not sender.if_pass and not sender.networks}
     for domain, section in settings.domains.items():
-        senders = {sender.domain for sender in settings.exempt.senders if not sender.if_pass and not sender.networks}
         exempt = domain in senders or (not domain.startswith(".") and is_named(domain, senders))
         if exempt and domain not in settings.exempt.forwarder_spf:
             yield (f"domain:{domain}", ""), "the domain is in [exempt] senders, which goes first"

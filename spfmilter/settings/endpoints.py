@@ -1,11 +1,11 @@
-"""The IP address of a server or a listener: INI text to an address that a socket can use, or what to write instead.
+"""IP addresses in the INI file: which texts are one, and which addresses a socket can use, or what to write instead.
 
 Knows which well-formed addresses no socket can use. Knows no keys, and looks at no interface.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from spfmilter.settings.ini import quoted
 
@@ -19,6 +19,20 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_network(text: str) -> bool:
+    """Return whether the text is an IP address or network, with or without bits set below the prefix."""
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def reachable_host(host: str) -> str:
+    """Return an address at which this host reaches a listener of its own: loopback if it listens on all addresses."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound to
 
 
 def usable_address(text: str, host: str) -> str:

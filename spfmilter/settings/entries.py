@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_network
 
 from spfmilter.model import Disposition, IPAddress
+from spfmilter.settings.endpoints import is_network
 from spfmilter.settings.ini import quoted
 from spfmilter.settings.names import domain_or_subdomains
 from spfmilter.settings.values import Network, network, one_of, split_list, to_ini
@@ -62,15 +62,6 @@ class ExemptSender:
         return not self.networks or (address is not None and any(address in network for network in self.networks))
 
 
-def _is_network(text: str) -> bool:
-    """Return whether it is an IP address or network, with or without bits set below the prefix."""
-    try:
-        ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
-
-
 def exempt_sender(text: str) -> ExemptSender:
     """Read a sender domain; ``if pass`` and ``from`` with networks may follow, as conditions that must all hold."""
     found = _SENDER.fullmatch(text)
@@ -80,7 +71,7 @@ def exempt_sender(text: str) -> ExemptSender:
             "192.0.2.0/24 2001:db8::/32"
         )
     domain, passed, networks = found.groups()
-    if _is_network(domain):  # in a list of networks behind ``from`` that has commas, which separate the entries
+    if is_network(domain):  # in a list of networks behind ``from`` that has commas, which separate the entries
         raise ValueError(
             f"{quoted(domain)} is an address or network, not a sender domain: write all networks of a domain behind "
             "its from, separated by blanks, such as example.com from 192.0.2.0/24 2001:db8::/32"

@@ -6,10 +6,10 @@ Knows the notation of each and its error messages. Knows no keys. The other kind
 from __future__ import annotations
 
 import re
-from ipaddress import ip_network
 
 from spfmilter.addresses import a_labels, local_part
 from spfmilter.language import available
+from spfmilter.settings.endpoints import is_network
 from spfmilter.settings.ini import quoted
 from spfmilter.spf.record import RecordError, parse
 from spfmilter.template import Template, TemplateError
@@ -71,11 +71,7 @@ def domain_name(text: str) -> str:
 
 def _in_place_of_a_domain(text: str) -> str:
     """Return what a text is that should be a domain name, and what to write."""
-    try:
-        ip_network(text, strict=False)
-    except ValueError:
-        pass
-    else:
+    if is_network(text):
         kind = "a network" if "/" in text else "an address"
         return f"{kind}, not a domain name: write a name such as example.com, or trust it in [exempt] networks"
     local, at, domain = text.rpartition("@")

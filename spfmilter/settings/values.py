@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
 
-from spfmilter.settings.endpoints import is_address, usable_address
+from spfmilter.settings.endpoints import is_address, is_network, usable_address
 from spfmilter.settings.ini import quoted
 from spfmilter.settings.names import domain_name, plain_line
 from spfmilter.template import Template
@@ -275,21 +275,17 @@ def network(text: str) -> Network:
 
 def private_zone(text: str) -> str | Network:
     """Read a domain, for all names in and below it, or a network, for its reverse DNS."""
-    try:
-        ip_network(text, strict=False)
-    except ValueError:
-        if text.startswith("."):
-            raise ValueError(f"{quoted(text)}: write {text[1:]}, which stands for all names below it as well") from None
-        return domain_name(text)
-    return network(text)
+    if is_network(text):
+        return network(text)
+    if text.startswith("."):
+        raise ValueError(f"{quoted(text)}: write {text[1:]}, which stands for all names below it as well")
+    return domain_name(text)
 
 
 def address(text: str) -> IPv4Address | IPv6Address:
     """Read one IP address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        raise ValueError(f"{quoted(text)} is not an IP address: write 192.0.2.1 or 2001:db8::1") from None
+    if not is_address(text):
+        raise ValueError(f"{quoted(text)} is not an IP address: write 192.0.2.1 or 2001:db8::1")
     return network(text).network_address
 
 
