@@ -9,6 +9,11 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network
 
 
+def is_within(name: str, zone: str) -> bool:
+    """Return whether a name is in or below a zone; both in the same case, and without a final dot."""
+    return name == zone or name.endswith("." + zone)
+
+
 class Zones:
     """A set of zones."""
 

@@ -25,7 +25,7 @@ import socket
 import threading
 
 from spfmilter.dns import transport, wire
-from spfmilter.dns.answer import Answer, Status, Type
+from spfmilter.dns.answer import Answer, Status
 from spfmilter.dns.cache import Key
 from spfmilter.dns.pending import AVOID_FOR, FIRST_WAIT, TIMEOUT, Carrier, Pending, Waiter
 from spfmilter.dns.resolver import Resolver
@@ -328,7 +328,7 @@ class Flight:
         # With a short time limit, probe early enough for the answer to arrive.
         probe_after = min(_PROBE_AFTER, (pending.deadline - pending.started) / 3)
         if now - pending.started > probe_after and self._resolver.wants_probe(pending.started):
-            probe = Pending(None, wire.from_labels((), Type.A), self._resolver.by_health(), now, self)
+            probe = Pending(None, wire.PROBE, self._resolver.by_health(), now, self)
             self._pending[None] = probe
             self._send(probe)
 

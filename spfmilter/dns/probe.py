@@ -1,7 +1,6 @@
 """Probe silent nameservers, so that no message has to wait for them.
 
-Knows sockets. Any answer counts. The question is for the address of the root: it has none, and every nameserver can
-say so.
+Knows sockets. Any answer counts.
 """
 
 from __future__ import annotations
@@ -13,14 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from spfmilter.dns import transport, wire
-from spfmilter.dns.answer import Type
 from spfmilter.dns.resolver import Resolver
 from spfmilter.dns.server import Server
 from spfmilter.dns.silence import Change
 
 _EVERY = 1.0  # seconds between two probes
 _KEPT = 5.0  # seconds that a probe's answer may take
-_ROOT = wire.from_labels((), Type.A)
 _PACKET = 512  # bytes: the answer is not read beyond its question
 
 
@@ -65,7 +62,7 @@ class Probe:
         for sent in self._sent:
             with suppress(OSError):  # nothing has come, or its host says that no nameserver listens there
                 data = sent.sock.recv(_PACKET)
-                if wire.identifier(data) == sent.ident and wire.is_reply_to(_ROOT, data):
+                if wire.identifier(data) == sent.ident and wire.is_reply_to(wire.PROBE, data):
                     sent.server.last_heard = now
 
     def _send(self, now: float) -> None:
@@ -77,7 +74,7 @@ class Probe:
             ident = secrets.randbits(16)
             self._sent.append(_Sent(server, sock, ident, now))
             with suppress(OSError):
-                transport.send(sock, wire.packet(_ROOT, ident, edns=False))
+                transport.send(sock, wire.packet(wire.PROBE, ident, edns=False))
             self._resolver.silence.probed(now)
 
     def _drop(self, number: int) -> None:

@@ -78,6 +78,10 @@ def from_labels(labels: tuple[bytes, ...], rdtype: Type) -> Question:
     return Question(labels, rdtype, name + _ENDS[rdtype])
 
 
+# The question of a probe. The root has no address, and every nameserver can say so.
+PROBE = from_labels((), Type.A)
+
+
 def packet(asked: Question, ident: int, *, edns: bool = True) -> bytes:
     """Return the packet that asks a recursive server, with or without EDNS (RFC 6891)."""
     header = struct.pack("!HHHHHH", ident, 0x0100, 1, 0, 0, 1 if edns else 0)

@@ -25,7 +25,7 @@ from spfmilter.spf import macros, record
 from spfmilter.spf.macros import MacroString
 from spfmilter.spf.record import Directive, Record, RecordError
 from spfmilter.text import ascii_line
-from spfmilter.zones import Zones
+from spfmilter.zones import Zones, is_within
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -334,7 +334,7 @@ class _Query(Asking):
 
     def _ptr(self, domain: str) -> bool:
         target, ask = domain.lower(), self._ask_client
-        names = (name for name in hosts.names_of(self.ipaddr, ask) if name == target or name.endswith("." + target))
+        names = (name for name in hosts.names_of(self.ipaddr, ask) if is_within(name, target))
         return any(hosts.has_address(name, self.ipaddr, ask) for name in names)
 
     # -- macros (section 7) ------------------------------------------------------------------------------------------

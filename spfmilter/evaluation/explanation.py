@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from spfmilter.dns.answer import RecordData
 from spfmilter.evaluation import treewalk
 from spfmilter.spf import macros
+from spfmilter.zones import is_within
 
 _MAX_TEXT = 1024  # characters that are read
 _MAX_EXPANDED = 4 * _MAX_TEXT
@@ -25,16 +26,12 @@ def is_of(target: str, domains: Sequence[str], ask: treewalk.Ask) -> bool:
     of the organizational domain has to tell (RFC 9989 section 4.10), and only there something is asked.
     """
     name, owners = target.lower(), dict.fromkeys(domain.lower() for domain in domains)
-    if any(_is_below(name, owner) for owner in owners):
+    if any(is_within(name, owner) for owner in owners):
         return True
     near = [owner for owner in owners if name.split(".")[-2:] == owner.split(".")[-2:]]
     if len(name.rpartition(".")[2]) > _COUNTRY:
         return bool(near)
-    return any(_is_below(name, treewalk.organizational(owner, ask)) for owner in near)
-
-
-def _is_below(name: str, owner: str) -> bool:
-    return name == owner or name.endswith("." + owner)
+    return any(is_within(name, treewalk.organizational(owner, ask)) for owner in near)
 
 
 def expanded(records: Sequence[RecordData], value_of: Callable[[str], str]) -> str | None:

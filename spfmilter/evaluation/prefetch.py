@@ -18,7 +18,7 @@ from spfmilter.model import Check
 from spfmilter.spf import record
 from spfmilter.spf.macros import MAX_LOCAL, MacroString
 from spfmilter.spf.record import Directive, RecordError
-from spfmilter.zones import Zones
+from spfmilter.zones import Zones, is_within
 
 # MX hosts whose addresses are prefetched. If a record has too many MX hosts, these answers are not needed.
 _MAX_HOSTS = 30
@@ -113,7 +113,7 @@ class Prefetch:
     def _names(self, target: str) -> Callable[[Answer], None]:
         def then(answer: Answer) -> None:
             for name in (str(r).lower() for r in answer.records[: record.MAX_HOSTS]):
-                if name == target or name.endswith("." + target):
+                if is_within(name, target):
                     self._channel.start(name, self._address_type)
 
         return then

@@ -21,9 +21,8 @@ from spfmilter.model import (
 )
 from spfmilter.policy.evidence import Evidence
 from spfmilter.settings import Settings
-from spfmilter.settings.schema import OnError, PolicyEntries
+from spfmilter.settings.schema import TABLES, OnError, PolicyEntries
 
-_TABLES = {identity: f"policy.{identity}" for identity in Identity}
 _ON_ERROR = ("milter", "on_error")  # decides instead of an entry if the evaluation itself has failed
 _MET, _NOT_MET = "the condition is met", "the condition is not met"
 _APPLIES, _EMPTY = "this is the entry of the result", "empty, so the next section applies"
@@ -75,7 +74,7 @@ def sections(
         name = domain_section(verdict.check.domain, settings)
         if name is not None:
             found.append((f"domain:{name}", settings.domains[name]))
-    found.append((_TABLES[identity], settings.table(identity)))
+    found.append((TABLES[identity], settings.table(identity)))
     return found
 
 

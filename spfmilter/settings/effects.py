@@ -12,11 +12,10 @@ from spfmilter.addresses import is_named
 from spfmilter.model import CONDITIONS, Condition, Disposition, Identity, Result
 from spfmilter.settings.effective import Settings
 from spfmilter.settings.ini import SettingProblem
-from spfmilter.settings.schema import FieldKind, PolicyEntries, attribute_of
+from spfmilter.settings.schema import TABLES, FieldKind, PolicyEntries, attribute_of
 
 Finding = tuple[tuple[str, str], str]  # section and key, and why it has no effect
 
-_TABLES = {Identity.HELO: "policy.helo", Identity.MAILFROM: "policy.mailfrom"}
 _KEYS: tuple[Result | Condition, ...] = (*Result, *Condition)
 
 
@@ -98,7 +97,7 @@ def _with_wide_open(settings: Settings) -> list[str]:
 def _unread_entries(settings: Settings) -> Iterator[Finding]:
     """Yield the entries of an identity that is not checked."""
     checked = settings.policy.check
-    for identity, name in _TABLES.items():
+    for identity, name in TABLES.items():
         if identity not in checked:
             for key in _KEYS:
                 yield (name, key), f"[policy] check has no {identity}"
@@ -199,7 +198,7 @@ def _holds(outer: object, inner: object) -> bool:
 def _sections(settings: Settings) -> Iterator[tuple[str, PolicyEntries]]:
     """Yield the sections whose entries can apply."""
     for identity in settings.policy.check:
-        yield _TABLES[identity], settings.table(identity)
+        yield TABLES[identity], settings.table(identity)
     if Identity.MAILFROM in settings.policy.check:
         yield from ((f"domain:{name}", section) for name, section in settings.domains.items())
     yield from ((f"recipient:{name}", section) for name, section in settings.recipients.items())

@@ -151,6 +151,10 @@ class PolicyEntries(SectionModel):
         return value
 
 
+# The sections of the two tables.
+TABLES = {identity: f"policy.{identity}" for identity in Identity}
+
+
 class ResultTable(PolicyEntries):
     """A policy table, with an entry for each result; a condition without an entry counts as its result."""
 
