@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from email import message_from_bytes, policy
 from email.utils import getaddresses
 
@@ -118,11 +119,20 @@ def strict(field: str) -> set[str]:
     return {(found[1] or found[2]).lower()} if found is not None else set()
 
 
+def _addresses(field: str) -> list[tuple[str, str]]:
+    """Return what getaddresses() reads: as before CVE-2023-27043, and strictly where this Python does so by default."""
+    found = getaddresses([field])
+    with suppress(TypeError):  # an older Python knows no strict reading
+        found += getaddresses([field], strict=False)  # type: ignore[call-arg, unused-ignore]
+    return found
+
+
 def python(field: str) -> set[str]:
     """Return the domains that Python's two readers see in a field."""
     raw = b"From: " + field.encode("utf-8", "surrogateescape") + b"\n\n"
-    domains = {address.rpartition("@")[2] for _, address in getaddresses([field]) if "@" in address}
-    domains |= {address.domain for address in message_from_bytes(raw, policy=policy.default)["from"].addresses}
+    domains = {address.rpartition("@")[2] for _, address in _addresses(field) if "@" in address}
+    with suppress(AttributeError):  # the parser of Python 3.11.2 fails for a phrase that begins with a dot
+        domains |= {address.domain for address in message_from_bytes(raw, policy=policy.default)["from"].addresses}
     return {domain.lower() for domain in domains if domain}
 
 
