@@ -4,8 +4,8 @@
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
 #   tools/setup.sh mta      what the demo needs: Postfix and NSD, as commands, not as services
 #   tools/setup.sh lab      what the tests need beside: OpenDMARC, Redis and Unbound, likewise, and groff; Pigeonhole's
-#                           sieve-test and SpamAssassin, which read header fields; promtool of Prometheus; and Sendmail,
-#                           unpacked into .cache/sendmail
+#                           sieve-test and SpamAssassin, which read header fields; promtool of Prometheus; ip(8); and
+#                           Sendmail, unpacked into .cache/sendmail
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh web      what the tests of the help page need: Chromium, and fonts that have Chinese
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
@@ -73,6 +73,7 @@ missing_for() {
         have spamassassin || echo spamassassin
         have unbound || echo unbound
         have promtool || echo prometheus
+        have ip || echo iproute2
         ;;
     web)
         have chromium || echo chromium
