@@ -12,10 +12,11 @@ from pathlib import Path
 from lab.server import Server, installed
 
 _JOURNALD = Path("/lib/systemd/systemd-journald")
-# The journal keeps its files below the machine's id, which a container may lack.
+# The journal keeps its files below the machine's id, and looks for control groups. A container may lack both.
 _SCRIPT = """
 set -e
 mount -t tmpfs none /run
+mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup
 mkdir -p /run/systemd/journal
 echo 00000000000000000000000000000001 > /run/machine-id
 mount --bind /run/machine-id /etc/machine-id
@@ -71,10 +72,14 @@ class Journald(Server):
         return self.inside(sys.executable, "-c", _SERVICE, *command)
 
     def entries(self, *arguments: str) -> list[dict[str, str]]:
-        """Return what journalctl prints for these arguments: the fields of each entry."""
+        """Return what journalctl prints for these arguments: the fields of each entry.
+
+        The kernel's messages are left out. They come to every journal of the machine.
+        """
         call = self.inside("journalctl", "--no-pager", "--all", "-o", "json", *arguments)
         done = subprocess.run(call, capture_output=True, text=True, timeout=30, check=True)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        return [entry for entry in found if entry.get("_TRANSPORT") != "kernel"]
 
     def wait_for_entry(self, *arguments: str) -> dict[str, str]:
         """Return the first entry that journalctl finds for these arguments, waiting for it."""
