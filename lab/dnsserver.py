@@ -24,6 +24,7 @@ from typing import Self
 
 from lab.dnsmessage import parse_query, respond
 from lab.dnszone import TYPE_NAMES, TYPES, Answer, Zone, ZoneData, name_to_text, name_to_wire
+from lab.processes import free_port
 
 _CACHE_LIMIT = 100_000  # random names of a benchmark must not fill the memory
 _PORT_TRIES = 50  # a port free for UDP may be taken for TCP
@@ -260,17 +261,25 @@ def _send_tcp(connection: socket.socket, framed: bytes) -> None:
 
 
 def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """Return a UDP socket and a listening TCP socket on the same port; 0: on a free one."""
-    # With the interface of a link-local address, which bind() does not read from the text.
-    family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
+    """Return a UDP socket and a listening TCP socket on the same port; 0: on a free one.
+
+    A free one is not taken from the system's range for clients: a server that is started again at its port would find
+    a client's socket there.
+    """
     for tries_left in reversed(range(_PORT_TRIES if port == 0 else 1)):
-        listener = socket.create_server(place, family=family, backlog=256)
+        # With the interface of a link-local address, which bind() does not read from the text.
+        family, _, _, _, place = socket.getaddrinfo(
+            host, port or free_port(), type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )[0]
+        listener = None
         udp = socket.socket(family, socket.SOCK_DGRAM)
         try:
+            listener = socket.create_server(place, family=family, backlog=256)
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)  # bursts of a benchmark
             udp.bind(listener.getsockname())
         except OSError:
-            listener.close()
+            if listener is not None:
+                listener.close()
             udp.close()
             if not tries_left:
                 raise
