@@ -177,7 +177,7 @@ def test_what_we_have_run_out_of_is_not_held_against_a_server(
     def none_left(*_: object) -> object:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("spfmilter.dns.server.socket.socket", none_left)
+    monkeypatch.setattr("spfmilter.dns.server.Server.socket", none_left)
     answer = ask(resolver)
     assert (answer.status, answer.failure) == (Status.FAILED, "Too many open files")
     assert [known.avoid_until for known in resolver.by_health()] == [0.0, 0.0]
