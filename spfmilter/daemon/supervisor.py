@@ -18,7 +18,8 @@ from pathlib import Path
 from types import FrameType
 
 from spfmilter.daemon import child as children
-from spfmilter.daemon import exporter, fleet
+from spfmilter.daemon import exporter, fleet, storage
+from spfmilter.daemon.background import BackgroundProcess
 from spfmilter.daemon.child import Child
 from spfmilter.daemon.events import (
     Announce,
@@ -73,7 +74,8 @@ class Supervisor:
         self._path, self._settings, self._listener, self._hostname = path, settings, listener, hostname
         self._metrics_folder = metrics_folder
         self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
-        self._exporter = exporter.ExporterProcess(metrics_folder, self._let_go_of_all)
+        self._exporter = BackgroundProcess("metrics exporter", self._let_go_of_all)
+        self._storage = BackgroundProcess("storage process", self._let_go_of_all, finishes=True)
         self._table = Table()  # outlives every worker and every reload
         self._workers: dict[int, Child] = {}  # by slot, of all generations
         self._fleet = begin(_plan(settings), time.monotonic())
@@ -102,6 +104,7 @@ class Supervisor:
                 else:
                     self._guard.run(self._listen, key.data)
         self._exporter.stop()
+        self._storage.finish(storage.FINISH + 1)
         log.info("stopped")
         return self._status
 
@@ -126,9 +129,19 @@ class Supervisor:
         self._guard.run(self._reap)
         self._note(Tick())
         if self._fleet.stop_at is None:
-            self._guard.run(self._exporter.keep, self._settings.metrics.listen, now)
+            self._guard.run(self._keep_exporter, now)
+            self._guard.run(self._keep_storage, now)
             self._guard.run(self._sign_of_life, now)
         self._guard.run(self._say_what_waits)
+
+    def _keep_exporter(self, now: float) -> None:
+        folder, listen = self._metrics_folder, self._settings.metrics.listen
+        if folder is not None:
+            self._exporter.keep(listen or None, exporter.serving(folder, listen), now)
+
+    def _keep_storage(self, now: float) -> None:
+        settings = self._settings
+        self._storage.keep(storage.purpose(settings), storage.working(settings), now)
 
     def _say_what_waits(self) -> None:
         """Write to the log and the service manager what they have not taken before."""
@@ -233,9 +246,10 @@ class Supervisor:
         for sock in (self._wakeup, self._wake, *(c.link for c in self._workers.values())):
             sock.close()
         self._exporter.let_go()
+        self._storage.let_go()
 
     def _let_go_of_all(self) -> None:
-        """In the exporter: the listening socket, too."""
+        """In a background process: the listening socket, too."""
         self._let_go()
         self._listener.close()
 
@@ -273,6 +287,7 @@ class Supervisor:
             child = next((child for child in self._workers.values() if child.pid == pid), None)
             if child is None:
                 self._exporter.ended(pid, status)
+                self._storage.ended(pid, status)
                 continue
             self._guard.run(self._listen, child)  # its last words
             del self._workers[child.slot]

@@ -1,0 +1,94 @@
+"""A process beside the workers, whose end never concerns mail: started, restarted with a growing pause, moved, ended.
+
+Knows one process, what it has been started for, and when it may be started again. Does not know what it does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+
+from spfmilter.daemon import child as children
+from spfmilter.daemon.child import Child
+from spfmilter.observe import log
+
+_RESTART_AFTER = 2.0  # seconds; twice as long each time
+_MAX_PAUSE = 300.0
+_POLL = 0.02  # seconds between two looks whether it has ended
+
+Work = Callable[[socket.socket], int]
+
+
+class BackgroundProcess:
+    """Keep one process running for a purpose, or none."""
+
+    def __init__(self, name: str, close: Callable[[], None], *, finishes: bool = False) -> None:
+        """Prepare; start nothing.
+
+        Args:
+            name: of the process, for the log.
+            close: runs first in the process: closes everything that belongs to the supervisor.
+            finishes: it has work to finish when it is replaced.
+        """
+        self._name, self._close, self._finishes = name, close, finishes
+        self._child: Child | None = None
+        self._purpose: Hashable = None
+        self._not_before, self._pause = 0.0, _RESTART_AFTER
+
+    def keep(self, purpose: Hashable, work: Work, now: float) -> None:
+        """Start, stop or replace the process, so that one runs for this purpose.
+
+        Args:
+            purpose: the settings that the process is started with; None: no process is wanted.
+            work: what it does with its end of the link, which becomes readable when the supervisor exits.
+            now: the time, in seconds.
+        """
+        if self._child is not None and purpose != self._purpose:
+            self.stop()
+        if self._child is None and purpose is not None and now >= self._not_before:
+            self._pause = min(2 * self._pause, _MAX_PAUSE) if purpose == self._purpose else _RESTART_AFTER
+            self._purpose, self._not_before = purpose, now + self._pause
+            try:
+                self._child = children.fork(work, -1, self._close)
+            except OSError as error:
+                reason, fix = error.strerror or str(error), "raise the limits of the process (ulimit -a)"
+                log.error(f"{self._name} cannot be started", reason=reason, fix=fix)
+
+    def ended(self, pid: int, status: int) -> None:
+        """Log the process's end and forget it, if the ended process is this one."""
+        if self._child is not None and self._child.pid == pid:
+            log.error(f"{self._name} exited", pid=pid, how=children.ending(status))
+            self._child.link.close()
+            self._child = None
+
+    def stop(self) -> None:
+        """End the process: kill it, unless it has work to finish. It then ends by itself, as its link is closed."""
+        if self._child is not None:
+            child, self._child = self._child, None
+            if not self._finishes:
+                child.signal(signal.SIGKILL)
+            child.link.close()
+
+    def finish(self, seconds: float) -> None:
+        """Let the process finish its work, and kill it after ``seconds``. Call this when the workers have ended."""
+        if self._child is None:
+            return
+        self._child.link.close()  # it sees the end
+        until = time.monotonic() + seconds
+        with suppress(ChildProcessError):
+            while os.waitpid(self._child.pid, os.WNOHANG)[0] == 0:
+                if time.monotonic() > until:
+                    log.warning(f"{self._name} not finished, killed", pid=self._child.pid)
+                    self._child.signal(signal.SIGKILL)
+                    break
+                time.sleep(_POLL)
+        self._child = None
+
+    def let_go(self) -> None:
+        """Close, in another child, the supervisor's end of the link."""
+        if self._child is not None:
+            self._child.link.close()
