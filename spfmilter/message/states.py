@@ -110,7 +110,8 @@ class Undecided(Message):
 
     def _combined(self) -> Action:
         kinds = dict.fromkeys(kind for _, kind in self.recipients) or (NO_OWN_RULES,)
-        return policy.combine_recipients([self._called_for(kind) for kind in kinds], self.stage)
+        mode = self.context.settings.policy.mode
+        return policy.combine_recipients([self._called_for(kind) for kind in kinds], self.stage, mode)
 
     def _transaction(self, how: str, action: Action) -> Transaction:
         """Return it with the recipients whose own rules had a say."""
@@ -124,8 +125,10 @@ class Undecided(Message):
 
     def _refused(self, action: Action) -> list[str]:
         """Return the recipients that the message was refused for; in monitor mode, would have been."""
-        refuses = (action.would or action.disposition).refuses
-        return [address for address, _ in self.recipients] if refuses else []
+        if not (action.would or action.disposition).refuses:
+            return []
+        for_all = self.not_removed is not None  # forged fields
+        return [address for address, kind in self.recipients if for_all or self.actions[kind].disposition.refuses]
 
 
 @dataclass(eq=False)
@@ -153,9 +156,10 @@ class AtRecipients(Undecided):
         action = policy.apply_mode(self._combined(), self.context.settings)
         return self._ended("refused" if action.disposition.refuses else "abandoned", action)
 
-    def _refused(self, action: Action) -> list[str]:  # noqa: ARG002 - each recipient was decided by itself
-        """Return the recipients whose kind is refused."""
-        return [address for address, kind in self.recipients if self.actions[kind].disposition.refuses]
+    def _refused(self, action: Action) -> list[str]:
+        """Return the recipients whose kind is refused; all of them, if forged fields refused the message at its end."""
+        for_all = self.not_removed is not None and (action.would or action.disposition).refuses
+        return [address for address, kind in self.recipients if for_all or self.actions[kind].disposition.refuses]
 
     def _transaction(self, how: str, action: Action) -> Transaction:
         """Return it with the number of recipients that were refused."""

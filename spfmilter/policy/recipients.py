@@ -98,15 +98,18 @@ def _refuses(
     return not kind.exempt and applied is not None and applied.disposition.refuses
 
 
-def combine_recipients(actions: Sequence[Action], stage: RejectAt) -> Action:
-    """Combine the actions of a message's recipients into one for the message.
+def combine_recipients(actions: Sequence[Action], stage: RejectAt, mode: Mode) -> Action:
+    """Combine the actions of a message's recipients into one for the message, before the mode applies.
 
     Args:
         actions: one for each kind of recipient, at least one.
         stage: ``rcpt``: recipients whose rules refuse were refused already; ``message``: they still share the message.
+        mode: ``monitor``: no recipient was refused or separated, so the most severe action is what there is to report.
     """
     if all(action.disposition.refuses for action in actions):
         return min(actions, key=_severity)  # a deferral comes first: that recipient's message may come again
+    if mode is Mode.MONITOR:
+        return severest(*actions)
     kept = [action for action in actions if not action.disposition.refuses]
     if stage is RejectAt.MESSAGE:
         kept += [downgrade(action, "but other recipients take it") for action in actions if action.disposition.refuses]

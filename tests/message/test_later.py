@@ -29,6 +29,7 @@ softfail = accept
 fail = defer
 """
 MESSAGE = RCPT.replace("= rcpt", "= message")
+LOGGED = "[log]\nrefused_recipients = yes\n"
 POSTMASTER, LENIENT, PATIENT, OTHER = (f"<{name}@r.example>" for name in ("postmaster", "lenient", "patient", "other"))
 
 
@@ -146,10 +147,38 @@ def test_monitor_mode_refuses_no_recipient_and_says_what_it_would_have_done() ->
     mail(connection)
     assert recipients(connection, OTHER, LENIENT) == [250, 250]
     ended = end(connection)[2]
-    assert (ended.action.disposition, ended.action.would, ended.refused) == ("accept", "tag", 0)
+    assert (ended.action.disposition, ended.action.would, ended.refused) == ("accept", "reject", 0)
     mail(connection)
     assert recipients(connection, OTHER) == [250]
     assert end(connection)[2].action.would is Disposition.REJECT
+
+
+@pytest.mark.parametrize("others", [(POSTMASTER, OTHER), (OTHER, POSTMASTER), (POSTMASTER, OTHER, LENIENT)])
+@pytest.mark.parametrize("ini", [RCPT, MESSAGE])
+def test_monitor_mode_says_that_one_of_several_recipients_would_have_been_refused(
+    ini: str, others: tuple[str, ...]
+) -> None:
+    """In enforce mode the others get it, by itself or in a message of their own."""
+    connection = session(LOGGED + ini.replace("[policy]", "[policy]\nmode = monitor"))
+    mail(connection)
+    assert recipients(connection, *others) == [250] * len(others)
+    edits, reply, ended = end(connection)
+    assert (reply, ended.action.disposition, ended.action.would) == (None, Disposition.ACCEPT, Disposition.REJECT)
+    assert str(ended.action.rule) == "[policy.mailfrom] fail = reject"
+    assert ended.refused_recipients == (OTHER,)
+    assert POSTMASTER in ended.recipients
+    assert "would be: reject" in edits.insert[-1].value
+    mail(connection)
+    assert recipients(connection, POSTMASTER) == [250]
+    assert end(connection)[2].action.would is None
+
+
+def test_monitor_mode_tags_behind_a_relay_as_enforce_mode_would() -> None:
+    connection = session(f"{MESSAGE}{RELAYS}".replace("[policy]", "[policy]\nmode = monitor"), client=RELAY)
+    mail(connection)
+    recipients(connection, POSTMASTER, OTHER)
+    connection.header("Received", hop("203.0.113.9"))
+    assert end(connection)[2].action.would is Disposition.TAG
 
 
 def test_messages_on_one_connection_do_not_mix() -> None:
@@ -257,7 +286,7 @@ def test_monitor_mode_separates_no_recipients() -> None:
     mail(connection)
     assert answers(connection, POSTMASTER, OTHER, LENIENT) == [None] * 3
     ended = end(connection)[2]
-    assert (ended.action.would, ended.separated) == (Disposition.TAG, 0)
+    assert (ended.action.would, ended.separated) == (Disposition.REJECT, 0)
 
 
 def test_a_forwarders_mail_is_not_separated() -> None:
@@ -654,8 +683,6 @@ def test_where_nothing_may_be_refused_or_removed_a_hidden_field_is_let_through()
 
 # -- the recipients of refused mail ------------------------------------------------------------------------------------
 
-LOGGED = "[log]\nrefused_recipients = yes\n"
-
 
 @pytest.mark.parametrize("mode", ["enforce", "monitor"])
 def test_refused_recipients_are_named_if_the_settings_want_it(mode: str) -> None:
@@ -682,6 +709,17 @@ def test_refused_recipients_are_named_also_where_all_were_and_no_message_came() 
     ended = connection.abandon().ended
     assert ended is not None
     assert (ended.ended, ended.refused_recipients) == ("refused", tuple(many[:50]))
+
+
+@pytest.mark.parametrize("ini", [RCPT, MESSAGE])
+def test_of_a_message_that_forged_fields_refuse_all_recipients_are_named(ini: str) -> None:
+    connection = session(LOGGED + ini)
+    mail(connection, "<u@pass.example>")
+    recipients(connection, OTHER, POSTMASTER)
+    connection.header("Subject", HIDING)
+    _, reply, ended = end(connection)
+    assert reply is not None
+    assert ended.refused_recipients == (OTHER, POSTMASTER)
 
 
 @pytest.mark.parametrize("ini", [RCPT, MESSAGE])

@@ -6,7 +6,7 @@ import pytest
 
 from spfmilter.model import NO_OWN_RULES, Action, Addressee, Disposition, Rule
 from spfmilter.policy import addressee, combine_recipients, could_part_ways, downgrade, part_ways, separates
-from spfmilter.settings.schema import RejectAt
+from spfmilter.settings.schema import Mode, RejectAt
 from tests.values import settings
 
 ACCEPT, TAG, QUARANTINE, DEFER, REJECT = Disposition
@@ -160,18 +160,38 @@ def test_what_becomes_of_a_message_for_several(
 ) -> None:
     for order in (called_for, called_for[::-1]):
         actions = [act(disposition) for disposition in order]
-        assert combine_recipients(actions, RejectAt.RCPT).disposition is rcpt
-        assert combine_recipients(actions, RejectAt.MESSAGE).disposition is message
+        assert combine_recipients(actions, RejectAt.RCPT, Mode.ENFORCE).disposition is rcpt
+        assert combine_recipients(actions, RejectAt.MESSAGE, Mode.ENFORCE).disposition is message
+
+
+@pytest.mark.parametrize(
+    ("called_for", "would"),
+    [
+        ([ACCEPT], ACCEPT),
+        ([ACCEPT, REJECT], REJECT),
+        ([ACCEPT, DEFER], DEFER),
+        ([TAG, REJECT, DEFER], REJECT),
+        ([QUARANTINE, TAG], QUARANTINE),
+        ([REJECT, DEFER], DEFER),  # as in enforce mode
+    ],
+)
+@pytest.mark.parametrize("stage", [RejectAt.RCPT, RejectAt.MESSAGE])
+def test_monitor_mode_refuses_no_recipient_alone_so_a_refusal_counts_for_the_message(
+    called_for: list[Disposition], would: Disposition, stage: RejectAt
+) -> None:
+    for order in (called_for, called_for[::-1]):
+        actions = [act(disposition) for disposition in order]
+        assert combine_recipients(actions, stage, Mode.MONITOR).disposition is would
 
 
 def test_no_recipient_loses_mail_because_of_another() -> None:
     for one, other in product(Disposition, Disposition):
-        together = combine_recipients([act(one), act(other)], RejectAt.MESSAGE).disposition
+        together = combine_recipients([act(one), act(other)], RejectAt.MESSAGE, Mode.ENFORCE).disposition
         assert together.refuses == (one.refuses and other.refuses), (one, other)
 
 
 def test_a_refusal_that_is_not_sent_has_its_reason() -> None:
-    rule = combine_recipients([act(REJECT), act(ACCEPT)], RejectAt.MESSAGE).rule
+    rule = combine_recipients([act(REJECT), act(ACCEPT)], RejectAt.MESSAGE, Mode.ENFORCE).rule
     assert str(rule) == "[s] k = reject, but other recipients take it"
     assert downgrade(act(QUARANTINE), "x") == act(QUARANTINE)
 

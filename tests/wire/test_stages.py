@@ -139,6 +139,16 @@ def test_two_messages_have_two_case_ids_and_an_accepted_one_has_none(at_rcpt: Ru
     assert one != other
 
 
+def test_in_monitor_mode_a_recipient_who_would_have_been_refused_is_seen_in_the_log(dns: ScriptedDNS) -> None:
+    with running(dns, AT_RCPT.replace("[policy]", "[policy]\nmode = monitor")) as serving, serving.client() as mta:
+        mta.greet(CLIENT, macros=J)
+        outcome = mta.deliver("<u@fail.example>", [OTHER, POSTMASTER], macros={"i": "QMON"})
+        mta.quit()
+        line = serving.line("QMON")
+    assert (codes(outcome), outcome.reply.kind) == (["", ""], "continue")
+    assert " action=accept would=reject rcpt=<postmaster@example.net> " in line
+
+
 def test_messages_and_resets_on_one_connection_do_not_mix(at_rcpt: Running) -> None:
     with at_rcpt.client() as mta:
         mta.greet(CLIENT, macros=J)
