@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from spfmilter import policy
+from spfmilter.addresses import is_private
 from spfmilter.commands.explain import Explained
 from spfmilter.commands.forwarder import forwarder_advice
 from spfmilter.evaluation.engine import Engine, Inquiry
@@ -30,9 +31,9 @@ _SUBJECT = "..."  # stands for the subject of the message
 _WHY = {
     SkipReason.LOCAL: ("the client came over the MTA's unix socket", "the client came over the network"),
     SkipReason.NETWORK: ("the client is in one of them", "the client is in none of them"),
-    SkipReason.AUTHENTICATED: ("the client has logged in", "the client has not logged in, or this is off"),
+    SkipReason.AUTHENTICATED: ("the client has logged in", "the client has not logged in"),
     SkipReason.UNKNOWN_CLIENT: ("the client's address is not known", "the client's address is known"),
-    SkipReason.PRIVATE: ("the client's address is private", "the client's address is public, or this is off"),
+    SkipReason.PRIVATE: ("the client's address is private", "the client's address is public"),
     SkipReason.SENDER: (
         "an entry exempts this domain and client",
         "no entry exempts this domain and client without a check",
@@ -170,14 +171,24 @@ def _exemptions(ended: Transaction, settings: Settings) -> list[Consideration]:
         return [Consideration(rule=planned.rule, applied=True, why=why)]
     found = []
     for reason in policy.EXEMPTIONS:
-        fits, fits_not = _WHY[reason]
         applied = reason is planned.skip
         rule = policy.exemption(reason, facts, settings)
         if rule is not None:
-            found.append(Consideration(rule=rule, applied=applied, why=fits if applied else fits_not))
+            why = _WHY[reason][0] if applied else _why_not(reason, facts)
+            found.append(Consideration(rule=rule, applied=applied, why=why))
         if applied:
             break
         if reason is SkipReason.LOCAL:  # is asked next: see ``policy.awaits_header``
             relay = settings.rule("relays", "trusted")
             found.append(Consideration(rule=relay, applied=False, why="the client is none of them"))
     return found
+
+
+def _why_not(reason: SkipReason, facts: Facts) -> str:
+    """Return why an exemption does not apply. It may only be switched off."""
+    address = facts.client.address
+    if (reason is SkipReason.AUTHENTICATED and facts.authenticated) or (
+        reason is SkipReason.PRIVATE and address is not None and is_private(address)
+    ):
+        return f"{_WHY[reason][0]}, but this is off"
+    return _WHY[reason][1]

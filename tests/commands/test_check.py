@@ -381,6 +381,30 @@ def test_explain_lists_each_rule_in_its_order_with_line_and_reason(run, write) -
 
 
 @pytest.mark.parametrize(
+    ("settings", "arguments", "said"),
+    [
+        ("authenticated = yes", [], "authenticated = yes (line 6): the client has not logged in"),
+        ("authenticated = no", [], "authenticated = no (line 6): the client has not logged in"),
+        (
+            "authenticated = no",
+            ["--auth", "al"],
+            "authenticated = no (line 6): the client has logged in, but this is off",
+        ),
+        ("private_clients = no", [], "private_clients = no (line 6): the client's address is public"),
+        (
+            "private_clients = no",
+            ["--ip", "10.0.0.7"],
+            "private_clients = no (line 6): the client's address is private, but this is off",
+        ),
+    ],
+)
+def test_explain_says_whether_an_exemption_is_off(run, write, settings, arguments, said) -> None:
+    path = write(f"[exempt]\n{settings}\n")
+    done = run("check", "-c", path, *MESSAGE, "a@example.com", "--explain", *arguments)
+    assert f"· [exempt] {said}" in looked_at(done.stdout)
+
+
+@pytest.mark.parametrize(
     ("stage", "warned"),
     [
         ("mail", ["the recipient is not known", "the From field is not known"]),
