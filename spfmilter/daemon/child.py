@@ -140,10 +140,12 @@ def raise_file_limit() -> None:
     """Raise the limit of open files to the maximum. A session needs one descriptor, and another for DNS queries."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError) as error:  # forbidden, by a system call filter for example
         fix = "LimitNOFILE= in the unit, or ulimit -n"
         log.warning("open files limit cannot be raised", limit=soft, reason=str(error), fix=fix)
     else:
-        log.info("open files limit raised", limit=max(soft, wanted), was=soft)
+        log.info("open files limit raised", limit=wanted, was=soft)
