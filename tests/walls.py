@@ -80,6 +80,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "reply.advice",
         "settings",
         "spf.checks",
+        "spf.loops",
         "spf.services",
         "text",
         "web",
@@ -101,6 +102,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "reply",
         "session",
         "settings",
+        "spf.loops",
         "text",
         "web.server",
     ),
@@ -130,7 +132,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),
     "web.fixes": ("model", "text"),
-    "web.case": ("model", "reply.advice", "spf.services", "text", "web"),
+    "web.case": ("model", "reply.advice", "spf.loops", "spf.services", "text", "web"),
     "web.errors": ("helplink.token", "web.wording"),
     "web.security": ("observe.log",),
     "commands.milterlist": (),
@@ -139,7 +141,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "commands.sendmailcf": ("commands.probe",),
     "commands.mta": ("commands.milterlist", "commands.postconf", "commands.probe", "settings"),
     "commands.survey": ("commands",),
-    "commands.tree": ("model", "reply", "text"),
+    "commands.tree": ("model", "reply", "spf.loops", "text"),
     "commands.explain": ("commands.tree", "model", "reply", "text"),
 }
 

@@ -10,6 +10,7 @@ from rich.tree import Tree
 
 from spfmilter.model import Identity, LookupStep, ProblemKind, RecordStep, Result, TermStep, Verdict
 from spfmilter.reply import problem_text
+from spfmilter.spf.loops import loop_at
 from spfmilter.text import unicode_line
 
 STYLES = {
@@ -84,11 +85,10 @@ def _add_term(tree: Tree, term: TermStep, above: tuple[RecordStep, ...]) -> None
 
     A term that leads back to a record above ends the branch: the same terms would follow, until a limit is exceeded.
     """
-    led_to = term.record
-    if led_to is not None and any((led_to.domain, led_to.text) == (one.domain, one.text) for one in above):
-        direct = (led_to.domain, led_to.text) == (above[-1].domain, above[-1].text)
-        verb = "redirects to" if direct and term.redirects else "includes"
-        subject = "it" if direct else unicode_line(led_to.domain)
+    loop = loop_at(term, above)
+    if loop is not None:
+        verb = "redirects to" if loop.direct and term.redirects else "includes"
+        subject = "it" if loop.direct else unicode_line(loop.domain)
         tree.add(Text(f"! {unicode_line(term.text)}  {subject} {verb} itself", style="magenta"))
         return
     shown = unicode_line(term.text)

@@ -75,7 +75,7 @@ class _Pages:
         self._rate_limit = RateLimit(settings.web.rate)
         self._hostname, self._owns = hostname, settings.reply.owns
         self._contact = Contact.of(settings.web.contact or settings.reply.contact.fill({"hostname": hostname}))
-        self._limit = settings.dns.lookup_limit
+        self._limit, self._nat64 = settings.dns.lookup_limit, settings.policy.nat64_prefixes
         self._files = {name: (_STATIC / name).read_bytes() for name in _FILES}
         self._versions = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in self._files.items()}
 
@@ -93,7 +93,7 @@ class _Pages:
 
     async def by_hand(self, request: Request) -> Response:
         """Return the form, and the result of the check if its fields are filled in."""
-        entered = form.read(request.query_params)
+        entered = form.read(request.query_params, self._nat64)
         if entered.check is None:
             status = HTTPStatus.BAD_REQUEST if entered.complaints else HTTPStatus.OK
             return self._page(request, "form.html", status=status, form=entered)
@@ -209,7 +209,7 @@ def build(
     """Return the application.
 
     Args:
-        settings: the sections web, dns and reply are read.
+        settings: the sections web, dns and reply are read, and ``[policy] nat64_prefixes``.
         secrets: for the tokens, see ``Signer``.
         hostname: the mail server's name, to show to people.
         checker: evaluates the checks; None: a new one.

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from spfmilter.model import Identity, LookupStep, RecordStep, Result, TermStep, Verdict
 from spfmilter.reply.advice import Advice, Remedy, Situation, advice
+from spfmilter.spf.loops import loop_at
 from spfmilter.spf.services import Service
 from spfmilter.text import unicode_line
 from spfmilter.web import wording
@@ -176,8 +177,15 @@ def _lead(advised: Advice, told: Result) -> str:
     return wording.STORIES[advised.identity][told]
 
 
-def _record(step: RecordStep, verdict: Verdict, *, last: bool) -> RecordView:
-    """Return the view of a record in the trace. ``last``: the term that matches in this record decided."""
+def _record(step: RecordStep, verdict: Verdict, above: tuple[RecordStep, ...] = (), *, last: bool) -> RecordView:
+    """Return the view of a record in the trace.
+
+    Args:
+        step: the record.
+        verdict: that of the evaluation.
+        above: the records that led to it, the first one first.
+        last: the term that matches in this record decided.
+    """
     shown = step.terms[:_SHOWN_TERMS]
     if len(step.terms) > _SHOWN_TERMS:
         shown = (*shown[:-1], step.terms[-1])  # the last term is the one that decided
@@ -187,19 +195,27 @@ def _record(step: RecordStep, verdict: Verdict, *, last: bool) -> RecordView:
         text=unicode_line(step.text, _SHOWN_RECORD) if step.text is not None else None,
         unread=unicode_line(step.lookups[-1].outcome) if failed and step.lookups else "",
         problem=wording.PROBLEMS[step.unread] if step.unread is not None and not failed else "",
-        terms=tuple(_term(term, step.domain, verdict, last=last) for term in shown),
+        terms=tuple(_term(term, (*above, step), verdict, last=last) for term in shown),
         hidden=len(step.terms) - len(shown),
     )
 
 
-def _term(term: TermStep, domain: str, verdict: Verdict, *, last: bool) -> Term:
-    if term.matched:
+def _term(term: TermStep, above: tuple[RecordStep, ...], verdict: Verdict, *, last: bool) -> Term:
+    """Return the view of a term of the last record in ``above``.
+
+    A term that leads back to one of these records ends the branch: the same terms would follow, until a limit.
+    """
+    loop = loop_at(term, above)
+    if loop is not None:
+        step = Step.BROKE_OFF
+    elif term.matched:
         step = Step.MATCHED
     elif term.matched is not None:
         step = Step.PASSED_OVER
     else:
         step = Step.LED_ON if term.record is not None and (term.redirects or not verdict.problem) else Step.BROKE_OFF
-    meaning, value = _meaning(term, domain)
+    meaning, value = _meaning(term, above[-1].domain) if loop is None else (wording.LOOP, loop.domain)
+    inside = term.record if loop is None else None
     return Term(
         text=unicode_line(term.text, _SHOWN_TERM),
         meaning=meaning,
@@ -207,8 +223,8 @@ def _term(term: TermStep, domain: str, verdict: Verdict, *, last: bool) -> Term:
         step=step,
         result=_QUALIFIERS.get(term.text[:1], Result.PASS) if term.matched else None,
         decided=last and term.matched is True,
-        lookups=tuple(_lookups(term.lookups)),
-        record=_record(term.record, verdict, last=last and term.redirects) if term.record is not None else None,
+        lookups=tuple(_lookups(term.lookups)) if loop is None else (),
+        record=_record(inside, verdict, above, last=last and term.redirects) if inside is not None else None,
     )
 
 

@@ -5,10 +5,11 @@ Knows the form's fields. Does not know how they are shown. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv6Network
 
-from spfmilter.addresses import dns_domain, is_private, parse_address, parse_reverse_path, written_address
+from spfmilter.addresses import dns_domain, embedded_ip4, is_private, parse_address, parse_reverse_path, written_address
 from spfmilter.model import Check, IPAddress
 from spfmilter.spf.checks import domain_check, helo_check, mail_from_check
 from spfmilter.text import unicode_line
@@ -30,14 +31,20 @@ class Form:
 EMPTY = Form(values=dict.fromkeys(FIELDS, ""), complaints={})
 
 
-def read(parameters: Mapping[str, str]) -> Form:
-    """Return the form that was sent; EMPTY if none of its fields was sent."""
+def read(parameters: Mapping[str, str], nat64: Sequence[IPv6Network] = ()) -> Form:
+    """Return the form that was sent; EMPTY if none of its fields was sent.
+
+    Args:
+        parameters: the fields by name, and others.
+        nat64: the prefixes of translators, whose clients are IPv4 hosts for the daemon as well.
+    """
     if not any(name in parameters for name in FIELDS):
         return EMPTY
     values = {name: unicode_line(parameters.get(name, "").strip(), _MAX_LENGTH) for name in FIELDS}
     values["mail_from"] = written_address(values["mail_from"])
     complaints = {}
     address = parse_address(values["ip"])
+    address = address and embedded_ip4(address, nat64)
     if address is None:
         complaints["ip"] = N_("Please write an IP address, such as 203.0.113.7 or 2001:db8::7.")
     elif is_private(address) or address.is_loopback:  # what our DNS says of these is private, too

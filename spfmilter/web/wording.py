@@ -137,3 +137,5 @@ TERMS: dict[str, str] = {
     "exists": N_("if the name %(value)s exists"),
     "redirect": N_("go on with the list of %(value)s"),
 }
+# The meaning of a term that leads back to a record that is being read.
+LOOP = N_("back to the list of %(value)s, again and again")

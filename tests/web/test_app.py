@@ -148,6 +148,24 @@ def test_an_error_in_the_form_is_shown_at_its_field() -> None:
 
 # -- pages without a case ----------------------------------------------------------------------------------------------
 
+
+def test_the_form_reads_an_address_as_the_daemon_does() -> None:
+    """By [policy] nat64_prefixes, which has a default."""
+    checker = InMemory(ZONE)
+    with client(checker=checker) as browser:
+        page = words(browser.get("/spf/", params={**BY_HAND, "ip": f"64:ff9b::{CLIENT}"}))
+    assert [str(check.address) for check in checker.checks] == [CLIENT]
+    assert f"{CLIENT} may not send mail for example.com" in page
+
+
+@pytest.mark.parametrize(("domain", "own"), [("example.net", True), ("example.org", False)])
+def test_a_user_of_the_domain_of_this_mail_server_is_told_to_log_in(domain: str, *, own: bool) -> None:
+    with client(zone={domain: [{"TXT": "v=spf1 -all"}]}) as browser:
+        page = words(browser.get(f"/spf/{token(domain)}"))
+    assert ("Log in to your own mail server" in page) is own
+    assert ("Change the record" in page) is not own
+
+
 FOREIGN = Signer([b"the secret of somebody else"]).sign(
     Case(
         address=ip_address(CLIENT),

@@ -111,6 +111,36 @@ def test_where_it_broke_off_no_term_decided() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "other", "expected", "domain"),
+    [
+        ("v=spf1 include:e.example -all", {}, [("include:e.example", Step.BROKE_OFF, False)], "e.example"),
+        ("v=spf1 redirect=e.example", {}, [("redirect=e.example", Step.BROKE_OFF, False)], "e.example"),
+        (
+            "v=spf1 include:b.example -all",
+            {"b.example": [{"TXT": "v=spf1 a redirect=e.example"}]},
+            [
+                ("include:b.example", Step.BROKE_OFF, False),
+                ("a", Step.PASSED_OVER, False),
+                ("redirect=e.example", Step.BROKE_OFF, False),
+            ],
+            "e.example",
+        ),
+    ],
+)
+def test_a_record_that_leads_back_to_itself_is_shown_once(
+    text: str, other: dict[str, Any], expected: list[tuple[str, str, bool]], domain: str
+) -> None:
+    """Its evaluation goes round until ten lookups are used up."""
+    view = case(text, **other)
+    assert view.now is Result.PERMERROR
+    assert steps(view.record) == expected
+    for language in LANGUAGES:
+        page = render("case.html", language, **AROUND, form=EMPTY, view=view)
+        (said,) = re.findall(rf'<p class="meaning">(?:(?!</p>).)*{domain}(?:(?!</p>).)*</p>\s*</li>', page, re.DOTALL)
+        assert "again and again" in said or "循" in said
+
+
 def test_a_long_record_is_shown_in_part_with_the_term_that_decided() -> None:
     record = case("v=spf1 " + "ip4:203.0.113.1 " * 100 + "-all").record
     assert record is not None

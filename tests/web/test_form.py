@@ -1,3 +1,5 @@
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +50,22 @@ def test_each_field_that_is_wrong_is_named(fields, complained) -> None:
     read = form.read(fields)
     assert read.check is None
     assert set(read.complaints) == complained
+
+
+@pytest.mark.parametrize(
+    ("ip", "address"),
+    [
+        ("64:ff9b::203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("64:ff9b::10.0.0.7", None),  # a private address behind the translator
+    ],
+)
+def test_an_ipv4_client_behind_a_translator_is_checked_as_the_daemon_checks_it(ip: str, address: str | None) -> None:
+    found = form.read({"ip": ip, "mail_from": "a@example.com"}, (ip_network("64:ff9b::/96"),))  # type: ignore[arg-type]
+    assert (str(found.check.address) if found.check else None) == address
+    assert found.values["ip"] == ip
+    assert set(found.complaints) == (set() if address else {"ip"})
 
 
 def test_no_field_is_no_complaint() -> None:
