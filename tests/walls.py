@@ -127,7 +127,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.notify": (),
     "daemon.page": (),
     # Its workers know of messages. It reads the help page's secrets only to refuse a reload that could not read them.
-    "daemon.supervisor": ("daemon", "observe", "settings", "state"),
+    "daemon.supervisor": ("daemon", "dns.reports", "observe", "settings", "state"),
     "observe.sink": (),
     "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),

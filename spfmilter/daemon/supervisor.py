@@ -55,6 +55,7 @@ from spfmilter.daemon.notify import notify, reloading, watchdog_interval
 from spfmilter.daemon.reload import RefusedError, read
 from spfmilter.daemon.slots import begin
 from spfmilter.daemon.worker import Worker
+from spfmilter.dns.reports import ReportFile
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics, forget, open_metrics, try_again
 from spfmilter.settings import Settings
@@ -76,7 +77,7 @@ class Supervisor:
         self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
         self._exporter = BackgroundProcess("metrics exporter", self._let_go_of_all)
         self._storage = BackgroundProcess("storage process", self._let_go_of_all, finishes=True)
-        self._table = Table()  # outlives every worker and every reload
+        self._table, self._reports = Table(), ReportFile()  # outlive every worker and every reload
         self._workers: dict[int, Child] = {}  # by slot, of all generations
         self._fleet = begin(_plan(settings), time.monotonic())
         self._events: deque[Event] = deque()  # on which the fleet has not decided yet
@@ -210,6 +211,7 @@ class Supervisor:
     def _start(self, command: Start) -> None:
         settings, slot = self._settings_of[command.generation], command.slot
         folder, listener, hostname, table = self._metrics_folder, self._listener, self._hostname, self._table
+        reports = self._reports.of(slot)
         processor = self._processor_for(command.generation) if settings.milter.pin_workers else None
 
         def work(link: socket.socket) -> int:
@@ -218,7 +220,8 @@ class Supervisor:
             children.use_batch_scheduling()
             metrics = open_metrics(folder, f"worker{slot}")
             deferrals = open_deferrals(settings.state.url, table, bound=settings.policy.defer_at_most.seconds)
-            return Worker(settings, listener, link, metrics, hostname, deferrals=deferrals).serve()
+            worker = Worker(settings, listener, link, metrics, hostname, deferrals=deferrals, reports=reports)
+            return worker.serve()
 
         try:
             child = children.fork(work, slot, self._let_go)

@@ -28,6 +28,7 @@ from spfmilter.daemon.link import Word
 from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import Key
 from spfmilter.dns.probe import Probe
+from spfmilter.dns.reports import Reports
 from spfmilter.evaluation.engine import Engine
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
@@ -56,7 +57,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class Worker:
     """Run a worker's main thread: signals, heartbeats, drain."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - made in one place
         self,
         settings: Settings,
         listener: socket.socket,
@@ -65,13 +66,14 @@ class Worker:
         hostname: str,
         *,
         deferrals: Deferrals,
+        reports: Reports,
     ) -> None:
         self._settings, self._listener, self._link = settings, listener, link
         receiver = settings.headers.own_id or hostname
         self._metrics = metrics
         observe = self._observe_and_log if settings.log.level is LogLevel.DEBUG else self._observe
         self._engine = Engine(settings.dns, receiver=receiver, observe=observe)
-        self._probe = Probe(self._engine.resolver)
+        self._probe = Probe(self._engine.resolver, reports)
         signer = _signer(settings)
         self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals, signer=signer)
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
@@ -123,6 +125,7 @@ class Worker:
         self._tell(Word.READY)
         self._wait()
         self._drain(descriptor)
+        self._probe.withdraw()
         return 1 if self._ended else 0
 
     def _start_libmilter(self) -> int:

@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from spfmilter.dns import transport, wire
+from spfmilter.dns.reports import Reports
 from spfmilter.dns.resolver import Resolver
 from spfmilter.dns.server import Server
-from spfmilter.dns.silence import Change
+from spfmilter.dns.silence import Change, Report
 
 _EVERY = 1.0  # seconds between two probes
 _KEPT = 5.0  # seconds that a probe's answer may take
@@ -30,29 +31,56 @@ class _Sent:
 
 
 class Probe:
-    """Probes the nameservers of a process while they are silent; for one thread, which calls ``step`` each second."""
+    """Probes the nameservers of a process while they are silent; for one thread, which calls ``step`` each second.
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+    Args:
+        resolver: the process's.
+        reports: how it tells other workers of a silence, and hears of theirs; None: there are none.
+    """
+
+    def __init__(self, resolver: Resolver, reports: Reports | None = None) -> None:
+        self._resolver, self._reports = resolver, reports
         self._sent: deque[_Sent] = deque()  # the oldest first: a few for each nameserver
         self._next = float("-inf")
 
     def step(self) -> Change | None:
         """Send and read probes, without waiting. Return a change of the silence for the log; None if there is none."""
-        silence = self._resolver.silence
+        silence, now = self._resolver.silence, self._resolver.clock()
+        silence.hear(self._others(now), self._resolver.silent_since)
         since = silence.since
         if since is None:
             return None
-        now = self._resolver.clock()
         self._read(now)
         if not self._resolver.silent_since(since):
-            self.close()
-            return silence.end(now)
+            return self._end(now)
         if now >= self._next:
             self._next = now + _EVERY
             self._drop(sum(sent.at < now - _KEPT for sent in self._sent))
             self._send(now)
-        return silence.announce(now)
+        change = silence.announce(now)
+        self._tell(now)
+        return change
+
+    def _end(self, now: float) -> Change | None:
+        """End the silence. The last worker that does so has it logged."""
+        self.close()
+        change = self._resolver.silence.end(now)
+        self._tell(now)  # before we look at the others: of two that end together, one sees that it is the last
+        return change if all(report.since is None for report in self._others(now)) else None
+
+    def withdraw(self) -> None:
+        """Close the sockets, and tell the other workers nothing any more."""
+        self.close()
+        if self._resolver.silence.since is not None:
+            self._resolver.silence.end(self._resolver.clock())
+            self._tell(self._resolver.clock())
+
+    def _others(self, now: float) -> list[Report]:
+        return self._reports.others(self._resolver.nameservers(), now) if self._reports is not None else []
+
+    def _tell(self, now: float) -> None:
+        if self._reports is not None:
+            self._reports.tell(self._resolver.silence.report(), self._resolver.nameservers(), now)
 
     def close(self) -> None:
         """Close the sockets. ``step`` may be called again."""

@@ -13,8 +13,9 @@ from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.probe import Probe
+from spfmilter.dns.reports import ReportFile
 from spfmilter.dns.resolver import Resolver
-from spfmilter.dns.silence import Change, Silence
+from spfmilter.dns.silence import Change, Report, Silence
 from spfmilter.settings.values import Nameserver
 from tests.dns.test_resolver import unused_port
 
@@ -38,7 +39,8 @@ def silent(*, since: float = NOW, probed: float | None = None) -> Silence:
         (Silence(), 0.0, False),
         (silent(probed=NOW), NOW, False),
         (silent(probed=NOW + 59), NOW + 59.9, False),  # it may be a restart
-        (silent(probed=NOW + 59), NOW + 60.0, True),
+        (silent(probed=NOW + 58), NOW + 60.0, True),
+        (silent(probed=NOW + 59), NOW + 60.0, False),  # another worker has told of it: our own probes have just begun
         (silent(probed=NOW + 59), NOW + 64.1, False),  # no process probes any more: its answer would not be noticed
         (silent(), NOW + 3600.0, False),  # a process without a probe
     ],
@@ -78,6 +80,54 @@ def test_a_silence_that_follows_soon_is_announced_if_it_lasts() -> None:
     silence.begin(NOW + 10, "Connection refused")
     assert silence.announce(NOW + 59) is None
     assert silence.announce(NOW + 60) == Change(over=False, seconds=50.0, reason="Connection refused")
+
+
+# -- what other workers tell -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("own", "reported", "heard", "since"),
+    [
+        (None, NOW, -1.0, NOW),  # nothing was asked here
+        (None, NOW, NOW - 5, NOW),
+        (None, NOW, NOW + 5, None),  # an answer came here since: the other worker alone is cut off
+        (NOW + 30, NOW, NOW - 5, NOW),  # one minute for both
+        (NOW + 30, NOW, NOW + 5, NOW + 30),
+        (NOW, NOW + 30, NOW - 5, NOW),
+        (NOW, None, NOW - 5, NOW),
+    ],
+)
+def test_a_worker_takes_over_the_beginning_unless_it_has_had_an_answer_since(
+    own: float | None, reported: float | None, heard: float, since: float | None
+) -> None:
+    silence = Silence() if own is None else silent(since=own)
+    silence.hear([Report(reported, NOW)], lambda when: heard < when)
+    assert silence.since == since
+
+
+def test_a_silence_that_one_worker_has_announced_is_not_announced_by_others() -> None:
+    first, second, third = silent(), silent(since=NOW + 20), Silence()
+    assert first.announce(NOW) is not None
+    for other in (second, third):
+        other.hear([first.report()], lambda _: True)
+        assert other.report() == first.report()
+        assert other.announce(NOW + 100) is None
+        assert other.end(NOW + 100) == Change(over=True, seconds=100.0, reason="timeout" if other is second else "")
+
+
+def test_a_worker_announces_what_its_own_lookup_has_met_only() -> None:
+    silence = Silence()
+    silence.hear([Report(NOW, -1.0)], lambda _: True)
+    assert silence.announce(NOW + 100) is None
+    silence.begin(NOW + 90, "Connection refused")
+    assert silence.announce(NOW + 100) == Change(over=False, seconds=100.0, reason="Connection refused")
+
+
+def test_one_announcement_a_minute_is_for_all_workers_together() -> None:
+    silence = silent(since=NOW + 10)
+    silence.hear([Report(None, NOW)], lambda _: True)  # it has announced one that is over
+    assert silence.announce(NOW + 59) is None
+    assert silence.announce(NOW + 60) is not None
 
 
 # -- over the wire, on a clock of our own ------------------------------------------------------------------------------
@@ -155,9 +205,9 @@ def test_an_expired_answer_is_served_at_once() -> None:
         resolver = asking._resolver
         cache.put((Type.A, "e.example"), Answer(Status.DATA, (b"\xc0\0\2\1",), 10))
         resolver.is_at_fault(NOW, "timeout")
-        clock.now += 61
         with closing(Probe(resolver)) as probe:
-            probe.step()
+            for clock.now in (NOW + 58, NOW + 61):
+                probe.step()
         assert asking.ask("e.example", Type.A, clock.now + 20).records == (b"\xc0\0\2\1",)
 
 
@@ -207,3 +257,70 @@ def test_a_nameserver_that_is_new_in_resolv_conf_ends_the_silence(tmp_path: Path
     with closing(Probe(resolver)) as probe:
         probe.step()
     assert [str(server) for server in resolver.nameservers()] == ["127.0.0.10", "127.0.0.11"]
+
+
+@contextmanager
+def workers(address: Nameserver, clock: Watch, number: int = 2) -> Iterator[tuple[list[Resolver], list[Probe]]]:
+    """Workers of one host, each with its own view."""
+    with closing(ReportFile()) as file:
+        resolvers = [Resolver([address], clock=clock) for _ in range(number)]
+        probes = [Probe(resolver, file.of(slot)) for slot, resolver in enumerate(resolvers)]
+        yield resolvers, probes
+        for probe in probes:
+            probe.close()
+
+
+@pytest.mark.outside
+def test_one_worker_finds_the_silence_and_in_none_of_them_a_message_waits_after_its_minute() -> None:
+    clock = Watch()
+    with mute() as (_, address), workers(address, clock) as (resolvers, probes):
+        resolvers[0].is_at_fault(NOW, "timeout")
+        for clock.now in (NOW + second for second in range(61)):
+            changes = [probe.step() for probe in probes]
+            assert [bool(change) for change in changes] == [clock.now == NOW, False], "the log is told once"
+        with closing(Channel(resolvers[1])) as asking:
+            answer = asking.ask("e.example", Type.TXT, clock.now + 20)
+        assert (answer.status, answer.local_failure) == (Status.FAILED, True)
+
+
+@pytest.mark.outside
+def test_each_worker_sees_the_end_by_itself_and_the_last_one_has_it_logged() -> None:
+    clock = Watch()
+    with mute() as (server, address), workers(address, clock, 3) as (resolvers, probes):
+        resolvers[0].is_at_fault(NOW, "timeout")
+        for clock.now in (NOW + second for second in range(5)):
+            for probe in probes:
+                probe.step()
+        answer_all(server)
+        ends = []
+        for probe, resolver in zip(probes, resolvers, strict=True):
+            until(lambda p=probe, r=resolver: ends.append(p.step()) or r.silence.since is None, 10, "it has heard")
+        assert [change for change in ends if change] == [Change(over=True, seconds=4.0, reason="")]
+        assert [probe.step() for probe in probes] == [None] * 3, "it does not begin anew"
+
+
+@pytest.mark.outside
+def test_a_worker_that_is_cut_off_alone_does_not_keep_others_from_asking() -> None:
+    clock = Watch()
+    with mute() as (server, address), unused_port() as away, workers(address, clock) as (resolvers, probes):
+        cut_off = resolvers[0]
+        cut_off._servers = [type(cut_off._servers[0])(away)]  # its packets go astray, and it asks the same nameserver
+        cut_off.nameservers = lambda: (address,)  # type: ignore[method-assign]
+        cut_off.is_at_fault(NOW, "timeout")
+        for clock.now in (NOW + second for second in range(70)):
+            probes[0].step()
+            until(lambda: probes[1].step() or answer_all(server) == 0, 10, "its probe is answered")
+            assert not resolvers[1].silence.spares_waiting(clock.now)
+        assert resolvers[0].silence.spares_waiting(clock.now)
+        assert resolvers[1].silence.since is None
+
+
+@pytest.mark.outside
+def test_a_worker_that_ends_tells_of_no_silence() -> None:
+    clock = Watch()
+    with mute() as (_, address), workers(address, clock) as (resolvers, probes):
+        resolvers[0].is_at_fault(NOW, "timeout")
+        probes[0].step()
+        probes[0].withdraw()
+        probes[1].step()
+        assert resolvers[1].silence.since is None

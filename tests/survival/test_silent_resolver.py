@@ -1,14 +1,17 @@
 """Our own resolver stops answering and comes back: what the log says, and what it costs the mail meanwhile."""
 
+import os
 import re
 import select
+import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from lab.daemon import SpfmilterDaemon
 from lab.processes import until
-from tests.survival.site import FAIL, ask, changed, inet_socket, ini, name_server
+from tests.survival.site import FAIL, ask, changed, inet_socket, ini, name_server, wait_for_workers
 
 PATIENCE = {"dns.silence.MAX_WAITED": 1.0}  # seconds, not a minute
 
@@ -57,3 +60,59 @@ def test_a_silent_resolver_is_reported_and_soon_costs_no_time() -> None:
                 daemon.wait_for_log(r" nameservers responding again nameservers=127.0.0.1:\d+ seconds=\d+")
                 assert ask(address, FAIL) == "550"
                 assert daemon.stop() == 0
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether all threads of a process stand still (proc(5))."""
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
+@contextmanager
+def alone(worker: int, workers: Sequence[int]) -> Iterator[None]:
+    """Of these workers, only this one runs, so that it gets the next message."""
+    others = [pid for pid in workers if pid != worker]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: all(map(is_stopped, others)), 10, "no thread of theirs takes the message")
+        yield
+    finally:
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_what_one_worker_has_waited_for_costs_no_time_in_the_others() -> None:
+    """Otherwise each would wait with a message of its own, and where mail is rare for much longer than a minute."""
+    address = inet_socket()
+    with mute() as resolver:
+        port = resolver.getsockname()[1]
+        text = ini(address, f"127.0.0.1:{port}", dns="timeout = 2s", milter="workers = 4")
+        with SpfmilterDaemon(text, command=changed(PATIENCE)) as daemon:
+            workers = wait_for_workers(daemon, 4)
+            with alone(workers[0], workers):
+                assert ask(address, "<a@first.example>") == "continue"
+            assert b"first" in questions(resolver)
+            probes = 0
+
+            def have_probed() -> bool:
+                nonlocal probes
+                if select.select([resolver], [], [], 0)[0]:
+                    probes += 1
+                    assert b"example" not in resolver.recv(4096)
+                return probes >= 16
+
+            until(have_probed, 60, "each worker has asked for some seconds")
+            for number, worker in enumerate(workers):
+                with alone(worker, workers):
+                    assert ask(address, f"<a@then{number}.example>") == "continue"
+                assert b"then" not in questions(resolver)
+            assert daemon.log().count("nameservers not responding") == 1
+            resolver.close()
+            with name_server(port=port):
+                daemon.wait_for_log(" nameservers responding again ")
+                for worker in workers:
+                    with alone(worker, workers):
+                        assert ask(address, FAIL) == "550"
+                assert daemon.stop() == 0
+            assert daemon.log().count("nameservers responding again") == 1
