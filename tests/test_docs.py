@@ -26,6 +26,12 @@ PAGES = sorted([*ROOT.glob("[A-Z]*.md"), *DOCS.rglob("*.md")])
 SOURCES = sorted((ROOT / "spfmilter").rglob("*.py"))
 
 
+def test_the_readme_begins_with_monitor_mode() -> None:
+    """A new administrator copies the first settings that they see."""
+    readme = (ROOT / "README.md").read_text()
+    assert -1 < readme.find("mode = monitor") < readme.find("mode = enforce")
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 

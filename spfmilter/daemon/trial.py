@@ -29,6 +29,7 @@ from spfmilter.settings.values import SocketAddress, nameserver
 from spfmilter.state import why_silent
 
 _CONNECT_TIME = 2.0  # seconds
+_SYSLOG, _JOURNAL = "/dev/log", "/run/systemd/journal/socket"
 
 
 class StepOutcome(StrEnum):
@@ -79,7 +80,7 @@ def _log_target(settings: Settings) -> Iterator[Finding]:
     what, to = "[log] to", settings.log.to
     if to in {LogTarget.AUTO, LogTarget.STDERR}:  # auto uses the journal only if standard error leads there
         return
-    path = "/dev/log" if to is LogTarget.SYSLOG else "/run/systemd/journal/socket"
+    path = _SYSLOG if to is LogTarget.SYSLOG else _JOURNAL
     try:
         Datagrams(path).close()
     except OSError as error:

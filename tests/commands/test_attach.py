@@ -15,7 +15,7 @@ import pytest
 from lab import postfix as lab_postfix
 from lab import sendmail as lab_sendmail
 from lab.processes import free_port
-from spfmilter.commands import milterlist, postconf, probe, sendmailcf
+from spfmilter.commands import milterlist, postconf, probe, sendmailcf, survey
 from spfmilter.commands import mta as attaching
 from spfmilter.commands.postconf import AttachError, Postfix
 from spfmilter.commands.probe import Place
@@ -145,6 +145,11 @@ def test_a_list_that_refers_to_the_other_list_follows_by_itself() -> None:
     assert attaching.attached(settings(), server).main == {"spfmilter_socket": "inet:127.0.0.1:8890"}
     detached = attaching.detached(settings(), server)
     assert (detached.main, detached.removed) == ({"smtpd_milters": ""}, ("spfmilter_socket",))
+
+
+def test_detaching_finds_an_address_of_ours_that_was_written_by_hand() -> None:
+    changes = attaching.detached(settings(), a_postfix("inet:localhost:8890, unix:a"))
+    assert (changes.main, changes.removed) == ({"smtpd_milters": "unix:a"}, ())
 
 
 def test_detaching_leaves_the_other_filters() -> None:
@@ -316,6 +321,17 @@ def test_sendmail_is_looked_at_and_a_filter_that_is_away_is_said(run, write, tmp
 
 
 @pytest.mark.outside
+@pytest.mark.usefixtures("no_postfix")
+def test_a_filter_that_sendmail_does_not_ask_is_said_if_it_is_ours_and_not_tried(run, write, tmp_path) -> None:
+    cf = tmp_path / "sendmail.cf"
+    away = free_port()
+    cf.write_text(f"Xspfmilter, S=inet:8890@127.0.0.1, F=T\nXdkim, S=inet:{away}@127.0.0.1\nO InputMailFilters=other\n")
+    done = run("attach", "-c", write(), "--sendmail-config", cf)
+    assert "# Sendmail: InputMailFilters leaves spfmilter out, so mail is not checked." in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.outside
 @pytest.mark.skipif(bool(lab_sendmail.unavailable()), reason=lab_sendmail.unavailable() or "available")
 @pytest.mark.usefixtures("no_postfix")
 def test_the_printed_line_is_found_in_the_sendmail_cf_that_is_built_from_it(run, write, tmp_path) -> None:
@@ -390,9 +406,46 @@ def test_who_may_connect(folder_mode, socket_mode, what, fix) -> None:
             found = probe.barrier(Place("unix", path=path, root=Path(root)), nobody)
             assert (found is None) == (not what)
             assert found is None or (what in found.what and fix in found.fix)
+        if not what:  # folders above the MTA's root directory do not count
+            Path(top).chmod(0o700)
+            assert probe.barrier(Place("unix", path=path, root=folder), nobody) is None
+            found = probe.barrier(Place("unix", path=path), nobody)
+            assert found is not None
+            assert f"cannot enter {top} " in found.what
+            Path(top).chmod(0o755)
         missing = probe.barrier(Place("unix", path=Path(top) / "none" / "m.sock"), nobody)
         assert missing is not None
         assert f"install -d -o spfmilter -g nogroup -m 2750 {top}/none" in missing.fix
+
+
+# -- all of them -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize(
+    ("usual", "options", "said"),
+    [
+        ("tempfail", "", "Postfix defers every message (451)"),
+        ("accept", "", "Postfix takes mail without it"),
+        ("accept", ", default_action = reject", "Postfix refuses every message"),
+        ("reject", ", default_action=quarantine", "Postfix holds every message"),
+    ],
+)
+def test_what_a_silent_milter_does_to_mail_is_said_by_its_default_action(usual: str, options: str, said: str) -> None:
+    other = f"inet:127.0.0.1:{free_port()}"
+    server = replace(a_postfix(f"{{ {other}{options} }}"), default_action=usual)
+    ours, found = survey.of_postfix(server, f"inet:127.0.0.1:{free_port()}", ())
+    assert (found.address, found.effect, found.ours) == (other, said, False)
+    assert ours.ours
+
+
+@pytest.mark.outside
+def test_an_address_with_our_name_where_nothing_answers_is_a_former_one(tmp_path) -> None:
+    gone, here, other = f"unix:{tmp_path}/old/spfmilter", f"unix:{tmp_path}/spfmilter.sock", f"unix:{tmp_path}/dkim"
+    with RecordingMilter(tmp_path / "spfmilter.sock"):
+        server = a_postfix(f"{gone}, {here}, {other}", chroot=False)
+        assert survey.former(server, "inet:127.0.0.1:8890") == {gone}
+        assert survey.former(server, gone) == set()
 
 
 # -- with a real Postfix -----------------------------------------------------------------------------------------------
@@ -498,6 +551,27 @@ def test_a_running_postfix_is_left_alone_while_the_daemon_does_not_answer_it(run
         assert forced.returncode == 0
         assert f"warning: smtpd_milters: unix:spfmilter/socket: user postfix cannot enter {place}" in forced.stderr
     assert value(mta, "smtpd_milters") == "unix:spfmilter/socket, inet:127.0.0.1:8891"
+
+
+@pytest.mark.outside
+@with_postfix
+def test_a_former_address_of_the_usual_form_is_replaced_and_a_service_that_leaves_us_out_is_said(
+    run, write, mta
+) -> None:
+    directory = mta.folder / "etc"
+    for change in (
+        ("-e", "smtpd_milters = unix:spfmilter/former, inet:127.0.0.1:8891"),
+        ("-M", "smtp/inet=smtp inet n - n - - smtpd"),
+        ("-P", "smtp/inet/smtpd_milters=inet:127.0.0.1:8891"),
+    ):
+        subprocess.run(["/usr/sbin/postconf", "-c", str(directory), *change], check=True, capture_output=True)  # noqa: S603 - our own
+    done = run("attach", "--json", "-c", write(), "--postfix-config", directory)
+    shown = json.loads(done.stdout)
+    assert shown["postfix"]["smtpd_milters"] == "$spfmilter_socket, inet:127.0.0.1:8891"
+    assert shown["notes"] == [
+        "master.cf, smtp/inet: it has an smtpd_milters of its own without spfmilter, so its mail is not checked"
+    ]
+    assert "unix:spfmilter/former" not in [silent["address"] for silent in shown["silent"]]
 
 
 @pytest.mark.outside

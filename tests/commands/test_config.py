@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
 import socket
+from contextlib import ExitStack
 
 import pytest
 
 from lab.processes import free_port
+from spfmilter.daemon import trial
+from spfmilter.helplink.secretfile import SecretError
 from spfmilter.settings import parse, show
 from tests.commands.conftest import MESSAGE
 
@@ -25,6 +29,15 @@ def test_the_problems_as_json(run, tmp_path) -> None:
     path.write_text("")
     done = run("config", "check", "--json", "-c", path)
     assert (done.returncode, json.loads(done.stdout)["problems"]) == (0, [])
+
+
+def test_a_setting_without_effect_as_json(run, tmp_path) -> None:
+    path = tmp_path / "spfmilter.ini"
+    path.write_text("[relays]\nrefuse = yes\n")
+    done = run("config", "check", "--json", "-c", path)
+    assert (done.returncode, json.loads(done.stdout)["problems"]) == (0, [])
+    (warning,) = json.loads(done.stdout)["warnings"]
+    assert warning.startswith("line 2: [relays] refuse: has no effect: ")
 
 
 def test_a_missing_file_as_json(run, tmp_path) -> None:
@@ -110,12 +123,52 @@ def test_trying_a_start_says_every_problem_and_what_to_do(run, write, tmp_path) 
 
 
 @pytest.mark.outside
-def test_a_socket_that_is_served_now_is_left_to_its_process(run, write) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as daemon:
-        port = daemon.getsockname()[1]
-        done = run("config", "check", "--try", "-c", write(f"[milter]\nsocket = inet:{port}@127.0.0.1\n"))
+def test_a_socket_that_is_served_now_is_left_to_its_process(run, write, tmp_path) -> None:
+    with ExitStack() as stack:
+        daemon, metrics, page = (stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3))
+        port, *others = (sock.getsockname()[1] for sock in (daemon, metrics, page))
+        text = (
+            f"[milter]\nsocket = inet:{port}@127.0.0.1\n[metrics]\nlisten = 127.0.0.1:{others[0]}\n"
+            f"[reply]\nhelp_url = https://mx.example.net/spf/{{token}}\n"
+            f"[web]\nlisten = 127.0.0.1:{others[1]}\nsecret_file = {tmp_path}/secret\n"
+        )
+        done = run("config", "check", "--try", "-c", write(text))
     assert done.returncode == 0
     assert f"ok: [milter] socket: a process serves inet:{port}@127.0.0.1 now. If it is not spfmilter" in done.stdout
+    for section, other in zip(("metrics", "web"), others, strict=True):
+        assert f"ok: [{section}] listen: a process serves 127.0.0.1:{other} now. If it is not spfmilter" in done.stdout
+
+
+@pytest.mark.outside
+def test_trying_a_start_says_that_no_nameserver_answers_and_that_the_log_has_no_target(
+    run, write, tmp_path, monkeypatch
+) -> None:
+    path = write("[log]\nto = journal\n")
+    away = f"127.0.0.1:{free_port()}"
+    path.write_text(re.sub("nameservers = .*", f"nameservers = {away}", path.read_text()))
+    monkeypatch.setattr("spfmilter.daemon.trial._JOURNAL", str(tmp_path / "nothing"))
+    done = run("config", "check", "--try", "-c", path)
+    assert done.returncode == 0, "the daemon starts"
+    assert f"warning: [dns] nameservers: {away} does not answer: " in done.stdout
+    assert "warning: [dns] nameservers: no nameserver answers, so every check will be a temperror: " in done.stdout
+    assert f"warning: [log] to: {tmp_path}/nothing: No such file or directory; the log would go to" in done.stdout
+
+
+@pytest.mark.parametrize("passing", [True, False])
+def test_a_secret_that_is_away_for_now_does_not_stop_a_start(*, passing: bool, monkeypatch, tmp_path) -> None:
+    """The daemon starts without links, if the disk is full for example."""
+
+    def fail(_: object) -> None:
+        raise SecretError("it cannot be made: No space left on device", passing=passing)
+
+    monkeypatch.setattr(trial, "open_signer", fail)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the folder cannot be written to
+    text = f"[reply]\nhelp_url = https://mx.example.net/{{token}}\n[web]\nsecret_file = {tmp_path}/secret\n"
+    (finding,) = trial._secrets(parse(text))
+    assert (finding.outcome, finding.detail) == (
+        "warning" if passing else "problem",
+        "it cannot be made: No space left on device",
+    )
 
 
 @pytest.mark.outside
@@ -135,4 +188,6 @@ def test_no_color_is_honoured(run, write, command) -> None:
     terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
     done = run(*command, "-c", path, NO_COLOR="1", **terminal)
     assert "\x1b" not in done.stdout + done.stderr
-    assert ("\x1b" in run(*command, "-c", path, NO_COLOR="", **terminal).stdout) == (command[0] == "check")
+    colour = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
+    shown = run(*command, "-c", path, NO_COLOR="", **terminal).stdout
+    assert (colour.search(shown) is not None) == (command[0] == "check"), "an empty variable is none (no-color.org)"

@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from spfmilter.daemon import hints
-from spfmilter.daemon.listener import ListenError, open_listener
+from spfmilter.daemon.listener import ListenError, _hint, open_listener
 from spfmilter.settings import parse
+from spfmilter.settings.values import SocketAddress
 
 pytestmark = pytest.mark.outside
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -85,6 +86,12 @@ def test_a_missing_folder_and_a_file_in_its_place_are_said(folder) -> None:
     (folder / "file").touch()
     assert f"{folder}/file is not a folder: choose another path" in refusal(f"unix:{folder}/file/b/socket")
     assert "not a socket: move it away, or choose another path" in refusal(f"unix:{folder}/file")
+
+
+def test_a_folder_that_the_units_sandbox_keeps_read_only_is_said() -> None:
+    """ProtectSystem=strict; the same folder can be written to outside of the service."""
+    said = _hint(OSError(errno.EROFS, os.strerror(errno.EROFS)), SocketAddress("unix", path="/srv/mail/socket"))
+    assert "add ReadWritePaths=/srv/mail in a drop-in" in said
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,8 @@ def test_a_dead_resolver_costs_no_time_after_the_first_minute_and_its_return_is_
                 server.recv(4096)
                 probes += 1
             assert 55 <= probes <= 62, "one a second"
-            answer = asking.ask("e.example", Type.TXT, clock.now + 20)  # would wait for ever: the clock stands still
+            assert resolver.silence.spares_waiting(clock.now), "or the next line waits for ever: the clock stands still"
+            answer = asking.ask("e.example", Type.TXT, clock.now + 20)
             assert (answer.status, answer.local_failure) == (Status.FAILED, True)
             assert not select.select([server], [], [], 0)[0], "it is not even asked"
             assert heard == [((Type.TXT, "e.example"), answer, 0.0)], "the metrics go on counting it"
@@ -278,6 +279,7 @@ def test_one_worker_finds_the_silence_and_in_none_of_them_a_message_waits_after_
         for clock.now in (NOW + second for second in range(61)):
             changes = [probe.step() for probe in probes]
             assert [bool(change) for change in changes] == [clock.now == NOW, False], "the log is told once"
+        assert resolvers[1].silence.spares_waiting(clock.now)
         with closing(Channel(resolvers[1])) as asking:
             answer = asking.ask("e.example", Type.TXT, clock.now + 20)
         assert (answer.status, answer.local_failure) == (Status.FAILED, True)

@@ -9,10 +9,12 @@ import pytest
 
 from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
+from spfmilter.evaluation.conditions import lets_every_host_pass
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evidence import ConnectionEvidence
 from spfmilter.model import Check, Condition, DmarcPolicy, Result, Verdict
 from spfmilter.settings import Settings
+from spfmilter.spf.record import parse
 from tests.evaluation import world
 from tests.values import settings as ini
 
@@ -362,3 +364,11 @@ def test_a_pinned_record_can_still_lead_to_an_error(server: ScriptedDNS) -> None
     with evidence(server, {}) as asking:
         found = asking.verdict(replace(check("e.example"), record="v=spf1 include:nothing.example -all"))
         assert found.result is Result.PERMERROR
+
+
+@pytest.mark.parametrize(
+    ("record", "is_open"), [("v=spf1 +all", True), ("v=spf1 ?all", False), ("v=spf1 -ip4:0.0.0.0/0", False)]
+)
+def test_only_a_term_that_passes_lets_every_host_pass(record: str, *, is_open: bool) -> None:
+    found = parse(record)
+    assert lets_every_host_pass(found, found.directives[0], 32, included=False) is is_open

@@ -173,6 +173,12 @@ def test_monitor_mode_says_that_one_of_several_recipients_would_have_been_refuse
     assert end(connection)[2].action.would is None
 
 
+def test_a_client_behind_a_relay_is_read_through_the_translators_prefix_as_one_that_connects() -> None:
+    """[policy] nat64_prefixes, by default 64:ff9b::/96."""
+    ended = relayed(RELAYS, hop("IPv6:64:ff9b::203.0.113.9"))[2]
+    assert str(ended.facts.client.address) == "203.0.113.9"
+
+
 def test_monitor_mode_tags_behind_a_relay_as_enforce_mode_would() -> None:
     connection = session(f"{MESSAGE}{RELAYS}".replace("[policy]", "[policy]\nmode = monitor"), client=RELAY)
     mail(connection)

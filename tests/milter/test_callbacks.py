@@ -1,6 +1,7 @@
 """The boundary around each callback: an error of ours is one line in the log, and what `on_error` says."""
 
 import logging
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -109,6 +110,17 @@ def test_the_boundary_itself_follows_on_error_where_it_fails(
 
     monkeypatch.setattr("spfmilter.observe.log.fault", fail)
     assert called.envfrom(Context(), b"<u@example.com>") == code
+
+
+@pytest.mark.parametrize(("mode", "may_change"), [("enforce", milter.CHGHDRS | milter.QUARANTINE), ("monitor", 0)])
+def test_monitor_mode_registers_no_right_to_change_a_message(
+    mode: str, may_change: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags: list[int] = []
+    monkeypatch.setattr(milter, "set_flags", flags.append)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # which it replaces
+    callbacks(f"rcpt\nmode = {mode}", "tempfail").register()
+    assert flags == [milter.ADDHDRS | milter.SETSYMLIST | may_change]
 
 
 ALL = 0xFFFFFFFF  # all that an MTA can do, and leave out

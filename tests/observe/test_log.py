@@ -483,4 +483,5 @@ def test_a_missing_target_is_replaced_by_stderr_and_reported(
     monkeypatch.setattr("spfmilter.observe.targets._SYSLOG", str(tmp_path / "nothing"))
     first, second = logged(lambda: log.info("after"), to=target)
     assert f"warning: log target unavailable, using stderr target={target} reason=" in first
+    assert first.endswith(' fix="[log] to"')
     assert second.endswith(" after")

@@ -19,6 +19,8 @@ from spfmilter.model import (
 )
 from spfmilter.policy import decide_at_mail, plan
 from spfmilter.policy.overrides import deferral_key, forwarder_check, may_yield
+from spfmilter.policy.senders import may_be_exempt_by_pass
+from spfmilter.spf.checks import helo_check
 from tests.values import Known, check, decide, facts, settings, verdict
 
 ACCEPT, TAG, QUARANTINE, DEFER, REJECT = Disposition
@@ -109,6 +111,36 @@ def test_mail_from_is_evaluated_behind_a_refused_helo_only_where_its_pass_can_ma
         chosen, evidence = settings(f"[exempt]\nsenders = {senders}\n"), Known(lambda _: Result.FAIL)
         assert decide_at_mail(plan(facts(), chosen), evidence, chosen)[1].disposition is REJECT
         assert len(evidence.asked) == asked
+
+
+def test_a_pass_of_helo_exempts_no_sender() -> None:
+    """Its name may be in the list as well: the entry is about the domain in MAIL FROM."""
+    ini = f"{SENDERS.replace('example.com', 'mail.example.com')}[policy.mailfrom]\nneutral = reject\n"
+    assert at_mail(ini, Result.NEUTRAL, helo=Result.PASS).disposition is REJECT
+    chosen = settings(SENDERS)
+    assert not may_be_exempt_by_pass([helo_check(ip_address("203.0.113.7"), "example.com")], chosen)
+
+
+def test_an_entry_for_networks_does_not_cover_a_client_without_address() -> None:
+    anywhere, there = (
+        settings(f"[exempt]\nsenders = a.test{where}").exempt.senders for where in ("", " from 192.0.2.1")
+    )
+    assert (anywhere[0].covers(None), there[0].covers(None)) == (True, False)
+
+
+def test_the_pass_that_exempts_is_noted_with_its_entry() -> None:
+    notes = []
+
+    class Noting(Known):
+        def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
+            """Keep it."""
+            notes.append((section, key, why, applied))
+
+    chosen = settings(SENDERS)
+    evidence = Noting(lambda asked: Result.FAIL if asked.identity is Identity.HELO else Result.PASS)
+    decide_at_mail(plan(facts("<u@example.com>"), chosen), evidence, chosen)
+    why = "MAIL FROM has a pass, and example.com if pass from 203.0.113.0/24 is among them"
+    assert ("exempt", "senders", why, True) in notes
 
 
 # -- forwarders --------------------------------------------------------------------------------------------------------
@@ -276,6 +308,13 @@ def test_every_deferral_ends_as_its_entry_says(result: Result, words: str, after
     assert action.override is not None
     assert action.override.type == "defer_at_most"
     assert action.notice is (after is not ACCEPT)
+
+
+def test_the_deferral_of_a_condition_ends_as_its_own_entry_says() -> None:
+    ini = "[policy]\ndefer_at_most = 4h\n[policy.mailfrom]\nfail = defer\nno_mail = defer, quarantine\n"
+    for conditions, after in ((frozenset({Condition.NO_MAIL}), QUARANTINE), (frozenset(), ACCEPT)):
+        evidence = world(conditions=conditions, deferred_for=4 * 3600)
+        assert decided(verdict(Result.FAIL), ini, evidence).disposition is after
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,7 @@ def test_the_mtas_name_is_its_macro_or_else_our_hosts() -> None:
     [
         ("203.0.113.7", None),
         ("10.0.0.1", SkipReason.PRIVATE),
+        ("64:ff9b::10.0.0.1", SkipReason.PRIVATE),  # [policy] nat64_prefixes, by default
         ("", SkipReason.UNKNOWN_CLIENT),
         ("?", SkipReason.UNKNOWN_CLIENT),
     ],

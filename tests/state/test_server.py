@@ -259,6 +259,7 @@ def test_without_the_library_the_hosts_memory_stands_in(monkeypatch, caplog) -> 
     deferrals = open_deferrals(state_url("redis://:geheim@192.0.2.9/0"), table, bound=60.0)
     assert isinstance(deferrals, OnThisHost)
     assert said(caplog) == ["state server unavailable, using local memory"]
+    assert caplog.records[0].__dict__["fields"]["fix"] == "pip install 'spfmilter[redis]', and restart"
     assert "redis" in reason(caplog)
     table.close()
 

@@ -112,6 +112,7 @@ def test_where_the_system_refuses_the_table_each_time_is_the_first(monkeypatch, 
     table.close()
     events = [record.getMessage() for record in caplog.records]
     assert events == ["deferral memory unavailable", *["deferral not stored"] * 2]
+    assert caplog.records[0].__dict__["fields"]["fix"].startswith("raise the limits of the process")
 
 
 def test_threads_agree_on_the_first_time(table: Table) -> None:

@@ -89,7 +89,9 @@ def test_another_number_of_sockets_is_refused(dns: NameServer, number: int, tmp_
 def test_a_datagram_socket_is_refused(dns: NameServer) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
-        with pytest.raises(RuntimeError, match=r"(?s)ended with 73.*is no listening stream socket"):
+        with pytest.raises(
+            RuntimeError, match=r"(?s)ended with 73.*is no listening stream socket: write ListenStream="
+        ):
             SpfmilterDaemon(ini("systemd", dns.address), sockets=[sock]).start()
 
 

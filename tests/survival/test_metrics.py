@@ -259,7 +259,8 @@ def test_an_address_that_is_taken_does_not_stop_the_daemon(dns: NameServer) -> N
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with SpfmilterDaemon(with_metrics(address, dns.address, listen)) as daemon:
-            daemon.wait_for_log(rf'metrics cannot be served listen={listen} reason="Address already in use"')
+            said = rf'metrics cannot be served listen={listen} reason="Address already in use" '
+            daemon.wait_for_log(f'{said}fix="another process has port')
             assert ask(address) == "continue"
 
 

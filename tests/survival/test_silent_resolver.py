@@ -7,11 +7,10 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from lab.daemon import SpfmilterDaemon
 from lab.processes import until
-from tests.survival.site import FAIL, ask, changed, inet_socket, ini, name_server, wait_for_workers
+from tests.survival.site import FAIL, ask, changed, frozen, inet_socket, ini, name_server, wait_for_workers
 
 PATIENCE = {"dns.silence.MAX_WAITED": 1.0}  # seconds, not a minute
 
@@ -62,12 +61,6 @@ def test_a_silent_resolver_is_reported_and_soon_costs_no_time() -> None:
                 assert daemon.stop() == 0
 
 
-def is_stopped(pid: int) -> bool:
-    """Whether all threads of a process stand still (proc(5))."""
-    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return set(states) == {"T"}
-
-
 @contextmanager
 def alone(worker: int, workers: Sequence[int]) -> Iterator[None]:
     """Of these workers, only this one runs, so that it gets the next message."""
@@ -75,7 +68,7 @@ def alone(worker: int, workers: Sequence[int]) -> Iterator[None]:
     for pid in others:
         os.kill(pid, signal.SIGSTOP)
     try:
-        until(lambda: all(map(is_stopped, others)), 10, "no thread of theirs takes the message")
+        until(lambda: all(map(frozen, others)), 10, "no thread of theirs takes the message")
         yield
     finally:
         for pid in others:

@@ -85,7 +85,10 @@ def run(text: str, tmp_path: Path, *before: str) -> subprocess.CompletedProcess[
     [
         ("secret_file = {folder}/no/secret", "no/secret: the file of secrets is not there, and cannot be made"),
         ("secret_file = {folder}", "Is a directory"),
-        ("secret_file = {folder}/secret\nlisten = 192.0.2.1:8891", "Cannot assign requested address"),
+        (
+            "secret_file = {folder}/secret\nlisten = 192.0.2.1:8891",
+            "Cannot assign requested address; this host does not have",
+        ),
     ],
 )
 def test_the_reason_why_it_cannot_serve_is_reported(tmp_path: Path, key, said) -> None:
