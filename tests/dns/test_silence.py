@@ -123,6 +123,15 @@ def test_a_worker_announces_what_its_own_lookup_has_met_only() -> None:
     assert silence.announce(NOW + 100) == Change(over=False, seconds=100.0, reason="Connection refused")
 
 
+def test_each_silence_needs_probes_of_its_own() -> None:
+    silence = silent(probed=NOW + 58)
+    silence.end(NOW + 70)
+    silence.hear([Report(NOW + 71, NOW)], lambda _: True)
+    silence.probed(NOW + 200)
+    assert not silence.spares_waiting(NOW + 201)
+    assert silence.spares_waiting(NOW + 202)
+
+
 def test_one_announcement_a_minute_is_for_all_workers_together() -> None:
     silence = silent(since=NOW + 10)
     silence.hear([Report(None, NOW)], lambda _: True)  # it has announced one that is over

@@ -101,11 +101,15 @@ def test_what_one_worker_has_waited_for_costs_no_time_in_the_others() -> None:
                     assert ask(address, f"<a@then{number}.example>") == "continue"
                 assert b"then" not in questions(resolver)
             assert daemon.log().count("nameservers not responding") == 1
+            daemon.signal(signal.SIGHUP)
+            until(lambda: daemon.log().count("worker exited") == len(workers), 20, "new workers have their places")
             resolver.close()
             with name_server(port=port):
                 daemon.wait_for_log(" nameservers responding again ")
+                workers = wait_for_workers(daemon, 4)
                 for worker in workers:
                     with alone(worker, workers):
                         assert ask(address, FAIL) == "550"
                 assert daemon.stop() == 0
-            assert daemon.log().count("nameservers responding again") == 1
+            # Two, if two workers have seen the end in the same instant (docs/decisions/0051).
+            assert 1 <= daemon.log().count("nameservers responding again") <= 2
