@@ -52,6 +52,13 @@ def test_the_socket_as_postfix_writes_it(socket, chroot, postfix) -> None:
     assert attaching.postfix_socket(settings(socket).milter.socket, a_postfix(chroot=chroot)) == postfix
 
 
+def test_a_socket_of_systemds_is_found_where_systemd_has_it() -> None:
+    with pytest.raises(
+        AttachError, match=r"systemctl cat spfmilter\.socket, ListenStream=\): write it into smtpd_milters"
+    ):
+        attaching.attached(settings("systemd"), a_postfix())
+
+
 @pytest.mark.parametrize("path", ["/run/spfmilter/a.sock", "/var/spool/postfix-out/a.sock"])
 def test_a_chrooted_smtpd_that_cannot_reach_the_socket_is_reported_with_what_to_write(path) -> None:
     with pytest.raises(
@@ -495,6 +502,10 @@ def test_what_is_printed_is_what_apply_does_and_once_is_enough(run, write, mta) 
     assert (gone.returncode, gone.stderr) == (0, "")
     assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
     assert "spfmilter" not in (directory / "main.cf").read_text()
+    run("attach", "-c", path, "--postfix-config", directory, "--apply")
+    gone = run("detach", "-c", path.with_name("removed"), "--postfix-config", directory, "--apply")
+    assert (gone.returncode, gone.stderr) == (0, ""), "the INI file may be gone before"
+    assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
     again = run("detach", "-c", path, "--postfix-config", directory, "--apply")
     assert again.stdout == "Postfix is detached already: there is nothing to change.\n"
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import sys
 from contextlib import ExitStack
 
 import pytest
@@ -152,6 +153,17 @@ def test_trying_a_start_says_that_no_nameserver_answers_and_that_the_log_has_no_
     assert f"warning: [dns] nameservers: {away} does not answer: " in done.stdout
     assert "warning: [dns] nameservers: no nameserver answers, so every check will be a temperror: " in done.stdout
     assert f"warning: [log] to: {tmp_path}/nothing: No such file or directory; the log would go to" in done.stdout
+
+
+def test_a_start_is_not_tried_where_the_daemon_cannot_run(run, tmp_path, monkeypatch) -> None:
+    """Without libmilter; the file itself can be checked."""
+    path = tmp_path / "spfmilter.ini"
+    path.write_text("")
+    monkeypatch.setitem(sys.modules, "spfmilter.daemon.trial", None)
+    done = run("config", "check", "--try", "-c", path)
+    assert (done.returncode, done.stdout) == (os.EX_CANTCREAT, f"{path}: no problems\n")
+    assert done.stderr.startswith("the daemon cannot run here: ")
+    assert done.stderr.endswith("See the README on how to install it\n")
 
 
 @pytest.mark.parametrize("passing", [True, False])

@@ -36,6 +36,8 @@ class AtTerminal:
             stdout=subprocess.PIPE,
             stderr=side,
             text=True,
+            # Where pytest runs in the background of a shell, SIGINT is ignored, and its children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - takes no lock
         )
         os.close(side)
 

@@ -281,9 +281,9 @@ def test_a_referral_is_a_failed_lookup() -> None:
 
 @pytest.mark.parametrize(("extended", "failure"), [(1, "BADVERS"), (2, "RCODE 32")])
 def test_an_error_that_only_edns_can_tell_is_a_failed_lookup(extended: int, failure: str) -> None:
-    """RFC 6891 section 6.1.3: the upper bits of the RCODE stand in the OPT record's TTL."""
+    """RFC 6891 section 6.1.3: the upper bits of the RCODE stand in the OPT record's TTL, and its class is a size."""
     question, other = asked(), rr(1, b"\1\1\1\1", owner=name("ns.example"))
-    opt = rr(OPT, b"", owner=b"\0", ttl=extended << 24)
+    opt = rr(OPT, b"", owner=b"\0", ttl=extended << 24, rdclass=1232)
     assert wire.parse(question, packet(question, (), (), (other, opt))) == Answer(Status.FAILED, failure=failure)
     usual = rr(OPT, b"", owner=b"\0", ttl=0x8000)  # DO
     assert wire.parse(question, packet(question, (), (), (other, usual))) == Answer(Status.NO_DATA, ttl=60)
