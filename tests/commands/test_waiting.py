@@ -36,6 +36,8 @@ class AtTerminal:
             stdout=subprocess.PIPE,
             stderr=side,
             text=True,
+            # A shell without a terminal lets its background jobs, and so these tests, ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs here
         )
         os.close(side)
 
