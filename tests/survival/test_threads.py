@@ -13,7 +13,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -207,8 +207,14 @@ def test_connections_that_say_nothing_are_no_reason_to_replace_a_worker(dns: Nam
         until(lambda: time.monotonic() - begun > 12, 20, "some looks")
         assert "threads refused" not in daemon.log()
         assert workers(daemon) == pids
-        burst(stack, address, 40)
-        assert sum(wait_for_losses(daemon).values()) <= 40
+        crowds = 0
+        while not losses(daemon):  # on a busy machine the threads that are there may be enough for one crowd
+            crowds += 1
+            assert crowds <= 5, daemon.log()
+            burst(stack, address, 40)
+            with suppress(TimeoutError):
+                wait_for_losses(daemon)
+        assert sum(losses(daemon).values()) <= 40 * crowds
 
 
 def test_a_limit_that_is_too_low_from_the_start(dns: NameServer) -> None:
