@@ -110,6 +110,7 @@ class StatusReport:
     def snapshot(self, fleet: Fleet, workers: Mapping[int, Child], now: float) -> Snapshot:
         """Return how the daemon stands."""
         settings = self._settings
+        activated = settings.milter.socket.family == "systemd"
         phase = "starting" if not fleet.serving.has_served else "serving"
         return Snapshot(
             time=time.time(),
@@ -120,8 +121,9 @@ class StatusReport:
             age=now - self._began,
             versions=self._versions,
             phase="stopping" if fleet.stop_at is not None else phase,
-            socket=self._address or str(settings.milter.socket),
-            activated=settings.milter.socket.family == "systemd",
+            # A unix socket of ours was bound under another name (``listener``).
+            socket=self._address if activated else str(settings.milter.socket),
+            activated=activated,
             mode=settings.policy.mode,
             nameservers=tuple(map(str, settings.dns.nameservers)),
             file=os.path.abspath(self._ini),  # noqa: PTH100 - as its name in the file system

@@ -74,13 +74,13 @@ def resolver_part(asked: Sequence[tuple[str, Answer, float]], silence: float) ->
     ]
     times = [seconds for _, answer, seconds in asked if answer.status is not Status.FAILED]
     level = Level.OK if len(times) == len(asked) else Level.WARNING
-    fix = "" if level is Level.OK else "look after the resolver; see [dns] nameservers, or /etc/resolv.conf"
     text = "; ".join(lines)
     if not times:
         level, text = Level.CRITICAL, f"no nameserver answers, so mail is not checked: {text}"
     elif silence:
         level = Level.WARNING
         text += f"; a worker has had no answer for {span(round(silence))}"
+    fix = "" if level is Level.OK else "look after the resolver; see [dns] nameservers, or /etc/resolv.conf"
     return Part(
         name="resolver",
         level=level,

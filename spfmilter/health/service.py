@@ -145,8 +145,8 @@ def _judged(known: Known, snapshot: Snapshot, full: str) -> tuple[Level, str, st
     if snapshot.phase == "stopping":
         return Level.CRITICAL, f"{process} is stopping", ""
     if snapshot.phase == "starting":
-        return Level.CRITICAL, f"{process} is starting, since {span(snapshot.age + known.age)}", ""
-    text = f"{process} serves since {span(snapshot.age + known.age)}, mode {snapshot.mode}"
+        return Level.CRITICAL, f"{process} has been starting for {span(round(snapshot.age + known.age))}", ""
+    text = f"{process} has run for {span(round(snapshot.age + known.age))}, mode {snapshot.mode}"
     if snapshot.trouble:
         fix = "make space there, or let the daemon write there"
         return Level.WARNING, f"{text}; its status file cannot be replaced: {snapshot.trouble}", fix

@@ -77,7 +77,7 @@ def workers_part(snapshot: Snapshot, age: float, *, stopped: set[int | None], is
             "generation": snapshot.generation,
             "sessions": sessions,
             "memory": memory,
-            "exits": exits.number if exits is not None else 0,
+            "restarts": exits.number if exits is not None else 0,
             "workers": [_data(worker, age, is_stopped=worker.pid in stopped) for worker in snapshot.workers],
         },
         gauges=(
@@ -91,7 +91,7 @@ def workers_part(snapshot: Snapshot, age: float, *, stopped: set[int | None], is
 
 def _line(worker: WorkerState, age: float, *, is_stopped: bool) -> str:
     if worker.pid is None:
-        return f"worker {worker.slot}: no process since {span(worker.age + age)}"
+        return f"worker {worker.slot}: no process for {span(round(worker.age + age, 1))}"
     figures = worker.figures
     facts = [
         f"process {worker.pid}",
@@ -163,10 +163,10 @@ def storage(known: Known) -> Iterator[Part]:
 
 def process_part(name: str, process: ProcessState, age: float) -> Part:
     """Return how a process beside the workers stands."""
-    data = {"pid": process.pid, "seconds": process.age + age, "exits": process.exits}
+    data = {"pid": process.pid, "seconds": process.age + age, "restarts": process.exits}
     for_long = span(round(process.age + age, 1))
     exits = f"; {counted(process.exits, 'exit')} before, the last: {process.how}" if process.exits else ""
     if process.pid is not None:
-        return Part(name=name, level=Level.OK, text=f"process {process.pid} runs for {for_long}{exits}", data=data)
-    text = f"{process.name} does not run since {for_long}{exits}"
+        return Part(name=name, level=Level.OK, text=f"process {process.pid} has run for {for_long}{exits}", data=data)
+    text = f"{process.name} has not run for {for_long}{exits}"
     return Part(name=name, level=Level.WARNING, text=text, fix=_LOG, data=data)
