@@ -145,7 +145,8 @@ REFUSED = Scene(
             f"add ip4:{SHOP} to the SPF record of {DOMAIN}" in o.text
             and f"changed in the DNS of {DOMAIN}, not at this server" in o.text
         ),
-        "the last line links to the help page": lambda o: "Details: http://127.0.0.1:" in o.lines[-1],
+        "a line links to the help page": lambda o: "Details: http://127.0.0.1:" in "".join(o.lines[-2:-1]),
+        "the last line names the case": lambda o: "Case: " in "".join(o.lines[-1:]),
     },
 )
 

@@ -326,6 +326,11 @@ class Action:
     condition: Condition | None = None  # the condition whose entry applied to the verdict; None: its plain result's
 
     @property
+    def plain(self) -> bool:
+        """Return whether the message is simply accepted: no entry called for more, so there is no case."""
+        return self.disposition is Disposition.ACCEPT and self.would is None and self.override is None
+
+    @property
     def notice(self) -> bool:
         """Return whether the message gets the notice in a header field: tagged, held, or spared by monitor mode."""
         return self.would is not None or self.disposition in {Disposition.TAG, Disposition.QUARANTINE}
@@ -383,3 +388,4 @@ class Transaction:
     refused: int = 0  # recipients that were refused while the message was accepted
     refused_recipients: tuple[str, ...] = ()  # if the settings want them, as the client wrote them; untrusted input
     separated: int = 0  # recipients that were told to come in a message of their own
+    case: str = ""  # the case id (``caseid``); empty for a message that was simply accepted

@@ -6,7 +6,7 @@ its own affair (``message``). Knows no libmilter and no clock, and does no I/O: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from spfmilter import headers, policy
 from spfmilter.addresses import client_of, dns_domain, embedded_ip4, is_plain, parse_address, parse_reverse_path
@@ -41,11 +41,21 @@ class Session:
         hostname: our own host's name, for an MTA that does not tell its own.
         evidence: answers what only the DNS or the past can tell.
         extras: finds out what a notice holds beyond the verdict.
+        new_case: returns a case id that no other message has; an empty one is not shown.
     """
 
-    def __init__(self, settings: Settings, hostname: str, evidence: Evidence, *, extras: FindExtras) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        hostname: str,
+        evidence: Evidence,
+        *,
+        extras: FindExtras,
+        new_case: Callable[[], str],
+    ) -> None:
         self._hostname = hostname
-        self._context = Context(settings=settings, watched=headers.watched(settings), evidence=evidence, extras=extras)
+        watched = headers.watched(settings)
+        self._context = Context(settings=settings, watched=watched, evidence=evidence, extras=extras, new_case=new_case)
         self._client: Client | None = None  # None: the event did not come
         self._helo: str | None = None  # None: the client has not greeted
         self._message: Message | None = None  # None: no message is under way

@@ -26,6 +26,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "add": "the term that would allow this client, such as ip4:192.0.2.1",
     "contact": "the contact of [reply]",
     "hostname": "the receiving server's own name",
+    "case": "the case id, by which the receiving server's administrator finds this decision",
 }
 LINE_LIMIT = 400  # bytes of one unfilled line, so that it can still grow within SMTP's 512 (RFC 5321 4.5.3.1.5)
 

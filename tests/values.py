@@ -1,11 +1,12 @@
 """The values of one transaction, made short: fields that a test does not name are unsuspicious."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
-from spfmilter import policy, reply
+from spfmilter import caseid, policy, reply
 from spfmilter.addresses import parse_reverse_path
 from spfmilter.model import (
     NO_OWN_RULES,
@@ -102,9 +103,23 @@ def decide(
     return policy.decide(planned, verdicts, by, evidence, addressee, author)
 
 
-def no_extras(_verdict: Verdict, _facts: Facts) -> Extras:
-    """What a notice holds beyond the verdict: nothing."""
-    return reply.NO_EXTRAS
+def no_extras(_verdict: Verdict, _facts: Facts, case: str) -> Extras:
+    """What a notice holds beyond the verdict: the case id."""
+    return Extras(case=case)
+
+
+CASE = "H1FC-402Z-GPWG"
+
+
+def new_case() -> str:
+    """A case id."""
+    return CASE
+
+
+def without_case(lines: Sequence[str]) -> list[str]:
+    """The lines of a reply but the last, which names the case id: each message has another one."""
+    assert re.search(rf"Case: {caseid.FORM}$", lines[-1]), lines
+    return list(lines[:-1])
 
 
 def reply_for(decided: Action, about: Facts, by: Settings, extras: Extras = reply.NO_EXTRAS) -> Reply | None:

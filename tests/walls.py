@@ -37,9 +37,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "evaluation.evidence": ("dns", "evaluation", "model", "policy"),
     "observe": ("addresses", "counters", "model", "observe", "settings", "text"),
     "state": ("observe.log", "observe.ratelimited", "settings.urls", "state"),
-    "helplink": ("evaluation", "helplink", "model", "ownership", "reply", "settings"),
+    "helplink": ("caseid", "evaluation", "helplink", "model", "ownership", "reply", "settings"),
     "milter": (
         "addresses",
+        "caseid",
         "evaluation.budget",
         "evaluation.engine",
         "evaluation.evidence",

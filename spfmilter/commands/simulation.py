@@ -86,7 +86,8 @@ def simulate(said: Conversation, settings: Settings, *, explain: bool, warn: War
         settings,
         said.hostname,
         evidence,
-        extras=lambda verdict, facts: _extras(inquiry, verdict, facts, settings, warn),
+        extras=lambda verdict, facts, _case: _extras(inquiry, verdict, facts, settings, warn),
+        new_case=str,  # a trial has none
     )
     outcome, ended = _converse(session, said)
     advice = forwarder_advice(inquiry, ended, settings) if explain else None
@@ -131,7 +132,7 @@ def _extras(inquiry: Inquiry, verdict: Verdict, facts: Facts, settings: Settings
             signer = open_signer(settings)
         except SecretError as error:
             warn(str(error))
-    found = Refusals(settings, signer).extras(inquiry, verdict, facts)
+    found = Refusals(settings, signer).extras(inquiry, verdict, facts, case="")
     if url is None or signer is not None:
         return found
     warn(f"{path}: without it the link is not signed here")

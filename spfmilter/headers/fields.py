@@ -81,12 +81,12 @@ def result_fields(verdicts: Sequence[Verdict], facts: Facts, settings: Settings)
     return tuple(fields)
 
 
-def notice_field(action: Action, facts: Facts, settings: Settings) -> HeaderField | None:
+def notice_field(action: Action, facts: Facts, settings: Settings, case: str) -> HeaderField | None:
     """Return the notice for the reader of a message that is tagged, held, or spared by monitor mode; else None."""
     if not action.notice or action.verdict is None:
         return None
     said = f"in monitor mode; would be: {action.would};" if action.would is not None else f"{action.disposition};"
-    text = " ".join([said, *sentences(action.verdict, facts, settings, condition=action.condition)])
+    text = " ".join([said, *sentences(action.verdict, facts, settings, condition=action.condition, case=case)])
     return HeaderField(
         name=settings.headers.tag_header, value=_fold(settings.headers.tag_header, no_encoded_word(text))
     )
@@ -109,12 +109,13 @@ def edits(  # noqa: PLR0913 - all that is known of the message
     skip: SkipReason | None,
     subject_fields: Sequence[tuple[int, str]],
     content_type: str,
+    case: str,
 ) -> Edits:
     """Return all changes to an accepted message; subjects and Content-Type as ``subjects.tagged`` takes them.
 
     Monitor mode only adds fields. A filter that is to be replaced may stand before ours, and what it wrote is needed.
     """
-    notice = notice_field(action, facts, settings)
+    notice = notice_field(action, facts, settings, case)
     fields = result_fields(verdicts, facts, settings) if skip is None else skipped_fields(skip, facts, settings)
     held = action.verdict if action.disposition is Disposition.QUARANTINE else None
     prefix = settings.headers.tag_subject if action.disposition in _TAGGED else ""

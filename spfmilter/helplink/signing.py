@@ -26,28 +26,30 @@ class Refusals:
     def __init__(self, settings: Settings, signer: Signer | None) -> None:
         self._settings, self._signer = settings, signer
 
-    def extras(self, inquiry: Inquiry, verdict: Verdict, facts: Facts) -> Extras:
-        """Return the extras for the notice of one refused message."""
+    def extras(self, inquiry: Inquiry, verdict: Verdict, facts: Facts, case: str) -> Extras:
+        """Return the extras for the notice of one refused message, whose case id is ``case``."""
         suggest = self._settings.reply.suggest_services
         return Extras(
             service=service_of(verdict, facts, inquiry) if suggest else None,
-            link=self._link(verdict),
+            link=self._link(verdict, case),
+            case=case,
         )
 
-    def _link(self, verdict: Verdict) -> str:
+    def _link(self, verdict: Verdict, case: str) -> str:
         url, check = self._settings.reply.help_url, verdict.check
         if url is None or self._signer is None or not check.domain or check.record or verdict.result is Result.PASS:
             return ""  # the page shows what is in the DNS: nothing here, or not what decided
         from spfmilter.helplink.token import Case  # noqa: PLC0415 - as in open_signer
 
-        case = Case(
+        signed = Case(
             address=check.address,
             identity=check.identity,
             domain=check.domain,
             result=verdict.result,
             time=int(time.time()),
+            id=case,
         )
-        return url.fill({"token": self._signer.sign(case)})
+        return url.fill({"token": self._signer.sign(signed)})
 
 
 def open_signer(settings: Settings) -> Signer | None:

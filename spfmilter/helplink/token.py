@@ -5,13 +5,14 @@ the secrets are kept (``secretfile``), nor what the page shows.
 
 A token is ``payload.signature``, both in the URL-safe alphabet of base64. The payload is
 
-- 1 octet: bit 0: IPv6; bit 1: HELO; bit 2: the domain is not packed; from bit 3 on: the result;
+- 1 octet: bit 0: IPv6; bit 1: HELO; bit 2: the domain is not packed; bits 3 to 5: the result; bit 6: a case id;
 - 4 octets: the time, in seconds since 1970, unsigned;
 - 4 or 16 octets: the client's address;
+- 7 octets: the number of the case id, if there is one;
 - the rest: the domain, packed (see ``_pack``) or as ASCII.
 
-So the whole URL stays below 200 characters for names of up to 100 characters and a base of up to 60. For the longest
-DNS name (253 characters) a token has 273 characters, or 385 if the name cannot be packed. That is still one line of an
+So the whole URL stays below 200 characters for names of up to 86 characters and a base of up to 60. For the longest
+DNS name (253 characters) a token has 283 characters, or 395 if the name cannot be packed. That is still one line of an
 SMTP reply (RFC 5321 section 4.5.3.1.5 allows 512 octets). A shorter form would need storage.
 """
 
@@ -27,20 +28,22 @@ from ipaddress import IPv4Address, IPv6Address
 import itsdangerous
 from itsdangerous.encoding import base64_decode, base64_encode
 
+from spfmilter import caseid
 from spfmilter.model import Identity, IPAddress, Result
 
 # Octets of the signature: 104 bits of an HMAC-SHA-256. A forger has to try each guess on the page, so half of the bits
 # would be enough. With 13 octets the last character is one of four letters. That matters: programs that make links out
 # of text leave out a - or _ at the end.
 _MAC = 13
-_FORM = re.compile(r"[A-Za-z0-9_-]{12,366}\.[A-Za-z0-9_-]{17}[AQgw]")
+_FORM = re.compile(r"[A-Za-z0-9_-]{12,375}\.[A-Za-z0-9_-]{17}[AQgw]")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-._"
 _RADIX = len(_ALPHABET) + 1  # 0 stands for no character, so a name may begin with any character
 _DIGITS = {character: place for place, character in enumerate(_ALPHABET, start=1)}
 _RESULTS = tuple(Result)  # by their number in a token: append a new result at the end
 _HEAD = 5  # octets before the address
 _NAME_LIMIT = 253
-_V6, _HELO, _PLAIN = 1, 2, 4
+_V6, _HELO, _PLAIN, _CASE = 1, 2, 4, 64
+_CASE_SIZE = 7  # octets
 
 
 class TokenProblem(StrEnum):
@@ -68,6 +71,7 @@ class Case:
     domain: str  # as addresses.dns_domain returns it; ``read`` returns it in lower case
     result: Result
     time: int  # seconds since 1970
+    id: str = ""  # the case id (``caseid``); empty in tokens of an older version
 
 
 class Signer:
@@ -130,7 +134,10 @@ def _payload(case: Case) -> bytes:
     flags |= _V6 if case.address.version == 6 else 0
     flags |= _HELO if case.identity is Identity.HELO else 0
     flags |= _PLAIN if packed is None else 0
-    return bytes([flags]) + case.time.to_bytes(4) + case.address.packed + (name.encode() if packed is None else packed)
+    flags |= _CASE if case.id else 0
+    number = caseid.bits_of(case.id).to_bytes(_CASE_SIZE) if case.id else b""
+    where = name.encode() if packed is None else packed
+    return bytes([flags]) + case.time.to_bytes(4) + case.address.packed + number + where
 
 
 def _case(payload: bytes) -> Case:
@@ -143,13 +150,16 @@ def _case(payload: bytes) -> Case:
         flags = payload[0]
         end = _HEAD + (16 if flags & _V6 else 4)
         address = payload[_HEAD:end]
+        start, end = end, end + (_CASE_SIZE if flags & _CASE else 0)
+        number = int.from_bytes(payload[start:end])
         rest = payload[end:]
         return Case(
             address=IPv6Address(address) if flags & _V6 else IPv4Address(address),
             identity=Identity.HELO if flags & _HELO else Identity.MAILFROM,
             domain=rest.decode("ascii") if flags & _PLAIN else _unpack(rest),
-            result=_RESULTS[flags >> 3],
+            result=_RESULTS[flags >> 3 & 7],
             time=int.from_bytes(payload[1:_HEAD]),
+            id=caseid.of_bits(number) if flags & _CASE else "",
         )
     except (ValueError, IndexError):
         raise TokenError(TokenProblem.MALFORMED) from None

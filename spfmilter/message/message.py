@@ -13,7 +13,7 @@ from spfmilter import headers, policy, reply
 from spfmilter.headers import NotRemoved
 from spfmilter.model import Action, Disposition, Edits, Facts, Plan, Removal, Transaction, Verdict
 from spfmilter.policy import Evidence
-from spfmilter.reply import NO_EXTRAS, Extras, Reply
+from spfmilter.reply import Extras, Reply
 from spfmilter.settings import Settings
 from spfmilter.value import value
 
@@ -22,7 +22,7 @@ _MAX_SUBJECTS = 10  # Subject fields that are tagged: RFC 5322 section 3.6 allow
 _READ = frozenset({"content-type", "from", "received", "subject"})  # fields that are read for their values
 _NO_EDITS = Edits()
 
-FindExtras = Callable[[Verdict, Facts], Extras]
+FindExtras = Callable[[Verdict, Facts, str], Extras]  # the last is the case id
 
 
 @value
@@ -45,6 +45,7 @@ class Context:
     watched: frozenset[str]  # names of header fields, see ``headers.watched``
     evidence: Evidence
     extras: FindExtras  # what a notice holds beyond the verdict; called only where a message is refused
+    new_case: Callable[[], str]  # returns a case id that no other message has
 
 
 @dataclass(eq=False)
@@ -56,6 +57,7 @@ class Message(ABC):
     plan: Plan
     queue_id: str  # empty while the MTA has not told it
     verdicts: tuple[Verdict, ...] = ()
+    case: str = ""  # the case id; empty until something else than a plain accept is called for
     forged: list[Removal] = field(default_factory=list)  # the topmost forged fields
     not_removed: NotRemoved | None = None  # why removing those is not enough
     subjects: list[tuple[int, str]] = field(default_factory=list)  # each with its place among them
@@ -119,7 +121,8 @@ class Message(ABC):
         if answer is None and self.not_removed is not None:
             action = policy.severest(action, self._refuse_forged(self.not_removed))
             if action.disposition.refuses:
-                answer = reply.forged_fields(self.facts, settings, hidden=self.not_removed is NotRemoved.HIDDEN)
+                hidden = self.not_removed is NotRemoved.HIDDEN
+                answer = reply.forged_fields(self.facts, settings, hidden=hidden, case=self._case_of(action))
         if answer is not None:
             return self._ended("refused", action, answer)
         edits = headers.edits(
@@ -131,6 +134,7 @@ class Message(ABC):
             skip=self.plan.skip,
             subject_fields=self.subjects,
             content_type=self.content_type,
+            case=self._case_of(action),
         )
         return self._ended("message", action, edits=edits)
 
@@ -148,8 +152,16 @@ class Message(ABC):
         """Return what the client is told where the message is refused."""
         if not action.disposition.refuses:
             return None
-        extras = NO_EXTRAS if action.verdict is None else self.context.extras(action.verdict, self.facts)
+        case = self._case_of(action)
+        verdict = action.verdict
+        extras = Extras(case=case) if verdict is None else self.context.extras(verdict, self.facts, case)
         return reply.reply_for(action, self.facts, self.context.settings, extras)
+
+    def _case_of(self, action: Action) -> str:
+        """Return the message's case id; empty if the action is a plain accept. All recipients have the same."""
+        if not action.plain:
+            self.case = self.case or self.context.new_case()
+        return self.case
 
     def _ended(self, how: str, action: Action, answer: Reply | None = None, edits: Edits = _NO_EDITS) -> Outcome:
         ended = self._transaction(how, action)
@@ -165,4 +177,5 @@ class Message(ABC):
             queue_id=self.queue_id,
             ended=how,
             removed=len(self.forged),
+            case=self._case_of(action),
         )

@@ -10,6 +10,7 @@ step back on when a macro list is set (docs/decisions/0005-pymilter.md).
 from __future__ import annotations
 
 import functools
+import secrets
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import milter
 
-from spfmilter import headers, policy
+from spfmilter import caseid, headers, policy
 from spfmilter.addresses import parse_address
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evidence import ConnectionEvidence
@@ -83,6 +84,11 @@ def _boundary(step: int, *, decides: bool) -> Callable[..., Callable[..., int]]:
         return call
 
     return wrap
+
+
+def _new_case() -> str:
+    """Return a case id: random, so that it is unique over hosts and restarts."""
+    return caseid.of_bits(secrets.randbits(caseid.BITS))
 
 
 def _silent(ctx: Any, step: int) -> bool:
@@ -168,7 +174,7 @@ class Callbacks:
             inquiry, own = self._engine.inquiry(), self._settings.policy.own_addresses
             evidence = ConnectionEvidence(inquiry, own_addresses=own, deferred_since=self._deferrals.since)
             extras = functools.partial(self._refusals.extras, inquiry)
-            session = Session(self._settings, self._hostname, evidence, extras=extras)
+            session = Session(self._settings, self._hostname, evidence, extras=extras, new_case=_new_case)
             connection = _Connection(session, evidence, AtWork(self.running, evidence.budget))
             ctx.setpriv(connection)
             self.sessions.add(connection)

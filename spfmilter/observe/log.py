@@ -186,6 +186,7 @@ def transaction_fields(ended: Transaction) -> dict[str, Value]:
     fields |= {"separated": ended.separated} if ended.separated else {}
     fields |= {"refused_rcpt": ",".join(ended.refused_recipients)} if ended.refused_recipients else {}
     fields["rule"] = str(action.rule)
+    fields |= {"case": ended.case} if ended.case else {}
     if ended.ended != "message":
         fields["ended"] = ended.ended
     fields |= {"forged": ended.removed} if ended.removed else {}

@@ -6,7 +6,7 @@ input before it is shown: as ASCII, or as UTF-8 for a client that uses SMTPUTF8 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from spfmilter.language import SOURCE, Language, first, language
@@ -30,6 +30,7 @@ class Extras:
 
     service: Service | None = None  # to which the client belongs
     link: str = ""  # to the help page, for this very case
+    case: str = ""  # the case id
 
 
 NO_EXTRAS = Extras()
@@ -53,7 +54,7 @@ def notice(
     # Who has logged in already, and is checked all the same, is not told to log in.
     ours = not facts.authenticated and settings.reply.owns(verdict.check.domain, facts.hostname)
     found = advice(verdict, extras.service, condition, own=ours)
-    values = _values(found, verdict, facts, settings, language, clean)
+    values = _values(found, verdict, facts, settings, language, clean) | {"case": extras.case}
     own = settings.reply.lines(verdict.result)
     templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found))
     filled = (clean(template.fill(values), MAX_LINE) for template in templates)
@@ -62,13 +63,22 @@ def notice(
         lines.insert(1, clean(texts.template(texts.EXPLANATION, language).fill(values), MAX_LINE))
     if extras.link:
         lines.append(texts.template(texts.DETAILS, language).fill({"url": extras.link}))
+    if extras.case and not any(extras.case in line for line in lines):
+        lines.append(case_line(extras.case, language))
     return tuple(lines)
 
 
-def sentences(verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None) -> tuple[str, ...]:
+def case_line(case: str, language: Language) -> str:
+    """Return the line that names the case id."""
+    return texts.template(texts.CASE, language).fill({"case": case})
+
+
+def sentences(
+    verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None, case: str
+) -> tuple[str, ...]:
     """Return the same as whole sentences, which can follow each other in a line."""
     stop = texts.template(texts.SENTENCE, notice_language(facts, settings))
-    lines = notice(verdict, facts, settings, NO_EXTRAS, condition=condition)
+    lines = notice(verdict, facts, settings, Extras(case=case), condition=condition)
     return tuple(line if line.endswith((".", "!", "?", "。")) else stop.fill({"sentence": line}) for line in lines)
 
 
@@ -79,7 +89,7 @@ def problem_text(problem: Problem) -> str:
 
 def _values(
     found: Advice, verdict: Verdict, facts: Facts, settings: Settings, language: Language, clean: _Clean
-) -> Mapping[str, str]:
+) -> dict[str, str]:
     check, problem, hostname = verdict.check, verdict.problem, ascii_line(facts.hostname)
     return {
         "address": str(found.address),

@@ -7,11 +7,11 @@ cannot be built.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spfmilter.model import Action, Condition, Disposition, Facts, Result
 from spfmilter.reply import texts
-from spfmilter.reply.notice import MAX_LINE, Extras, notice, notice_language
+from spfmilter.reply.notice import MAX_LINE, Extras, case_line, notice, notice_language
 from spfmilter.settings import Settings
 
 _MAX_LINES = 32  # what libmilter takes
@@ -58,7 +58,7 @@ def reply_for(action: Action, facts: Facts, settings: Settings, extras: Extras) 
     if not action.disposition.refuses:
         return None
     if action.verdict is None or action.verdict.fault is not None:
-        return _INTERNAL
+        return replace(_INTERNAL, lines=_with_case(_INTERNAL.lines, facts, settings, extras.case))
     code, status = _codes(action.disposition, action.verdict.result, action.condition)
     lines = notice(action.verdict, facts, settings, extras, condition=action.condition)
     return Reply(code=code, status=status, lines=lines, utf8=facts.smtputf8)
@@ -69,14 +69,15 @@ def internal_error() -> Reply:
     return _INTERNAL
 
 
-def forged_fields(facts: Facts, settings: Settings, *, hidden: bool) -> Reply:
+def forged_fields(facts: Facts, settings: Settings, *, hidden: bool, case: str) -> Reply:
     """Return the reply for a message with forged fields that are not removed (RFC 8601 section 5).
 
     They are too many, or ``hidden`` in another field. The status is that of security in general (RFC 3463 section 3.8):
     the sender may write here, but not this.
     """
     line = texts.template(texts.HIDDEN if hidden else texts.FORGED, notice_language(facts, settings)).fill({})
-    return Reply(code=550, status="5.7.0", lines=(line,), utf8=facts.smtputf8)
+    lines = _with_case((line,), facts, settings, case)
+    return Reply(code=550, status="5.7.0", lines=lines, utf8=facts.smtputf8)
 
 
 def separate_message(facts: Facts, settings: Settings) -> Reply:
@@ -87,6 +88,10 @@ def separate_message(facts: Facts, settings: Settings) -> Reply:
     """
     line = texts.template(texts.SEPARATE, notice_language(facts, settings)).fill({})
     return Reply(code=452, status="4.5.3", lines=(line,), utf8=facts.smtputf8)
+
+
+def _with_case(lines: tuple[str, ...], facts: Facts, settings: Settings, case: str) -> tuple[str, ...]:
+    return (*lines, case_line(case, notice_language(facts, settings))) if case else lines
 
 
 def _codes(disposition: Disposition, result: Result, condition: Condition | None) -> tuple[int, str]:

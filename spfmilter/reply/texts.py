@@ -268,6 +268,7 @@ _WITHOUT_RECORD = frozenset({
 
 EXPLANATION = _('{record_domain} itself says: "{explanation}"')
 DETAILS = _("Details: {url}")
+CASE = _("Case: {case}")
 SENTENCE = _("{sentence}.")
 FORGED = _(
     "The message has far too many header fields that only the receiving server may write, such as Received-SPF; "

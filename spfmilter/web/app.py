@@ -87,7 +87,8 @@ class _Pages:
             )
         except TokenError as error:
             raise _Stop(ErrorPage(error.kind)) from None
-        view = await self._view(request, _check_of(case), OriginalResult(result=case.result, time=case.time))
+        then = OriginalResult(result=case.result, time=case.time, case=case.id)
+        view = await self._view(request, _check_of(case), then)
         return self._page(request, "case.html", view=view)
 
     async def by_hand(self, request: Request) -> Response:

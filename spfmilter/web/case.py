@@ -80,6 +80,7 @@ class OriginalResult:
 
     result: Result
     time: int
+    case: str = ""  # the case id; empty in links of an older version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

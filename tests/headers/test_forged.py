@@ -156,6 +156,7 @@ def test_removals_go_from_the_highest_index_down() -> None:
         skip=None,
         subject_fields=(),
         content_type="",
+        case="",
     )
     assert [removal.index for removal in change.remove] == [3, 2, 1]
 

@@ -78,7 +78,15 @@ def message(place: str, name: str) -> bytes:
     about, found = transaction(place, name)
     chosen = settings(f"[headers]\nauthserv_id = {OWN}\nskipped = yes")
     change = edits(
-        action(Disposition.TAG, found), [found], about, chosen, (), skip=None, subject_fields=(), content_type=""
+        action(Disposition.TAG, found),
+        [found],
+        about,
+        chosen,
+        (),
+        skip=None,
+        subject_fields=(),
+        content_type="",
+        case="",
     )
     skipped = edits(
         action(Disposition.ACCEPT),
@@ -89,6 +97,7 @@ def message(place: str, name: str) -> bytes:
         skip=SkipReason.AUTHENTICATED,
         subject_fields=(),
         content_type="",
+        case="",
     )
     fields = "".join(f"{field.name}: {field.value}\n" for field in (*change.insert, *skipped.insert))
     return fields.encode() + b"From: a@evil.example\nSubject: Greetings\n\nHello.\n"

@@ -274,6 +274,7 @@ def test_the_notice_comes_with_tag_quarantine_and_what_monitor_mode_did_not_do(
         skip=None,
         subject_fields=(),
         content_type="",
+        case="",
     )
     assert [f.name for f in change.insert[:2]] == ["Authentication-Results", "Received-SPF"]
     notices = [f.value.replace("\n", "") for f in change.insert if f.name == "X-SPF-Notice"]
@@ -294,6 +295,7 @@ def test_the_notice_goes_under_the_configured_name() -> None:
         skip=None,
         subject_fields=(),
         content_type="",
+        case="",
     )
     assert [f.name for f in change.insert] == ["Authentication-Results", "Received-SPF", "X-Why"]
 
@@ -368,6 +370,7 @@ def test_nothing_hostile_breaks_a_field(
         skip=None,
         subject_fields=(),
         content_type="",
+        case="",
     )
     assert [field.name for field in change.insert] == ["Authentication-Results", "Received-SPF", "X-SPF-Notice"]
     for field in change.insert:

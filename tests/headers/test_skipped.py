@@ -15,7 +15,15 @@ def written(ini: str, **about: object) -> Edits:
     chosen = settings(ini)
     planned = plan(given, chosen)
     return edits(
-        decide(planned, (), chosen), (), given, chosen, (), skip=planned.skip, subject_fields=(), content_type=""
+        decide(planned, (), chosen),
+        (),
+        given,
+        chosen,
+        (),
+        skip=planned.skip,
+        subject_fields=(),
+        content_type="",
+        case="",
     )
 
 
@@ -54,5 +62,15 @@ def test_every_reason_can_stand_in_it() -> None:
     for reason in SkipReason:
         chosen = settings(WANTED)
         action = decide(plan(facts(authenticated="joe"), chosen), (), chosen)
-        (field,) = edits(action, (), facts(), chosen, (), skip=reason, subject_fields=(), content_type="").insert
+        (field,) = edits(
+            action,
+            (),
+            facts(),
+            chosen,
+            (),
+            skip=reason,
+            subject_fields=(),
+            content_type="",
+            case="",
+        ).insert
         assert f"(not checked: {reason})" in field.value.replace("\n ", " ")

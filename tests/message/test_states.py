@@ -1,13 +1,14 @@
 """The table at the head of `spfmilter/message/states.py`, cell by cell."""
 
+from collections.abc import Callable
+
 import pytest
 
 from spfmilter import headers
 from spfmilter.message import CARRY_ON, Context, Message, begin
 from spfmilter.message.states import AtEnd, AtRecipients, BehindRelay, Decided
 from spfmilter.model import Check, Disposition, Result
-from spfmilter.reply import NO_EXTRAS
-from tests.values import Known, facts, settings
+from tests.values import CASE, Known, facts, new_case, no_extras, settings
 
 STAGES = {Decided: "mail", AtRecipients: "rcpt", AtEnd: "message", BehindRelay: "message"}
 YIELD = {Decided: "", AtRecipients: "", AtEnd: "yield_to_dmarc = yes\n", BehindRelay: "yield_to_dmarc = yes\n"}
@@ -20,12 +21,16 @@ def result(check: Check) -> Result:
     return Result.FAIL if check.domain == "example.com" else Result.NONE
 
 
-def begun(state: type[Message], more: str = "", **other: str) -> tuple[Message, Known]:
-    """A message that its SPF record forbids, before MAIL FROM is looked at."""
+def begun(
+    state: type[Message], more: str = "", found: Callable[[Check], Result] = result, **other: str
+) -> tuple[Message, Known]:
+    """A message that its SPF record forbids, or whose checks have ``found``, before MAIL FROM is looked at."""
     chosen = settings(f"[policy]\nreject_at = {STAGES[state]}\n{YIELD[state]}{RELAY}{more}")
-    evidence = Known(result)
+    evidence = Known(found)
     address = "198.51.100.2" if state is BehindRelay else "203.0.113.7"
-    context = Context(settings=chosen, watched=headers.watched(chosen), evidence=evidence, extras=lambda *_: NO_EXTRAS)
+    context = Context(
+        settings=chosen, watched=headers.watched(chosen), evidence=evidence, extras=no_extras, new_case=new_case
+    )
     message = begin(facts(**{"address": address, **other}), "<user@example.com>", "Q1", context)
     assert type(message) is state
     return message, evidence
@@ -34,7 +39,7 @@ def begun(state: type[Message], more: str = "", **other: str) -> tuple[Message, 
 @pytest.mark.parametrize("state", [AtRecipients, AtEnd, BehindRelay])
 def test_an_exempt_message_is_decided_at_every_stage(state: type[Message]) -> None:
     chosen = settings(f"[policy]\nreject_at = {STAGES[state]}")
-    context = Context(settings=chosen, watched=frozenset(), evidence=Known(result), extras=lambda *_: NO_EXTRAS)
+    context = Context(settings=chosen, watched=frozenset(), evidence=Known(result), extras=no_extras, new_case=new_case)
     assert type(begin(facts(address="10.0.0.1"), "<user@example.com>", "", context)) is Decided
 
 
@@ -105,6 +110,32 @@ def test_at_the_end(state: type[Message], more: str, disposition: Disposition, *
     assert outcome.ended is not None
     assert (outcome.ended.action.disposition, outcome.ended.queue_id) == (disposition, "Q2")
     assert (outcome.reply is not None, outcome.ended.ended == "refused") == (refused, refused)
+    shown = "\n".join([*(outcome.reply.lines if outcome.reply else ()), *(f.value for f in outcome.edits.insert)])
+    assert outcome.ended.case == CASE
+    assert f"Case: {CASE}" in shown.replace("\n ", " ")
+
+
+@pytest.mark.parametrize("state", [Decided, AtRecipients, AtEnd, BehindRelay])
+@pytest.mark.parametrize(
+    ("more", "found", "case"),
+    [
+        ("", Result.FAIL, CASE),
+        ("[policy.mailfrom]\nnone = quarantine\n[policy.helo]\nnone = accept", Result.NONE, CASE),
+        ("", Result.PASS, ""),
+        ("", Result.NONE, ""),
+    ],
+)
+def test_what_is_not_simply_accepted_has_one_case_id(state: type[Message], more: str, found: Result, case: str) -> None:
+    """It is the same in the reply, in the header field and in the transaction, for all recipients."""
+    message, _ = begun(state, more, lambda _: found)
+    outcome = message.mail()
+    if outcome.ended is None:
+        replies = [message.recipient(f"<{name}@example.net>", "").reply for name in ("one", "two")]
+        assert len({reply.lines[-1] for reply in replies if reply}) <= 1
+        message.header("Received", HOP)
+        outcome = message.end("Q2")
+    assert outcome.ended is not None
+    assert outcome.ended.case == case
 
 
 @pytest.mark.parametrize(

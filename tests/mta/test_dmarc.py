@@ -12,6 +12,7 @@ from tests.mta.neighbour import Neighbour
 from tests.mta.site import Sent, Site, written_by
 from tests.mta.test_postfix import REFUSAL
 from tests.mta.zones import FORWARDER, LISTED
+from tests.values import without_case
 
 YIELDING = "[policy]\nreject_at = message\nyield_to_dmarc = yes\n[exempt]\nnetworks =\n"
 SIGNED = "Authentication-Results: dkim.example.net; dkim=pass header.d=mail163.example\n"
@@ -74,7 +75,7 @@ def test_a_forwarded_message_with_a_signature_is_taken_though_its_spf_fails(site
 )
 def test_where_dmarc_would_not_act_spf_does(site: Site, authors: list[str]) -> None:
     answer = site.send("alice@mail163.example", content=written_by(*authors)).answer
-    assert (answer.code, answer.lines) == (550, REFUSAL)
+    assert (answer.code, without_case(answer.lines)) == (550, REFUSAL)
 
 
 @pytest.mark.parametrize(
@@ -133,4 +134,4 @@ def test_what_is_left_to_the_package_dmarc_is_decided_by_it(other: Site, author:
 @pytest.mark.parametrize("author", ["trial.example", "testing.example", "gone.example.org", "new.bank"])
 def test_what_the_package_dmarc_might_let_pass_is_not_left_to_it(other: Site, author: str) -> None:
     answer = other.send("alice@mail163.example", content=written_by(author)).answer
-    assert (answer.code, answer.lines) == (550, REFUSAL)
+    assert (answer.code, without_case(answer.lines)) == (550, REFUSAL)

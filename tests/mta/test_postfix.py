@@ -8,6 +8,7 @@ from lab.processes import has_ipv6
 from lab.smtp import SmtpDialogue
 from tests.mta.site import MESSAGE, Site
 from tests.mta.zones import LISTED, LISTED_V6, PRIVATE, UNLISTED, UNLISTED_V6, UNREACHABLE
+from tests.values import without_case
 
 NEEDS_IPV6 = pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
 REFUSAL = [
@@ -34,7 +35,7 @@ def test_a_forged_sender_is_refused_at_mail_from_whether_or_not_postfix_delays_i
     else:
         with Site(name_server, main_cf={"smtpd_delay_reject": "no"}) as other, other.connect() as smtp:
             answer = smtp.mail("delay-no@mail163.example")
-    assert (answer.code, answer.lines) == (550, REFUSAL)
+    assert (answer.code, without_case(answer.lines)) == (550, REFUSAL)
 
 
 def test_the_refused_one_is_logged_with_what_decided(site: Site) -> None:
@@ -179,7 +180,7 @@ def test_a_client_of_ipv6_without_a_sender_is_checked_by_its_host_name(site: Sit
 
 
 def test_an_ipv4_mapped_address_is_the_ipv4_address(site: Site) -> None:
-    assert site.send("mapped@mail163.example", f"::ffff:{UNLISTED}").answer.lines == REFUSAL
+    assert site.send("mapped@mail163.example", f"::ffff:{UNLISTED}").answer.lines[:-1] == REFUSAL
     sent = site.send("mapped@mail163.example", f"::ffff:{LISTED}")
     assert f"client-ip={LISTED};" in site.field(sent, "Received-SPF")[0]
 

@@ -9,6 +9,7 @@ from lab.smtp import chunk
 from tests.mta.site import MESSAGE, Sent, Site
 from tests.mta.test_postfix import REFUSAL
 from tests.mta.zones import LISTED, UNLISTED_V6, UNREACHABLE
+from tests.values import without_case
 
 DOMAINS = ("example.net", "strict.example")
 OVERRIDES = """
@@ -72,7 +73,7 @@ def test_each_recipient_is_answered_by_itself_and_the_exempt_one_gets_the_mail(a
     with at_rcpt.connect() as smtp:
         assert smtp.mail("mixed@mail163.example").code == 250
         refused, taken, again = smtp.send_many(*rcpt("bob@example.net", "Postmaster@example.net", "eve@example.net"))
-        assert (refused.code, refused.lines) == (550, REFUSAL)
+        assert (refused.code, without_case(refused.lines)) == (550, REFUSAL)
         assert (taken.code, again.code) == (250, 550)
         sent = Sent(answer=smtp.data(MESSAGE), recipient="Postmaster@example.net")
     assert recipients_in_queue(at_rcpt, sent) == 1
@@ -154,7 +155,7 @@ def test_an_exempt_domain_does_not_exempt_mail_that_postfix_delivers_elsewhere(a
 def test_a_sender_at_our_own_domain_is_checked_by_the_one_that_postfix_reads_in_it(at_home: Site) -> None:
     with at_home.connect() as smtp:
         smtp.mail("alice%mail163.example@home.example")
-        assert smtp.rcpt("bob@example.net").lines == REFUSAL
+        assert without_case(smtp.rcpt("bob@example.net").lines) == REFUSAL
 
 
 def test_a_temporary_error_defers_the_recipients_but_those_who_are_exempt(at_rcpt: Site) -> None:
@@ -202,7 +203,7 @@ def test_at_message_the_refusal_answers_the_content(at_message: Site, chunked: b
         smtp.mail(f"end{chunked}@mail163.example")
         assert [smtp.rcpt(f"{name}@example.net").code for name in ("bob", "eve")] == [250, 250]
         answer = smtp.bdat(MESSAGE) if chunked else smtp.data(MESSAGE)
-        assert (answer.code, answer.lines) == (550, REFUSAL)
+        assert (answer.code, without_case(answer.lines)) == (550, REFUSAL)
         sent = at_message.deliver(smtp, "next@www.example.com")
     assert sent.accepted
     line = at_message.logged(**{"from": f"<end{chunked}@mail163.example>"})

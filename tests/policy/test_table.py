@@ -11,7 +11,7 @@ from spfmilter.model import CONDITIONS, Check, Condition, DmarcPolicy, Problem, 
 from spfmilter.reply import Reply
 from spfmilter.session import Macros, Session
 from spfmilter.settings import Settings, SettingsError
-from tests.values import Known, no_extras, settings
+from tests.values import Known, new_case, no_extras, settings
 
 TABLE = (Path(__file__).parent / "table.txt").read_text()
 RESULTS = [*Result, *Condition]
@@ -133,7 +133,7 @@ def said(reply: Reply | None) -> str:
 
 def conversation(reason: str, identity: str, result: str, by: Settings) -> list[str]:
     """What one message meets at MAIL, RCPT and the end."""
-    session = Session(by, "mx.test", World(reason, result), extras=no_extras)
+    session = Session(by, "mx.test", World(reason, result), extras=no_extras, new_case=new_case)
     clients: dict[str, object] = {"local": "/run/socket", "unknown": None, "private": ("10.0.0.1", 25)}
     session.connect(
         "relay.test", ("198.51.100.2", 25) if reason in RELAYED else clients.get(reason, ("203.0.113.7", 25))
@@ -215,7 +215,7 @@ def test_of_two_identities_the_more_severe_word_is_done_and_named(mode: str, sta
     different = []
     for (helo, *entry), mailfrom in product(part("both"), WORD_ORDER):
         should = entry[WORD_ORDER.index(mailfrom)]
-        session = Session(by, "mx.test", TwoResults(helo, mailfrom), extras=no_extras)
+        session = Session(by, "mx.test", TwoResults(helo, mailfrom), extras=no_extras, new_case=new_case)
         session.connect("h.example", ("203.0.113.7", 25))
         session.hello("h.example")
         outcome, ended = session.mail("<u@sender.test>", (), Macros()), None

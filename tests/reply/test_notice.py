@@ -162,9 +162,10 @@ def test_a_problem_without_its_term_is_still_to_be_corrected_somewhere() -> None
 
 
 def test_sentences_can_follow_each_other() -> None:
-    first, *others = sentences(verdict(Result.FAIL), facts(), settings(), condition=None)
+    first, *others = sentences(verdict(Result.FAIL), facts(), settings(), condition=None, case="H1FC-402Z-GPWG")
     assert first.endswith('matched "-all").')
     assert all(other.endswith(".") for other in others)
+    assert others[-1] == "Case: H1FC-402Z-GPWG."
 
 
 @pytest.mark.parametrize("term", ["-all", "~ALL", "?All", "all", "+all"])

@@ -52,7 +52,7 @@ def test_no_refusal_has_the_status_of_a_block_list(result: Result) -> None:
         assert answer is not None
         assert not answer.status.endswith(".7.1")
     for hidden in (False, True):
-        assert forged_fields(facts(), settings(), hidden=hidden).status == "5.7.0"
+        assert forged_fields(facts(), settings(), hidden=hidden, case="").status == "5.7.0"
 
 
 @pytest.mark.parametrize("disposition", [Disposition.ACCEPT, Disposition.TAG, Disposition.QUARANTINE])

@@ -9,7 +9,7 @@ from spfmilter.message import CARRY_ON, Outcome
 from spfmilter.model import Check, Disposition, Edits, Identity, Removal, Result, SkipReason, Transaction, Verdict
 from spfmilter.policy import NO_EVIDENCE, Evidence, NoEvidence
 from spfmilter.session import Macros, Session
-from tests.values import at_mail, no_extras, settings, verdict
+from tests.values import at_mail, new_case, no_extras, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 CLIENT = ("203.0.113.7", 25)
@@ -41,7 +41,11 @@ def session(
 ) -> Session:
     """A connection whose client has greeted."""
     begun = Session(
-        settings(at_mail(ini)), "mx.example.net", Asked() if evidence is None else evidence, extras=no_extras
+        settings(at_mail(ini)),
+        "mx.example.net",
+        Asked() if evidence is None else evidence,
+        extras=no_extras,
+        new_case=new_case,
     )
     begun.connect("host.example.com", client)
     if helo is not None:
@@ -104,7 +108,7 @@ def test_a_message_that_another_filter_stops_is_abandoned(sender: str) -> None:
 
 def test_a_connection_without_a_message_ends_without_a_transaction() -> None:
     assert session().abandon() == CARRY_ON
-    assert Session(settings(), "mx.example.net", NO_EVIDENCE, extras=no_extras).abandon() == CARRY_ON
+    assert Session(settings(), "mx.example.net", NO_EVIDENCE, extras=no_extras, new_case=new_case).abandon() == CARRY_ON
     assert session().end_of_message("Q") == CARRY_ON
 
 
@@ -201,7 +205,7 @@ def test_where_the_connect_event_got_lost_the_macro_tells_the_address(
     client_address: str, skip: SkipReason | None
 ) -> None:
     asked = Asked()
-    connection = Session(settings(), "mx.example.net", asked, extras=no_extras)
+    connection = Session(settings(), "mx.example.net", asked, extras=no_extras, new_case=new_case)
     connection.hello("mail.example.com")
     mail(connection, macros=Macros(client_address=client_address))
     assert finished(connection)[1].plan.skip == skip
@@ -267,7 +271,7 @@ def test_the_check_of_helo_is_known_since_helo(sender: str) -> None:
 @pytest.mark.parametrize(
     "connection",
     [
-        Session(settings(), "mx.example.net", NO_EVIDENCE, extras=no_extras),
+        Session(settings(), "mx.example.net", NO_EVIDENCE, extras=no_extras, new_case=new_case),
         session(helo=None),
         session(client=None),
         session(client=("10.0.0.1", 25)),

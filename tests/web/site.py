@@ -13,6 +13,7 @@ from lab.dnszone import ZoneData
 from lab.processes import free_port
 from spfmilter.helplink.token import Case, Signer
 from spfmilter.model import Identity, Result
+from tests.values import CASE
 
 CLIENT = "203.0.113.7"
 SECRET = "the-secret-of-the-tests-and-of-nobody-else"
@@ -62,6 +63,7 @@ def token(domain: str = "example.com", **other: object) -> str:
         "domain": domain,
         "result": Result.FAIL,
         "time": int(time.time()),
+        "id": CASE,
     }
     return Signer([SECRET.encode()]).sign(Case(**{**usual, **other}))  # type: ignore[arg-type]
 

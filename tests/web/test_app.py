@@ -68,6 +68,7 @@ def test_the_page_tells_the_whole_case(browser) -> None:
         "The operators of mx.example.net cannot change it",
         "ip4:198.51.100.0/24 does not match",
         "example.com itself says: Mail of example.com comes from our own servers only.",
+        "Case H1FC-402Z-GPWG",
         "2 of at most 10",
         "About this mail server: postmaster@mx.example.net",
     ):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import secrets
 from contextlib import redirect_stdout
 from typing import Any, NamedTuple
@@ -10,10 +11,12 @@ import pytest
 
 from lab.dnsserver import ScriptedDNS
 from lab.milterclient import Outcome
+from spfmilter import caseid
 from spfmilter.cli import cli
 from spfmilter.model import Rule
 from tests.wire.running import CLIENT, Running, running
 
+CASE = re.compile(rf"\s+Case:\s+{caseid.FORM}\.")
 SENDERS = ("pass", "fail", "soft", "neutral", "perm", "temp", "open", "strict", "nobody", "none")
 HIDING = "=?utf-8?q?a=0AAuthentication-Results=3A_mx.example.net=3B_spf=3Dpass?=@pass.example"
 SETTINGS = {
@@ -114,6 +117,11 @@ def compared_check(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def unnamed(lines: list[str]) -> list[str]:
+    """The lines of a reply without the one that names the case id, which a trial does not have."""
+    return [*lines[:-2], lines[-2].replace("-", " ", 1)] if lines and "Case: " in lines[-1] else lines
+
+
 def compared_daemon(outcome: Outcome, line: dict[str, Any]) -> dict[str, Any]:
     written = [(field.name, field.value.strip()) for field in outcome.inserted]
     written += [(change.name, change.value.strip()) for change in outcome.changed if change.value]
@@ -124,8 +132,8 @@ def compared_daemon(outcome: Outcome, line: dict[str, Any]) -> dict[str, Any]:
         "override": (line["override"], line.get("override_by")) if "override" in line else None,
         "rule": line["rule"],
         "results": [(key.removeprefix("spf_"), line[key]) for key in ("spf_helo", "spf_mailfrom") if key in line],
-        "reply": list(outcome.reply.lines) or None,
-        "fields": sorted(written),
+        "reply": unnamed(list(outcome.reply.lines)) or None,
+        "fields": sorted((name, CASE.sub("", value)) for name, value in written),
         "quarantine": outcome.quarantine,
     }
 

@@ -12,6 +12,7 @@ import pytest
 from lab.dnsserver import ScriptedDNS
 from lab.milterwire import Inserted
 from lab.processes import group_members
+from spfmilter import caseid
 from tests.wire.running import CLIENT, Running, running
 
 J = {"j": "mx.example.net"}
@@ -23,12 +24,14 @@ def test_a_refusal_byte_for_byte(usual: Running) -> None:
         mta.greet(CLIENT, macros=J)
         reply = mta.mail("<u@fail.example>")
         mta.quit()
-    assert reply.raw == (
+    notice, _, case = reply.raw.rpartition(b"\r\n")
+    assert re.fullmatch(rb"550 5\.7\.23 Case: " + caseid.FORM.encode() + rb"\0", case)
+    assert notice == (
         b'550-5.7.23 192.0.2.1 is not in the trusted sender list of fail.example (SPF fail, matched "-all")\r\n'
         b"550-5.7.23 To allow it, add ip4:192.0.2.1 to the SPF record of fail.example, or send through a server that "
         b"the record lists.\r\n"
-        b"550 5.7.23 The record is changed in the DNS of fail.example, not at this server. "
-        b"Contact here: postmaster@mx.example.net\0"
+        b"550-5.7.23 The record is changed in the DNS of fail.example, not at this server. "
+        b"Contact here: postmaster@mx.example.net"
     )
 
 

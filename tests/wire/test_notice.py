@@ -14,6 +14,7 @@ from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
 from lab.milterwire import Reply
 from lab.processes import free_port
+from spfmilter import caseid
 from spfmilter.helplink.secretfile import load_secrets
 from spfmilter.helplink.token import Signer
 from spfmilter.model import Identity, Result
@@ -131,7 +132,8 @@ def test_a_client_that_says_smtputf8_is_answered_in_utf8_byte_for_byte(chinese: 
     assert lines[0].decode() == (
         "550-5.7.23 192.0.2.1 不在 fail.example 的可信发信服务器之列（SPF fail，匹配到“-all”）"
     )
-    assert lines[-1].decode().startswith("550 5.7.23 详情: https://h.example/")
+    assert lines[-2].decode().startswith("550-5.7.23 详情: https://h.example/")
+    assert re.fullmatch(rf"550 5\.7\.23 编号: {caseid.FORM}", lines[-1].decode())
     assert all(len(line) <= 510 for line in lines)
 
 
@@ -161,14 +163,15 @@ def test_the_notice_of_a_tagged_message_is_in_the_same_language(chinese: Running
 # -- the link ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_last_line_links_to_this_very_case(chinese: Running, secret: Path) -> None:
-    last = refused(chinese, address=CLIENT).lines[-1]
-    found = re.fullmatch(r"550 5\.7\.23 Details: https://h\.example/(\S+)", last)
-    assert found is not None, last
+def test_the_last_lines_link_to_this_very_case_and_name_it(chinese: Running, secret: Path) -> None:
+    link, last = refused(chinese, address=CLIENT).lines[-2:]
+    found = re.fullmatch(r"550-5\.7\.23 Details: https://h\.example/(\S+)", link)
+    assert found is not None, link
     case = Signer(load_secrets(secret)).read(found[1], max_age=600, now=time.time())
     assert (str(case.address), case.identity, case.domain, case.result) == (
         CLIENT, Identity.MAILFROM, "fail.example", Result.FAIL,
     )  # fmt: skip
+    assert last == f"550 5.7.23 Case: {case.id}"
 
 
 @pytest.mark.parametrize("stage", ["rcpt", "message"])
@@ -184,7 +187,7 @@ def test_a_later_refusal_holds_the_same(names: ScriptedDNS, secret: Path, stage:
     assert outcome.stage == {"rcpt": "rcpt", "message": "eom"}[stage]
     lines = "\n".join(outcome.reply.lines)
     assert ITS_TERM in lines
-    assert "550 5.7.23 Details: https://h.example/" in lines
+    assert "550-5.7.23 Details: https://h.example/" in lines
 
 
 def test_the_daemon_makes_the_secret_for_itself_alone(chinese: Running, secret: Path) -> None:

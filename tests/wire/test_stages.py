@@ -9,6 +9,7 @@ import pytest
 from lab.dnsserver import ScriptedDNS
 from lab.milterclient import MilterClient, Outcome
 from lab.milterwire import HEADER, RCPT, Options
+from spfmilter import caseid
 from tests.wire.running import CLIENT, Running, running
 
 J = {"j": "mx.example.net"}
@@ -82,6 +83,11 @@ def test_without_removal_the_header_is_still_asked_for_where_it_is_read(dns: Scr
 # -- rcpt --------------------------------------------------------------------------------------------------------------
 
 
+def without_case(reply: bytes) -> bytes:
+    """The reply without its case id, which each message has for itself."""
+    return re.sub(caseid.FORM.encode(), b"(case)", reply)
+
+
 def test_recipients_are_refused_one_by_one_and_byte_for_byte_as_at_mail(at_rcpt: Running, usual: Running) -> None:
     with usual.client() as mta:
         mta.greet(CLIENT, macros=J)
@@ -93,7 +99,8 @@ def test_recipients_are_refused_one_by_one_and_byte_for_byte_as_at_mail(at_rcpt:
         outcome = mta.deliver("<u@fail.example>", [OTHER, POSTMASTER, LENIENT, OTHER], macros={"i": queue_id})
         mta.quit()
     assert codes(outcome) == ["550", "", "", "550"]
-    assert outcome.rcpt_replies[0].raw == notice
+    assert without_case(outcome.rcpt_replies[0].raw) == without_case(notice)
+    assert outcome.rcpt_replies[0].raw == outcome.rcpt_replies[3].raw
     assert (outcome.stage, outcome.reply.kind) == ("eom", "continue")
     assert inserted(outcome, "X-SPF-Notice")[0].startswith("tag; 192.0.2.1 is not in")
     line = at_rcpt.line(queue_id)
@@ -113,6 +120,23 @@ def test_a_message_without_any_recipient_left_is_logged_as_refused(at_rcpt: Runn
     assert " action=reject refused=2 " in line
     assert " ended=refused " in line
     assert "rcpt=" not in line
+    one, other = (re.findall(rf"Case: ({caseid.FORM})", "\n".join(reply.lines)) for reply in outcome.rcpt_replies)
+    assert one == other == re.findall(r" case=(\S+)", line)
+
+
+def test_two_messages_have_two_case_ids_and_an_accepted_one_has_none(at_rcpt: Running) -> None:
+    cases = []
+    with at_rcpt.client() as mta:
+        mta.greet(CLIENT, macros=J)
+        for sender in ("<u@fail.example>", "<u@fail.example>", "<u@pass.example>"):
+            queue_id = unique()
+            mta.deliver(sender, [OTHER], macros={"i": queue_id})
+            mta.abort()
+            cases += [re.findall(r" case=(\S+)", at_rcpt.line(queue_id))]
+        mta.quit()
+    (one,), (other,), none = cases
+    assert (caseid.read(one), caseid.read(other), none) == (one, other, [])
+    assert one != other
 
 
 def test_messages_and_resets_on_one_connection_do_not_mix(at_rcpt: Running) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.reply import NO_EXTRAS, Extras
 from spfmilter.spf.services import SERVICES
-from tests.values import check, verdict
+from tests.values import CASE, check, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 GOOGLE = next(service for service in SERVICES if service.include == "_spf.google.com")
@@ -69,8 +69,9 @@ def cases() -> Iterator[Case]:
         yield Case(title=f"none of {identity}, no domain", verdict=nameless(identity))
         yield Case(title=f"pass of {identity}", verdict=verdict(Result.PASS, identity, term="+all", term_domain=owner))
         yield from problems(identity, owner)
-    ours = Extras(service=GOOGLE, link=LINK)
-    yield Case(title="fail of a service's customer, with a link", verdict=verdict(Result.FAIL), extras=ours)
+    ours = Extras(service=GOOGLE, link=LINK, case=CASE)
+    title = "fail of a service's customer, with a link and a case id"
+    yield Case(title=title, verdict=verdict(Result.FAIL), extras=ours)
     yield Case(title="none of a service's customer", verdict=verdict(Result.NONE), extras=Extras(service=GOOGLE))
     yield Case(
         title="fail of a service's customer, by a term",
