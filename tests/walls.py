@@ -21,7 +21,6 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "counters": (),
     "interfaces": (),
     "ownership": (),
-    "versions": (),
     "model": ("value",),
     "addresses": ("model",),
     "spf": ("addresses", "model", "spf", "text"),
@@ -68,7 +67,6 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "settings",
         "state",
         "text",
-        "versions",
     ),
     "web": (
         "addresses",
@@ -92,13 +90,13 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "daemon.life",
         "daemon.snapshot",
         "daemon.statusfile",
+        "daemon.versions",
         "dns",
         "health",
         "ownership",
         "settings",
         "state",
         "text",
-        "versions",
     ),
     "commands": (
         "addresses",
@@ -140,17 +138,18 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.link": (),
     "daemon.listener": ("daemon.hints", "ownership", "settings"),
     "daemon.notify": (),
-    # The commands use these four, too.
+    # The commands use these five, too.
     "daemon.inforce": ("settings",),
     "daemon.life": (),
     "daemon.snapshot": ("text",),
     "daemon.statusfile": ("daemon.snapshot",),
+    "daemon.versions": (),
     "daemon.figures": ("daemon.snapshot", "observe.log"),
     "daemon.ownfigures": ("daemon.snapshot", "evaluation.engine", "milter.callbacks"),
     "daemon.page": (),
     # Its workers know of messages. It reads the help page's secrets only to refuse a reload that could not read them.
     "daemon.supervisor": ("daemon", "observe", "settings", "state"),
-    "daemon.statusreport": ("daemon", "observe.log", "settings", "versions"),
+    "daemon.statusreport": ("daemon", "observe.log", "settings"),
     "observe.sink": (),
     "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),

@@ -16,7 +16,10 @@ from spfmilter.commands.sendmailcf import OUR_NAME, Filter
 from spfmilter.health.handshake import Place
 
 _DENIED = os.strerror(errno.EACCES)
-_START = "start the daemon; if it runs, restart it, so that it has this socket: systemctl restart spfmilter"
+_START = (
+    "see whether the daemon runs (spfmilter status), and start it; if it runs, restart it, so that it has this socket: "
+    "systemctl restart spfmilter"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from spfmilter import versions
-from spfmilter.daemon import inforce, life
+from spfmilter.daemon import inforce, life, versions
 from spfmilter.daemon.background import BackgroundProcess
 from spfmilter.daemon.child import Child
 from spfmilter.daemon.figures import SharedFigures

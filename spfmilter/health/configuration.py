@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 
-from spfmilter import versions as installed_versions
 from spfmilter.daemon import inforce
+from spfmilter.daemon import versions as installed_versions
 from spfmilter.daemon.snapshot import Snapshot
 from spfmilter.health.known import Known
 from spfmilter.health.parts import Level, Part, ago
