@@ -31,10 +31,15 @@ def name_for(ini: Path) -> str:
     return f"status-{blake2b(os.fsencode(whole), digest_size=_DIGEST).hexdigest()}.json"
 
 
+def _own_name() -> str:
+    """Return the name of this user's own folder, in a place where all users may write."""
+    return f"spfmilter-{os.geteuid()}"
+
+
 def folders() -> Iterator[Path]:
     """Yield the folders in which the file can be, the first one first."""
     given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    own = Path(os.environ.get("TMPDIR") or "/tmp") / f"spfmilter-{os.geteuid()}"  # noqa: S108 - see ``_make_own``
+    own = Path(os.environ.get("TMPDIR") or "/tmp") / _own_name()  # noqa: S108 - see ``_make_own``
     yield from dict.fromkeys((*map(Path, filter(None, [given])), RUNTIME, own))
 
 
@@ -83,7 +88,7 @@ class StatusFile:
         raise failure or FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _replace(self, folder: Path, data: bytes) -> None:
-        if folder.name == f"spfmilter-{os.geteuid()}":
+        if folder.name == _own_name():
             _make_own(folder)
         path, temporary = folder / self._name, folder / f".{self._name}.{os.getpid()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -105,6 +110,8 @@ class StatusFile:
         if self.folder is not None:
             with suppress(OSError):
                 (self.folder / self._name).unlink(missing_ok=True)
+                if self.folder.name == _own_name():
+                    self.folder.rmdir()
 
 
 def _overwrite(path: Path, data: bytes) -> None:
@@ -129,7 +136,7 @@ def _write_whole(descriptor: int, data: bytes) -> None:
 
 
 def _make_own(folder: Path) -> None:
-    """Make this user's own folder in a place where all users may write.
+    """Make this user's own folder.
 
     Raises:
         OSError: it cannot be made, or another user has made something of this name.

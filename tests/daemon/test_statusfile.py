@@ -65,10 +65,13 @@ def test_a_file_of_a_killed_daemon_is_replaced(folder: Path) -> None:
 def test_without_a_runtime_folder_it_is_in_a_folder_of_the_user(folder: Path, tmp_path, monkeypatch) -> None:
     folder.rmdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    StatusFile(INI).write(encode(snapshot()))
+    file = StatusFile(INI)
+    file.write(encode(snapshot()))
     own = tmp_path / f"spfmilter-{os.geteuid()}"
     assert find(INI).path == own / name_for(INI)
     assert stat.S_IMODE(own.stat().st_mode) == 0o700
+    file.remove()
+    assert not own.exists()
 
 
 @pytest.mark.parametrize("made", ["link", "file", "writable"])
