@@ -51,8 +51,9 @@ class SpfmilterDaemon(Server):
         output: int | None = None,
         start_timeout: float = 15.0,
     ) -> None:
-        """Make the folder and the INI file; `environment` is added to this process's own.
+        """Make the folder and the INI file.
 
+        `environment` is added to this process's own, and to `RUNTIME_DIRECTORY`, which names the folder here.
         `sockets` are passed as systemd passes those of a .socket unit (sd_listen_fds(3)), at each start. `output` is a
         descriptor that takes the place of its standard output and error: log() is then empty.
         """
@@ -79,7 +80,12 @@ class SpfmilterDaemon(Server):
         outputs = {} if self._output is None else {"stdout": self._output, "stderr": self._output}
         super().launch(
             pass_fds=[sock.fileno() for sock in self._sockets],
-            env={**os.environ, **self._environment, "NOTIFY_SOCKET": str(self._notes.path)},
+            env={
+                **os.environ,
+                "RUNTIME_DIRECTORY": str(self.folder),
+                **self._environment,
+                "NOTIFY_SOCKET": str(self._notes.path),
+            },
             **outputs,
         )
 

@@ -14,8 +14,10 @@ from spfmilter.commands import attach as attaching
 from spfmilter.commands import check as checking
 from spfmilter.commands import config as looking
 from spfmilter.commands import run as running
+from spfmilter.commands import status as asking
 from spfmilter.commands import web as serving
 from spfmilter.commands.console import EX_USAGE
+from spfmilter.health import parts as health
 from spfmilter.language import available
 from spfmilter.settings import DEFAULT_PATH
 
@@ -147,6 +149,31 @@ def attach(path: Path, **given: Any) -> None:
 def detach(path: Path, **given: Any) -> None:
     """Print the commands that detach Postfix or Sendmail from this daemon."""
     attaching.detach(path, attaching.Options(**given))
+
+
+_parts = click.Choice(health.NAMES)
+
+
+@cli.command(short_help="Say whether the daemon is healthy, part by part.")
+@_config
+@_json
+@click.option("--only", multiple=True, type=_parts, metavar="PART", help="Look at this part only. May be repeated.")
+@click.option("--without", multiple=True, type=_parts, metavar="PART", help="Leave this part out. May be repeated.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1, max=600),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="The longest time for the command.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing: the exit status tells.")
+def status(path: Path, **given: Any) -> None:
+    """Say whether the daemon is healthy, part by part.
+
+    Exit as a plugin for Nagios does: 0 if all is well, 1 with a warning, 2 if it is critical, 3 if it is unknown.
+    """
+    asking.status(path, asking.Wanted(**given))
 
 
 @cli.command()

@@ -16,7 +16,7 @@ from pathlib import Path
 from spfmilter.commands import milterlist
 from spfmilter.commands.milterlist import OURS, PARAMETER, IndirectError, Milter
 from spfmilter.commands.postconf import AttachError, Changes, Postfix
-from spfmilter.commands.probe import Place
+from spfmilter.health.handshake import Place
 from spfmilter.settings import Settings
 from spfmilter.settings.endpoints import reachable_host
 from spfmilter.settings.values import SocketAddress

@@ -1,7 +1,4 @@
-"""Try a milter's address as Postfix would: connect, and negotiate in the milter protocol.
-
-Knows the first packet of the protocol, and why an MTA's user cannot reach a unix socket. Sends no mail events.
-"""
+"""Try a milter's address as Postfix would. Say why no milter answers, and why an MTA's user cannot reach its socket."""
 
 from __future__ import annotations
 
@@ -9,29 +6,14 @@ import errno
 import os
 import pwd
 import socket
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from spfmilter import ownership
+from spfmilter.health.handshake import Place, SilentError, shake
 
-_TIMEOUT = 5.0  # seconds for each step
-# What Postfix 3 offers: version 6, all changes of a message, all steps that may be left out.
-_OFFER = struct.pack(">IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
-_QUIT = struct.pack(">Ic", 1, b"Q")
-_LONGEST = 4096  # bytes of an answer: three numbers, and lists of macros
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a milter listens, as this process sees it."""
-
-    family: str  # inet, unix
-    host: str = ""
-    port: str = ""  # or the name of a service
-    path: Path = Path()
-    root: Path = Path("/")  # of the MTA, which may be chrooted
+_TIMEOUT = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,45 +46,10 @@ def account(name: str) -> Account | None:
 def why_silent(place: Place) -> str:
     """Return why no milter answers at a place; empty if one does."""
     try:
-        with _connected(place) as sock:
-            sock.settimeout(_TIMEOUT)
-            sock.sendall(_OFFER)
-            answer = _answer(sock)
-            sock.sendall(_QUIT)
-    except TimeoutError:
-        return f"no answer within {_TIMEOUT:g} s"
-    except OSError as error:
-        return error.strerror or str(error)
-    if answer[:1] == b"O" and len(answer) >= 13:
-        return ""
-    return "what answers there does not speak the milter protocol" if answer else "it closed the connection"
-
-
-def _connected(place: Place) -> socket.socket:
-    if place.family == "inet":
-        return socket.create_connection((place.host, place.port), _TIMEOUT)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(_TIMEOUT)
-    try:
-        sock.connect(str(place.path))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _answer(sock: socket.socket) -> bytes:
-    """Return the first packet without its length; the first bytes of the answer if it is no packet of a negotiation."""
-    head = _read(sock, 4)
-    length = int.from_bytes(head, "big")
-    return _read(sock, length) if len(head) == 4 and 13 <= length <= _LONGEST else head
-
-
-def _read(sock: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size and (more := sock.recv(size - len(data))):
-        data += more
-    return data
+        shake(place, _TIMEOUT)
+    except SilentError as error:
+        return str(error)
+    return ""
 
 
 def barrier(place: Place, user: Account) -> Barrier | None:

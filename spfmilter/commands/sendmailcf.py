@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spfmilter.commands.probe import Place
+from spfmilter.health.handshake import Place
 
 DEFAULT_PATH = Path("/etc/mail/sendmail.cf")
 OUR_NAME = "spfmilter"

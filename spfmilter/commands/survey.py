@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 from spfmilter.commands import milterlist, mta, probe
 from spfmilter.commands.postconf import Postfix
-from spfmilter.commands.probe import Place
 from spfmilter.commands.sendmailcf import OUR_NAME, Filter
+from spfmilter.health.handshake import Place
 
 _DENIED = os.strerror(errno.EACCES)
-_START = "start the daemon; if it runs, restart it, so that it has this socket: systemctl restart spfmilter"
+_START = (
+    "see whether the daemon runs (spfmilter status), and start it; if it runs, restart it, so that it has this socket: "
+    "systemctl restart spfmilter"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from spfmilter.daemon import child as children
 from spfmilter.daemon.child import Child
+from spfmilter.daemon.snapshot import ProcessState
 from spfmilter.observe import log
 
 _RESTART_AFTER = 2.0  # seconds; twice as long each time
@@ -38,6 +39,21 @@ class BackgroundProcess:
         self._child: Child | None = None
         self._purpose: Hashable = None
         self._not_before, self._pause = 0.0, _RESTART_AFTER
+        self._wanted = False
+        self._since = 0.0  # when it was started, or when it ended
+        self._exits, self._how = 0, ""
+
+    @property
+    def pid(self) -> int | None:
+        """Return its pid; None: there is no process."""
+        return self._child.pid if self._child is not None else None
+
+    def state(self, now: float) -> ProcessState:
+        """Return how it stands, for the status file."""
+        age = now - self._since if self._since else 0.0
+        return ProcessState(
+            name=self._name, wanted=self._wanted, pid=self.pid, age=age, exits=self._exits, how=self._how
+        )
 
     def keep(self, purpose: Hashable, work: Work, now: float) -> None:
         """Start, stop or replace the process, so that one runs for this purpose.
@@ -47,11 +63,12 @@ class BackgroundProcess:
             work: what it does with its end of the link, which becomes readable when the supervisor exits.
             now: the time, in seconds.
         """
+        self._wanted = purpose is not None
         if self._child is not None and purpose != self._purpose:
             self.stop()
         if self._child is None and purpose is not None and now >= self._not_before:
             self._pause = min(2 * self._pause, _MAX_PAUSE) if purpose == self._purpose else _RESTART_AFTER
-            self._purpose, self._not_before = purpose, now + self._pause
+            self._purpose, self._not_before, self._since = purpose, now + self._pause, now
             try:
                 self._child = children.fork(work, -1, self._close)
             except OSError as error:
@@ -61,7 +78,8 @@ class BackgroundProcess:
     def ended(self, pid: int, status: int) -> None:
         """Log the process's end and forget it, if the ended process is this one."""
         if self._child is not None and self._child.pid == pid:
-            log.error(f"{self._name} exited", pid=pid, how=children.ending(status))
+            self._exits, self._how, self._since = self._exits + 1, children.ending(status), time.monotonic()
+            log.error(f"{self._name} exited", pid=pid, how=self._how)
             self._child.link.close()
             self._child = None
 

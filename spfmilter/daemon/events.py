@@ -118,6 +118,7 @@ class Kill:
 class LogDeath:
     """Report the death of a worker that had not been told to end."""
 
+    slot: int
     pid: int
     how: str
     seconds: float  # that it lived

@@ -142,7 +142,7 @@ class _Turn:
         if self._missing(generation) < 0:  # it was to be replaced, and another one has its place already
             self._remove(slot)
             restart_in = 0.0
-        self.commands.append(LogDeath(event.pid, event.how, self._now - slot.since, restart_in))
+        self.commands.append(LogDeath(slot.number, event.pid, event.how, self._now - slot.since, restart_in))
         if generation.short_lives >= MAX_SHORT_LIVES:
             self._give_up(generation, event.how)
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from spfmilter.daemon.inforce import KEPT
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
 from spfmilter.interfaces import has_public_address
@@ -60,7 +61,7 @@ def read(path: Path, old: Settings, *, counting: bool) -> Settings:
 
 def _with_what_stays(old: Settings, fresh: Settings, *, counting: bool) -> Settings:
     """Return the new settings with the current socket, since changing it would refuse connections."""
-    keep = {name: getattr(old.milter, name) for name in ("socket", "socket_mode", "socket_group")}
+    keep = {name: getattr(old.milter, name) for name in KEPT}
     for name, value in keep.items():
         if getattr(fresh.milter, name) != value:
             log.warning("setting needs a restart", section="milter", key=name, keeps=str(value))

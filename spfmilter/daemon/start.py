@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from spfmilter.daemon import folders
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
 from spfmilter.daemon.reload import report_without_effect
 from spfmilter.daemon.supervisor import Supervisor
-from spfmilter.dns.answer import Answer, Status, Type
-from spfmilter.dns.channel import ask_once
+from spfmilter.dns import selftest
+from spfmilter.dns.answer import Answer, Status
 from spfmilter.dns.resolver import Resolver
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
@@ -21,8 +20,6 @@ from spfmilter.observe import log
 from spfmilter.settings import Settings
 from spfmilter.settings.values import Nameserver
 
-# For the self-test: a name with an address that every resolver on the Internet finds, and that most have cached.
-_KNOWN_NAME = "a.root-servers.net"
 _SELF_TEST_TIME = 5.0  # seconds
 
 
@@ -84,7 +81,7 @@ def _supervisor(path: Path, settings: Settings, listener: socket.socket, folder:
 def ask_nameservers(settings: Settings) -> Iterator[tuple[Nameserver, Answer]]:
     """Ask each nameserver, one after the other, for a name that exists. Yield it with its answer."""
     for server in Resolver(settings.dns.nameservers).nameservers():
-        yield server, ask_once(Resolver([server]), _KNOWN_NAME, Type.A, time.monotonic() + _SELF_TEST_TIME)
+        yield server, selftest.ask(server, _SELF_TEST_TIME)
 
 
 def test_resolvers(settings: Settings) -> bool:

@@ -7,6 +7,7 @@ the workers' words become events of the fleet, and it performs the commands that
 
 from __future__ import annotations
 
+import functools
 import os
 import selectors
 import signal
@@ -54,6 +55,7 @@ from spfmilter.daemon.listener import remove_socket
 from spfmilter.daemon.notify import notify, reloading, watchdog_interval
 from spfmilter.daemon.reload import RefusedError, read
 from spfmilter.daemon.slots import begin
+from spfmilter.daemon.statusreport import StatusReport
 from spfmilter.daemon.worker import Worker
 from spfmilter.dns.reports import ReportFile
 from spfmilter.observe import log
@@ -86,6 +88,9 @@ class Supervisor:
         self._watchdog = watchdog_interval()
         self._next_sign = 0.0
         self._trouble = ""  # for the service manager's status line
+        processes = (self._exporter, self._storage)
+        self._report = StatusReport(path, listener, processes, counting=metrics_folder is not None)
+        self._report.begin(settings, time.monotonic())
         self._status = 0
         self._selector = selectors.DefaultSelector()
         self._wakeup, self._wake = socket.socketpair()
@@ -106,6 +111,7 @@ class Supervisor:
                     self._guard.run(self._listen, key.data)
         self._exporter.stop()
         self._storage.finish(storage.FINISH + 1)
+        self._report.remove()
         log.info("stopped")
         return self._status
 
@@ -133,6 +139,7 @@ class Supervisor:
             self._guard.run(self._keep_exporter, now)
             self._guard.run(self._keep_storage, now)
             self._guard.run(self._sign_of_life, now)
+        self._guard.run(self._write_status, now)
         self._guard.run(self._say_what_waits)
 
     def _keep_exporter(self, now: float) -> None:
@@ -143,6 +150,9 @@ class Supervisor:
     def _keep_storage(self, now: float) -> None:
         settings = self._settings
         self._storage.keep(storage.purpose(settings), storage.working(settings), now)
+
+    def _write_status(self, now: float) -> None:
+        self._report.keep(self._fleet, self._workers, now)
 
     def _say_what_waits(self) -> None:
         """Write to the log and the service manager what they have not taken before."""
@@ -213,6 +223,7 @@ class Supervisor:
         folder, listener, hostname, table = self._metrics_folder, self._listener, self._hostname, self._table
         reports = self._reports.of(slot)
         processor = self._processor_for(command.generation) if settings.milter.pin_workers else None
+        report = functools.partial(self._report.figures.write, slot)
 
         def work(link: socket.socket) -> int:
             if processor is not None:
@@ -220,7 +231,9 @@ class Supervisor:
             children.use_batch_scheduling()
             metrics = open_metrics(folder, f"worker{slot}")
             deferrals = open_deferrals(settings.state.url, table, bound=settings.policy.defer_at_most.seconds)
-            worker = Worker(settings, listener, link, metrics, hostname, deferrals=deferrals, reports=reports)
+            worker = Worker(
+                settings, listener, link, metrics, hostname, deferrals=deferrals, reports=reports, report=report
+            )
             return worker.serve()
 
         try:
@@ -306,6 +319,7 @@ class Supervisor:
 
     def _log_death(self, command: LogDeath) -> None:
         self._metrics.worker_ended(command.how)
+        self._report.worker_exited(command.slot, command.how, time.monotonic())
         seconds, restart_in = round(command.seconds, 1), round(command.restart_in, 1)
         log.error(
             "worker exited unexpectedly", pid=command.pid, how=command.how, seconds=seconds, restart_in=restart_in
@@ -332,6 +346,7 @@ class Supervisor:
     def _switch(self, generation: int) -> None:
         self._settings = self._settings_of[generation]
         self._settings_of = {generation: self._settings}
+        self._report.begin(self._settings, time.monotonic())
         self._trouble = ""
         self._metrics = try_again(self._metrics, self._metrics_folder, "supervisor")
 
@@ -340,12 +355,14 @@ class Supervisor:
         log.configure(self._settings.log)
         log.error("configuration rejected, old settings stay in force", reason=reason)
         self._metrics.reload("refused")
+        self._report.reload_ended(time.monotonic(), refused=reason)
         self._trouble = f"; reload refused: {reason}"
 
     def _announce(self, news: News) -> None:
         """Tell the log and the service manager how things are."""
         if news is News.RELOADED:
             self._metrics.reload("done")
+            self._report.reload_ended(time.monotonic())
         milter, mode = self._settings.milter, self._settings.policy.mode
         number = self._fleet.serving.plan.workers
         self._metrics.workers(number)

@@ -15,6 +15,7 @@ import socket
 import syslog
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ from spfmilter.daemon import connections, folders
 from spfmilter.daemon.child import let_signals_in
 from spfmilter.daemon.connections import Unserved
 from spfmilter.daemon.link import Word
+from spfmilter.daemon.ownfigures import OwnFigures
+from spfmilter.daemon.snapshot import Figures
 from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import Key
 from spfmilter.dns.probe import Probe
@@ -51,13 +54,12 @@ _FIRST_PAUSE = 0.05  # seconds between the first checks for open sessions; doubl
 # and two that serve them.
 _THREADS = 5
 _FIX_THREADS = "raise TasksMax= and LimitNPROC= of the service, or ulimit -u"
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Worker:
     """Run a worker's main thread: signals, heartbeats, drain."""
 
-    def __init__(  # noqa: PLR0913 - made in one place
+    def __init__(  # noqa: PLR0913 - what the supervisor gives to each worker
         self,
         settings: Settings,
         listener: socket.socket,
@@ -67,6 +69,7 @@ class Worker:
         *,
         deferrals: Deferrals,
         reports: Reports,
+        report: Callable[[Figures], None],
     ) -> None:
         self._settings, self._listener, self._link = settings, listener, link
         receiver = settings.headers.own_id or hostname
@@ -87,7 +90,8 @@ class Worker:
         # Open everything that is needed to watch and to end now: once descriptors have run out, it is too late.
         self._wakeup, self._wake = socket.socketpair()
         self._dead_end = _dead_end()
-        self._memory = Memory()
+        self._own = OwnFigures(self._engine, self._callbacks)
+        self._report = report
         self._poll = select.poll()
         for end in (self._wakeup, self._link):
             self._poll.register(end, select.POLLIN)
@@ -204,7 +208,8 @@ class Worker:
         self._tell(Word.BEAT)
         for name, counters in self._engine.counters().items():
             self._metrics.cache(name, counters)
-        if not self._replace and (size := self._memory.resident()) > self._settings.milter.memory_limit.bytes:
+        self._report(own := self._own.now())
+        if not self._replace and (size := own.memory) > self._settings.milter.memory_limit.bytes:
             self._replace = True
             limit_of = self._settings.milter.memory_limit
             log.warning("worker memory limit exceeded, replacing worker", memory=size, memory_limit=str(limit_of))
@@ -274,6 +279,7 @@ class Worker:
             self._hear(pause if left else _FIRST_PAUSE)
             self._callbacks.running.settle()
             self._tell(Word.BEAT)
+            self._report(self._own.now())
             pause = min(2 * pause, _BEAT)
 
     def _left(self, name: object) -> int:
@@ -287,17 +293,6 @@ class Worker:
 def _outcome(answer: Answer) -> str:
     """Return how a lookup ended, in the words of the metrics."""
     return "own resolver" if answer.local_failure else answer.status.value
-
-
-class Memory:
-    """The resident memory of this process."""
-
-    def __init__(self) -> None:
-        self._file = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-
-    def resident(self) -> int:
-        """Return the resident memory in bytes (proc(5))."""
-        return int(os.pread(self._file, 256, 0).split()[1]) * _PAGE
 
 
 def _threads() -> int:

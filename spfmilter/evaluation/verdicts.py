@@ -132,6 +132,9 @@ class VerdictCache:
                 self.counters.evictions += len(gone.verdicts)
                 self._drop(gone)
 
+    def __len__(self) -> int:
+        return self._count
+
     def _drop(self, known: _Known) -> None:
         """Forget all verdicts of one client for one domain."""
         for kept in known.verdicts.values():

@@ -122,6 +122,7 @@ class Callbacks:
         self._all_silent = True  # every MTA so far awaits no answer to a header field
         self._passed: set[str] = set()  # names of header fields, as they were written, that are not watched
         self.running = Running()  # those that evaluate
+        self.sessions: set[_Connection] = set()  # that are open
 
     def register(self) -> None:
         """Register the callbacks with libmilter. Call this once in a process, before its socket is opened."""
@@ -176,6 +177,7 @@ class Callbacks:
             session = Session(self._settings, self._hostname, evidence, extras=extras, new_case=_new_case)
             connection = _Connection(session, evidence, AtWork(self.running, evidence.budget))
             ctx.setpriv(connection)
+            self.sessions.add(connection)
             self._metrics.session(1)
         return connection
 
@@ -203,6 +205,7 @@ class Callbacks:
         connection = ctx.getpriv()
         ctx.setpriv(None)
         if isinstance(connection, _Connection):
+            self.sessions.discard(connection)
             self._metrics.session(-1)
             connection.inquiry.close()
             self._record(connection.session.abandon().ended)

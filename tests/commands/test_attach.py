@@ -18,7 +18,7 @@ from lab.processes import free_port
 from spfmilter.commands import milterlist, postconf, probe, sendmailcf, survey
 from spfmilter.commands import mta as attaching
 from spfmilter.commands.postconf import AttachError, Postfix
-from spfmilter.commands.probe import Place
+from spfmilter.health.handshake import Place
 from spfmilter.settings import Settings, parse
 from tests.lab.recording_milter import RecordingMilter
 

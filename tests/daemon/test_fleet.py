@@ -61,7 +61,7 @@ def ended(slot: int, how: str = KILLED) -> Ended:
 
 
 def death(slot: int, seconds: float, restart_in: float = 0.0, how: str = KILLED) -> LogDeath:
-    return LogDeath(100 + slot, how, seconds, restart_in)
+    return LogDeath(slot, 100 + slot, how, seconds, restart_in)
 
 
 def end(slot: int, how: str = CLEAN) -> LogEnd:

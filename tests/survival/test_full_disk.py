@@ -180,7 +180,7 @@ exec "$@"
 def test_no_place_for_temporary_files(dns: NameServer, family: str) -> None:
     """None is needed for the mail: a unix socket has a folder of its own anyway."""
     command = ("unshare", "-m", "sh", "-c", _NO_TEMPORARY_FILES, "sh", "{ini}", str(SOURCES), *COMMAND)
-    daemon = SpfmilterDaemon("", command=command)
+    daemon = SpfmilterDaemon("", command=command, environment={"RUNTIME_DIRECTORY": ""})
     names = {
         "inet": inet_socket(),
         "inet6": f"inet6:{free_port()}@::1",
@@ -192,6 +192,7 @@ def test_no_place_for_temporary_files(dns: NameServer, family: str) -> None:
     with daemon:
         assert answers(names[family]) == ["550", "continue"]
         assert "metrics disabled, no folder for them" in daemon.log()
+        assert "status file cannot be written" in daemon.log()
         os.kill(workers(daemon)[0], signal.SIGKILL)
         daemon.wait_for_log("worker exited unexpectedly")
         wait_for_workers(daemon, 2)
