@@ -149,7 +149,7 @@ def metrics(known: Known) -> Iterator[Part]:
         return
     listen = known.settings.metrics.listen
     reason, seconds = _fetched(listen, "/metrics", known.time_left(_HTTP_TIME))
-    part = listener_part("metrics", f"the metrics at {listen}", listen, reason, seconds, _LOG)
+    part = listener_part("metrics", f"the exporter at {listen}", listen, reason, seconds, _LOG)
     for process in known.snapshot.processes if known.snapshot is not None else ():
         if reason and process.name == "metrics exporter" and process.wanted and process.pid is None:
             part = workers.process_part("metrics", process, known.age)
@@ -160,7 +160,7 @@ def listener_part(name: str, what: str, listen: str, reason: str, seconds: float
     """Return how a page that this host serves stands; ``reason``: why it cannot be had."""
     data = {"address": listen, "answers": not reason, "seconds": seconds}
     if reason:
-        return Part(name=name, level=Level.WARNING, text=f"{what} cannot be had: {reason}", fix=fix, data=data)
+        return Part(name=name, level=Level.WARNING, text=f"{what} does not answer: {reason}", fix=fix, data=data)
     return Part(name=name, level=Level.OK, text=f"{what} answers in {span(seconds)}", data=data)
 
 

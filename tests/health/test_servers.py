@@ -123,8 +123,8 @@ def page_ini(listen: str) -> IniFile:
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n", OK, "answers in"),
         (b"HTTP/1.1 500 Internal Server Error\r\n\r\n", WARNING, "it answers 500 Internal Server Error"),
-        (b"220 mx ESMTP\r\n", WARNING, "cannot be had"),
-        (b"", WARNING, "cannot be had: Remote end closed connection"),
+        (b"220 mx ESMTP\r\n", WARNING, "does not answer"),
+        (b"", WARNING, "does not answer: Remote end closed connection"),
     ],
 )
 def test_the_help_page(answer: bytes, level: Level, text: str) -> None:
