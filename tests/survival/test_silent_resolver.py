@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lab.daemon import SpfmilterDaemon
-from lab.processes import until
+from lab.processes import free_port, until
 from tests.survival.site import FAIL, ask, changed, frozen, inet_socket, ini, name_server, wait_for_workers
 
 PATIENCE = {"dns.silence.MAX_WAITED": 1.0}  # seconds, not a minute
@@ -20,7 +20,8 @@ def mute() -> Iterator[socket.socket]:
     """A resolver that takes questions and says nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        sock.bind(("127.0.0.1", 0))
+        # Outside of the range for clients: a name server takes its place, over TCP as well.
+        sock.bind(("127.0.0.1", free_port()))
         yield sock
 
 
