@@ -19,7 +19,7 @@ _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", L
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is wanted of the command: its wanted."""
+    """The options of the command."""
 
     only: Sequence[str] = ()  # parts; empty: all
     without: Sequence[str] = ()
@@ -33,7 +33,7 @@ def status(path: Path, wanted: Wanted) -> None:
 
     Args:
         path: the INI file with which the daemon was started.
-        wanted: the options of the command.
+        wanted: which parts to look at, for how long, and how to print them.
     """
     from spfmilter.health import probes  # noqa: PLC0415 - they load the DNS, which takes its time
 
