@@ -109,6 +109,7 @@ def no_extras(_verdict: Verdict, _facts: Facts, case: str) -> Extras:
 
 
 CASE = "H1FC-402Z-GPWG"
+NO_EXTRAS = Extras()  # a notice holds nothing beyond the verdict
 
 
 def new_case() -> str:
@@ -122,7 +123,7 @@ def without_case(lines: Sequence[str]) -> list[str]:
     return list(lines[:-1])
 
 
-def reply_for(decided: Action, about: Facts, by: Settings, extras: Extras = reply.NO_EXTRAS) -> Reply | None:
+def reply_for(decided: Action, about: Facts, by: Settings, extras: Extras = NO_EXTRAS) -> Reply | None:
     """What the client is told, without a link unless one is given."""
     return reply.reply_for(decided, about, by, extras)
 

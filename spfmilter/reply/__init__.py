@@ -5,11 +5,10 @@
 """
 
 from spfmilter.reply.advice import Advice, Remedy, Situation, advice
-from spfmilter.reply.notice import NO_EXTRAS, Extras, notice, notice_language, problem_text, sentences
+from spfmilter.reply.notice import Extras, notice, notice_language, problem_text, sentences
 from spfmilter.reply.reply import Reply, forged_fields, internal_error, reply_for, separate_message
 
 __all__ = [
-    "NO_EXTRAS",
     "Advice",
     "Extras",
     "Remedy",

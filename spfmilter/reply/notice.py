@@ -33,9 +33,6 @@ class Extras:
     case: str = ""  # the case id
 
 
-NO_EXTRAS = Extras()
-
-
 def notice_language(facts: Facts, settings: Settings) -> Language:
     """Return the first of the configured languages that can be shown to the client, or English."""
     return first(settings.reply.languages, lambda found: facts.smtputf8 or texts.is_ascii(found))

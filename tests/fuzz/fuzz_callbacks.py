@@ -22,11 +22,10 @@ from spfmilter.milter.callbacks import Callbacks
 from spfmilter.model import Check, Verdict
 from spfmilter.observe import log, targets
 from spfmilter.observe.metrics import Metrics
-from spfmilter.reply import NO_EXTRAS
 from spfmilter.settings.schema import LogFormat
 from spfmilter.state import Deferrals
 from tests.evaluation.world import World
-from tests.values import settings
+from tests.values import NO_EXTRAS, settings
 
 ALL = 0xFFFFFFFF
 HOSTS = {"4": "203.0.113.7", "r": "192.0.2.2", "l": "127.0.0.1", "p": "10.0.0.1"}

@@ -11,11 +11,11 @@ from babel.messages.pofile import read_po
 
 from spfmilter.language import LOCALE, SOURCE, available, first, language
 from spfmilter.model import Condition, Result
-from spfmilter.reply import NO_EXTRAS, notice, notice_language, sentences
+from spfmilter.reply import notice, notice_language, sentences
 from spfmilter.reply.texts import FORGED, HIDDEN, SEPARATE, all_texts, is_ascii, template
 from tests.reply.notices.cases import cases
 from tests.reply.notices.rendering import FOLDER, rendered
-from tests.values import facts, settings, verdict
+from tests.values import NO_EXTRAS, facts, settings, verdict
 
 TRANSLATED = [tag for tag in available() if tag != SOURCE]
 IN_NO_NOTICE = {

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from spfmilter.language import available
 from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, ProblemKind, Result, ReversePath, Verdict
-from spfmilter.reply import NO_EXTRAS, Extras, notice, problem_text, reply_for, sentences
+from spfmilter.reply import Extras, notice, problem_text, reply_for, sentences
 from spfmilter.reply.texts import all_texts
 from spfmilter.spf.services import SERVICES
-from tests.values import action, check, facts, settings, verdict
+from tests.values import NO_EXTRAS, action, check, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 REDIRECT: Mapping[str, Any] = {"term": "-all", "term_domain": "_spf.provider.example"}

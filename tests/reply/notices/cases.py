@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
-from spfmilter.reply import NO_EXTRAS, Extras
+from spfmilter.reply import Extras
 from spfmilter.spf.services import SERVICES
-from tests.values import CASE, check, verdict
+from tests.values import CASE, NO_EXTRAS, check, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 GOOGLE = next(service for service in SERVICES if service.include == "_spf.google.com")
