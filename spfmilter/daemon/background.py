@@ -110,3 +110,11 @@ class BackgroundProcess:
         """Close, in another child, the supervisor's end of the link."""
         if self._child is not None:
             self._child.link.close()
+
+
+def set_signals() -> None:
+    """Set the signals of the process itself: only SIGTERM ends it, those for the supervisor do nothing."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    children.let_signals_in()

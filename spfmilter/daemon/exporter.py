@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import time
 from pathlib import Path
 
-from spfmilter.daemon import child as children
 from spfmilter.daemon import hints
-from spfmilter.daemon.background import Work
+from spfmilter.daemon.background import Work, set_signals
 from spfmilter.observe import log
 from spfmilter.observe.metrics import application
 from spfmilter.settings.values import nameserver
@@ -25,10 +23,7 @@ def serving(folder: Path, listen: str) -> Work:
 
     def work(link: socket.socket) -> int:
         address = nameserver(listen)
-        for number in (signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        children.let_signals_in()
+        set_signals()
         # Loaded here, since the supervisor and its workers do not need it.
         from spfmilter.observe import scrape  # noqa: PLC0415
 

@@ -5,15 +5,13 @@ Knows how the tasks are started, repeated after a failure, and ended. The tasks 
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 import traceback
 from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
-from spfmilter.daemon import child as children
-from spfmilter.daemon.background import Work
+from spfmilter.daemon.background import Work, set_signals
 from spfmilter.observe import log
 from spfmilter.settings import Settings
 
@@ -39,10 +37,7 @@ def working(settings: Settings) -> Work:
     """Return the work of the process: run the tasks that the settings ask for until the supervisor exits."""
 
     def work(link: socket.socket) -> int:
-        for number in (signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        children.let_signals_in()
+        set_signals()
         ending = threading.Event()
         threads = [
             threading.Thread(target=_repeat, args=(name, make, ending), name=name, daemon=True)
