@@ -166,17 +166,22 @@ def test_a_reload_does_not_wait_for_sessions_without_a_thread(dns: NameServer) -
     address = inet_socket()
     quick = shortened(connections__LOOK_EVERY=2, worker__STUCK_AFTER=3)
     with daemon_of_a_user(ini(address, dns.address, dns="timeout = 2s"), quick) as daemon, ExitStack() as stack:
-        old = workers(daemon)
-        limit(daemon, threads(daemon))
-        crowd = burst(stack, address, 60)
-        until(lambda: accepted(address) > 40, 20, lambda: f"sessions without a thread, not {accepted(address)}")
-        limit(daemon, NO_LIMIT)
-        daemon.signal(signal.SIGHUP)
-        daemon.wait_for_notification("READY=1", count=2)
-        for mta in crowd:
-            mta.close()
-        until(lambda: not set(old) & set(children(daemon)), 30, lambda: f"the old workers' end:\n{daemon.log()}")
-        assert "sessions without a thread disconnected" in daemon.log()
+        reloads = 0
+        # libmilter starts no thread while one counts as idle: a crowd that is fast enough may only wait for that one.
+        while "sessions without a thread disconnected" not in daemon.log():
+            reloads += 1
+            assert reloads <= 5, daemon.log()
+            old = workers(daemon)
+            limit(daemon, threads(daemon))
+            crowd = burst(stack, address, 60)
+            until(lambda: accepted(address) > 40, 20, lambda: f"sessions without a thread, not {accepted(address)}")
+            limit(daemon, NO_LIMIT)
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_for_notification("READY=1", count=1 + reloads)
+            for mta in crowd:
+                mta.close()
+            gone = set(old)
+            until(lambda: not gone & set(children(daemon)), 30, lambda: f"the old workers' end:\n{daemon.log()}")  # noqa: B023 - called at once
         assert "sessions disconnected after" not in daemon.log()
 
 
