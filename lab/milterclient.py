@@ -81,6 +81,10 @@ class MilterClient:
         self._socket.put(data)
         self._socket.flush()
 
+    def has_answer(self, seconds: float) -> bool:
+        """Return whether the filter has said something that is unread, waiting so many seconds at most."""
+        return self._socket.has_answer(seconds)
+
     def recv_packet(self) -> tuple[bytes, bytes]:
         """Return the filter's next packet of any kind as (command, data)."""
         return self._socket.packet("a packet")

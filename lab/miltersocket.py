@@ -3,6 +3,7 @@
 It knows lengths, time limits and addresses. It does not know the content of a packet.
 """
 
+import select
 import socket
 import struct
 
@@ -46,6 +47,11 @@ class MilterSocket:
         except OSError as error:
             msg = f"{self._address}: {error} while sending {len(data)} octets"
             raise MilterError(msg) from error
+
+    def has_answer(self, seconds: float) -> bool:
+        """Return whether there is something to read, waiting so many seconds at most."""
+        self.flush()
+        return bool(select.select([self._socket], [], [], seconds)[0])
 
     def packet(self, awaited: str) -> tuple[bytes, bytes]:
         """Return the next packet as (command, data). If none comes, the error says what was awaited."""

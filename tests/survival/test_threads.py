@@ -89,11 +89,24 @@ SLOW = b"".join(
 )
 
 
+_FIRST = 20  # sessions: more than the workers have threads at their start
+
+
 def burst(stack: ExitStack, address: str, number: int) -> list[MilterClient]:
-    """Sessions at the same time, each of which needs a thread for seconds."""
-    crowd = [stack.enter_context(MilterClient(address, timeout=30)) for _ in range(number)]
+    """Sessions at the same time, each of which needs a thread for seconds.
+
+    The first ones come one after the other, until all threads that there are have one. libmilter starts no thread while
+    one counts as idle, and a thread that it has woken for one session still does: a crowd at one moment would wait for
+    the threads that are there.
+    """
+    crowd = [stack.enter_context(MilterClient(address, timeout=30)) for _ in range(_FIRST)]
     for mta in crowd:
         mta.send_raw(SLOW)
+        mta.has_answer(0.02 * patience())  # those that have no thread have none
+    rest = [stack.enter_context(MilterClient(address, timeout=30)) for _ in range(number - _FIRST)]
+    for mta in rest:
+        mta.send_raw(SLOW)
+    crowd += rest
     return crowd
 
 
