@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lab.processes import HUNG
 from lab.server import Server, installed
 
 _JOURNALD = Path("/lib/systemd/systemd-journald")
@@ -26,6 +27,7 @@ exec "$0"
 # Connects standard output and error as systemd does for a service, and becomes the program.
 _SERVICE = """
 import os, socket, sys
+from lab.processes import HUNG
 stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 stream.connect("/run/systemd/journal/stdout")
 # Identifier, unit, priority of lines without a prefix, whether prefixes count, and three places that get no copy.
@@ -77,7 +79,7 @@ class Journald(Server):
         The kernel's messages are left out. They come to every journal of the machine.
         """
         call = self.inside("journalctl", "--no-pager", "--all", "-o", "json", *arguments)
-        done = subprocess.run(call, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(call, capture_output=True, text=True, timeout=HUNG, check=False)
         # From systemd 257 on journalctl ends with 1 where --grep finds nothing.
         if done.returncode and (done.stderr or "-g" not in arguments):
             raise RuntimeError(f"journalctl ended with {done.returncode}: {done.stderr}")

@@ -10,6 +10,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
+from lab.processes import HUNG
 from lab.server import Server
 
 
@@ -66,7 +67,7 @@ class MailServer(Server):
             capture_output=True,
             text=True,
             errors="surrogateescape",
-            timeout=30,
+            timeout=HUNG,
             check=False,
         )
         if done.returncode != 0:

@@ -23,6 +23,9 @@ PORTS = range(20000, 32000)
 _ROUND = 0.01  # seconds between two probes: short compared to a start-up, long compared to the cost of a probe
 
 
+HUNG = 900  # seconds after which a command is taken to hang; a busy machine does not make it so slow
+
+
 def patience() -> float:
     """Return how many times longer than on an idle machine work may take now; 1 where every thread has its processor.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.dnszone import ZoneData
+from lab.processes import HUNG
 
 SUITES = ("rfc7208-tests", "rfc4408-tests", "test")
 
@@ -99,7 +100,7 @@ def _download(folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "pyspf"]
     command += ["--require-hashes", "--dest", str(folder), "--requirement", str(requirements)]
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=HUNG, check=False)
     if done.returncode != 0:
         msg = f"pip could not fetch {_SDIST}:\n{done.stderr.strip()}"
         raise SuiteUnavailableError(msg)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.processes import HUNG
 from spfmilter.model import Condition, Result
 from spfmilter.settings import schema
 from tests.source import modules, nodes, tree
@@ -245,7 +246,7 @@ def loaded_after(program: str) -> frozenset[str]:
     """The modules of a new process that has run ``program``; ``ini`` there is the path of an INI file without keys."""
     report = "import json, sys; print(json.dumps(sorted(sys.modules)))"
     code = f"ini = {os.devnull!r}\n{program}\n{report}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HUNG, check=False)  # noqa: S603 - our own
     assert done.returncode == 0, done.stderr
     names: list[str] = json.loads(done.stdout.splitlines()[-1])
     return frozenset(names)

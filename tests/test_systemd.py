@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.processes import HUNG
 from spfmilter.cli import cli
 from spfmilter.commands.console import EX_CONFIG, EX_UNAVAILABLE
 from spfmilter.daemon.fleet import MAX_SILENCE, STOP_GRACE
@@ -45,7 +46,7 @@ def needs(command: str) -> pytest.MarkDecorator:
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+    return subprocess.run(command, capture_output=True, text=True, timeout=HUNG, check=False)  # noqa: S603 - our own
 
 
 def values(unit: Path = UNIT) -> dict[str, list[str]]:

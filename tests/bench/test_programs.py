@@ -12,6 +12,7 @@ from bench.hostile import FAMILIES, ZONE
 from bench.programs import Nothing, Workshop, load
 from bench.table import Report, Target
 from lab.dnszone import Zone
+from lab.processes import HUNG
 
 pytestmark = pytest.mark.skipif(
     shutil.which("gcc") is None or not Path("/usr/include/libmilter/mfapi.h").exists(),
@@ -31,7 +32,7 @@ def test_the_programs_compile_without_a_warning(name: str) -> None:
     """As strict as the compiler can be asked to be."""
     source = Path(__file__).parents[2] / "bench" / f"{name}.c"
     command = ["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-c", str(source), "-o", "/dev/null"]
-    subprocess.run(command, check=True, timeout=60)  # noqa: S603 - our own words
+    subprocess.run(command, check=True, timeout=HUNG)  # noqa: S603 - our own words
 
 
 @pytest.mark.parametrize("unit", [0, 1, 3])

@@ -12,6 +12,7 @@ import pytest
 
 from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
+from lab.processes import HUNG
 from spfmilter.cli import main
 
 ZONE: ZoneData = {
@@ -83,7 +84,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=30,
+                timeout=HUNG,
                 check=False,
             )
         monkeypatch.setattr(sys, "argv", command)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.processes import HUNG
 from spfmilter import __version__
 from spfmilter.cli import cli, config, main
 from spfmilter.settings import DEFAULT_PATH, Settings, parse, show
@@ -183,7 +184,7 @@ def test_a_bad_file_is_78_also_where_the_problems_cannot_be_written(command: str
             env={**os.environ, "PYTHONUNBUFFERED": ""},
             stdout=full,
             stderr=full,
-            timeout=30,
+            timeout=HUNG,
             check=False,
         )
     assert ended.returncode == 78

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.processes import until
+from lab.processes import HUNG, until
 from tests.commands.conftest import MESSAGE
 
 pytestmark = pytest.mark.outside
@@ -52,7 +52,7 @@ class AtTerminal:
 
     def end(self) -> str:
         """Wait for the end, and return the standard output."""
-        printed, _ = self.process.communicate(timeout=60)
+        printed, _ = self.process.communicate(timeout=HUNG)
         self.read()
         os.close(self._terminal)
         return printed

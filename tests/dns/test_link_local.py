@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.processes import with_resolv_conf
+from lab.processes import HUNG, with_resolv_conf
 from spfmilter.dns.answer import Status, Type
 from spfmilter.dns.channel import ask_once
 from spfmilter.dns.resolver import Resolver
@@ -53,7 +53,7 @@ print([(found.outcome.value, found.detail) for found in tried if found.what.ends
 def in_namespace(*command: str) -> str:
     """Return what the command prints where that address exists."""
     inside = ["unshare", "-n", "sh", "-c", NAMESPACE, "sh", *command]
-    done = subprocess.run(inside, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+    done = subprocess.run(inside, capture_output=True, text=True, timeout=HUNG, check=False)  # noqa: S603 - our own
     assert done.stdout, done.stderr
     return done.stdout
 

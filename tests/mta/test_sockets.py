@@ -11,7 +11,7 @@ import pytest
 from lab.daemon import SpfmilterDaemon
 from lab.nsd import Nsd
 from lab.postfix import Postfix
-from lab.processes import free_port, has_ipv6, until
+from lab.processes import HUNG, free_port, has_ipv6, until
 from lab.smtp import Answer, SmtpDialogue
 from tests.mta.site import HELO, MESSAGE, Site
 from tests.mta.zones import LISTED, UNLISTED
@@ -43,7 +43,7 @@ def run(command: str, ini: Path, server: Postfix, *options: str) -> subprocess.C
     words = [sys.executable, "-m", "spfmilter", command, "-c", str(ini)]
     place = ["--postfix-config", str(server.config_directory)]
     return subprocess.run(  # noqa: S603 - no shell, own arguments
-        [*words, *place, *options], check=False, capture_output=True, text=True, timeout=30
+        [*words, *place, *options], check=False, capture_output=True, text=True, timeout=HUNG
     )
 
 

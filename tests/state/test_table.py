@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.processes import HUNG
 from spfmilter.state import table as tables
 from spfmilter.state.table import OnThisHost, Table
 
@@ -171,7 +172,7 @@ print(json.dumps({"ends": ends, "said": [json.loads(line) for line in said]}))
 
 def test_processes_agree_and_one_that_is_killed_with_the_lock_delays_no_other() -> None:
     done = subprocess.run(  # noqa: S603 - our own
-        [sys.executable, "-c", HAMMER], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", HAMMER], capture_output=True, text=True, timeout=HUNG, check=True
     )
     result = json.loads(done.stdout)
     assert result["ends"] == [-9] * 3 + [0] * 6

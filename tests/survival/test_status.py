@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 
 from lab import redis as lab_redis
+from lab import users
 from lab.daemon import SpfmilterDaemon
 from lab.milterclient import MilterClient
 from lab.processes import free_port, patience, until
 from lab.redis import Redis
+from lab.users import NOBODY, as_user
 from spfmilter.daemon.statusfile import name_for
 from tests.survival.site import (
     CLIENT,
@@ -418,7 +420,9 @@ def test_a_change_of_the_socket_that_waits_for_a_restart(dns: NameServer) -> Non
 @as_root
 def test_another_user(dns: NameServer) -> None:
     """They learn what they may: the status file is for all, the INI file and the socket here are not."""
-    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    if reason := users.unavailable():
+        pytest.skip(reason)
+    nobody = as_user(NOBODY)
     daemon = SpfmilterDaemon(ini("unix:/tmp/unused", dns.address))
     daemon.folder.chmod(0o755)
     daemon.rewrite(ini(f"unix:{daemon.folder}/m.sock", dns.address))

@@ -10,7 +10,7 @@ import pytest
 
 from lab.daemon import SpfmilterDaemon
 from lab.dnsserver import ScriptedDNS
-from lab.processes import free_port
+from lab.processes import HUNG, free_port
 from tests.web.site import SECRET, WEB, ini, serving, token
 
 pytestmark = pytest.mark.outside
@@ -77,7 +77,7 @@ def run(text: str, tmp_path: Path, *before: str) -> subprocess.CompletedProcess[
     path.write_text(text)
     code = "; ".join([*before, "from spfmilter.cli import main", "main()"])
     command = [sys.executable, "-c", code, "web", "-c", str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+    return subprocess.run(command, capture_output=True, text=True, timeout=HUNG, check=False)  # noqa: S603 - our own
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from lab.daemon import COMMAND, SpfmilterDaemon
 from lab.dnsserver import ScriptedDNS
 from lab.milterclient import MilterClient
-from lab.processes import free_port
+from lab.processes import HUNG, free_port
 from tests.web.site import WEB, ZONE
 from tests.web.test_server import get
 
@@ -32,7 +32,7 @@ def as_user(user: int, *command: str) -> tuple[str, ...]:
 
 
 def succeeds(user: int, *command: str) -> bool:
-    return subprocess.run(as_user(user, *command), capture_output=True, timeout=60, check=False).returncode == 0  # noqa: S603 - our own
+    return subprocess.run(as_user(user, *command), capture_output=True, timeout=HUNG, check=False).returncode == 0  # noqa: S603 - our own
 
 
 if os.geteuid() != 0 or shutil.which("setpriv") is None:
