@@ -99,7 +99,7 @@ class ScriptedDNS:
         self._dropped: Counter[bytes] = Counter()
         self._zone = self._make_zone(zonedata or {})
         self._cache: dict[tuple[bytes, int], Answer] = {}
-        self._udp, self._listener = _bind(host, port)
+        self._udp, self._listener = bind_both(host, port)
         self.port: int = self._udp.getsockname()[1]
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._line = _DelayLine()
@@ -260,7 +260,7 @@ def _send_tcp(connection: socket.socket, framed: bytes) -> None:
         return  # the client has gone
 
 
-def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+def bind_both(host: str, port: int = 0) -> tuple[socket.socket, socket.socket]:
     """Return a UDP socket and a listening TCP socket on the same port; 0: on a free one.
 
     A free one is not taken from the system's range for clients: a server that is started again at its port would find

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.dnsserver import ScriptedDNS
+from lab.dnsserver import ScriptedDNS, bind_both
 from lab.processes import patience
 from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.channel import ask_once
@@ -245,9 +245,7 @@ TCP_TROUBLES = {
 @pytest.mark.parametrize("trouble", TCP_TROUBLES.values(), ids=TCP_TROUBLES.keys())
 def test_a_tcp_server_that_fails_is_a_failed_lookup(trouble: object) -> None:
     assert callable(trouble)
-    listener = socket.create_server(("127.0.0.1", 0))
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.bind(listener.getsockname())
+    udp, listener = bind_both("127.0.0.1")
 
     def serve() -> None:
         query, client = udp.recvfrom(2000)
