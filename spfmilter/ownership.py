@@ -43,3 +43,8 @@ def nearest(path: Path) -> str:
         with suppress(OSError):
             return f"{place} belongs to {rights(place)}"
     return f"{path} cannot be looked at"
+
+
+def as_user(name: str, command: str) -> str:
+    """Return a command that root can paste to run another one as a user. Not with sudo: a bare Debian has none."""
+    return f"runuser -u {name} -- {command}"

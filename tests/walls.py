@@ -21,6 +21,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "counters": (),
     "interfaces": (),
     "ownership": (),
+    "units": (),
     "model": ("value",),
     "addresses": ("model",),
     "spf": ("addresses", "model", "spf", "text"),
@@ -67,6 +68,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "settings",
         "state",
         "text",
+        "units",
     ),
     "web": (
         "addresses",
@@ -98,6 +100,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "settings",
         "state",
         "text",
+        "units",
     ),
     "commands": (
         "addresses",
@@ -119,6 +122,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "settings",
         "spf.loops",
         "text",
+        "units",
         "web.server",
     ),
     "cli": ("commands", "health.parts", "language", "settings"),

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from spfmilter import ownership
+from spfmilter import ownership, units
 from spfmilter.daemon.life import Life
 from spfmilter.daemon.snapshot import Snapshot
 from spfmilter.health.handshake import Handshake, Place, SilentError, shake
@@ -74,7 +74,7 @@ def socket_part(known: Known, address: SocketAddress | None, shaken: Handshake |
         fix = "systemctl status spfmilter.socket spfmilter" if address is not None else ""
     elif shaken.number in {errno.EACCES, errno.EPERM}:
         level, text = Level.UNKNOWN, f"{text}: user {ownership.user()} may not connect"
-        fix = "run this as the daemon's user: sudo -u spfmilter spfmilter status"
+        fix = f"run this as root, or as the daemon's user: {ownership.as_user(units.daemon_user(), 'spfmilter status')}"
     elif shaken.number == errno.ECONNREFUSED:
         text = f"{text}: no process listens there"
     elif shaken.number is None and known.snapshot is not None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from lab.processes import free_port
+from spfmilter import ownership, units
 from spfmilter.daemon import trial
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.settings import parse, show
@@ -80,7 +81,7 @@ def test_only_what_differs_from_the_defaults_is_shown(run, tmp_path) -> None:
 
 
 @pytest.mark.outside
-def test_trying_a_start_says_what_would_go_well_and_leaves_nothing(run, write, tmp_path) -> None:
+def test_trying_a_start_says_what_would_go_well_and_leaves_nothing(run, write, tmp_path, monkeypatch) -> None:
     text = (
         f"[milter]\nsocket = unix:{tmp_path}/socket\n[metrics]\nlisten = 127.0.0.1:{free_port()}\n"
         f"[reply]\nhelp_url = https://mx.example.net/spf/{{token}}\n"
@@ -95,8 +96,15 @@ def test_trying_a_start_says_what_would_go_well_and_leaves_nothing(run, write, t
         for setting in ("[web] secret_file", "[milter] socket", "[metrics] listen", "[web] listen", "[dns] nameservers")
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["spfmilter.ini"]
-    if os.geteuid() == 0:  # the command to try again has the same file
-        assert f"sudo -u spfmilter spfmilter config check --try -c {tmp_path}/spfmilter.ini\n" in done.stderr
+    assert done.stderr.startswith(f"tried with the rights of user {ownership.user()}")
+    # the command to try again has the same file
+    again = f"As root: runuser -u spfmilter -- spfmilter config check --try -c {tmp_path}/spfmilter.ini\n"
+    assert again in done.stderr
+    with monkeypatch.context() as patched:
+        patched.setattr(units, "daemon_user", ownership.user)
+        assert run("config", "check", "--try", "-c", write(text)).stderr == (
+            f"tried with the rights of user {ownership.user()}\n"
+        )
 
 
 @pytest.mark.outside
