@@ -9,6 +9,9 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+_OVERFLOW = 65534  # stands for each user and group that a user namespace has no number for (user_namespaces(7))
+_UID_MAP = Path("/proc/self/uid_map")
+
 
 def user(uid: int | None = None) -> str:
     """Return the name of a user, of this process's user by default; the number if they have no name."""
@@ -34,14 +37,57 @@ def rights(path: Path) -> str:
         OSError: it cannot be looked at.
     """
     status = path.stat()
-    return f"{user(status.st_uid)}:{group(status.st_gid)}, mode {stat.S_IMODE(status.st_mode):04o}"
+    text = f"{user(status.st_uid)}:{group(status.st_gid)}, mode {stat.S_IMODE(status.st_mode):04o}"
+    if _OVERFLOW in {status.st_uid, status.st_gid} and _in_namespace():
+        text += ", where nobody and nogroup may be any that PrivateUsers= hides from the service"
+    return text
+
+
+def _in_namespace() -> bool:
+    """Return whether this process sees few users only, as under systemd's PrivateUsers=."""
+    try:
+        return _UID_MAP.read_text().split() != ["0", "0", "4294967295"]
+    except OSError:
+        return False
+
+
+def has_group(name: str) -> bool:
+    """Return whether there is a group of this name."""
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def may_write(folder: Path) -> bool:
+    """Return whether the modes let this process make a file in a folder, read-only file systems aside.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    status = folder.stat()
+    if os.geteuid() in {0, status.st_uid}:
+        bits = status.st_mode >> 6
+    else:
+        bits = status.st_mode >> 3 if status.st_gid in {os.getegid(), *os.getgroups()} else status.st_mode
+    return os.geteuid() == 0 or bits & 0o3 == 0o3
+
+
+def barrier(path: Path) -> Path:
+    """Return the file; if it cannot be looked at, the first folder above it that can be, which keeps us out."""
+    for place in (path, *path.parents):
+        with suppress(OSError):
+            place.stat()
+            return place
+    return path
 
 
 def nearest(path: Path) -> str:
     """Return whose a file is; if it cannot be looked at, whose the first folder above it is that can be."""
-    for place in (path, *path.parents):
-        with suppress(OSError):
-            return f"{place} belongs to {rights(place)}"
+    place = barrier(path)
+    with suppress(OSError):
+        return f"{place} belongs to {rights(place)}"
     return f"{path} cannot be looked at"
 
 

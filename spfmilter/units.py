@@ -54,9 +54,9 @@ def last(name: str, section: str, key: str, default: str = "") -> str:
     return values[-1] if values else default
 
 
-def daemon_user() -> str:
-    """Return the user of the installed service; ``spfmilter`` if it is not installed."""
-    return last(SERVICE, "Service", "User", "spfmilter")
+def daemon_user(default: str = "spfmilter") -> str:
+    """Return the user of the installed service; the default if it is not installed."""
+    return last(SERVICE, "Service", "User", default)
 
 
 def _drop_ins(name: str, folders: Sequence[Path]) -> Iterator[str]:

@@ -141,8 +141,9 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.background": ("daemon.child", "daemon.snapshot", "observe.log"),
     "daemon.exporter": ("daemon.background", "daemon.hints", "observe", "settings.values"),
     "daemon.hints": ("ownership",),
+    "daemon.sockethints": ("ownership", "units"),
     "daemon.link": (),
-    "daemon.listener": ("daemon.hints", "ownership", "settings"),
+    "daemon.listener": ("daemon.hints", "daemon.sockethints", "ownership", "settings"),
     "daemon.notify": (),
     # The commands use these five, too.
     "daemon.inforce": ("settings",),

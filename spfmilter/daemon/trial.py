@@ -6,6 +6,7 @@ still tried. The trial has the rights of the user who runs it, so run it as the 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from spfmilter.daemon import folders, hints, page
+from spfmilter import ownership
+from spfmilter.daemon import folders, hints, page, sockethints
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
 from spfmilter.daemon.start import ask_nameservers
 from spfmilter.dns.answer import Status
@@ -108,29 +110,51 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
 
 
 def _socket(settings: Settings) -> Iterator[Finding]:
-    what, address = "[milter] socket", settings.milter.socket
+    what, milter = "[milter] socket", settings.milter
+    address, group = milter.socket, milter.socket_group
     if address.family == "systemd":
         yield _ok(what, "systemd passes it at the start, so it cannot be tried here")
         return
-    if _is_served(address):
+    if address.family == "unix" and ownership.has_group(group) and sockethints.unit_hides(group):
+        yield _problem(what, sockethints.hidden_group(group, Path(address.path)))
+        return
+    failure = _connect(address)
+    if failure == 0:
         yield _ok(what, f"a process serves {address} now. If it is not spfmilter, stop it first")
         return
+    if failure == errno.EACCES and (rights := _rights(Path(address.path))):
+        yield _problem(
+            what, f"user {ownership.user()} may not use the socket that is there ({rights}): try it as its user"
+        )
+        return
+    given = bool(group) and sockethints.unit_gives(group)  # to the service, and not to who tries it
     try:
-        listener = open_listener(settings.milter)
+        listener = open_listener(milter.model_copy(update={"socket_group": ""}) if given else milter)
     except ListenError as error:
         yield _problem(what, str(error))
         return
     remove_socket(address, listener)
-    group = f" for group {settings.milter.socket_group}" if settings.milter.socket_group else ""
-    yield _ok(what, f"{address} can be opened{group}")
+    if address.family == "unix" and (denied := sockethints.unit_denies(Path(address.path).parent)):
+        yield _problem(what, denied)
+        return
+    yield _ok(what, f"{address} can be opened{f' for group {group}' if group else ''}")
 
 
-def _is_served(address: SocketAddress) -> bool:
+def _rights(path: Path) -> str:
+    """Return whose a file is; empty if it cannot be looked at."""
+    try:
+        return ownership.rights(path)
+    except OSError:
+        return ""
+
+
+def _connect(address: SocketAddress) -> int:
+    """Return the number of the error when connecting to a socket; 0 if a process serves it."""
     if address.family == "unix":
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(_CONNECT_TIME)
-            return sock.connect_ex(address.path) == 0
-    return _answers(address.host, address.port)
+            return sock.connect_ex(address.path)
+    return 0 if _answers(address.host, address.port) else errno.ECONNREFUSED
 
 
 def _answers(host: str, port: int) -> bool:

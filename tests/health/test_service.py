@@ -37,7 +37,7 @@ def shaken(pid: int = 0) -> Handshake:
             True,
             UNKNOWN,
             "may not connect",
-            "runuser -u spfmilter -- spfmilter status",
+            "runuser -u spfmilter -- ",
         ),
         (SilentError("no answer within 4 s"), True, CRITICAL, "no answer within 4 s", "systemctl restart"),
         (SilentError("no answer within 4 s"), False, CRITICAL, "no answer within 4 s", "stop what listens there"),
