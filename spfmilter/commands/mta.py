@@ -55,10 +55,7 @@ def postfix_socket(socket: SocketAddress, postfix: Postfix) -> str:
                 "or an inet socket, such as inet:8890@127.0.0.1"
             )
         case _:
-            raise AttachError(
-                "with socket = systemd the address stands in spfmilter.socket (systemctl cat spfmilter.socket, "
-                "ListenStream=): write it into smtpd_milters, as docs/postfix.md shows"
-            )
+            raise AttachError("the address of [milter] socket = systemd is unknown")  # ``activation`` finds it
 
 
 def all_milters(postfix: Postfix) -> dict[str, list[Milter]]:
