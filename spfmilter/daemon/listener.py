@@ -71,8 +71,8 @@ def _from_systemd() -> socket.socket:
             + (
                 f"{number} sockets: leave one ListenStream= in spfmilter.socket"
                 if number.isdigit()
-                else "none: systemctl enable --now spfmilter.socket (installed as docs/operation.md says), and start the "
-                "daemon by systemd"
+                else "none: systemctl enable --now spfmilter.socket (installed as docs/operation.md says), and start "
+                "the daemon by systemd"
             )
         )
     sock = socket.socket(fileno=_PASSED)
