@@ -60,18 +60,26 @@ def has_group(name: str) -> bool:
     return True
 
 
-def may_write(folder: Path) -> bool:
-    """Return whether the modes let this process make a file in a folder, read-only file systems aside.
+def may_write(folder: Path, name: str) -> bool:
+    """Return whether the modes let a user make a file in a folder, read-only file systems aside.
 
     Raises:
         OSError: it cannot be looked at.
     """
+    uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
+    if name != user():
+        try:
+            account = pwd.getpwnam(name)
+        except KeyError:
+            return False
+        uid, groups = account.pw_uid, set(os.getgrouplist(name, account.pw_gid))
     status = folder.stat()
-    if os.geteuid() in {0, status.st_uid}:
-        bits = status.st_mode >> 6
-    else:
-        bits = status.st_mode >> 3 if status.st_gid in {os.getegid(), *os.getgroups()} else status.st_mode
-    return os.geteuid() == 0 or bits & 0o3 == 0o3
+    bits = status.st_mode
+    if uid == status.st_uid:
+        bits >>= 6
+    elif status.st_gid in groups:
+        bits >>= 3
+    return uid == 0 or bits & 0o3 == 0o3
 
 
 def barrier(path: Path) -> Path:

@@ -28,7 +28,7 @@ def for_path(error: OSError, path: Path) -> str:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return _missing(path.parent)
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return _not_writable(path, sandboxed=error.errno == errno.EROFS)
+        return _not_writable(path, ownership.user(), sandboxed=error.errno == errno.EROFS)
     return ""
 
 
@@ -43,16 +43,17 @@ def _missing(folder: Path) -> str:
     return f"there is no folder {folder}: {_install(folder)}{_allow(folder, sandboxed=_is_read_only(place))}"
 
 
-def _not_writable(path: Path, *, sandboxed: bool) -> str:
+def _not_writable(path: Path, user: str, *, sandboxed: bool) -> str:
     """Return what to do about a folder in which the daemon may not make the socket.
 
     Args:
         path: of the socket.
+        user: who may not.
         sandboxed: whether the file system is read-only, which ProtectSystem= of the unit makes it for the service.
     """
-    folder, user = path.parent, ownership.user()
+    folder = path.parent
     with suppress(OSError):
-        if ownership.may_write(folder):
+        if ownership.may_write(folder, user):
             if not sandboxed:
                 return f"the system refuses it, although the modes allow it; {ownership.nearest(folder)}"
             return f"systemd lets the service write in few folders: add ReadWritePaths={folder} {_DROP_IN}"
@@ -148,8 +149,8 @@ def unit_gives(group: str) -> bool:
     return not unit_hides(group) and group in " ".join(service.get("SupplementaryGroups", [])).split()
 
 
-def unit_denies(folder: Path) -> str:
-    """Return what to do if the installed unit makes a folder read-only for the daemon; empty if it does not.
+def unit_denies(path: Path) -> str:
+    """Return what to do if the installed unit keeps the daemon from making a socket; empty if it does not.
 
     ProtectSystem=strict makes all folders read-only but those that the unit names.
     """
@@ -159,9 +160,10 @@ def unit_denies(folder: Path) -> str:
     allowed = [Path(word.lstrip("-+")) for word in " ".join(service.get("ReadWritePaths", [])).split()]
     for key, top in _FOLDERS.items():
         allowed += [Path(top) / word for word in " ".join(service.get(key, [])).split()]
-    if any(folder.is_relative_to(place) for place in allowed):
+    if any(path.is_relative_to(place) for place in allowed):
         return ""
-    return f"the unit makes {folder} read-only for the daemon: add ReadWritePaths={folder} {_DROP_IN}"
+    hint = _not_writable(path, units.daemon_user(), sandboxed=True)
+    return f"the unit makes {path.parent} read-only for the daemon; {hint}"
 
 
 # -- a socket that is there --------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def _socket(settings: Settings) -> Iterator[Finding]:
         yield _ok(what, "systemd passes it at the start, so it cannot be tried here")
         return
     if address.family == "unix" and ownership.has_group(group) and sockethints.unit_hides(group):
-        yield _problem(what, sockethints.hidden_group(group, Path(address.path)))
+        yield _problem(*_setting_of(sockethints.hidden_group(group, Path(address.path)), what))
         return
     failure = _connect(address)
     if failure == 0:
@@ -131,13 +131,19 @@ def _socket(settings: Settings) -> Iterator[Finding]:
     try:
         listener = open_listener(milter.model_copy(update={"socket_group": ""}) if given else milter)
     except ListenError as error:
-        yield _problem(what, str(error))
+        yield _problem(*_setting_of(str(error), what))
         return
     remove_socket(address, listener)
-    if address.family == "unix" and (denied := sockethints.unit_denies(Path(address.path).parent)):
+    if address.family == "unix" and (denied := sockethints.unit_denies(Path(address.path))):
         yield _problem(what, denied)
         return
     yield _ok(what, f"{address} can be opened{f' for group {group}' if group else ''}")
+
+
+def _setting_of(text: str, usual: str) -> tuple[str, str]:
+    """Return the setting that an error names at its beginning, or the usual one, and the rest of the error."""
+    name, colon, rest = text.partition(": ")
+    return (name, rest) if colon and name.startswith("[milter] ") and " = " not in name else (usual, text)
 
 
 def _rights(path: Path) -> str:

@@ -188,12 +188,13 @@ def test_the_installed_unit_decides_what_the_daemon_may(run, write, tmp_path, mo
         done = run("config", "check", "--try", "-c", path)
         assert "As root: runuser -u nobody -- " in done.stderr
         (line,) = [line for line in done.stdout.splitlines() if "[milter] socket" in line]
+        assert line.count("[milter] ") == 1 or "set [milter]" in line
         assert (done.returncode == os.EX_CANTCREAT) == line.startswith("problem: ")
-        return str(line.partition("[milter] socket: ")[2])
+        return str(line.partition("[milter] ")[2])
 
-    assert tried("PrivateUsers=yes").startswith("[milter] socket_group: PrivateUsers= of the unit hides group daemon")
+    assert tried("PrivateUsers=yes").startswith("socket_group: PrivateUsers= of the unit hides group daemon")
     assert tried("ProtectSystem=strict").startswith(
-        f"the unit makes {tmp_path} read-only for the daemon: add ReadWrite"
+        f"socket: the unit makes {tmp_path} read-only for the daemon; user nobody"
     )
     allowed = f"ProtectSystem=strict\nReadWritePaths=-{tmp_path}\n"
 
@@ -201,8 +202,11 @@ def test_the_installed_unit_decides_what_the_daemon_may(run, write, tmp_path, mo
         raise PermissionError(errno.EPERM, "")
 
     monkeypatch.setattr(os, "chown", refuse)  # who tries it is no member
-    assert "is not a member of group daemon" in tried(allowed)
-    assert tried(f"{allowed}SupplementaryGroups=daemon") == f"unix:{tmp_path}/socket can be opened for group daemon"
+    assert " is not a member of group daemon" in tried(allowed)
+    assert (
+        tried(f"{allowed}SupplementaryGroups=daemon")
+        == f"socket: unix:{tmp_path}/socket can be opened for group daemon"
+    )
 
 
 @pytest.mark.outside

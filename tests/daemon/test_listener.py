@@ -153,9 +153,10 @@ def test_what_the_hints_call_writable_is_what_the_unit_lets_the_daemon_write(mon
     shipped = [Path(__file__).parents[2] / "systemd"]
     monkeypatch.setattr(units, "_ROOTS", shipped)
     for place in sockethints.WRITABLE:
-        assert sockethints.unit_denies(place) == ""
-        assert sockethints.unit_denies(place / "a") == ""
-        assert "ReadWritePaths=" in sockethints.unit_denies(place.parent)
+        assert sockethints.unit_denies(place / "socket") == ""
+        assert sockethints.unit_denies(place / "a" / "socket") == ""
+        said = sockethints.unit_denies(place.parent / "socket")
+        assert said.startswith(f"the unit makes {place.parent} read-only for the daemon; ")
 
 
 # -- the group of the socket -------------------------------------------------------------------------------------------
