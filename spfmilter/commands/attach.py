@@ -156,7 +156,7 @@ def _commands(changes: Changes | None, options: Options, *, unless: Silent | Non
         raise AttachError(f"{_NO_POSTFIX}; for Sendmail, leave out --apply")
     running = postconf.is_running(options.postfix_config)
     if running and unless is not None:
-        raise AttachError(f"{unless}.\nPostfix was left as it is; --force changes it all the same")
+        raise AttachError(f"{unless}\nPostfix was left as it is; --force changes it all the same")
     return postconf.apply(changes.commands(options.postfix_config), running=running)
 
 

@@ -39,7 +39,7 @@ class Silent:
 
     def __str__(self) -> str:
         effect = f"{self.effect} meanwhile" if self.asked else f"Once attached, {self.effect} until this is corrected"
-        return f"{self.where}: {self.address}: {self.reason}. {effect}. {self.fix[0].upper()}{self.fix[1:]}"
+        return f"{self.where}: {self.address}: {self.reason}. {effect}. Fix: {self.fix}"
 
 
 def former(postfix: Postfix, ours: str) -> set[str]:
