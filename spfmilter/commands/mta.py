@@ -99,6 +99,9 @@ def attached(settings: Settings, postfix: Postfix, former: Collection[str] = ())
 def detached(settings: Settings | None, postfix: Postfix, former: Collection[str] = ()) -> Changes:
     """Return what to change so that no list has our filter. The timeout that ``attached`` raised stays.
 
+    A list of main.cf that would be empty is removed, as it was before: empty is Postfix's default. In master.cf, an
+    empty list means no milters, and none that of main.cf, so it stays.
+
     Args:
         settings: the daemon's; None: they cannot be read, so go by our parameter alone.
         postfix: its settings now.
@@ -120,7 +123,12 @@ def detached(settings: Settings | None, postfix: Postfix, former: Collection[str
             raise AttachError(f"{name}: {error}") from None
         if len(wanted) != len(present):
             (services if name in postfix.services else main)[name] = ", ".join(wanted)
-    return Changes(main=main, services=services, removed=(PARAMETER,) if postfix.socket else ())
+    emptied = tuple(name for name, value in main.items() if not value)
+    return Changes(
+        main={name: value for name, value in main.items() if value},
+        services=services,
+        removed=(*emptied, *((PARAMETER,) if postfix.socket else ())),
+    )
 
 
 def _plain(addresses: Collection[str], postfix: Postfix) -> Iterator[str]:

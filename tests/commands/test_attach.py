@@ -184,7 +184,7 @@ def test_a_list_that_refers_to_the_other_list_follows_by_itself() -> None:
     )
     assert attaching.attached(settings(), server).main == {"spfmilter_socket": "inet:127.0.0.1:8890"}
     detached = attaching.detached(settings(), server)
-    assert (detached.main, detached.removed) == ({"smtpd_milters": ""}, ("spfmilter_socket",))
+    assert (detached.main, detached.removed) == ({}, ("smtpd_milters", "spfmilter_socket"))
 
 
 def test_detaching_finds_an_address_of_ours_that_was_written_by_hand() -> None:
@@ -624,6 +624,24 @@ def test_what_is_printed_is_what_apply_does_and_once_is_enough(run, write, mta) 
     assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
     again = run("detach", "-c", path, "--postfix-config", directory, "--apply")
     assert again.stdout == "Postfix is detached already: there is nothing to change.\n"
+
+
+@pytest.mark.outside
+@with_postfix
+def test_detaching_leaves_main_cf_as_it_was_before(run, write) -> None:
+    mta = lab_postfix.Postfix(chroot=True)
+    directory = mta.folder / "etc"
+    try:
+        subprocess.run(["/usr/sbin/postconf", "-c", str(directory), "-X", "smtpd_milters"], check=True)  # noqa: S603 - our own
+        before = (directory / "main.cf").read_text()
+        assert "smtpd_milters" not in before
+        options = ("-c", write(), "--postfix-config", directory, "--apply")
+        assert run("attach", *options).returncode == 0
+        assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8890"
+        assert f"postconf -c {directory} -X smtpd_milters\n" in run("detach", *options).stdout
+        assert (directory / "main.cf").read_text() == before
+    finally:
+        mta.stop()
 
 
 @pytest.mark.outside
