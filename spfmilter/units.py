@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-SERVICE, SOCKET = "spfmilter.service", "spfmilter.socket"
+SERVICE, SOCKET, WEB = "spfmilter.service", "spfmilter.socket", "spfmilter-web.service"
 _ROOTS = tuple(
     Path(folder)
     for folder in (
@@ -21,6 +21,7 @@ _ROOTS = tuple(
         "/lib/systemd/system",
     )
 )  # the first one that has a file wins
+_FOLDERS = {"RuntimeDirectory": "/run", "StateDirectory": "/var/lib", "CacheDirectory": "/var/cache"}
 _SIZE_LIMIT = 64 * 1024  # bytes of one file
 
 
@@ -57,6 +58,20 @@ def last(name: str, section: str, key: str, default: str = "") -> str:
 def daemon_user(default: str = "spfmilter") -> str:
     """Return the user of the installed service; the default if it is not installed."""
     return last(SERVICE, "Service", "User", default)
+
+
+def keeps_read_only(path: Path) -> bool:
+    """Return whether the installed service cannot write at a path; False if it is not installed.
+
+    ProtectSystem=strict makes all folders read-only but those that the unit names (systemd.exec(5)).
+    """
+    service = settings(SERVICE, "Service") or {}
+    if service.get("ProtectSystem", [""])[-1] != "strict":
+        return False
+    allowed = [Path(word.lstrip("-+")) for word in " ".join(service.get("ReadWritePaths", [])).split()]
+    for key, top in _FOLDERS.items():
+        allowed += [Path(top) / word for word in " ".join(service.get(key, [])).split()]
+    return not any(path.is_relative_to(place) for place in allowed)
 
 
 def _drop_ins(name: str, folders: Sequence[Path]) -> Iterator[str]:

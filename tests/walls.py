@@ -37,7 +37,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "evaluation.evidence": ("dns", "evaluation", "model", "policy"),
     "observe": ("addresses", "counters", "model", "observe", "settings", "text"),
     "state": ("observe.log", "observe.ratelimited", "settings.urls", "state"),
-    "helplink": ("caseid", "evaluation", "helplink", "model", "ownership", "reply", "settings"),
+    "helplink": ("caseid", "evaluation", "helplink", "model", "ownership", "reply", "settings", "units"),
     "milter": (
         "addresses",
         "caseid",

@@ -19,7 +19,6 @@ WRITABLE = (Path("/run/spfmilter"), Path("/var/lib/spfmilter"), Path("/var/spool
 _RUN = Path("/run")
 _OUR_NAME = "spfmilter"  # of a folder that is the daemon's alone
 _NO = frozenset({"", "0", "n", "no", "f", "false", "off"})  # of systemd.syntax(7)
-_FOLDERS = {"RuntimeDirectory": "/run", "StateDirectory": "/var/lib", "CacheDirectory": "/var/cache"}
 _DROP_IN = "in a drop-in (systemctl edit spfmilter, below [Service])"
 
 
@@ -150,17 +149,8 @@ def unit_gives(group: str) -> bool:
 
 
 def unit_denies(path: Path) -> str:
-    """Return what to do if the installed unit keeps the daemon from making a socket; empty if it does not.
-
-    ProtectSystem=strict makes all folders read-only but those that the unit names.
-    """
-    service = units.settings(units.SERVICE, "Service") or {}
-    if service.get("ProtectSystem", [""])[-1] != "strict":
-        return ""
-    allowed = [Path(word.lstrip("-+")) for word in " ".join(service.get("ReadWritePaths", [])).split()]
-    for key, top in _FOLDERS.items():
-        allowed += [Path(top) / word for word in " ".join(service.get(key, [])).split()]
-    if any(path.is_relative_to(place) for place in allowed):
+    """Return what to do if the installed unit keeps the daemon from making a socket; empty if it does not."""
+    if not units.keeps_read_only(path):
         return ""
     hint = _not_writable(path, units.daemon_user(), sandboxed=True)
     return f"the unit makes {path.parent} read-only for the daemon; {hint}"

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from spfmilter import ownership
+from spfmilter import ownership, units
 from spfmilter.daemon import folders, hints, page, sockethints
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
 from spfmilter.daemon.start import ask_nameservers
 from spfmilter.dns.answer import Status
+from spfmilter.helplink import secrethints
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
 from spfmilter.observe import scrape
@@ -96,9 +97,14 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     what, path = "[web] secret_file", Path(settings.web.secret_file)
     if settings.reply.help_url is None:
         return
-    if path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK) and not path.exists():
-        yield _ok(what, f"{path} will be made at the start")
-        return
+    if path.parent.is_dir() and not path.exists():
+        if units.keeps_read_only(path):
+            fix = f"make the file as root: {secrethints.by_hand(path)}"
+            yield _warning(what, f"the unit makes {path.parent} read-only for the daemon: {fix}")
+            return
+        if os.access(path.parent, os.W_OK | os.X_OK):
+            yield _made_by_the_daemon(what, path)
+            return
     try:
         open_signer(settings)
     except SecretError as error:
@@ -107,6 +113,15 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
         yield _problem(what, f"the package {error.name} is missing: pip install 'spfmilter[web]'")
     else:
         yield _ok(what, f"{path} can be read")
+
+
+def _made_by_the_daemon(what: str, path: Path) -> Finding:
+    """Return whether the daemon may make a file in a folder in which we may. Root may in any."""
+    daemon = units.daemon_user(ownership.user())
+    if os.geteuid() != 0 or ownership.may_write(path.parent, daemon):
+        return _ok(what, f"{path} will be made at the start")
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return _problem(what, f"{path} cannot be made{secrethints.to_make(denied, path, daemon)}")
 
 
 def _socket(settings: Settings) -> Iterator[Finding]:

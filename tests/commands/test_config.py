@@ -104,7 +104,7 @@ def test_trying_a_start_says_what_would_go_well_and_leaves_nothing(run, write, t
     again = f"As root: runuser -u spfmilter -- spfmilter config check --try -c {tmp_path}/spfmilter.ini\n"
     assert again in done.stderr
     with monkeypatch.context() as patched:
-        patched.setattr(units, "daemon_user", ownership.user)
+        patched.setattr(units, "daemon_user", lambda *_: ownership.user())
         assert run("config", "check", "--try", "-c", write(text)).stderr == (
             f"tried with the rights of user {ownership.user()}\n"
         )
@@ -207,6 +207,27 @@ def test_the_installed_unit_decides_what_the_daemon_may(run, write, tmp_path, mo
         tried(f"{allowed}SupplementaryGroups=daemon")
         == f"socket: unix:{tmp_path}/socket can be opened for group daemon"
     )
+
+
+@pytest.mark.outside
+def test_a_secret_that_the_daemon_cannot_make_is_said_and_not_made(run, write, tmp_path, monkeypatch) -> None:
+    """Who tries it may: root may write anywhere, and outside of the unit nothing is read-only."""
+    unit = tmp_path / "units" / units.SERVICE
+    unit.parent.mkdir()
+    monkeypatch.setattr(units, "_ROOTS", [unit.parent])
+    secret = tmp_path / "secret"
+    path = write(
+        f"[milter]\nsocket = unix:{tmp_path}/socket\n[reply]\nhelp_url = https://mx.example.net/spf/{{token}}\n"
+        f"[web]\nsecret_file = {secret}\nlisten = 127.0.0.1:{free_port()}\n"
+    )
+    unit.write_text("[Service]\nUser=root\nProtectSystem=strict\n")
+    said = run("config", "check", "--try", "-c", path).stdout
+    assert f"warning: [web] secret_file: the unit makes {tmp_path} read-only for the daemon: make the file as" in said
+    if os.geteuid() == 0:
+        unit.write_text("[Service]\nUser=nobody\n")
+        said = run("config", "check", "--try", "-c", path).stdout
+        assert f"problem: [web] secret_file: {secret} cannot be made for user nobody (root:root, mode 0700)" in said
+    assert not secret.exists()
 
 
 @pytest.mark.outside
