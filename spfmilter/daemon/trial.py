@@ -25,6 +25,7 @@ from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
 from spfmilter.observe import scrape
 from spfmilter.observe.sink import Datagrams
+from spfmilter.packages import how_to_install
 from spfmilter.settings import Settings
 from spfmilter.settings.endpoints import reachable_host
 from spfmilter.settings.schema import LogTarget
@@ -110,7 +111,9 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     except SecretError as error:
         yield (_warning if error.passing else _problem)(what, str(error))
     except ModuleNotFoundError as error:
-        yield _problem(what, f"the package {error.name} is missing: pip install 'spfmilter[web]'")
+        yield _problem(
+            what, f"the package {error.name} is missing: {how_to_install('web', error.name or 'itsdangerous')}"
+        )
     else:
         yield _ok(what, f"{path} can be read")
 
