@@ -22,12 +22,13 @@ def user(uid: int | None = None) -> str:
         return str(number)
 
 
-def group(gid: int) -> str:
-    """Return the name of a group; the number if it has no name."""
+def group(gid: int | None = None) -> str:
+    """Return the name of a group, of this process's group by default; the number if it has no name."""
+    number = os.getegid() if gid is None else gid
     try:
-        return grp.getgrgid(gid).gr_name
+        return grp.getgrgid(number).gr_name
     except KeyError:
-        return str(gid)
+        return str(number)
 
 
 def rights(path: Path) -> str:

@@ -60,6 +60,11 @@ def daemon_user(default: str = "spfmilter") -> str:
     return last(SERVICE, "Service", "User", default)
 
 
+def page_user() -> str:
+    """Return the user of the installed service of the help page; ``spfmilter-web`` if it is not installed."""
+    return last(WEB, "Service", "User", "spfmilter-web")
+
+
 def keeps_read_only(path: Path) -> bool:
     """Return whether the installed service cannot write at a path; False if it is not installed.
 

@@ -123,7 +123,7 @@ def _without_group(group: str, path: Path) -> str:
     if not folder.is_relative_to(_RUN):
         return f"leave it empty, and let the folder give its group: chgrp {group} {folder} && chmod 2750 {folder}"
     # systemd makes this folder anew at each start.
-    own = units.last(units.SERVICE, "Service", "Group", ownership.group(os.getegid()))
+    own = units.last(units.SERVICE, "Service", "Group", ownership.group())
     with suppress(KeyError):
         pwd.getpwnam(group)
         member = f"usermod -aG {own} {group} && postfix reload"
