@@ -101,7 +101,9 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     if path.parent.is_dir() and not path.exists():
         if units.keeps_read_only(path):
             fix = f"make the file as root: {secrethints.by_hand(path)}"
-            yield _warning(what, f"the unit makes {path.parent} read-only for the daemon: {fix}")
+            # A read-only folder leaves the daemon without links; one that is not for its user ends it.
+            finding = _warning if ownership.may_write(path.parent, units.daemon_user()) else _problem
+            yield finding(what, f"the unit makes {path.parent} read-only for the daemon: {fix}")
             return
         if os.access(path.parent, os.W_OK | os.X_OK):
             yield _made_by_the_daemon(what, path)

@@ -44,7 +44,7 @@ def to_make(error: OSError, path: Path, user: str) -> str:
     who = f" for user {user}"
     with suppress(OSError):
         who += f" ({ownership.rights(folder)})"
-    if user == units.page_user():
+    if user == units.page_user() and not units.keeps_read_only(path):
         return f"{who}: the daemon makes the file when it has [reply] help_url: systemctl reload spfmilter"
     if error.errno == errno.EROFS or not _is_ours(folder):
         makes = "the daemon makes the file when it starts with [reply] help_url, where it may write"

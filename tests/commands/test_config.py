@@ -224,6 +224,9 @@ def test_a_secret_that_the_daemon_cannot_make_is_said_and_not_made(run, write, t
     said = run("config", "check", "--try", "-c", path).stdout
     assert f"warning: [web] secret_file: the unit makes {tmp_path} read-only for the daemon: make the file as" in said
     if os.geteuid() == 0:
+        unit.write_text("[Service]\nUser=nobody\nProtectSystem=strict\n")
+        said = run("config", "check", "--try", "-c", path).stdout
+        assert f"problem: [web] secret_file: the unit makes {tmp_path} read-only for the daemon: make the file" in said
         unit.write_text("[Service]\nUser=nobody\n")
         said = run("config", "check", "--try", "-c", path).stdout
         assert f"problem: [web] secret_file: {secret} cannot be made for user nobody (root:root, mode 0700)" in said

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spfmilter import ownership
+from spfmilter import ownership, units
 from spfmilter.helplink import secrethints
 from spfmilter.helplink.secretfile import SecretError, load_secrets
 
@@ -163,9 +163,12 @@ def test_in_a_folder_of_roots_the_file_is_made_by_hand(error) -> None:
     )
 
 
-def test_the_page_waits_for_the_daemons_file() -> None:
+def test_the_page_waits_for_the_daemons_file(monkeypatch) -> None:
     said = secrethints.to_make(READ_ONLY, Path("/var/lib/spfmilter/secret"), "spfmilter-web")
     assert said.endswith("the daemon makes the file when it has [reply] help_url: systemctl reload spfmilter")
+    monkeypatch.setattr(units, "_ROOTS", [TMPFILES.parents[1]])  # the shipped ones
+    elsewhere = secrethints.to_make(DENIED, Path("/etc/spfmilter/secret"), "spfmilter-web")
+    assert "root makes it: head -c 32" in elsewhere, "the unit does not let the daemon, either"
 
 
 @pytest.mark.outside
