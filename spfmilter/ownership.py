@@ -9,6 +9,9 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+_OVERFLOW = 65534  # stands for each user and group that a user namespace has no number for (user_namespaces(7))
+_UID_MAP = Path("/proc/self/uid_map")
+
 
 def user(uid: int | None = None) -> str:
     """Return the name of a user, of this process's user by default; the number if they have no name."""
@@ -19,12 +22,13 @@ def user(uid: int | None = None) -> str:
         return str(number)
 
 
-def group(gid: int) -> str:
-    """Return the name of a group; the number if it has no name."""
+def group(gid: int | None = None) -> str:
+    """Return the name of a group, of this process's group by default; the number if it has no name."""
+    number = os.getegid() if gid is None else gid
     try:
-        return grp.getgrgid(gid).gr_name
+        return grp.getgrgid(number).gr_name
     except KeyError:
-        return str(gid)
+        return str(number)
 
 
 def rights(path: Path) -> str:
@@ -34,12 +38,68 @@ def rights(path: Path) -> str:
         OSError: it cannot be looked at.
     """
     status = path.stat()
-    return f"{user(status.st_uid)}:{group(status.st_gid)}, mode {stat.S_IMODE(status.st_mode):04o}"
+    text = f"{user(status.st_uid)}:{group(status.st_gid)}, mode {stat.S_IMODE(status.st_mode):04o}"
+    if _OVERFLOW in {status.st_uid, status.st_gid} and _in_namespace():
+        text += ", where nobody and nogroup may be any that PrivateUsers= hides from the service"
+    return text
+
+
+def _in_namespace() -> bool:
+    """Return whether this process sees few users only, as under systemd's PrivateUsers=."""
+    try:
+        return _UID_MAP.read_text().split() != ["0", "0", "4294967295"]
+    except OSError:
+        return False
+
+
+def has_group(name: str) -> bool:
+    """Return whether there is a group of this name."""
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def may_write(folder: Path, name: str) -> bool:
+    """Return whether the modes let a user make a file in a folder, read-only file systems aside.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
+    if name != user():
+        try:
+            account = pwd.getpwnam(name)
+        except KeyError:
+            return False
+        uid, groups = account.pw_uid, set(os.getgrouplist(name, account.pw_gid))
+    status = folder.stat()
+    bits = status.st_mode
+    if uid == status.st_uid:
+        bits >>= 6
+    elif status.st_gid in groups:
+        bits >>= 3
+    return uid == 0 or bits & 0o3 == 0o3
+
+
+def barrier(path: Path) -> Path:
+    """Return the file; if it cannot be looked at, the first folder above it that can be, which keeps us out."""
+    for place in (path, *path.parents):
+        with suppress(OSError):
+            place.stat()
+            return place
+    return path
 
 
 def nearest(path: Path) -> str:
     """Return whose a file is; if it cannot be looked at, whose the first folder above it is that can be."""
-    for place in (path, *path.parents):
-        with suppress(OSError):
-            return f"{place} belongs to {rights(place)}"
+    place = barrier(path)
+    with suppress(OSError):
+        return f"{place} belongs to {rights(place)}"
     return f"{path} cannot be looked at"
+
+
+def as_user(name: str, command: str) -> str:
+    """Return a command that root can paste to run another one as a user. Not with sudo: a bare Debian has none."""
+    return f"runuser -u {name} -- {command}"

@@ -9,15 +9,16 @@ import dataclasses
 import json
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from spfmilter.commands import mta, postconf, sendmailcf, survey
+from spfmilter.commands import activation, mta, postconf, sendmailcf, survey
 from spfmilter.commands.console import EX_UNAVAILABLE, settings_from
-from spfmilter.commands.postconf import AttachError, Changes
+from spfmilter.commands.postconf import AttachError, Changes, Postfix
 from spfmilter.commands.survey import Silent
 from spfmilter.settings import Settings, SettingsError, load
 
@@ -46,24 +47,28 @@ def attach(path: Path, options: Options) -> None:
         options: of the command.
     """
     settings = settings_from(path)
+    activated = activation.is_activated(settings)
     filters = sendmailcf.read(options.sendmail_config)
     silent, skipping, changes = [], [], Changes()
     try:
+        settings = activation.resolved(settings)
         postfix = postconf.read(options.postfix_config)
         if postfix is not None:
-            ours = mta.postfix_socket(settings.milter.socket, postfix)
+            ours = _our_socket(settings, postfix, activated=activated)
             old = {*options.former, *survey.former(postfix, ours)}
             changes = mta.attached(settings, postfix, old)
-            silent = list(survey.of_postfix(postfix, ours, {*old, postfix.socket} - {ours}))
+            silent = list(survey.of_postfix(postfix, ours, {*old, postfix.socket} - {ours}, activated=activated))
             skipping = mta.bypasses(postfix, ours)
             own = next((found for found in silent if found.ours), None)
             refused = own if options.apply and not options.force and own is not None else None
             commands = _commands(changes, options, unless=refused)
+            if options.apply:
+                silent = [dataclasses.replace(found, asked=True) for found in silent]
         else:
             commands = _commands(None, options)
     except AttachError as error:
         _fail(str(error))
-    silent += survey.of_sendmail(filters or (), mta.sendmail_socket(settings))
+    silent += survey.of_sendmail(filters or (), mta.sendmail_socket(settings), activated=activated)
     notes = [
         f"master.cf, {name}: it has an smtpd_milters of its own without spfmilter, so its mail is not checked"
         for name in skipping
@@ -96,10 +101,11 @@ def detach(path: Path, options: Options) -> None:
         path: the INI file.
         options: of the command.
     """
-    try:
-        settings: Settings | None = load(path)
-    except SettingsError:
-        settings = None
+    settings: Settings | None = None
+    with suppress(SettingsError):
+        settings = loaded = load(path)
+        with suppress(AttachError):  # without an address, the parameter in main.cf is left
+            settings = activation.resolved(loaded)
     changes = Changes()
     try:
         postfix = postconf.read(options.postfix_config)
@@ -120,6 +126,19 @@ def detach(path: Path, options: Options) -> None:
         click.echo("# Sendmail: take the line INPUT_MAIL_FILTER(`spfmilter', ...) out of sendmail.mc, and build anew.")
 
 
+def _our_socket(settings: Settings, postfix: Postfix, *, activated: bool) -> str:
+    """Return our socket in Postfix's notation.
+
+    Raises:
+        AttachError: Postfix cannot reach it.
+    """
+    try:
+        return mta.postfix_socket(settings.milter.socket, postfix)
+    except AttachError as error:
+        where = "; with socket = systemd, the address is ListenStream= of spfmilter.socket" if activated else ""
+        raise AttachError(f"{error}{where}") from None
+
+
 def _commands(changes: Changes | None, options: Options, *, unless: Silent | None = None) -> list[list[str]]:
     """Return the commands for Postfix; run them first if they are to be applied.
 
@@ -137,7 +156,7 @@ def _commands(changes: Changes | None, options: Options, *, unless: Silent | Non
         raise AttachError(f"{_NO_POSTFIX}; for Sendmail, leave out --apply")
     running = postconf.is_running(options.postfix_config)
     if running and unless is not None:
-        raise AttachError(f"{unless}.\nPostfix was left as it is; --force changes it all the same")
+        raise AttachError(f"{unless}\nPostfix was left as it is; --force changes it all the same")
     return postconf.apply(changes.commands(options.postfix_config), running=running)
 
 

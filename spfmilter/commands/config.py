@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spfmilter import ownership, units
 from spfmilter.commands.console import EX_CANTCREAT, EX_CONFIG, settings_from
 from spfmilter.interfaces import has_public_address
 from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show, without_effect
@@ -50,6 +50,7 @@ def check(path: Path, *, attempt: bool, json_output: bool) -> None:
             "problems": problems,
             "warnings": warnings,
             "tried": [dataclasses.asdict(finding) for finding in found] if attempt else None,
+            "tried_as": ownership.user() if attempt else None,
         }
         click.echo(json.dumps(result, indent=2))
         if problems:
@@ -65,11 +66,18 @@ def _tried(settings: Settings, path: Path) -> Iterator[Finding]:
     except ImportError as error:
         click.echo(f"the daemon cannot run here: {error}. See the README on how to install it", err=True)
         sys.exit(EX_CANTCREAT)
-    if os.geteuid() == 0:
-        option = "" if path == DEFAULT_PATH else f" -c {shlex.quote(str(path))}"
-        again = f"sudo -u spfmilter spfmilter config check --try{option}"
-        click.echo(f"tried with the rights of root. As the daemon: {again}", err=True)
+    click.echo(f"tried with the rights of user {ownership.user()}{_as_the_daemon(path)}", err=True)
     yield from attempt(settings)
+
+
+def _as_the_daemon(path: Path) -> str:
+    """Return how root tries it as the daemon's user; empty if this is that user."""
+    daemon = units.daemon_user()
+    if ownership.user() == daemon:
+        return ""
+    option = "" if path == DEFAULT_PATH else f" -c {shlex.quote(str(path))}"
+    again = ownership.as_user(daemon, f"spfmilter config check --try{option}")
+    return f", who is not the daemon's. As root: {again}"
 
 
 def _printed(findings: Iterable[Finding]) -> list[Finding]:

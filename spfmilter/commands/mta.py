@@ -55,10 +55,7 @@ def postfix_socket(socket: SocketAddress, postfix: Postfix) -> str:
                 "or an inet socket, such as inet:8890@127.0.0.1"
             )
         case _:
-            raise AttachError(
-                "with socket = systemd the address stands in spfmilter.socket (systemctl cat spfmilter.socket, "
-                "ListenStream=): write it into smtpd_milters, as docs/postfix.md shows"
-            )
+            raise AttachError("the address of [milter] socket = systemd is unknown")  # ``activation`` finds it
 
 
 def all_milters(postfix: Postfix) -> dict[str, list[Milter]]:
@@ -102,6 +99,9 @@ def attached(settings: Settings, postfix: Postfix, former: Collection[str] = ())
 def detached(settings: Settings | None, postfix: Postfix, former: Collection[str] = ()) -> Changes:
     """Return what to change so that no list has our filter. The timeout that ``attached`` raised stays.
 
+    A list of main.cf that would be empty is removed, as it was before: empty is Postfix's default. In master.cf, an
+    empty list means no milters, and none that of main.cf, so it stays.
+
     Args:
         settings: the daemon's; None: they cannot be read, so go by our parameter alone.
         postfix: its settings now.
@@ -123,7 +123,12 @@ def detached(settings: Settings | None, postfix: Postfix, former: Collection[str
             raise AttachError(f"{name}: {error}") from None
         if len(wanted) != len(present):
             (services if name in postfix.services else main)[name] = ", ".join(wanted)
-    return Changes(main=main, services=services, removed=(PARAMETER,) if postfix.socket else ())
+    emptied = tuple(name for name, value in main.items() if not value)
+    return Changes(
+        main={name: value for name, value in main.items() if value},
+        services=services,
+        removed=(*emptied, *((PARAMETER,) if postfix.socket else ())),
+    )
 
 
 def _plain(addresses: Collection[str], postfix: Postfix) -> Iterator[str]:

@@ -179,4 +179,4 @@ def _run(*command: str) -> str:
 
 
 def _rights_needed() -> str:
-    return "" if os.geteuid() == 0 else " (run this as root, with sudo for example)"
+    return "" if os.geteuid() == 0 else " (run this as root)"

@@ -11,19 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spfmilter import ownership
+from spfmilter.commands import accessfix
+from spfmilter.commands.accessfix import Account, OurSocket
 from spfmilter.health.handshake import Place, SilentError, shake
 
 _TIMEOUT = 5.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The user of an MTA."""
-
-    name: str
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +32,8 @@ def account(name: str) -> Account | None:
         entry = pwd.getpwnam(name)
     except KeyError:
         return None
-    return Account(name, entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(name, entry.pw_gid)))
+    groups = tuple(os.getgrouplist(name, entry.pw_gid))
+    return Account(name, ownership.group(entry.pw_gid), entry.pw_uid, entry.pw_gid, groups)
 
 
 def why_silent(place: Place) -> str:
@@ -52,18 +45,23 @@ def why_silent(place: Place) -> str:
     return ""
 
 
-def barrier(place: Place, user: Account) -> Barrier | None:
+def barrier(place: Place, user: Account, ours: OurSocket | None = None) -> Barrier | None:
     """Return what keeps a user from a unix socket; None if they can connect, or if it is unknown.
 
     As root, try it in a process that is this user, in the MTA's root directory. So access control lists count, too.
+
+    Args:
+        place: of the socket.
+        user: of the MTA.
+        ours: how our own socket is made; None: it is that of another filter.
     """
     if os.geteuid() != 0:
-        return _first_barrier(place, user)
+        return _first_barrier(place, user, ours)
     failure = _try_as(place, user)
     if failure not in {errno.EACCES, errno.EPERM, errno.ENOENT}:
         return None
     unknown = Barrier(f"user {user.name} cannot connect to {place.path}: {os.strerror(failure)}", "")
-    return _first_barrier(place, user) or (unknown if failure != errno.ENOENT else None)
+    return _first_barrier(place, user, ours) or (unknown if failure != errno.ENOENT else None)
 
 
 def _try_as(place: Place, user: Account) -> int:
@@ -84,23 +82,32 @@ def _try_as(place: Place, user: Account) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _first_barrier(place: Place, user: Account) -> Barrier | None:
+def _first_barrier(place: Place, user: Account, ours: OurSocket | None) -> Barrier | None:
     """Return the first folder of the path, or the socket, that denies a user access; None if there is none."""
-    group = ownership.group(user.gid)
     try:
         for folder in _folders(place):
             if not folder.is_dir():
-                fix = f"make it, and restart the daemon: install -d -o spfmilter -g {group} -m 2750 {folder}"
-                return Barrier(f"there is no folder {folder}", fix)
+                return Barrier(f"there is no folder {folder}", accessfix.missing_folder(folder, user.group, ours))
             if not _allowed(folder.stat(), user, 0o1):
-                fix = f"let its group be {group}, with mode 2750 (chgrp {group} {folder}; chmod 2750 {folder})"
-                return Barrier(f"user {user.name} cannot enter {folder} ({ownership.rights(folder)})", fix)
-        if place.path.exists() and not _allowed(place.path.stat(), user, 0o2):
-            fix = f"set [milter] socket_group = {group} and socket_mode = 0660, and restart the daemon"
-            return Barrier(f"user {user.name} cannot write to {place.path} ({ownership.rights(place.path)})", fix)
+                what = f"user {user.name} cannot enter {folder} ({ownership.rights(folder)})"
+                return Barrier(what, accessfix.closed_folder(folder, place.path, user, ours))
+        if not place.path.exists():
+            return _no_place(place.path, user, ours)
+        if not _allowed(place.path.stat(), user, 0o2):
+            what = f"user {user.name} cannot write to {place.path} ({ownership.rights(place.path)})"
+            return Barrier(what, accessfix.closed_socket(place.path, user, ours))
     except OSError:  # not readable for us
         return None
     return None
+
+
+def _no_place(path: Path, user: Account, ours: OurSocket | None) -> Barrier | None:
+    """Return a folder in which the daemon may not make its socket; None if it may, or if that is unknown."""
+    daemon = account(ours.user) if ours is not None and not ours.activated else None
+    if daemon is None or _allowed(path.parent.stat(), daemon, 0o2):
+        return None
+    what = f"user {daemon.name} may not make a socket in {path.parent} ({ownership.rights(path.parent)})"
+    return Barrier(what, accessfix.own_folder(path, user.group, ours))
 
 
 def _folders(place: Place) -> Iterator[Path]:

@@ -10,12 +10,15 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from spfmilter import units
 from spfmilter.commands import milterlist, mta, probe
+from spfmilter.commands.accessfix import OurSocket
 from spfmilter.commands.postconf import Postfix
 from spfmilter.commands.sendmailcf import OUR_NAME, Filter
 from spfmilter.health.handshake import Place
 
 _DENIED = os.strerror(errno.EACCES)
+_START_SOCKET = f"systemctl enable --now {units.SOCKET}; if it is active: systemctl restart spfmilter"
 _START = (
     "see whether the daemon runs (spfmilter status), and start it; if it runs, restart it, so that it has this socket: "
     "systemctl restart spfmilter"
@@ -32,11 +35,11 @@ class Silent:
     effect: str  # on mail
     fix: str
     ours: bool = False
+    asked: bool = True  # by the MTA now; False: only once it is attached
 
     def __str__(self) -> str:
-        return (
-            f"{self.where}: {self.address}: {self.reason}. {self.effect} meanwhile. {self.fix[0].upper()}{self.fix[1:]}"
-        )
+        effect = f"{self.effect} meanwhile" if self.asked else f"Once attached, {self.effect} until this is corrected"
+        return f"{self.where}: {self.address}: {self.reason}. {effect}. Fix: {self.fix}"
 
 
 def former(postfix: Postfix, ours: str) -> set[str]:
@@ -52,15 +55,19 @@ def former(postfix: Postfix, ours: str) -> set[str]:
     return {address for address, place in places.items() if place is not None and probe.why_silent(place)}
 
 
-def of_postfix(postfix: Postfix, ours: str, leaving: Iterable[str]) -> Iterator[Silent]:
+def of_postfix(postfix: Postfix, ours: str, leaving: Iterable[str], *, activated: bool = False) -> Iterator[Silent]:
     """Yield the milters that Postfix asks and that do not answer. Ours is tried first, and in any case.
 
     Args:
         postfix: its settings.
         ours: our address.
         leaving: addresses that are about to be removed from the lists.
+        activated: whether systemd holds our socket.
     """
+    leaving = set(leaving)
     tried = {milterlist.OURS, *leaving}
+    attached = _asks(postfix, ours, leaving)
+    our_socket = OurSocket(user=units.daemon_user(), activated=activated)
     milters = [("smtpd_milters", ours, _own_action(postfix, ours))] + [
         (name, address, milter.action)
         for name, members in mta.all_milters(postfix).items()
@@ -72,17 +79,37 @@ def of_postfix(postfix: Postfix, ours: str, leaving: Iterable[str]) -> Iterator[
             continue
         tried.add(address)
         place = mta.place_of(address, postfix)
-        reason, fix = _trouble(place, postfix.mail_owner, absolute=postfix.chroot and address.startswith("unix:/"))
+        mine = address == ours
+        reason, fix = _trouble(
+            place,
+            postfix.mail_owner,
+            our_socket if mine else None,
+            absolute=postfix.chroot and address.startswith("unix:/"),
+        )
         if reason:
-            mine = address == ours
             yield Silent(
                 where=f"master.cf, {name}" if name in postfix.services else name,
                 address=address,
                 reason=reason,
                 effect=mta.effect(action or postfix.default_action),
-                fix=(fix or _START) if mine else _for_another(name, address),
+                fix=(fix or _start(our_socket)) if mine else _for_another(name, address),
                 ours=mine,
+                asked=attached or not mine,
             )
+
+
+def _start(ours: OurSocket) -> str:
+    return _START_SOCKET if ours.activated else _START
+
+
+def _asks(postfix: Postfix, ours: str, leaving: Iterable[str]) -> bool:
+    """Return whether Postfix asks us now, at our address or at a former one where nothing answers."""
+    members = [milter for milters in mta.all_milters(postfix).values() for milter in milters]
+    asked = {address for milter in members for address in milter.addresses}
+    if any(milter.refers for milter in members):
+        asked = (asked - {milterlist.OURS}) | {postfix.socket}
+    places = [mta.place_of(address, postfix) for address in asked & set(leaving)]
+    return ours in asked or any(place is not None and probe.why_silent(place) for place in places)
 
 
 def _own_action(postfix: Postfix, ours: str) -> str:
@@ -91,12 +118,12 @@ def _own_action(postfix: Postfix, ours: str) -> str:
     return next((milter.action for milter in members if milter.refers or ours in milter.addresses), "")
 
 
-def _trouble(place: Place | None, user: str, *, absolute: bool) -> tuple[str, str]:
+def _trouble(place: Place | None, user: str, ours: OurSocket | None, *, absolute: bool) -> tuple[str, str]:
     """Return why an MTA gets no answer at a place, and what to do if the socket is ours; empty if it gets one."""
     if place is None:
         return "", ""  # a notation that only Postfix may know
     who = probe.account(user)
-    if place.family == "unix" and who is not None and (found := probe.barrier(place, who)) is not None:
+    if place.family == "unix" and who is not None and (found := probe.barrier(place, who, ours)) is not None:
         return found.what, found.fix
     reason = probe.why_silent(place)
     if place.family == "unix" and reason == _DENIED and os.geteuid() != 0:
@@ -111,19 +138,20 @@ def _for_another(name: str, address: str) -> str:
     return f"{what}; if it is a former address of spfmilter: spfmilter attach --apply --former {address}"
 
 
-def of_sendmail(filters: Iterable[Filter], ours: str) -> Iterator[Silent]:
+def of_sendmail(filters: Iterable[Filter], ours: str, *, activated: bool = False) -> Iterator[Silent]:
     """Yield the filters that Sendmail asks and that do not answer; for ours, only if it has our present socket."""
     for found in filters:
         mine = found.name == OUR_NAME
         if not found.asked or found.place is None or (mine and found.socket != ours):
             continue
-        reason, fix = _trouble(found.place, "root", absolute=False)
+        our_socket = OurSocket(user=units.daemon_user(), activated=activated)
+        reason, fix = _trouble(found.place, "root", our_socket if mine else None, absolute=False)
         if reason:
             yield Silent(
                 where=f"sendmail.cf, X{found.name}",
                 address=found.socket,
                 reason=reason,
                 effect=found.effect,
-                fix=(fix or _START) if mine else "start that filter, or take its line out of sendmail.mc",
+                fix=(fix or _start(our_socket)) if mine else "start that filter, or take its line out of sendmail.mc",
                 ours=mine,
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from spfmilter.commands.console import EX_CANTCREAT, EX_UNAVAILABLE, settings_from
+from spfmilter.packages import how_to_install
 
 
 def web(path: Path) -> None:
@@ -16,9 +17,8 @@ def web(path: Path) -> None:
     try:
         from spfmilter.web import server  # noqa: PLC0415 - its packages are an extra
     except ModuleNotFoundError as error:
-        click.echo(
-            f"the package {error.name} is missing: pip install 'spfmilter[web]' installs what this needs", err=True
-        )
+        fix = how_to_install("web", error.name or "its package")
+        click.echo(f"the package {error.name} is missing: {fix}", err=True)
         sys.exit(EX_UNAVAILABLE)
     try:
         server.serve(settings)

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from spfmilter import ownership
-from spfmilter.daemon import hints
+from spfmilter.daemon import hints, sockethints
 from spfmilter.settings.schema import MilterSection
 from spfmilter.settings.values import SocketAddress
 
@@ -71,7 +71,8 @@ def _from_systemd() -> socket.socket:
             + (
                 f"{number} sockets: leave one ListenStream= in spfmilter.socket"
                 if number.isdigit()
-                else "none: start spfmilter.socket, and let systemd start the daemon"
+                else "none: systemctl enable --now spfmilter.socket (installed as docs/operation.md says), and start "
+                "the daemon by systemd"
             )
         )
     sock = socket.socket(fileno=_PASSED)
@@ -88,31 +89,11 @@ def _from_systemd() -> socket.socket:
 
 def _hint(error: OSError, address: SocketAddress) -> str:
     """Return what to do, after a semicolon; empty if it is unknown."""
-    folder = Path(address.path).parent
-    if address.family != "unix":
-        hint = hints.for_address(error, address.host, address.port)
-    elif isinstance(error, FileNotFoundError | NotADirectoryError):
-        hint = _make_folder(folder)
-    elif isinstance(error, PermissionError):
-        hint = f"user {ownership.user()} must be able to enter {folder} and to write there; {ownership.nearest(folder)}"
-    elif error.errno == errno.EROFS:
-        hint = f"systemd lets the service write in few folders: add ReadWritePaths={folder} in a drop-in"
+    if address.family == "unix":
+        hint = sockethints.for_path(error, Path(address.path))
     else:
-        hint = ""
+        hint = hints.for_address(error, address.host, address.port)
     return f"; {hint}" if hint else ""
-
-
-def _make_folder(folder: Path) -> str:
-    """Return how to make a missing folder; in /run systemd has to do it, because it is empty after each boot."""
-    place = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
-    if place != folder and not place.is_dir():
-        return f"{place} is not a folder: choose another path"
-    if folder.is_relative_to("/run"):
-        return f"there is no folder {folder}: let systemd make it (RuntimeDirectory={folder.name})"
-    return (
-        f"there is no folder {folder}: install -d -o {ownership.user()} -g GROUP -m 2750 {folder}, where GROUP is that "
-        "of the MTA, such as postfix"
-    )
 
 
 def _inet(address: SocketAddress) -> socket.socket:
@@ -147,7 +128,7 @@ def _unix(path: Path, mode: int, group: str) -> socket.socket:
         finally:
             os.umask(old_mask)
         if gid is not None:
-            _give(temporary, gid, group)
+            _give(temporary, gid, group, path)
         temporary.chmod(mode)
         sock.listen(_BACKLOG)
         temporary.rename(path)
@@ -158,27 +139,27 @@ def _unix(path: Path, mode: int, group: str) -> socket.socket:
     return sock
 
 
-def _give(path: Path, gid: int, group: str) -> None:
-    """Give the socket to a group.
+def _give(socket_file: Path, gid: int, group: str, path: Path) -> None:
+    """Give the socket to a group, before it is renamed to its path.
 
     Raises:
-        ListenError: this user is not a member, so the kernel does not allow it.
+        ListenError: the kernel does not allow it: this user is not a member, or PrivateUsers= hides the group.
     """
     try:
-        os.chown(path, -1, gid)
-    except PermissionError:
-        raise ListenError(
-            f"[milter] socket_group: user {ownership.user()} is not a member of group {group}, and can give a socket "
-            f"only to groups of their own: under systemd, add SupplementaryGroups={group} and PrivateUsers=no in a "
-            f"drop-in; otherwise adduser {ownership.user()} {group}, and start the daemon anew"
-        ) from None
+        os.chown(socket_file, -1, gid)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EINVAL}:
+            raise
+        raise ListenError(sockethints.for_group(error, group, path)) from None
 
 
 def _is_live(path: Path) -> bool:
     """Return whether a process accepts connections at a unix socket.
 
     Raises:
-        ListenError: there is a file of this name that is not a socket; we must not remove it.
+        ListenError: there is a file of this name that is not a socket, or a socket of another user; we must not remove
+            it.
+        OSError: its folder cannot be entered.
     """
     try:
         if not path.is_socket():
@@ -195,10 +176,9 @@ def _is_live(path: Path) -> bool:
     except ConnectionRefusedError:
         return False
     except PermissionError:
-        raise ListenError(
-            f"cannot listen on unix:{path}: there is a socket that user {ownership.user()} may not use; "
-            f"{ownership.nearest(path)}: if no daemon serves it, remove it"
-        ) from None
+        if ownership.barrier(path) != path:  # its folder keeps us out
+            raise
+        raise ListenError(f"cannot listen on unix:{path}: {sockethints.foreign(path)}") from None
     return True
 
 

@@ -6,6 +6,7 @@ still tried. The trial has the rights of the user who runs it, so run it as the 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -14,14 +15,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from spfmilter.daemon import folders, hints, page
+from spfmilter import ownership, units
+from spfmilter.daemon import folders, hints, page, sockethints
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
 from spfmilter.daemon.start import ask_nameservers
 from spfmilter.dns.answer import Status
+from spfmilter.helplink import secrethints
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
 from spfmilter.observe import scrape
 from spfmilter.observe.sink import Datagrams
+from spfmilter.packages import how_to_install
 from spfmilter.settings import Settings
 from spfmilter.settings.endpoints import reachable_host
 from spfmilter.settings.schema import LogTarget
@@ -94,43 +98,89 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     what, path = "[web] secret_file", Path(settings.web.secret_file)
     if settings.reply.help_url is None:
         return
-    if path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK) and not path.exists():
-        yield _ok(what, f"{path} will be made at the start")
-        return
+    if path.parent.is_dir() and not path.exists():
+        if units.keeps_read_only(path):
+            fix = f"make the file as root: {secrethints.by_hand(path)}"
+            # A read-only folder leaves the daemon without links; one that is not for its user ends it.
+            finding = _warning if ownership.may_write(path.parent, units.daemon_user()) else _problem
+            yield finding(what, f"the unit makes {path.parent} read-only for the daemon: {fix}")
+            return
+        if os.access(path.parent, os.W_OK | os.X_OK):
+            yield _made_by_the_daemon(what, path)
+            return
     try:
         open_signer(settings)
     except SecretError as error:
         yield (_warning if error.passing else _problem)(what, str(error))
     except ModuleNotFoundError as error:
-        yield _problem(what, f"the package {error.name} is missing: pip install 'spfmilter[web]'")
+        yield _problem(
+            what, f"the package {error.name} is missing: {how_to_install('web', error.name or 'itsdangerous')}"
+        )
     else:
         yield _ok(what, f"{path} can be read")
 
 
+def _made_by_the_daemon(what: str, path: Path) -> Finding:
+    """Return whether the daemon may make a file in a folder in which we may. Root may in any."""
+    daemon = units.daemon_user(ownership.user())
+    if os.geteuid() != 0 or ownership.may_write(path.parent, daemon):
+        return _ok(what, f"{path} will be made at the start")
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return _problem(what, f"{path} cannot be made{secrethints.to_make(denied, path, daemon)}")
+
+
 def _socket(settings: Settings) -> Iterator[Finding]:
-    what, address = "[milter] socket", settings.milter.socket
+    what, milter = "[milter] socket", settings.milter
+    address, group = milter.socket, milter.socket_group
     if address.family == "systemd":
         yield _ok(what, "systemd passes it at the start, so it cannot be tried here")
         return
-    if _is_served(address):
+    if address.family == "unix" and ownership.has_group(group) and sockethints.unit_hides(group):
+        yield _problem(*_setting_of(sockethints.hidden_group(group, Path(address.path)), what))
+        return
+    failure = _connect(address)
+    if failure == 0:
         yield _ok(what, f"a process serves {address} now. If it is not spfmilter, stop it first")
         return
+    if failure == errno.EACCES and (rights := _rights(Path(address.path))):
+        yield _problem(
+            what, f"user {ownership.user()} may not use the socket that is there ({rights}): try it as its user"
+        )
+        return
+    given = bool(group) and sockethints.unit_gives(group)  # to the service, and not to who tries it
     try:
-        listener = open_listener(settings.milter)
+        listener = open_listener(milter.model_copy(update={"socket_group": ""}) if given else milter)
     except ListenError as error:
-        yield _problem(what, str(error))
+        yield _problem(*_setting_of(str(error), what))
         return
     remove_socket(address, listener)
-    group = f" for group {settings.milter.socket_group}" if settings.milter.socket_group else ""
-    yield _ok(what, f"{address} can be opened{group}")
+    if address.family == "unix" and (denied := sockethints.unit_denies(Path(address.path))):
+        yield _problem(what, denied)
+        return
+    yield _ok(what, f"{address} can be opened{f' for group {group}' if group else ''}")
 
 
-def _is_served(address: SocketAddress) -> bool:
+def _setting_of(text: str, usual: str) -> tuple[str, str]:
+    """Return the setting that an error names at its beginning, or the usual one, and the rest of the error."""
+    name, colon, rest = text.partition(": ")
+    return (name, rest) if colon and name.startswith("[milter] ") and " = " not in name else (usual, text)
+
+
+def _rights(path: Path) -> str:
+    """Return whose a file is; empty if it cannot be looked at."""
+    try:
+        return ownership.rights(path)
+    except OSError:
+        return ""
+
+
+def _connect(address: SocketAddress) -> int:
+    """Return the number of the error when connecting to a socket; 0 if a process serves it."""
     if address.family == "unix":
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(_CONNECT_TIME)
-            return sock.connect_ex(address.path) == 0
-    return _answers(address.host, address.port)
+            return sock.connect_ex(address.path)
+    return 0 if _answers(address.host, address.port) else errno.ECONNREFUSED
 
 
 def _answers(host: str, port: int) -> bool:

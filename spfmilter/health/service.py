@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from spfmilter import ownership
+from spfmilter import ownership, units
 from spfmilter.daemon.life import Life
 from spfmilter.daemon.snapshot import Snapshot
 from spfmilter.health.handshake import Handshake, Place, SilentError, shake
@@ -18,6 +18,7 @@ from spfmilter.settings.values import SocketAddress, socket_address
 
 _TIMEOUT = 4.0  # seconds for a handshake
 _HUNG = 30.0  # seconds without a status file after which the supervisor counts as hung, as for systemd's watchdog
+_AS_DAEMON = "run this as root, or as the daemon's user: {}"
 _START = "systemctl start spfmilter; if it does not start: journalctl -u spfmilter -p err"
 
 
@@ -74,7 +75,7 @@ def socket_part(known: Known, address: SocketAddress | None, shaken: Handshake |
         fix = "systemctl status spfmilter.socket spfmilter" if address is not None else ""
     elif shaken.number in {errno.EACCES, errno.EPERM}:
         level, text = Level.UNKNOWN, f"{text}: user {ownership.user()} may not connect"
-        fix = "run this as the daemon's user: sudo -u spfmilter spfmilter status"
+        fix = _AS_DAEMON.format(ownership.as_user(units.daemon_user(), "spfmilter status"))
     elif shaken.number == errno.ECONNREFUSED:
         text = f"{text}: no process listens there"
     elif shaken.number is None and known.snapshot is not None:
@@ -156,7 +157,7 @@ def _judged(known: Known, snapshot: Snapshot, full: str) -> tuple[Level, str, st
 def _without_file(known: Known, *, answers: bool) -> Part:
     found = known.found
     if found.denied:
-        level, fix = Level.UNKNOWN, "run this as the daemon's user, or as root"
+        level, fix = Level.UNKNOWN, _AS_DAEMON.format(ownership.as_user(units.daemon_user(), "spfmilter status"))
     elif answers:
         level = Level.WARNING
         fix = "name the INI file with which the daemon was started (-c), or let it write in one of these folders"

@@ -16,20 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from spfmilter import ownership
+from spfmilter.helplink import secrethints
 
 _OCTETS = 32  # of a secret that we create
 _SHORTEST = 20  # characters of a secret that an administrator wrote
 _MAX_SIZE = 16
 _SIZE_LIMIT = 16 * 1024
-_TO_READ = (
-    " for user {user}: {rights}; it must belong to this user (chown {user} {path}), or to a group of theirs with mode "
-    "0640, and they must be able to enter its folder (docs/help-page.md)"
-)
-_TO_MAKE = (
-    " for user {user}: {rights}; the daemon makes the file when it starts with [reply] help_url, in a folder that it "
-    "may write to (docs/help-page.md)"
-)
-_NO_FOLDER = ": make the folder, install -d -o spfmilter -g spfmilter -m 2750 {folder} (docs/help-page.md)"
 _AGAIN = "remove it, and the daemon makes a new one"
 
 
@@ -60,26 +52,15 @@ def load_secrets(path: Path) -> tuple[bytes, ...]:
     except FileNotFoundError:
         pass
     except OSError as error:
-        message = f"{path}: the file of secrets cannot be read: {error.strerror}{_hint(error, _TO_READ, path)}"
+        message = f"{path}: the file of secrets cannot be read: {error.strerror}{secrethints.to_read(error, path)}"
         raise SecretError(message, passing=error.errno in _PASSING) from None
     try:
         _make(path)
         return _read(path)
     except OSError as error:
         place = f"{path}: the file of secrets is not there, and cannot be made in {path.parent}"
-        message = f"{place}: {error.strerror}{_hint(error, _TO_MAKE, path)}"
+        message = f"{place}: {error.strerror}{secrethints.to_make(error, path, ownership.user())}"
         raise SecretError(message, passing=error.errno in _PASSING) from None
-
-
-def _hint(error: OSError, advice: str, path: Path) -> str:
-    """Return advice for a missing permission or folder; empty for other errors."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return _NO_FOLDER.format(folder=path.parent)
-    if isinstance(error, IsADirectoryError):
-        return ": name a file in [web] secret_file"
-    if not isinstance(error, PermissionError):
-        return ""
-    return advice.format(user=ownership.user(), path=path, rights=ownership.nearest(path))
 
 
 def _read(path: Path) -> tuple[bytes, ...]:

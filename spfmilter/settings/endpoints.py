@@ -5,10 +5,25 @@ Knows which well-formed addresses no socket can use. Knows no keys, and looks at
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from spfmilter.settings.ini import quoted
 
+# An address and a port, in the notation of another program or of another key of ours.
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://)?")  # inet:, tcp:, http://, and the host in localhost:8890
+_ENDPOINTS = tuple(
+    map(
+        re.compile,
+        (
+            r"(?P<port>[0-9]{1,5})@\[?(?P<host>[^\[\]]*)\]?",
+            r"(?P<host>[^:\[\]]*):(?P<port>[0-9]{1,5})",
+            r"\[(?P<host>[^\[\]]*)\]:(?P<port>[0-9]{1,5})",
+            r"(?P<port>[0-9]{1,5})(?P<host>)",
+            r"\[?(?P<host>[^\[\]]*)\]?(?P<port>)",
+        ),
+    )
+)
 _BROADCAST = IPv4Address("255.255.255.255")
 
 
@@ -33,6 +48,21 @@ def is_network(text: str) -> bool:
 def reachable_host(host: str) -> str:
     """Return an address at which this host reaches a listener of its own: loopback if it listens on all addresses."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound to
+
+
+def meant_endpoint(text: str, usual: int, *, ipv6: bool = False) -> tuple[str, int]:
+    """Return address and port that a text without the right notation most likely means, for an example in its error.
+
+    Args:
+        text: as it was typed.
+        usual: the port if it has none that can be used.
+        ipv6: whether the text asks for IPv6 otherwise, which counts if it has no address.
+    """
+    rest = text if is_address(text) else _KIND.sub("", text, count=1)
+    found = next((match for pattern in _ENDPOINTS if (match := pattern.fullmatch(rest))), None)
+    host, port = (found["host"], int(found["port"] or usual)) if found is not None else ("", usual)
+    loopback = "::1" if ipv6 else "127.0.0.1"
+    return host if is_address(host) else loopback, port if 0 < port < 65536 else usual
 
 
 def usable_address(text: str, host: str) -> str:

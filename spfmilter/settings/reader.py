@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spfmilter import ownership, units
 from spfmilter.settings import ini, schema
 from spfmilter.settings.consistency import contradictions
 from spfmilter.settings.effective import Settings
@@ -50,7 +51,7 @@ def load(path: Path) -> Settings:
         message = "there is no such file: write it, or name another with -c FILE"
         raise SettingsError(str(path), [SettingProblem(message=message)]) from None
     except OSError as error:
-        message = f"cannot be read: {error.strerror}{_advice(error)}"
+        message = f"cannot be read: {error.strerror}{_advice(error, path)}"
         raise SettingsError(str(path), [SettingProblem(message=message)]) from None
     text, problems = ini.decode(data)
     if problems:
@@ -58,13 +59,26 @@ def load(path: Path) -> Settings:
     return parse(text, str(path))
 
 
-def _advice(error: OSError) -> str:
+def _advice(error: OSError, path: Path) -> str:
     """Return what to do where the file cannot be read; empty if that is unknown."""
     if isinstance(error, PermissionError):
-        return ": run this as root, or let its group read it (chgrp spfmilter, chmod 0640)"
+        return f": {_to_let_read(path)}"
     if isinstance(error, IsADirectoryError):
         return ": name the file itself with -c FILE"
     return ": name another file with -c FILE" if isinstance(error, NotADirectoryError) else ""
+
+
+def _to_let_read(path: Path) -> str:
+    """Return who may not read the file, and what root does about it; a person is told to run the command as root."""
+    user, place = ownership.user(), ownership.barrier(path)
+    who = f"user {user} may not read it; {ownership.nearest(path)}"
+    if user not in {units.daemon_user(), units.page_user()}:
+        return f"{who}: run this as root"
+    if place != path:
+        return f"{who}, and keeps them out: chmod o+x {place}"
+    if user == units.page_user():
+        return f"{who}: if it holds no password, chmod 0644 {path}; else give the page its own file (docs/help-page.md)"
+    return f"{who}: chgrp {ownership.group()} {path} && chmod 0640 {path}"
 
 
 def parse(text: str, source: str = "settings") -> Settings:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
 
-from spfmilter.settings.endpoints import is_address, is_network, usable_address
+from spfmilter.settings.endpoints import is_address, is_network, meant_endpoint, usable_address
 from spfmilter.settings.ini import quoted
 from spfmilter.settings.names import domain_name, plain_line
 from spfmilter.template import Template
@@ -29,6 +29,7 @@ _ENDPOINT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<host>[^:\[\]]*))(?::
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _YES, _NO = frozenset({"yes", "true", "on", "1"}), frozenset({"no", "false", "off", "0"})
 _PATH = re.compile(r"/[A-Za-z0-9/._@%+:=~-]+")  # what Postfix and Sendmail can be told without quoting
+_TOP_FOLDERS = frozenset({"run", "srv", "tmp", "var"})
 _PATH_LIMIT = (
     98  # bytes: of the 108 of sockaddr_un, less what the listener adds to the name while it sets the rights up
 )
@@ -178,7 +179,7 @@ def _port(text: str) -> int:
 
 
 def socket_address(text: str) -> SocketAddress:
-    """Read a socket: ``inet:PORT@ADDRESS``, ``inet6:PORT@ADDRESS``, ``unix:/path`` or ``systemd``."""
+    """Read a socket: ``inet:PORT@ADDRESS``, ``inet6:PORT@ADDRESS``, ``unix:/path``, ``local:/path`` or ``systemd``."""
     family, _, rest = text.partition(":")
     if text == "systemd":
         return SocketAddress("systemd")
@@ -186,15 +187,29 @@ def socket_address(text: str) -> SocketAddress:
         return SocketAddress("unix", path=_socket_path(text, rest))
     if family in {"inet", "inet6"}:
         return _inet_socket(text, family, rest)
-    raise ValueError(
-        f"{quoted(text)} is not a socket: write inet:8890@127.0.0.1, inet6:8890@::1 or "
-        "unix:/run/spfmilter/spfmilter.sock"
-    )
+    if family == "systemd":
+        examples = "systemd"
+    elif _PATH.fullmatch(text) and len(text) <= _PATH_LIMIT:
+        examples = f"unix:{text}"
+    elif any(c.isdigit() for c in text):
+        examples = _example(text)
+    else:
+        examples = "inet:8890@127.0.0.1, inet6:8890@::1, unix:/run/spfmilter/spfmilter.sock or systemd"
+    raise ValueError(f"{quoted(text)} is not a socket: write {examples}")
+
+
+def _example(text: str, *, ipv6: bool = False) -> str:
+    """Return the inet socket that a text most likely means."""
+    host, port = meant_endpoint(text, 8890, ipv6=ipv6)
+    return f"{'inet6' if ':' in host else 'inet'}:{port}@{host}"
 
 
 def _socket_path(text: str, path: str) -> str:
     if not path.startswith("/"):
-        raise ValueError(f"{quoted(text)}: the path of a unix socket begins with /")
+        whole = "/run/spfmilter/spfmilter.sock"
+        if _PATH.fullmatch(f"/{path}") and len(path) <= _PATH_LIMIT // 2:
+            whole = f"/{path}" if path.partition("/")[0] in _TOP_FOLDERS else f"/var/spool/postfix/{path}"
+        raise ValueError(f"{quoted(text)}: the path of a unix socket begins with /, such as unix:{whole}")
     if len(path.encode()) > _PATH_LIMIT:
         raise ValueError(f"{quoted(text)}: the path of a unix socket has at most {_PATH_LIMIT} bytes")
     if path.endswith("/"):
@@ -209,7 +224,7 @@ def _socket_path(text: str, path: str) -> str:
 
 def _inet_socket(text: str, family: str, rest: str) -> SocketAddress:
     port, at, host = rest.partition("@")
-    example = "inet:8890@127.0.0.1" if family == "inet" else "inet6:8890@::1"
+    example = _example(text, ipv6=family == "inet6")
     if not at:
         raise ValueError(f"{quoted(text)} is not a port, @ and an address: write {example}")
     bare = host.strip("[]")
@@ -221,7 +236,8 @@ def _inet_socket(text: str, family: str, rest: str) -> SocketAddress:
         fitting = "inet" if address.version == 4 else "inet6"
         raise ValueError(f"{quoted(text)} names an IPv{address.version} address: write {fitting}:{port}@{address}")
     if isinstance(address, IPv6Address) and address.is_link_local:
-        raise ValueError(f"{quoted(text)}: no MTA can be told the interface of a link-local address: write {example}")
+        loopback = f"{family}:{port}@::1"
+        raise ValueError(f"{quoted(text)}: no MTA can be told the interface of a link-local address: write {loopback}")
     return SocketAddress(family, port=_port(port), host=usable_address(text, str(address)))
 
 
@@ -230,7 +246,10 @@ def endpoint(usual: int, *, optional: bool = False) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text or not optional:
-            nameserver(text, needed=f"127.0.0.1:{usual} or [::1]:{usual}")
+            host, port = meant_endpoint(text, usual)
+            shown = f"[{host}]" if ":" in host else host
+            either = f" or [::1]:{port}" if host == "127.0.0.1" and host not in text else ""
+            nameserver(text, needed=f"{shown}:{port}{either}")
         return text
 
     return read

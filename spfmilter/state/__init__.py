@@ -7,6 +7,7 @@ Knows two stores. One is a table that the workers of this host share. The other 
 from __future__ import annotations
 
 from spfmilter.observe import log
+from spfmilter.packages import how_to_install
 from spfmilter.settings.urls import StateUrl
 from spfmilter.state.deferrals import Deferrals
 from spfmilter.state.table import OnThisHost, Table
@@ -33,7 +34,7 @@ def open_deferrals(url: StateUrl | None, table: Table, *, bound: float) -> Defer
     try:
         from spfmilter.state.server import OnAServer  # noqa: PLC0415 - only where asked for
     except ModuleNotFoundError as error:  # a package that an upgrade removed must not stop mail
-        fix = "pip install 'spfmilter[redis]', and restart"
+        fix = f"{how_to_install('redis', error.name or 'redis')}, and restart"
         log.error("state server unavailable, using local memory", server=str(url), reason=str(error), fix=fix)
         return host
     return OnAServer(url, host, keep)
@@ -44,5 +45,5 @@ def why_silent(url: StateUrl) -> str:
     try:
         from spfmilter.state.server import ping  # noqa: PLC0415 - only where asked for
     except ModuleNotFoundError as error:
-        return f"the package {error.name} is missing: pip install 'spfmilter[redis]'"
+        return f"the package {error.name} is missing: {how_to_install('redis', error.name or 'redis')}"
     return ping(url)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -15,8 +16,10 @@ import pytest
 from lab import postfix as lab_postfix
 from lab import sendmail as lab_sendmail
 from lab.processes import free_port
-from spfmilter.commands import milterlist, postconf, probe, sendmailcf, survey
+from spfmilter import units
+from spfmilter.commands import accessfix, activation, milterlist, postconf, probe, sendmailcf, survey
 from spfmilter.commands import mta as attaching
+from spfmilter.commands.accessfix import Account, OurSocket
 from spfmilter.commands.postconf import AttachError, Postfix
 from spfmilter.health.handshake import Place
 from spfmilter.settings import Settings, parse
@@ -52,11 +55,41 @@ def test_the_socket_as_postfix_writes_it(socket, chroot, postfix) -> None:
     assert attaching.postfix_socket(settings(socket).milter.socket, a_postfix(chroot=chroot)) == postfix
 
 
-def test_a_socket_of_systemds_is_found_where_systemd_has_it() -> None:
-    with pytest.raises(
-        AttachError, match=r"systemctl cat spfmilter\.socket, ListenStream=\): write it into smtpd_milters"
-    ):
-        attaching.attached(settings("systemd"), a_postfix())
+@pytest.mark.parametrize(
+    ("unit", "address"),
+    [
+        ("ListenStream=127.0.0.1:8890", "inet:8890@127.0.0.1"),
+        ("ListenStream=127.0.0.1:8890\nListenStream=\nListenStream=[2001:db8::1]:25", "inet6:25@2001:db8::1"),
+        ("ListenStream=8895", "inet:8895@0.0.0.0"),
+        ("ListenStream=8895\nBindIPv6Only=ipv6-only", "inet6:8895@::"),
+        ("ListenStream=/run/spfmilter.sock", "unix:/run/spfmilter.sock"),
+        ("ListenStream=%t/spfmilter.sock", "unix:/run/spfmilter.sock"),
+    ],
+)
+def test_a_socket_of_systemds_is_where_the_installed_unit_says(tmp_path, monkeypatch, unit, address) -> None:
+    monkeypatch.setattr(units, "_ROOTS", [tmp_path])
+    (tmp_path / units.SOCKET).write_text(f"[Socket]\n{unit}\n")
+    assert str(activation.resolved(settings("systemd")).milter.socket) == address
+    assert activation.resolved(settings()) == settings(), "another socket is not looked up"
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [
+        (None, "spfmilter.socket is not installed: install -m 644 systemd/spfmilter.socket /etc/systemd/system/"),
+        ("", "has no ListenStream=: leave exactly one (systemctl edit spfmilter.socket"),
+        ("ListenStream=1\nListenStream=2", "has ListenStream= 2 times: leave exactly one"),
+        ("ListenStream=@abstract", "no MTA can be told ListenStream='@abstract'"),
+        ("ListenStream=vsock:1:2", "no MTA can be told ListenStream='vsock:1:2'"),
+        ("ListenStream=%h/socket", "no MTA can be told ListenStream='%h/socket'"),
+    ],
+)
+def test_a_unit_without_an_address_for_an_mta_is_said(tmp_path, monkeypatch, unit, said) -> None:
+    monkeypatch.setattr(units, "_ROOTS", [tmp_path])
+    if unit is not None:
+        (tmp_path / units.SOCKET).write_text(f"[Socket]\n{unit}\n")
+    with pytest.raises(AttachError, match=re.escape(said)):
+        activation.resolved(settings("systemd"))
 
 
 @pytest.mark.parametrize("path", ["/run/spfmilter/a.sock", "/var/spool/postfix-out/a.sock"])
@@ -151,7 +184,7 @@ def test_a_list_that_refers_to_the_other_list_follows_by_itself() -> None:
     )
     assert attaching.attached(settings(), server).main == {"spfmilter_socket": "inet:127.0.0.1:8890"}
     detached = attaching.detached(settings(), server)
-    assert (detached.main, detached.removed) == ({"smtpd_milters": ""}, ("spfmilter_socket",))
+    assert (detached.main, detached.removed) == ({}, ("smtpd_milters", "spfmilter_socket"))
 
 
 def test_detaching_finds_an_address_of_ours_that_was_written_by_hand() -> None:
@@ -392,8 +425,9 @@ def test_what_does_not_is_said(answer) -> None:
     ("folder_mode", "socket_mode", "what", "fix"),
     [
         (0o755, 0o666, "", ""),
-        (0o700, 0o666, "cannot enter", "chmod 2750"),
-        (0o755, 0o660, "cannot write to", "[milter] socket_group = nogroup"),
+        (0o700, 0o666, "cannot enter", "chgrp nogroup {0} && chmod 2750 {0} && systemctl restart spfmilter"),
+        (0o755, 0o660, "cannot write to", "chgrp nogroup {0} && chmod 2750 {0} && systemctl restart spfmilter"),
+        (0o755, 0o600, "cannot write to", "set [milter] socket_mode = 0660, and systemctl restart spfmilter"),
     ],
 )
 def test_who_may_connect(folder_mode, socket_mode, what, fix) -> None:
@@ -410,9 +444,9 @@ def test_who_may_connect(folder_mode, socket_mode, what, fix) -> None:
         path.chmod(socket_mode)
         folder.chmod(folder_mode)
         for root in ("/", top):
-            found = probe.barrier(Place("unix", path=path, root=Path(root)), nobody)
+            found = probe.barrier(Place("unix", path=path, root=Path(root)), nobody, OURS)
             assert (found is None) == (not what)
-            assert found is None or (what in found.what and fix in found.fix)
+            assert found is None or (what in found.what and fix.format(folder) in found.fix)
         if not what:  # folders above the MTA's root directory do not count
             Path(top).chmod(0o700)
             assert probe.barrier(Place("unix", path=path, root=folder), nobody) is None
@@ -420,9 +454,65 @@ def test_who_may_connect(folder_mode, socket_mode, what, fix) -> None:
             assert found is not None
             assert f"cannot enter {top} " in found.what
             Path(top).chmod(0o755)
-        missing = probe.barrier(Place("unix", path=Path(top) / "none" / "m.sock"), nobody)
+        missing = probe.barrier(Place("unix", path=Path(top) / "none" / "m.sock"), nobody, OURS)
         assert missing is not None
-        assert f"install -d -o spfmilter -g nogroup -m 2750 {top}/none" in missing.fix
+        assert f"install -d -o root -g nogroup -m 2750 {top}/none && systemctl restart spfmilter" in missing.fix
+
+
+OURS = OurSocket(user="root")
+POSTFIX = Account("postfix", "postfix", 64001, 64002, ())
+
+
+def test_the_folder_gives_the_socket_its_group_since_the_daemon_may_not(tmp_path) -> None:
+    """[milter] socket_group = postfix would end the daemon under the unit: PrivateUsers= hides the group."""
+    path = tmp_path / "m.sock"
+    path.touch(mode=0o660)
+    path.chmod(0o660)
+    by_folder = f"chgrp postfix {tmp_path} && chmod 2750 {tmp_path} && systemctl restart spfmilter"
+    assert accessfix.closed_socket(path, POSTFIX, OURS).endswith(by_folder)
+    assert "socket_group =" not in accessfix.closed_socket(path, POSTFIX, OURS)
+    own = replace(POSTFIX, gid=tmp_path.stat().st_gid)
+    tmp_path.chmod(0o2750)
+    assert accessfix.closed_socket(path, own, OURS).startswith("the socket is older than the group of its folder")
+    assert accessfix.closed_socket(path, POSTFIX, None) == ""
+
+
+def test_a_folder_of_others_is_not_changed(tmp_path) -> None:
+    """Postfix's queue directory is root's, and its folder private is Postfix's."""
+    daemon = OurSocket(user="spfmilter-of-a-test")
+    path = tmp_path / "m.sock"
+    path.touch()
+    path.chmod(0o660)
+    inside = f"{tmp_path}/spfmilter"
+    own = f"install -d -o {daemon.user} -g postfix -m 2750 {inside}, then set [milter] socket = unix:{inside}/m.sock"
+    assert own in accessfix.closed_socket(path, POSTFIX, daemon)
+    assert own in accessfix.own_folder(path, "postfix", daemon)
+    assert accessfix.closed_folder(tmp_path, path, POSTFIX, daemon).startswith("let others enter it (chmod o+x ")
+    named = tmp_path / "spfmilter" / "m.sock"
+    named.parent.mkdir()
+    made = accessfix.own_folder(named, "postfix", daemon)
+    assert made.startswith(f"chown {daemon.user}:postfix {named.parent} && chmod 2750 {named.parent} && systemctl")
+    assert "set [milter] socket = unix:/run/spfmilter/x, and" in accessfix.own_folder(Path("/run/x"), "postfix", daemon)
+
+
+def test_a_socket_of_systemds_has_its_group_by_the_socket_unit(tmp_path) -> None:
+    path = tmp_path / "m.sock"
+    path.touch()
+    activated = OurSocket(user="root", activated=True)
+    fix = accessfix.closed_socket(path, POSTFIX, activated)
+    assert fix.startswith("set SocketGroup=postfix and SocketMode=0660 in a drop-in (systemctl edit spfmilter.socket")
+    assert fix.endswith("systemctl stop spfmilter && systemctl restart spfmilter.socket && systemctl start spfmilter")
+
+
+@pytest.mark.outside
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_folder_in_which_the_daemon_may_not_make_its_socket_is_said(tmp_path) -> None:
+    daemon, root = OurSocket(user="daemon"), probe.account("root")
+    assert root is not None
+    found = probe.barrier(Place("unix", path=tmp_path / "m.sock"), root, daemon)
+    assert found is not None
+    assert found.what.startswith(f"user daemon may not make a socket in {tmp_path} (root:root, mode 0700)")
+    assert probe.barrier(Place("unix", path=tmp_path / "m.sock"), root) is None
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------
@@ -442,8 +532,34 @@ def test_what_a_silent_milter_does_to_mail_is_said_by_its_default_action(usual: 
     other = f"inet:127.0.0.1:{free_port()}"
     server = replace(a_postfix(f"{{ {other}{options} }}"), default_action=usual)
     ours, found = survey.of_postfix(server, f"inet:127.0.0.1:{free_port()}", ())
-    assert (found.address, found.effect, found.ours) == (other, said, False)
+    assert (found.address, found.effect, found.ours, found.asked) == (other, said, False, True)
+    assert f"{said} meanwhile. Fix: start that filter, or take it out of smtpd_milters; " in str(found)
     assert ours.ours
+
+
+@pytest.mark.outside
+def test_before_attaching_our_own_silence_has_no_effect_yet(tmp_path) -> None:
+    """Unless Postfix asks us already, at this address or at a former one where nothing answers."""
+    ours, former = (f"inet:127.0.0.1:{free_port()}" for _ in range(2))
+
+    def asked(server: Postfix, *leaving: str) -> bool:
+        found = next(iter(survey.of_postfix(server, ours, leaving)))
+        said = "Postfix defers every message (451) meanwhile."
+        assert (said in str(found)) == found.asked
+        later = "Once attached, Postfix defers every message (451) until this is corrected."
+        assert (later in str(found)) != found.asked
+        return found.asked
+
+    assert not asked(a_postfix("inet:127.0.0.1:1"))
+    assert asked(a_postfix(ours))
+    assert asked(a_postfix(former), former)
+    refers = replace(a_postfix("$spfmilter_socket"), expanded={"$spfmilter_socket": milterlist.OURS})
+    assert asked(replace(refers, socket=ours))
+    assert asked(replace(refers, socket=former), former)
+    assert not asked(replace(a_postfix(), socket=former), former)
+    with RecordingMilter(tmp_path / "m.sock"):  # Postfix is still served at the former address
+        here = f"unix:{tmp_path}/m.sock"
+        assert not asked(replace(refers, socket=here, chroot=False), here)
 
 
 @pytest.mark.outside
@@ -512,6 +628,51 @@ def test_what_is_printed_is_what_apply_does_and_once_is_enough(run, write, mta) 
 
 @pytest.mark.outside
 @with_postfix
+def test_detaching_leaves_main_cf_as_it_was_before(run, write) -> None:
+    mta = lab_postfix.Postfix(chroot=True)
+    directory = mta.folder / "etc"
+    try:
+        subprocess.run(["/usr/sbin/postconf", "-c", str(directory), "-X", "smtpd_milters"], check=True)  # noqa: S603 - our own
+        before = (directory / "main.cf").read_text()
+        assert "smtpd_milters" not in before
+        options = ("-c", write(), "--postfix-config", directory, "--apply")
+        assert run("attach", *options).returncode == 0
+        assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8890"
+        assert f"postconf -c {directory} -X smtpd_milters\n" in run("detach", *options).stdout
+        assert (directory / "main.cf").read_text() == before
+    finally:
+        mta.stop()
+
+
+@pytest.mark.outside
+@with_postfix
+def test_a_socket_that_systemd_takes_over_replaces_the_former_address(run, write, mta, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(units, "_ROOTS", [tmp_path])
+    directory = mta.folder / "etc"
+    applied = ("--postfix-config", directory, "--apply")
+    run("attach", "-c", write(), *applied)
+    path, unit = write("[milter]\nsocket = systemd\n"), tmp_path / units.SOCKET
+    refused = run("attach", "-c", path, *applied)
+    assert (refused.returncode, refused.stdout) == (os.EX_UNAVAILABLE, "")
+    assert "spfmilter.socket is not installed" in refused.stderr
+    unit.write_text(f"[Socket]\nListenStream={mta.queue_directory}/spfmilter/s.sock\n")
+    done = run("attach", "-c", path, *applied)
+    assert (done.returncode, value(mta, "spfmilter_socket")) == (0, "unix:spfmilter/s.sock")
+    assert value(mta, "smtpd_milters") == "unix:spfmilter/s.sock, inet:127.0.0.1:8891"
+    assert "systemctl restart spfmilter.socket && systemctl start spfmilter" in done.stderr
+    line = run("attach", "-c", path, "--postfix-config", directory).stdout.splitlines()[-1]
+    assert f"`S=unix:{mta.queue_directory}/spfmilter/s.sock, " in line
+
+    unit.write_text("[Socket]\nListenStream=/run/spfmilter.sock\n")
+    refused = run("attach", "-c", path, *applied)
+    assert "is chrooted" in refused.stderr
+    assert "with socket = systemd, the address is ListenStream= of spfmilter.socket" in refused.stderr
+    assert run("detach", "-c", path, *applied).returncode == 0
+    assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
+
+
+@pytest.mark.outside
+@with_postfix
 def test_applying_reloads_a_running_postfix_once(run, write, mta) -> None:
     directory, place = mta.folder / "etc", mta.queue_directory / "spfmilter"
     place.mkdir()
@@ -535,7 +696,8 @@ def test_applying_reloads_a_running_postfix_once(run, write, mta) -> None:
 
 @pytest.mark.outside
 @with_postfix
-def test_a_running_postfix_is_left_alone_while_the_daemon_does_not_answer_it(run, write, mta) -> None:
+def test_a_running_postfix_is_left_alone_while_the_daemon_does_not_answer_it(run, write, mta, monkeypatch) -> None:
+    monkeypatch.setattr(units, "daemon_user", lambda: "root")
     directory, place = mta.folder / "etc", mta.queue_directory / "spfmilter"
     mta.start()
     options = ("-c", write(f"[milter]\nsocket = unix:{place}/socket\n"), "--postfix-config", directory, "--apply")
@@ -543,7 +705,7 @@ def test_a_running_postfix_is_left_alone_while_the_daemon_does_not_answer_it(run
     def refused() -> str:
         done = run("attach", *options)
         assert (done.returncode, done.stdout) == (os.EX_UNAVAILABLE, "")
-        assert "Postfix defers every message (451) meanwhile." in done.stderr
+        assert "Once attached, Postfix defers every message (451) until this is corrected." in done.stderr
         assert "Postfix was left as it is; --force changes it all the same" in done.stderr
         return str(done.stderr)
 
@@ -554,13 +716,14 @@ def test_a_running_postfix_is_left_alone_while_the_daemon_does_not_answer_it(run
     with RecordingMilter(place / "socket"):
         (place / "socket").chmod(0o660)
         assert f"user postfix cannot write to {place}/socket (root:root, mode 0660)" in refused()
-        assert "set [milter] socket_group = postfix" in refused().lower()
+        assert f"chgrp postfix {place} && chmod 2750 {place} && systemctl restart spfmilter" in refused()
         place.chmod(0o700)
         assert f"user postfix cannot enter {place}" in refused()
         assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
         forced = run("attach", *options, "--force")
         assert forced.returncode == 0
         assert f"warning: smtpd_milters: unix:spfmilter/socket: user postfix cannot enter {place}" in forced.stderr
+        assert "Postfix defers every message (451) meanwhile." in forced.stderr
     assert value(mta, "smtpd_milters") == "unix:spfmilter/socket, inet:127.0.0.1:8891"
 
 

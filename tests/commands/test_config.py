@@ -1,15 +1,19 @@
 """``spfmilter config check --try`` and ``--json``, ``config show --changed``, and NO_COLOR for every command."""
 
+import errno
 import json
 import os
 import re
 import socket
 import sys
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from lab.processes import free_port
+from spfmilter import ownership, units
 from spfmilter.daemon import trial
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.settings import parse, show
@@ -80,7 +84,7 @@ def test_only_what_differs_from_the_defaults_is_shown(run, tmp_path) -> None:
 
 
 @pytest.mark.outside
-def test_trying_a_start_says_what_would_go_well_and_leaves_nothing(run, write, tmp_path) -> None:
+def test_trying_a_start_says_what_would_go_well_and_leaves_nothing(run, write, tmp_path, monkeypatch) -> None:
     text = (
         f"[milter]\nsocket = unix:{tmp_path}/socket\n[metrics]\nlisten = 127.0.0.1:{free_port()}\n"
         f"[reply]\nhelp_url = https://mx.example.net/spf/{{token}}\n"
@@ -95,8 +99,15 @@ def test_trying_a_start_says_what_would_go_well_and_leaves_nothing(run, write, t
         for setting in ("[web] secret_file", "[milter] socket", "[metrics] listen", "[web] listen", "[dns] nameservers")
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["spfmilter.ini"]
-    if os.geteuid() == 0:  # the command to try again has the same file
-        assert f"sudo -u spfmilter spfmilter config check --try -c {tmp_path}/spfmilter.ini\n" in done.stderr
+    assert done.stderr.startswith(f"tried with the rights of user {ownership.user()}")
+    # the command to try again has the same file
+    again = f"As root: runuser -u spfmilter -- spfmilter config check --try -c {tmp_path}/spfmilter.ini\n"
+    assert again in done.stderr
+    with monkeypatch.context() as patched:
+        patched.setattr(units, "daemon_user", lambda *_: ownership.user())
+        assert run("config", "check", "--try", "-c", write(text)).stderr == (
+            f"tried with the rights of user {ownership.user()}\n"
+        )
 
 
 @pytest.mark.outside
@@ -138,6 +149,88 @@ def test_a_socket_that_is_served_now_is_left_to_its_process(run, write, tmp_path
     assert f"ok: [milter] socket: a process serves inet:{port}@127.0.0.1 now. If it is not spfmilter" in done.stdout
     for section, other in zip(("metrics", "web"), others, strict=True):
         assert f"ok: [{section}] listen: a process serves 127.0.0.1:{other} now. If it is not spfmilter" in done.stdout
+
+
+@pytest.mark.outside
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_socket_of_another_user_is_not_advised_to_be_removed(run, write) -> None:
+    """It may be the daemon's, which serves it."""
+    with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as sock:
+        Path(folder).chmod(0o777)
+        sock.bind(f"{folder}/socket")
+        sock.listen()
+        Path(folder, "socket").chmod(0o600)
+        path = Path(folder, "spfmilter.ini")
+        path.write_text(write(f"[milter]\nsocket = unix:{folder}/socket\n").read_text())
+        os.seteuid(65534)
+        try:
+            done = run("config", "check", "--try", "-c", path)
+        finally:
+            os.seteuid(0)
+        assert "tried with the rights of user nobody, who is not the daemon's. As root: runuser -u spf" in done.stderr
+        said = "user nobody may not use the socket that is there (root:root, mode 0600): try it as its user\n"
+        assert f"problem: [milter] socket: {said}" in done.stdout
+        assert done.returncode == os.EX_CANTCREAT
+        sock.close()  # nothing serves it: root replaces it
+        assert f"ok: [milter] socket: unix:{folder}/socket can be" in run("config", "check", "--try", "-c", path).stdout
+
+
+@pytest.mark.outside
+def test_the_installed_unit_decides_what_the_daemon_may(run, write, tmp_path, monkeypatch) -> None:
+    """Who tries it has no sandbox, and other groups."""
+    unit = tmp_path / "units" / units.SERVICE
+    unit.parent.mkdir()
+    monkeypatch.setattr(units, "_ROOTS", [unit.parent])
+    path = write(f"[milter]\nsocket = unix:{tmp_path}/socket\nsocket_group = daemon\n")
+
+    def tried(text: str) -> str:
+        unit.write_text(f"[Service]\nUser=nobody\n{text}")
+        done = run("config", "check", "--try", "-c", path)
+        assert "As root: runuser -u nobody -- " in done.stderr
+        (line,) = [line for line in done.stdout.splitlines() if "[milter] socket" in line]
+        assert line.count("[milter] ") == 1 or "set [milter]" in line
+        assert (done.returncode == os.EX_CANTCREAT) == line.startswith("problem: ")
+        return str(line.partition("[milter] ")[2])
+
+    assert tried("PrivateUsers=yes").startswith("socket_group: PrivateUsers= of the unit hides group daemon")
+    assert tried("ProtectSystem=strict").startswith(
+        f"socket: the unit makes {tmp_path} read-only for the daemon; user nobody"
+    )
+    allowed = f"ProtectSystem=strict\nReadWritePaths=-{tmp_path}\n"
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "")
+
+    monkeypatch.setattr(os, "chown", refuse)  # who tries it is no member
+    assert " is not a member of group daemon" in tried(allowed)
+    assert (
+        tried(f"{allowed}SupplementaryGroups=daemon")
+        == f"socket: unix:{tmp_path}/socket can be opened for group daemon"
+    )
+
+
+@pytest.mark.outside
+def test_a_secret_that_the_daemon_cannot_make_is_said_and_not_made(run, write, tmp_path, monkeypatch) -> None:
+    """Who tries it may: root may write anywhere, and outside of the unit nothing is read-only."""
+    unit = tmp_path / "units" / units.SERVICE
+    unit.parent.mkdir()
+    monkeypatch.setattr(units, "_ROOTS", [unit.parent])
+    secret = tmp_path / "secret"
+    path = write(
+        f"[milter]\nsocket = unix:{tmp_path}/socket\n[reply]\nhelp_url = https://mx.example.net/spf/{{token}}\n"
+        f"[web]\nsecret_file = {secret}\nlisten = 127.0.0.1:{free_port()}\n"
+    )
+    unit.write_text("[Service]\nUser=root\nProtectSystem=strict\n")
+    said = run("config", "check", "--try", "-c", path).stdout
+    assert f"warning: [web] secret_file: the unit makes {tmp_path} read-only for the daemon: make the file as" in said
+    if os.geteuid() == 0:
+        unit.write_text("[Service]\nUser=nobody\nProtectSystem=strict\n")
+        said = run("config", "check", "--try", "-c", path).stdout
+        assert f"problem: [web] secret_file: the unit makes {tmp_path} read-only for the daemon: make the file" in said
+        unit.write_text("[Service]\nUser=nobody\n")
+        said = run("config", "check", "--try", "-c", path).stdout
+        assert f"problem: [web] secret_file: {secret} cannot be made for user nobody (root:root, mode 0700)" in said
+    assert not secret.exists()
 
 
 @pytest.mark.outside

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from spfmilter.daemon import hints
+from spfmilter import ownership, units
+from spfmilter.daemon import hints, sockethints
 from spfmilter.daemon.listener import ListenError, _hint, open_listener
 from spfmilter.settings import parse
 from spfmilter.settings.values import SocketAddress
@@ -65,8 +66,33 @@ def test_who_is_no_member_of_the_group_is_told_so_and_leaves_no_file(folder) -> 
 def test_a_folder_that_may_not_be_written_to_is_named_with_its_owner(folder) -> None:
     with as_nobody():
         said = refusal(f"unix:{folder}/socket")
-    assert f"user nobody must be able to enter {folder} and to write there" in said
-    assert f"{folder} belongs to root:root, mode 0755" in said
+    assert (
+        f"user nobody may not write in {folder} (root:root, mode 0755), so the socket needs a folder of its own" in said
+    )
+    assert f"-m 2750 {folder}/spfmilter, and set [milter] socket = unix:{folder}/spfmilter/socket" in said
+
+
+@only_root
+def test_a_folder_of_the_daemons_with_another_owner_is_given_to_it(folder) -> None:
+    inside = folder / "spfmilter"
+    inside.mkdir(mode=0o755)
+    with as_nobody():
+        said = refusal(f"unix:{inside}/socket")
+    assert re.search(rf"\(root:root, mode 0755\): chown \w+:\w+ {inside} && chmod 2750 {inside}$", said)
+
+
+@only_root
+def test_a_folder_that_cannot_be_entered_is_named_and_no_socket_in_it(folder) -> None:
+    """Whether there is a socket cannot be seen."""
+    folder.chmod(0o700)
+    with as_nobody():
+        said = refusal(f"unix:{folder}/socket")
+    assert "there is a socket" not in said
+    assert f"user nobody may not write in {folder} (root:root, mode 0700)" in said
+    (folder / "a").mkdir()
+    with as_nobody():
+        said = refusal(f"unix:{folder}/a/socket")
+    assert f"must be able to enter {folder}/a and to write there; {folder} belongs to root:root, mode 0700" in said
 
 
 @only_root
@@ -79,6 +105,7 @@ def test_a_socket_of_another_user_is_said(folder) -> None:
             said = refusal(f"unix:{folder}/socket")
     assert "there is a socket that user nobody may not use" in said
     assert "root:root, mode 0600" in said
+    assert "(ss -xlp | grep socket shows that)" in said
 
 
 def test_a_missing_folder_and_a_file_in_its_place_are_said(folder) -> None:
@@ -88,10 +115,102 @@ def test_a_missing_folder_and_a_file_in_its_place_are_said(folder) -> None:
     assert "not a socket: move it away, or choose another path" in refusal(f"unix:{folder}/file")
 
 
-def test_a_folder_that_the_units_sandbox_keeps_read_only_is_said() -> None:
+READ_ONLY = OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_a_folder_that_the_units_sandbox_keeps_read_only_is_said(folder) -> None:
     """ProtectSystem=strict; the same folder can be written to outside of the service."""
-    said = _hint(OSError(errno.EROFS, os.strerror(errno.EROFS)), SocketAddress("unix", path="/srv/mail/socket"))
-    assert "add ReadWritePaths=/srv/mail in a drop-in" in said
+    said = _hint(READ_ONLY, SocketAddress("unix", path=f"{folder}/socket"))
+    assert f"add ReadWritePaths={folder} in a drop-in" in said
+
+
+@only_root
+def test_a_folder_that_is_read_only_and_not_the_daemons_is_no_place_for_the_socket(folder, monkeypatch) -> None:
+    """ReadWritePaths= would not help: the folder is root's, as Postfix's queue directory is."""
+    monkeypatch.setattr(ownership, "has_group", lambda name: name == "postfix")
+    monkeypatch.setattr(units, "daemon_user", lambda user="spfmilter": user)
+    with as_nobody():
+        said = _hint(READ_ONLY, SocketAddress("unix", path=f"{folder}/x.sock"))
+        inside = (
+            f"install -d -o nobody -g postfix -m 2750 {folder}/spfmilter, with ReadWritePaths={folder}/spfmilter in a"
+        )
+        assert inside in said
+        assert said.endswith(f", and set [milter] socket = unix:{folder}/spfmilter/x.sock")
+        monkeypatch.setattr(sockethints, "WRITABLE", (folder / "spfmilter",))
+        said = _hint(READ_ONLY, SocketAddress("unix", path=f"{folder}/x.sock"))
+        assert "ReadWritePaths" not in said
+        said = _hint(READ_ONLY, SocketAddress("unix", path="/run/x.sock"))
+        assert said.endswith("a folder of its own: set [milter] socket = unix:/run/spfmilter/x.sock")
+
+
+def test_a_missing_folder_below_run_is_made_by_systemd_with_its_whole_path() -> None:
+    gone = FileNotFoundError(errno.ENOENT, "")
+    said = _hint(gone, SocketAddress("unix", path="/run/nowhere/inside/socket"))
+    assert "RuntimeDirectory=nowhere/inside in a drop-in" in said
+
+
+def test_what_the_hints_call_writable_is_what_the_unit_lets_the_daemon_write(monkeypatch) -> None:
+    shipped = [Path(__file__).parents[2] / "systemd"]
+    monkeypatch.setattr(units, "_ROOTS", shipped)
+    for place in sockethints.WRITABLE:
+        assert sockethints.unit_denies(place / "socket") == ""
+        assert sockethints.unit_denies(place / "a" / "socket") == ""
+        said = sockethints.unit_denies(place.parent / "socket")
+        assert said.startswith(f"the unit makes {place.parent} read-only for the daemon; ")
+
+
+# -- the group of the socket -------------------------------------------------------------------------------------------
+
+
+def test_a_group_that_privateusers_hides_is_said_with_what_works(folder, monkeypatch) -> None:
+    """chown(2): a group without a number in the user namespace is an invalid argument."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "chown", refuse)
+    said = refusal(f"unix:{folder}/socket", "socket_group = daemon\n")
+    assert said.startswith("[milter] socket_group: PrivateUsers= of the unit hides group daemon from the service: ")
+    assert f"leave it empty, and let the folder give its group: chgrp daemon {folder} && chmod 2750 {folder}" in said
+    assert "then systemctl restart spfmilter" in said
+    assert "Otherwise SupplementaryGroups=daemon and PrivateUsers=no in a drop-in" in said
+    assert list(folder.iterdir()) == []
+
+
+def test_other_errors_of_the_group_keep_their_reason(folder, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "chown", refuse)
+    assert "Input/output error" in refusal(f"unix:{folder}/socket", "socket_group = daemon\n")
+
+
+def test_in_run_where_systemd_makes_the_folder_anew_the_mta_becomes_a_member() -> None:
+    said = sockethints.hidden_group("daemon", Path("/run/spfmilter/socket"))
+    assert "chgrp" not in said
+    assert re.search(r"usermod -aG \w+ daemon && postfix reload", said)
+    assert "let the MTA's user be a member" in sockethints.hidden_group("no-such-user", Path("/run/spfmilter/socket"))
+
+
+@pytest.mark.parametrize(
+    ("unit", "hides", "gives"),
+    [
+        (None, False, False),
+        ("PrivateUsers=yes\n", True, False),
+        ("PrivateUsers=yes\nSupplementaryGroups=postfix\n", True, False),
+        ("PrivateUsers=no\nSupplementaryGroups=mail postfix\n", False, True),
+        ("Group=postfix\nPrivateUsers=yes\n", False, False),
+        ("User=spfmilter\n", False, False),
+    ],
+)
+def test_what_the_installed_unit_does_about_a_group(tmp_path, monkeypatch, unit, hides, gives) -> None:
+    monkeypatch.setattr(units, "_ROOTS", [tmp_path])
+    if unit is not None:
+        (tmp_path / units.SERVICE).write_text(f"[Service]\n{unit}")
+    assert (sockethints.unit_hides("postfix"), sockethints.unit_gives("postfix")) == (hides, gives)
+
+
+# -- an address --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

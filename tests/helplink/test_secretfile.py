@@ -1,11 +1,18 @@
+import errno
 import os
+import re
+import subprocess
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
+from spfmilter import ownership, units
+from spfmilter.helplink import secrethints
 from spfmilter.helplink.secretfile import SecretError, load_secrets
+
+TMPFILES = Path(__file__).parents[2] / "systemd" / "tmpfiles.d" / "spfmilter.conf"
 
 
 @pytest.fixture
@@ -57,7 +64,9 @@ def test_a_folder_that_may_not_be_entered_is_reported(path) -> None:
             for above in list(path.parents)[:4]:  # those that pytest has made for this user alone
                 above.chmod(0o755 if above.name != "tmp" else 0o1777)
             os.seteuid(65534)
-        with pytest.raises(SecretError, match=rf"cannot be .* for user \w+: {folder} belongs to \w+:\w+, mode 0000; "):
+        with pytest.raises(
+            SecretError, match=rf"for user \w+, who cannot enter {folder} \(\w+:\w+, mode 0000\): chmod o\+x {folder}"
+        ):
             load_secrets(folder / "secret")
     finally:
         os.seteuid(mine)
@@ -107,9 +116,69 @@ def test_a_bad_file_is_refused_with_its_reason(path, text, mode, said) -> None:
         load_secrets(written(path, text, mode))
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path) -> None:
-    with pytest.raises(SecretError, match=r"nowhere/secret: .* in .*nowhere: No such .*: make the folder, install -d"):
+def test_a_folder_that_is_not_there_is_named(tmp_path, monkeypatch) -> None:
+    """Owner, group and mode are those of docs/help-page.md and tmpfiles.d."""
+    monkeypatch.setattr(ownership, "has_group", lambda _: True)
+    with pytest.raises(SecretError, match=r"nowhere/secret: .* in .*nowhere: No such .*: make the folder: ") as caught:
         load_secrets(tmp_path / "nowhere" / "secret")
+    assert str(caught.value).endswith(f"install -d -o spfmilter -g spfmilter-web -m 2710 {tmp_path}/nowhere")
+    assert "\nd /var/lib/spfmilter 2710 spfmilter spfmilter-web -\n" in TMPFILES.read_text()
+
+
+# -- what to do --------------------------------------------------------------------------------------------------------
+
+DENIED = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+READ_ONLY = OSError(errno.EROFS, os.strerror(errno.EROFS))
+BY_HAND = "head -c 32 /dev/urandom | base64 | install -o spfmilter -g spfmilter-web -m 640 /dev/stdin "
+
+
+@pytest.fixture
+def web_group(monkeypatch) -> None:
+    monkeypatch.setattr(ownership, "has_group", lambda name: name == "spfmilter-web")
+
+
+@pytest.mark.usefixtures("web_group")
+def test_a_file_that_may_not_be_read_is_given_to_daemon_and_page(path) -> None:
+    written(path, "x" * 20)
+    said = secrethints.to_read(DENIED, path)
+    assert said.endswith(f"mode 0600): chown spfmilter:spfmilter-web {path} && chmod 0640 {path}")
+
+
+@pytest.mark.usefixtures("web_group")
+def test_a_folder_of_the_daemons_with_another_owner_is_given_to_it_and_no_file_that_is_not_there(tmp_path) -> None:
+    folder = tmp_path / "spfmilter"
+    folder.mkdir()
+    said = secrethints.to_make(DENIED, folder / "secret", "spfmilter")
+    assert said.endswith(f": chown spfmilter:spfmilter-web {folder} && chmod 2710 {folder}")
+
+
+@pytest.mark.usefixtures("web_group")
+@pytest.mark.parametrize("error", [DENIED, READ_ONLY])
+def test_in_a_folder_of_roots_the_file_is_made_by_hand(error) -> None:
+    """As the example in the INI file: the unit keeps /etc read-only, and the folder is root's."""
+    said = secrethints.to_make(error, Path("/etc/spfmilter/secret"), "spfmilter")
+    assert said.endswith(f"; elsewhere root makes it: {BY_HAND}/etc/spfmilter/secret")
+    assert secrethints.to_make(READ_ONLY, Path("/var/lib/spfmilter/secret"), "spfmilter").endswith(
+        f"{BY_HAND}/var/lib/spfmilter/secret"
+    )
+
+
+def test_the_page_waits_for_the_daemons_file(monkeypatch) -> None:
+    said = secrethints.to_make(READ_ONLY, Path("/var/lib/spfmilter/secret"), "spfmilter-web")
+    assert said.endswith("the daemon makes the file when it has [reply] help_url: systemctl reload spfmilter")
+    monkeypatch.setattr(units, "_ROOTS", [TMPFILES.parents[1]])  # the shipped ones
+    elsewhere = secrethints.to_make(DENIED, Path("/etc/spfmilter/secret"), "spfmilter-web")
+    assert "root makes it: head -c 32" in elsewhere, "the unit does not let the daemon, either"
+
+
+@pytest.mark.outside
+def test_the_command_that_makes_the_file_makes_one_that_is_read(path) -> None:
+    command = secrethints.by_hand(path)
+    own = re.sub(r"-o \S+ -g \S+ ", "", command)
+    assert own != command
+    subprocess.run(["sh", "-c", own], check=True)  # noqa: S603, S607 - our own command
+    (secret,) = load_secrets(path)
+    assert len(secret) >= 40
 
 
 def test_a_folder_is_no_file(tmp_path) -> None:

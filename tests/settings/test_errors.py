@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from spfmilter import units
 from spfmilter.settings import SettingsError, ini, load, parse
 from spfmilter.settings.schema import LATER, SECTIONS, key_of
 
@@ -94,3 +96,34 @@ def test_a_byte_order_mark_and_crlf_are_accepted(tmp_path) -> None:
 def test_a_missing_file_and_a_directory_are_reported(tmp_path) -> None:
     assert problems(tmp_path / "none.ini") == ["there is no such file: write it, or name another with -c FILE"]
     assert problems(tmp_path) == ["cannot be read: Is a directory: name the file itself with -c FILE"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_file_that_may_not_be_read_is_said_with_the_command_that_lets_its_reader(monkeypatch) -> None:
+    """In the daemon's own log, "run this as root" helps nobody; the paths are whole, so that they can be pasted."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        path = folder / "spfmilter.ini"
+        path.touch(mode=0o600)
+
+        def said(*services: str) -> str:
+            monkeypatch.setattr(units, "daemon_user", lambda: services[0])
+            monkeypatch.setattr(units, "page_user", lambda: services[-1])
+            os.setegid(1)
+            os.seteuid(1)
+            try:
+                (problem,) = problems(path)
+            finally:
+                os.seteuid(0)
+                os.setegid(0)
+            return problem
+
+        denied = "cannot be read: Permission denied: user daemon may not read it; "
+        whose = f"{path} belongs to root:root, mode 0600"
+        assert said("daemon", "x") == f"{denied}{whose}: chgrp daemon {path} && chmod 0640 {path}"
+        assert said("x", "daemon").startswith(f"{denied}{whose}: if it holds no password, chmod 0644 {path}; else give")
+        assert said("x") == f"{denied}{whose}: run this as root"
+        folder.chmod(0o700)
+        closed = f"{folder} belongs to root:root, mode 0700, and keeps them out: chmod o+x {folder}"
+        assert said("daemon") == f"{denied}{closed}"

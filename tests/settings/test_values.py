@@ -91,6 +91,37 @@ def test_sockets(text, value, shown) -> None:
     assert str(value) == shown
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("9000", "inet:9000@127.0.0.1"),
+        ("9000@192.0.2.7", "inet:9000@192.0.2.7"),
+        ("192.0.2.7:9000", "inet:9000@192.0.2.7"),
+        ("localhost:9000", "inet:9000@127.0.0.1"),
+        ("tcp://[2001:db8::1]:9000", "inet6:9000@2001:db8::1"),
+        ("inet:mx1.example.com:9000", "inet:9000@127.0.0.1"),
+        ("inet:9000@mx1.example.com", "inet:9000@127.0.0.1"),
+        ("inet:9000", "inet:9000@127.0.0.1"),
+        ("inet6:9000", "inet6:9000@::1"),
+        ("inet6:9000@", "inet6:9000@::1"),
+        ("inet6:[::1]:9000", "inet6:9000@::1"),
+        ("inet6:9000@fe80::1", "inet6:9000@::1"),
+        ("inet:99999:127.0.0.1", "inet:8890@127.0.0.1"),
+        ("/run/x.sock", "unix:/run/x.sock"),
+        ("unix:var/x.sock", "unix:/var/x.sock"),
+        ("local:private/x", "unix:/var/spool/postfix/private/x"),
+        ("unix:", "unix:/run/spfmilter/spfmilter.sock"),
+        ("unix:" + "d" * 60, "unix:/run/spfmilter/spfmilter.sock"),
+    ],
+)
+def test_the_example_in_the_error_of_a_socket_has_what_was_typed(text, meant) -> None:
+    with pytest.raises(ValueError, match=r"write |such as ") as caught:
+        types.socket_address(text)
+    example = str(caught.value).split()[-1]
+    assert example == meant
+    assert str(types.socket_address(example)) == meant
+
+
 def test_the_longest_path_leaves_room_for_the_name_that_the_listener_uses_first() -> None:
     path = "/" + "d" * 97
     assert types.socket_address(f"unix:{path}").path == path

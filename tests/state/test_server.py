@@ -16,6 +16,7 @@ import redis as library
 
 from lab.processes import free_port
 from lab.redis import Redis, unavailable
+from spfmilter.packages import how_to_install
 from spfmilter.settings.urls import state_url
 from spfmilter.state import Deferrals, open_deferrals, server
 from spfmilter.state.server import BACKOFF, PREFIX, OnAServer
@@ -259,7 +260,7 @@ def test_without_the_library_the_hosts_memory_stands_in(monkeypatch, caplog) -> 
     deferrals = open_deferrals(state_url("redis://:geheim@192.0.2.9/0"), table, bound=60.0)
     assert isinstance(deferrals, OnThisHost)
     assert said(caplog) == ["state server unavailable, using local memory"]
-    assert caplog.records[0].__dict__["fields"]["fix"] == "pip install 'spfmilter[redis]', and restart"
+    assert caplog.records[0].__dict__["fields"]["fix"] == f"{how_to_install('redis', 'redis')}, and restart"
     assert "redis" in reason(caplog)
     table.close()
 
