@@ -213,6 +213,41 @@ def test_every_event_is_documented() -> None:
     assert {event for event in events if not event.startswith(documented)} == set()
 
 
+# What the administrator can do is in another key, or there is nothing to do.
+WITHOUT_FIX = {
+    "cannot start": "the reason says it",
+    "configuration problem": "the problem says it",
+    "setting without effect": "the setting says it",
+    "unexpected output": "only the text tells",
+    "non-UTF-8 value from the MTA, ignored": "a client chose it",
+    "{} not finished, killed": "at the end of the daemon",
+}
+
+
+def warnings_and_errors() -> Iterator[tuple[str, bool]]:
+    """Each literal that is given to warning or error, and whether the call has ``fix``."""
+    for module in modules():
+        for node in nodes(module):
+            if isinstance(node, ast.Call) and node.args:
+                function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                event = node.args[0]
+                if isinstance(event, ast.JoinedStr):
+                    text = "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in event.values)
+                elif isinstance(event, ast.Constant):
+                    text = str(event.value)
+                else:
+                    continue
+                if function in {"warning", "error", "_warn"}:
+                    yield text, any(keyword.arg == "fix" for keyword in node.keywords)
+
+
+def test_every_warning_and_error_says_what_to_do() -> None:
+    found = list(warnings_and_errors())
+    assert len(found) > 30
+    assert {event for event, has_fix in found if not has_fix and event not in WITHOUT_FIX} == set()
+    assert {event for event, _ in found} >= set(WITHOUT_FIX)
+
+
 # -- the policy --------------------------------------------------------------------------------------------------------
 
 

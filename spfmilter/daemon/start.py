@@ -95,7 +95,12 @@ def test_resolvers(settings: Settings) -> bool:
     for server, answer in ask_nameservers(settings):
         servers.append(server)
         if answer.status is Status.FAILED:
-            log.error("self-test: nameserver does not answer", nameserver=str(server), reason=answer.failure)
+            log.error(
+                "self-test: nameserver does not answer",
+                nameserver=str(server),
+                reason=answer.failure,
+                fix="[dns] nameservers, or /etc/resolv.conf",
+            )
         else:
             working += 1
             log.info("self-test: nameserver answers", nameserver=str(server), outcome=answer.status.value)

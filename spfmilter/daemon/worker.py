@@ -166,7 +166,8 @@ class Worker:
             self._callbacks.running.settle()
             self._beat()
         if self._ended:
-            log.error("libmilter returned", reason=self._ended[0])
+            fix = "report it, if it happens again; another worker takes the place of this one"
+            log.error("libmilter returned", reason=self._ended[0], fix=fix)
             self._tell(Word.REPLACE)
 
     def _hear(self, seconds: float) -> None:
@@ -178,7 +179,8 @@ class Worker:
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
         if self._link.fileno() in ready and self._is_alone():
-            log.warning("supervisor exited, worker terminating")
+            fix = "find out what killed it (journalctl -k); systemd starts the daemon again"
+            log.warning("supervisor exited, worker terminating", fix=fix)
             self._poll.unregister(self._link)
             self._alone = True
 
@@ -212,7 +214,12 @@ class Worker:
         if not self._replace and (size := own.memory) > self._settings.milter.memory_limit.bytes:
             self._replace = True
             limit_of = self._settings.milter.memory_limit
-            log.warning("worker memory limit exceeded, replacing worker", memory=size, memory_limit=str(limit_of))
+            log.warning(
+                "worker memory limit exceeded, replacing worker",
+                memory=size,
+                memory_limit=str(limit_of),
+                fix="if this goes on, raise [milter] memory_limit, or lower [dns] cache_entries",
+            )
             self._tell(Word.REPLACE)
         self._find_unserved()
 
@@ -255,9 +262,10 @@ class Worker:
             signal.pthread_kill(self._libmilter.ident, signal.SIGUSR2)
         self._tell(Word.DRAINING)
         if left := self._let_finish(name):
-            log.warning("sessions disconnected after drain_timeout", sessions=left)
+            fix = "if they need longer, raise [milter] drain_timeout"
+            log.warning("sessions disconnected after drain_timeout", sessions=left, fix=fix)
         if self._unserved.number:
-            log.warning("sessions without a thread disconnected", sessions=self._unserved.number)
+            log.warning("sessions without a thread disconnected", sessions=self._unserved.number, fix=_FIX_THREADS)
 
     def _let_finish(self, name: object) -> int:
         """Wait until no connection to ``name`` is open. Return how many still are when the time is over.
@@ -308,7 +316,8 @@ def _signer(settings: Settings) -> Signer | None:
     try:
         return open_signer(settings)
     except SecretError as error:
-        log.error("help page links disabled", reason=str(error))
+        fix = "correct what the reason names, then systemctl reload spfmilter"
+        log.error("help page links disabled", reason=str(error), fix=fix)
         return None
 
 
