@@ -99,7 +99,7 @@ def test_resolvers(settings: Settings) -> bool:
                 "self-test: nameserver does not answer",
                 nameserver=str(server),
                 reason=answer.failure,
-                fix="[dns] nameservers, or /etc/resolv.conf",
+                fix=selftest.FIX,
             )
         else:
             working += 1
@@ -108,7 +108,7 @@ def test_resolvers(settings: Settings) -> bool:
         log.error(
             "self-test: no nameserver answers; every check will be a temperror until one does",
             nameservers=", ".join(map(str, servers)),
-            fix="[dns] nameservers, or /etc/resolv.conf",
+            fix=selftest.FIX,
         )
     return bool(working)
 

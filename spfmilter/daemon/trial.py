@@ -17,6 +17,7 @@ from pathlib import Path
 from spfmilter.daemon import folders, hints, page
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
 from spfmilter.daemon.start import ask_nameservers
+from spfmilter.dns import selftest
 from spfmilter.dns.answer import Status
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
@@ -179,9 +180,7 @@ def _nameservers(settings: Settings) -> Iterator[Finding]:
             answered += 1
             yield _ok(what, f"{server} answers")
     if not answered:
-        yield _warning(
-            what, "no nameserver answers, so every check will be a temperror: correct it, or /etc/resolv.conf"
-        )
+        yield _warning(what, f"no nameserver answers, so every check will be a temperror: {selftest.FIX}")
 
 
 def _state(settings: Settings) -> Iterator[Finding]:

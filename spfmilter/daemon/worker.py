@@ -28,6 +28,7 @@ from spfmilter.daemon.connections import Unserved
 from spfmilter.daemon.link import Word
 from spfmilter.daemon.ownfigures import OwnFigures
 from spfmilter.daemon.snapshot import Figures
+from spfmilter.dns import selftest
 from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import Key
 from spfmilter.dns.probe import Probe
@@ -193,8 +194,7 @@ class Worker:
         if change.over:
             log.info("nameservers responding again", nameservers=names, seconds=round(change.seconds))
         else:
-            fix = "look after the resolver; see [dns] nameservers, or /etc/resolv.conf"
-            log.error("nameservers not responding", nameservers=names, reason=change.reason, fix=fix)
+            log.error("nameservers not responding", nameservers=names, reason=change.reason, fix=selftest.FIX)
 
     def _is_alone(self) -> bool:
         try:

@@ -9,6 +9,8 @@ from spfmilter.dns.channel import ask_once
 from spfmilter.dns.resolver import Resolver
 from spfmilter.settings.values import Nameserver
 
+# What the administrator can do about a nameserver that does not answer, or only with errors.
+FIX = "start the nameserver or repair it, or name another in [dns] nameservers (if that is empty: in /etc/resolv.conf)"
 # A name with an address that every resolver on the Internet finds, and that most have cached.
 _KNOWN_NAME = "a.root-servers.net"
 

@@ -80,7 +80,7 @@ def resolver_part(asked: Sequence[tuple[str, Answer, float]], silence: float) ->
     elif silence:
         level = Level.WARNING
         text += f"; a worker has had no answer for {span(round(silence))}"
-    fix = "" if level is Level.OK else "look after the resolver; see [dns] nameservers, or /etc/resolv.conf"
+    fix = "" if level is Level.OK else selftest.FIX
     return Part(
         name="resolver",
         level=level,
