@@ -26,12 +26,11 @@ from spfmilter.daemon import connections, folders
 from spfmilter.daemon.child import let_signals_in
 from spfmilter.daemon.connections import Unserved
 from spfmilter.daemon.link import Word
+from spfmilter.daemon.nameservers import NameserverWatch
 from spfmilter.daemon.ownfigures import OwnFigures
 from spfmilter.daemon.snapshot import Figures
-from spfmilter.dns import selftest
 from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import Key
-from spfmilter.dns.probe import Probe
 from spfmilter.dns.reports import Reports
 from spfmilter.evaluation.engine import Engine
 from spfmilter.helplink.secretfile import SecretError
@@ -77,7 +76,7 @@ class Worker:
         self._metrics = metrics
         observe = self._observe_and_log if settings.log.level is LogLevel.DEBUG else self._observe
         self._engine = Engine(settings.dns, receiver=receiver, observe=observe)
-        self._probe = Probe(self._engine.resolver, reports)
+        self._nameservers = NameserverWatch(self._engine.resolver, reports)
         signer = _signer(settings)
         self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals, signer=signer)
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
@@ -130,7 +129,7 @@ class Worker:
         self._tell(Word.READY)
         self._wait()
         self._drain(descriptor)
-        self._probe.withdraw()
+        self._nameservers.withdraw()
         return 1 if self._ended else 0
 
     def _start_libmilter(self) -> int:
@@ -175,7 +174,7 @@ class Worker:
         """Wait at most ``seconds`` for a signal, libmilter's end or the supervisor's end."""
         log.flush()
         self._metrics.log_lines_lost(log.lost())
-        self._look_at_nameservers()
+        self._nameservers.look()
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
@@ -184,17 +183,6 @@ class Worker:
             log.warning("supervisor exited, worker terminating", fix=fix)
             self._poll.unregister(self._link)
             self._alone = True
-
-    def _look_at_nameservers(self) -> None:
-        """Probe the nameservers if they are silent, and log when a silence begins and ends."""
-        change = self._probe.step()
-        if change is None:
-            return
-        names = ", ".join(map(str, self._engine.resolver.nameservers()))
-        if change.over:
-            log.info("nameservers responding again", nameservers=names, seconds=round(change.seconds))
-        else:
-            log.error("nameservers not responding", nameservers=names, reason=change.reason, fix=selftest.FIX)
 
     def _is_alone(self) -> bool:
         try:
