@@ -96,7 +96,11 @@ def config_show(path: Path, *, changed: bool, json_output: bool) -> None:
     "--from", "author", default="", help="The value of the From field, for yield_to_dmarc if reject_at is message."
 )
 @click.option("--auth", default="", help="The login of an authenticated client.")
-@click.option("--hostname", default="", help="The receiving server's own name.  [default: this host's]")
+@click.option(
+    "--hostname",
+    default="",
+    help="The receiving server's own name.  [default: Postfix's myhostname, else this host's name]",
+)
 @click.option(
     "--explain",
     is_flag=True,
