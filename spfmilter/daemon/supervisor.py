@@ -380,7 +380,8 @@ class Supervisor:
 
     def _announce_stop(self, why: str) -> None:
         log.info("stopping", signal=why, drain_timeout=str(self._settings.milter.drain_timeout))
-        notify("STOPPING=1", "STATUS=draining")
+        state = "cannot serve: workers exit as soon as they start; the log says why" if self._status else "draining"
+        notify("STOPPING=1", f"STATUS={state}")
 
 
 def worker_count(settings: Settings) -> int:
