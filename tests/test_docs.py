@@ -213,6 +213,14 @@ def test_every_event_is_documented() -> None:
     assert {event for event in events if not event.startswith(documented)} == set()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_fields_of_the_journal_that_are_named_exist(page: Path) -> None:
+    """``SPFMILTER_`` and a key of a message, as the log's journal target writes them."""
+    keys = {key.upper() for function in functions_of_a_transaction() for key in keys_set_in(function)}
+    named = set(re.findall(r"SPFMILTER_([A-Z_]+)\b", page.read_text()))
+    assert named <= keys
+
+
 # What the administrator can do is in another key, or there is nothing to do.
 WITHOUT_FIX = {
     "cannot start": "the reason says it",
