@@ -32,6 +32,19 @@ def test_the_readme_begins_with_monitor_mode() -> None:
     assert -1 < readme.find("mode = monitor") < readme.find("mode = enforce")
 
 
+def test_the_readme_installs_from_fresh_lists_as_root() -> None:
+    """A new host has no package lists, and a newcomer asks who runs the commands."""
+    install = (ROOT / "README.md").read_text().partition("## Install\n")[2]
+    assert -1 < install.find("As root") < install.find("apt-get update\n") < install.find("apt-get install ")
+
+
+def test_the_readme_says_how_to_send_a_test_message() -> None:
+    install = (ROOT / "README.md").read_text().partition("## Install\n")[2]
+    assert (
+        -1 < install.find("spfmilter attach --apply") < install.find("swaks --server ") < install.find("would=reject")
+    )
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
