@@ -45,6 +45,21 @@ def test_the_readme_says_how_to_send_a_test_message() -> None:
     )
 
 
+def test_what_the_readme_installs_can_be_removed() -> None:
+    """Each file that the README puts somewhere stands in "Remove spfmilter", or lies in a folder that stands there."""
+    install = (ROOT / "README.md").read_text().partition("## Install\n")[2].partition("## Read on")[0]
+    installed = [f"{folder}/{file}" for folder, file in re.findall(r"install -D -m \d+ -t (\S+) \S*/(\S+)", install)]
+    installed += re.findall(r"(?:venv|ln -s \S+) (/\S+)", install)
+    removed = (DOCS / "operation.md").read_text().partition("## Remove spfmilter\n")[2]
+    gone = [path for line in re.findall(r"(?m)^ *rm (.*)$", removed) for path in line.split() if path.startswith("/")]
+    assert len(installed) > 7
+    assert [path for path in installed if not any(_covers(path, at) for at in gone)] == []
+
+
+def _covers(path: str, removed: str) -> bool:
+    return path.startswith(removed.removesuffix("*") if removed.endswith("*") else f"{removed}/") or path == removed
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
