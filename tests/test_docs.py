@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import click
 import pytest
 
 from spfmilter.cli import cli
+from spfmilter.commands import mta
 from spfmilter.language import available
 from spfmilter.model import CONDITIONS, Condition, Disposition, Identity, Result, SkipReason
 from spfmilter.reply import Extras, reply_for
 from spfmilter.settings import Settings, parse, schema
+from spfmilter.settings.values import socket_address
 from tests import walls
 from tests.source import modules, nodes, tree
 from tests.values import action, check, facts, verdict
@@ -282,6 +285,18 @@ def test_every_warning_and_error_says_what_to_do() -> None:
     assert len(found) > 30
     assert {event for event, has_fix in found if not has_fix and event not in WITHOUT_FIX} == set()
     assert {event for event, _ in found} >= set(WITHOUT_FIX)
+
+
+# -- sockets -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_sockets_by_hand_are_those_that_attach_writes() -> None:
+    text = (DOCS / "postfix.md").read_text().partition("\n| `[milter] socket` | `smtpd_milters` |\n")[2]
+    table = re.findall(r"(?m)^\| `([^`]+)` \| `([^`]+)`", text.partition("\n\n")[0])
+    assert [ours.partition(":")[0] for ours, _ in table] == ["inet", "inet6", "unix", "unix"]
+    for ours, theirs in table:
+        chroot = "/var/spool/postfix/" in ours
+        assert mta.postfix_socket(socket_address(ours), replace(mta.NO_POSTFIX, chroot=chroot)) == theirs
 
 
 # -- the policy --------------------------------------------------------------------------------------------------------
