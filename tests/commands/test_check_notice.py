@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spfmilter.commands import postconf
 from spfmilter.helplink.secretfile import load_secrets
 from spfmilter.helplink.token import Signer
 from spfmilter.language import available
@@ -48,16 +49,17 @@ POSTCONF = {
 
 
 @pytest.mark.parametrize("kind", POSTCONF)
-def test_the_name_in_the_notice_is_that_of_postfix(run, write, tmp_path, kind: str) -> None:
+def test_the_name_in_the_notice_is_that_of_postfix(run, write, tmp_path, monkeypatch, kind: str) -> None:
     """The daemon has it from the MTA. A Postfix that does not tell it neither fails nor delays the command."""
     (tmp_path / "postconf").write_text(POSTCONF[kind])
     (tmp_path / "postconf").chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    monkeypatch.setattr(postconf, "_PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(postconf, "_NAME_TIME", 0.1 if kind == "hanging" else 60.0)
     path = write()
     expected = "mx.postfix.example" if kind == "named" else socket.gethostname()
-    said = reply(run("check", "--json", "-c", path, *FAIL, **environment))
+    said = reply(run("check", "--json", "-c", path, *FAIL))
     assert said[-1].endswith(f"postmaster@{expected}")
-    said = reply(run("check", "--json", "-c", path, *FAIL, "--hostname", "mx.given.example", **environment))
+    said = reply(run("check", "--json", "-c", path, *FAIL, "--hostname", "mx.given.example"))
     assert said[-1].endswith("postmaster@mx.given.example")
 
 
