@@ -31,7 +31,7 @@ _config = click.option(
     show_default=True,
     help="The INI file.",
 )
-_json = click.option("--json", "json_output", is_flag=True, help="Print JSON for machines.")
+_json = click.option("--json", "json_output", is_flag=True, help="Print JSON for programs.")
 
 
 def main() -> NoReturn:
@@ -86,15 +86,21 @@ def config_show(path: Path, *, changed: bool, json_output: bool) -> None:
 @cli.command(short_help="Evaluate a message by hand: result, rule, reply and header fields.")
 @_config
 @_json
-@click.option("--ip", required=True, help="The client's address.")
+@click.option("--ip", required=True, help="The client's IPv4 or IPv6 address.")
 @click.option("--helo", default="", help="The client's name in HELO or EHLO.")
 @click.option(
     "--mail-from", "mail_from", required=True, help="The sender's address or domain; empty or <> for a bounce."
 )
 @click.option("--rcpt", default="", help="The recipient, for reject_at = rcpt or message.")
-@click.option("--from", "author", default="", help="The From field, for yield_to_dmarc.")
+@click.option(
+    "--from", "author", default="", help="The value of the From field, for yield_to_dmarc if reject_at is message."
+)
 @click.option("--auth", default="", help="The login of an authenticated client.")
-@click.option("--hostname", default="", help="The receiving server's own name.  [default: this host's]")
+@click.option(
+    "--hostname",
+    default="",
+    help="The receiving server's own name.  [default: Postfix's myhostname, else this host's name]",
+)
 @click.option(
     "--explain",
     is_flag=True,
@@ -123,7 +129,12 @@ _mta = (
         type=click.Path(path_type=Path, dir_okay=False),
         help="Sendmail's sendmail.cf, if it is not the default.",
     ),
-    click.option("--former", multiple=True, metavar="ADDRESS", help="An address in main.cf that was spfmilter's."),
+    click.option(
+        "--former",
+        multiple=True,
+        metavar="ADDRESS",
+        help="An address in main.cf that was spfmilter's. May be repeated.",
+    ),
 )
 
 
@@ -137,7 +148,7 @@ def _mta_options(command: Callable[..., None]) -> Callable[..., None]:
 @cli.command(short_help="Print the settings that attach an MTA, or attach Postfix.")
 @_mta_options
 @click.option("--apply", is_flag=True, help="Change Postfix's settings, and reload Postfix.")
-@click.option("--force", is_flag=True, help="Change them even if the daemon does not answer.")
+@click.option("--force", is_flag=True, help="Change Postfix's settings even if the daemon does not answer.")
 def attach(path: Path, **given: Any) -> None:
     """Print the settings that attach Postfix or Sendmail to this daemon. Say which milter does not answer."""
     attaching.attach(path, attaching.Options(**given))

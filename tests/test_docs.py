@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import click
 import pytest
 
 from spfmilter.cli import cli
+from spfmilter.commands import mta
 from spfmilter.language import available
 from spfmilter.model import CONDITIONS, Condition, Disposition, Identity, Result, SkipReason
 from spfmilter.reply import Extras, reply_for
 from spfmilter.settings import Settings, parse, schema
+from spfmilter.settings.values import socket_address
 from tests import walls
 from tests.source import modules, nodes, tree
 from tests.values import action, check, facts, verdict
@@ -30,6 +33,34 @@ def test_the_readme_begins_with_monitor_mode() -> None:
     """A new administrator copies the first settings that they see."""
     readme = (ROOT / "README.md").read_text()
     assert -1 < readme.find("mode = monitor") < readme.find("mode = enforce")
+
+
+def test_the_readme_installs_from_fresh_lists_as_root() -> None:
+    """A new host has no package lists, and a newcomer asks who runs the commands."""
+    install = (ROOT / "README.md").read_text().partition("## Install\n")[2]
+    assert -1 < install.find("As root") < install.find("apt-get update\n") < install.find("apt-get install ")
+
+
+def test_the_readme_says_how_to_send_a_test_message() -> None:
+    install = (ROOT / "README.md").read_text().partition("## Install\n")[2]
+    assert (
+        -1 < install.find("spfmilter attach --apply") < install.find("swaks --server ") < install.find("would=reject")
+    )
+
+
+def test_what_the_readme_installs_can_be_removed() -> None:
+    """Each file that the README puts somewhere stands in "Remove spfmilter", or lies in a folder that stands there."""
+    install = (ROOT / "README.md").read_text().partition("## Install\n")[2].partition("## Read on")[0]
+    installed = [f"{folder}/{file}" for folder, file in re.findall(r"install -D -m \d+ -t (\S+) \S*/(\S+)", install)]
+    installed += re.findall(r"(?:venv|ln -s \S+) (/\S+)", install)
+    removed = (DOCS / "operation.md").read_text().partition("## Remove spfmilter\n")[2]
+    gone = [path for line in re.findall(r"(?m)^ *rm (.*)$", removed) for path in line.split() if path.startswith("/")]
+    assert len(installed) > 7
+    assert [path for path in installed if not any(_covers(path, at) for at in gone)] == []
+
+
+def _covers(path: str, removed: str) -> bool:
+    return path.startswith(removed.removesuffix("*") if removed.endswith("*") else f"{removed}/") or path == removed
 
 
 def name_of(path: Path) -> str:
@@ -211,6 +242,61 @@ def test_every_event_is_documented() -> None:
     assert len(events) > 3
     documented = tuple(row.removesuffix("...").strip() for row in rows("log.md", "Other events"))
     assert {event for event in events if not event.startswith(documented)} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_fields_of_the_journal_that_are_named_exist(page: Path) -> None:
+    """``SPFMILTER_`` and a key of a message, as the log's journal target writes them."""
+    keys = {key.upper() for function in functions_of_a_transaction() for key in keys_set_in(function)}
+    named = set(re.findall(r"SPFMILTER_([A-Z_]+)\b", page.read_text()))
+    assert named <= keys
+
+
+# What the administrator can do is in another key, or there is nothing to do.
+WITHOUT_FIX = {
+    "cannot start": "the reason says it",
+    "configuration problem": "the problem says it",
+    "setting without effect": "the setting says it",
+    "unexpected output": "only the text tells",
+    "non-UTF-8 value from the MTA, ignored": "a client chose it",
+    "{} not finished, killed": "at the end of the daemon",
+}
+
+
+def warnings_and_errors() -> Iterator[tuple[str, bool]]:
+    """Each literal that is given to warning or error, and whether the call has ``fix``."""
+    for module in modules():
+        for node in nodes(module):
+            if isinstance(node, ast.Call) and node.args:
+                function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                event = node.args[0]
+                if isinstance(event, ast.JoinedStr):
+                    text = "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in event.values)
+                elif isinstance(event, ast.Constant):
+                    text = str(event.value)
+                else:
+                    continue
+                if function in {"warning", "error", "_warn"}:
+                    yield text, any(keyword.arg == "fix" for keyword in node.keywords)
+
+
+def test_every_warning_and_error_says_what_to_do() -> None:
+    found = list(warnings_and_errors())
+    assert len(found) > 30
+    assert {event for event, has_fix in found if not has_fix and event not in WITHOUT_FIX} == set()
+    assert {event for event, _ in found} >= set(WITHOUT_FIX)
+
+
+# -- sockets -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_sockets_by_hand_are_those_that_attach_writes() -> None:
+    text = (DOCS / "postfix.md").read_text().partition("\n| `[milter] socket` | `smtpd_milters` |\n")[2]
+    table = re.findall(r"(?m)^\| `([^`]+)` \| `([^`]+)`", text.partition("\n\n")[0])
+    assert [ours.partition(":")[0] for ours, _ in table] == ["inet", "inet6", "unix", "unix"]
+    for ours, theirs in table:
+        chroot = "/var/spool/postfix/" in ours
+        assert mta.postfix_socket(socket_address(ours), replace(mta.NO_POSTFIX, chroot=chroot)) == theirs
 
 
 # -- the policy --------------------------------------------------------------------------------------------------------

@@ -117,6 +117,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "commands": (
         "addresses",
         "commands",
+        "daemon.notify",
         "daemon.start",
         "daemon.trial",
         "evaluation",
@@ -157,7 +158,8 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.sockethints": ("ownership", "units"),
     "daemon.link": (),
     "daemon.listener": ("daemon.hints", "daemon.sockethints", "ownership", "settings"),
-    "daemon.notify": (),
+    "daemon.nameservers": ("dns", "observe.log"),
+    "daemon.notify": ("text",),  # the commands use it, too: a service that does not start says why
     # The commands use these five, too.
     "daemon.inforce": ("settings",),
     "daemon.life": (),

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from spfmilter.addresses import dns_domain, parse_address, parse_reverse_path, written_address
+from spfmilter.commands import postconf
 from spfmilter.commands.console import print_result, settings_from, waiting
 from spfmilter.commands.explain import as_json, as_text
 
@@ -25,7 +26,7 @@ class Given:
     rcpt: str
     author: str  # the value of the From field
     auth: str
-    hostname: str  # empty: this host's name
+    hostname: str  # empty: Postfix's myhostname, else this host's name
     smtputf8: bool
     language: str | None  # of the notice; None: the settings decide
 
@@ -61,7 +62,7 @@ def check(path: Path, given: Given, *, explain: bool, json_output: bool) -> None
         author=given.author,
         login=given.auth,
         smtputf8=given.smtputf8 or given.language is not None or not sender.isascii(),
-        hostname=given.hostname or socket.gethostname(),
+        hostname=given.hostname or postconf.own_name() or socket.gethostname(),
     )
     warnings: list[str] = []
     with nullcontext() if json_output else waiting("asking the DNS"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,12 +23,19 @@ _ERROR = 3  # the priority (syslog(3))
 _UNLIMITED = 100_000  # columns
 
 
-def settings_from(path: Path) -> Settings:
-    """Return the settings of a file. If they have problems, print all of them and exit with 78."""
+def settings_from(path: Path, *, tell: Callable[[str], None] = lambda _: None) -> Settings:
+    """Return the settings of a file. If they have problems, print all of them and exit with 78.
+
+    Args:
+        path: the INI file.
+        tell: is told the first problem, in one sentence, and how many more there are.
+    """
     try:
         return load(path)
     except SettingsError as error:
         _complain(str(error))
+        more = len(error.problems) - 1
+        tell(f"{error.source}: {error.problems[0]}" + (f" (and {more} more)" if more else ""))
         sys.exit(EX_CONFIG)
 
 

@@ -16,6 +16,7 @@ from spfmilter.commands.milterlist import OURS, PARAMETER, split
 _PATH = os.pathsep.join(
     (os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin")
 )  # not every user has the sbin folders in PATH
+_NAME_TIME = 1.0  # seconds for a name that we can do without
 LISTS = ("smtpd_milters", "non_smtpd_milters")
 
 
@@ -61,6 +62,16 @@ class Changes:
             *(["postconf", *place, "-X", name] for name in self.removed),
         ]
         return [*changes, ["postfix", *place, "reload"]] if changes else []
+
+
+def own_name() -> str:
+    """Return Postfix's myhostname; empty if there is no Postfix, or if it does not tell within a second."""
+    if shutil.which("postconf", path=_PATH) is None:
+        return ""
+    try:
+        return _run("postconf", "-hx", "myhostname", timeout=_NAME_TIME).strip()
+    except AttachError:
+        return ""
 
 
 def read(config_directory: str | None = None) -> Postfix | None:
@@ -167,10 +178,10 @@ def _postconf(config_directory: str | None, *arguments: str) -> str:
     return _run("postconf", *place, *arguments).strip()
 
 
-def _run(*command: str) -> str:
+def _run(*command: str, timeout: float = 60) -> str:
     try:
         program = shutil.which(command[0], path=_PATH) or command[0]
-        done = subprocess.run([program, *command[1:]], check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - no shell, own arguments
+        done = subprocess.run([program, *command[1:]], check=True, capture_output=True, text=True, timeout=timeout)  # noqa: S603 - no shell, own arguments
     except subprocess.CalledProcessError as error:
         raise AttachError(f"{' '.join(command)} failed: {error.stderr.strip()}{_rights_needed()}") from None
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -79,7 +79,8 @@ class BackgroundProcess:
         """Log the process's end and forget it, if the ended process is this one."""
         if self._child is not None and self._child.pid == pid:
             self._exits, self._how, self._since = self._exits + 1, children.ending(status), time.monotonic()
-            log.error(f"{self._name} exited", pid=pid, how=self._how)
+            fix = "it is started again; if this goes on, correct what the lines before name, or report it"
+            log.error(f"{self._name} exited", pid=pid, how=self._how, fix=fix)
             self._child.link.close()
             self._child = None
 

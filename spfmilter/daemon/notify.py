@@ -7,7 +7,10 @@ import socket
 import time
 from collections import deque
 
+from spfmilter.text import unicode_line
+
 _MAX_UNSENT = 32  # messages; the newest count, such as the last READY=1
+_LONGEST = 1000  # characters of an assignment: systemd reads 4096 bytes
 _unsent: deque[bytes] = deque(maxlen=_MAX_UNSENT)
 
 
@@ -17,7 +20,7 @@ def notify(*assignments: str) -> None:
     Messages that it does not take now are sent, in order, with the next call. So call this regularly, also without
     assignments.
     """
-    message = "\n".join(assignments).encode()
+    message = "\n".join(unicode_line(assignment, _LONGEST) for assignment in assignments).encode()
     if message and (not _unsent or _unsent[-1] != message):
         _unsent.append(message)
     path = os.environ.get("NOTIFY_SOCKET", "")
@@ -33,6 +36,11 @@ def notify(*assignments: str) -> None:
                 _unsent.popleft()
     except OSError:
         return
+
+
+def cannot_start(reason: str) -> None:
+    """Tell why a service ends before it serves: ``systemctl status`` shows it beside the exit status."""
+    notify(f"STATUS=cannot start: {reason}")
 
 
 def reloading() -> None:

@@ -28,6 +28,7 @@ class OwnFigures:
             sessions=len(self._callbacks.sessions),
             memory=self._resident(),
             silence=0.0 if since is None else max(0.0, engine.clock() - since),
+            errors=engine.resolver.errors.seconds(engine.clock()),
             answers=len(engine.answers),
             answer_hits=answers.hits,
             answer_misses=answers.misses,

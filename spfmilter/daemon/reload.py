@@ -18,6 +18,8 @@ from spfmilter.interfaces import has_public_address
 from spfmilter.observe import log
 from spfmilter.settings import Settings, SettingsError, load, without_effect
 
+_RESTART = "systemctl restart spfmilter"
+
 
 def report_without_effect(settings: Settings) -> None:
     """Log each setting that has no effect, and why."""
@@ -64,8 +66,9 @@ def _with_what_stays(old: Settings, fresh: Settings, *, counting: bool) -> Setti
     keep = {name: getattr(old.milter, name) for name in KEPT}
     for name, value in keep.items():
         if getattr(fresh.milter, name) != value:
-            log.warning("setting needs a restart", section="milter", key=name, keeps=str(value))
+            fix = f"{_RESTART}, then spfmilter attach --apply" if name == "socket" else _RESTART
+            log.warning("setting needs a restart", section="milter", key=name, keeps=str(value), fix=fix)
     if fresh.metrics.listen and not counting:
-        log.warning("setting needs a restart", section="metrics", key="listen", keeps="(none)")
+        log.warning("setting needs a restart", section="metrics", key="listen", keeps="(none)", fix=_RESTART)
         fresh = replace(fresh, metrics=old.metrics)
     return replace(fresh, milter=fresh.milter.model_copy(update=keep))

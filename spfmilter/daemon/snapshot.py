@@ -31,6 +31,7 @@ class Figures:
     sessions: int  # open
     memory: int  # resident, in bytes
     silence: float  # for how long no nameserver has answered it; 0.0: they answer
+    errors: float  # for how long the nameservers have answered nothing but errors, as announced; 0.0: they have not
     answers: int  # DNS answers in its cache
     answer_hits: int
     answer_misses: int

@@ -95,7 +95,12 @@ def test_resolvers(settings: Settings) -> bool:
     for server, answer in ask_nameservers(settings):
         servers.append(server)
         if answer.status is Status.FAILED:
-            log.error("self-test: nameserver does not answer", nameserver=str(server), reason=answer.failure)
+            log.error(
+                "self-test: nameserver does not answer",
+                nameserver=str(server),
+                reason=answer.failure,
+                fix=selftest.FIX,
+            )
         else:
             working += 1
             log.info("self-test: nameserver answers", nameserver=str(server), outcome=answer.status.value)
@@ -103,7 +108,7 @@ def test_resolvers(settings: Settings) -> bool:
         log.error(
             "self-test: no nameserver answers; every check will be a temperror until one does",
             nameservers=", ".join(map(str, servers)),
-            fix="[dns] nameservers, or /etc/resolv.conf",
+            fix=selftest.FIX,
         )
     return bool(working)
 

@@ -65,7 +65,10 @@ from spfmilter.state import Table, open_deferrals
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _LIMITS = "raise the limits of the process (ulimit -a), or free memory"
-_CLEAN = children.ending(0)
+_CORRECT = "correct what this line or the lines before it name, then systemctl reload spfmilter"
+_CLEAN, _KILLED = children.ending(0), children.ending(signal.SIGKILL)
+_SEARCH = "look for the kernel's memory killer (journalctl -k), and at the lines before this one"
+_REPORT = "correct what the lines before this one name; if there are none, report it"
 
 
 class Supervisor:
@@ -288,7 +291,8 @@ class Supervisor:
             self._note(Ended(command.slot, 0, "not started"))
             return
         if command.silent is not None:
-            log.error("worker not responding, killed", pid=child.pid, silent=round(command.silent, 1))
+            fix = "report it, unless this host was too busy, or its disk or memory too slow"
+            log.error("worker not responding, killed", pid=child.pid, silent=round(command.silent, 1), fix=fix)
         child.signal(signal.SIGKILL)
 
     def _reap(self) -> None:
@@ -322,7 +326,12 @@ class Supervisor:
         self._report.worker_exited(command.slot, command.how, time.monotonic())
         seconds, restart_in = round(command.seconds, 1), round(command.restart_in, 1)
         log.error(
-            "worker exited unexpectedly", pid=command.pid, how=command.how, seconds=seconds, restart_in=restart_in
+            "worker exited unexpectedly",
+            pid=command.pid,
+            how=command.how,
+            seconds=seconds,
+            restart_in=restart_in,
+            fix=_SEARCH if command.how == _KILLED else _REPORT,
         )
 
     def _log_end(self, command: LogEnd) -> None:
@@ -353,7 +362,7 @@ class Supervisor:
     def _refuse_reload(self, reason: str) -> None:
         self._settings_of = {self._fleet.serving.number: self._settings}
         log.configure(self._settings.log)
-        log.error("configuration rejected, old settings stay in force", reason=reason)
+        log.error("configuration rejected, old settings stay in force", reason=reason, fix=_CORRECT)
         self._metrics.reload("refused")
         self._report.reload_ended(time.monotonic(), refused=reason)
         self._trouble = f"; reload refused: {reason}"
@@ -371,7 +380,8 @@ class Supervisor:
 
     def _announce_stop(self, why: str) -> None:
         log.info("stopping", signal=why, drain_timeout=str(self._settings.milter.drain_timeout))
-        notify("STOPPING=1", "STATUS=draining")
+        state = "cannot serve: workers exit as soon as they start; the log says why" if self._status else "draining"
+        notify("STOPPING=1", f"STATUS={state}")
 
 
 def worker_count(settings: Settings) -> int:

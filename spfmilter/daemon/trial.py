@@ -19,6 +19,7 @@ from spfmilter import ownership, units
 from spfmilter.daemon import folders, hints, page, sockethints
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
 from spfmilter.daemon.start import ask_nameservers
+from spfmilter.dns import selftest
 from spfmilter.dns.answer import Status
 from spfmilter.helplink import secrethints
 from spfmilter.helplink.secretfile import SecretError
@@ -229,9 +230,7 @@ def _nameservers(settings: Settings) -> Iterator[Finding]:
             answered += 1
             yield _ok(what, f"{server} answers")
     if not answered:
-        yield _warning(
-            what, "no nameserver answers, so every check will be a temperror: correct it, or /etc/resolv.conf"
-        )
+        yield _warning(what, f"no nameserver answers, so every check will be a temperror: {selftest.FIX}")
 
 
 def _state(settings: Settings) -> Iterator[Finding]:

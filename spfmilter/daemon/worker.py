@@ -26,11 +26,11 @@ from spfmilter.daemon import connections, folders
 from spfmilter.daemon.child import let_signals_in
 from spfmilter.daemon.connections import Unserved
 from spfmilter.daemon.link import Word
+from spfmilter.daemon.nameservers import NameserverWatch
 from spfmilter.daemon.ownfigures import OwnFigures
 from spfmilter.daemon.snapshot import Figures
 from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import Key
-from spfmilter.dns.probe import Probe
 from spfmilter.dns.reports import Reports
 from spfmilter.evaluation.engine import Engine
 from spfmilter.helplink.secretfile import SecretError
@@ -76,7 +76,7 @@ class Worker:
         self._metrics = metrics
         observe = self._observe_and_log if settings.log.level is LogLevel.DEBUG else self._observe
         self._engine = Engine(settings.dns, receiver=receiver, observe=observe)
-        self._probe = Probe(self._engine.resolver, reports)
+        self._nameservers = NameserverWatch(self._engine.resolver, reports)
         signer = _signer(settings)
         self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals, signer=signer)
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
@@ -129,7 +129,7 @@ class Worker:
         self._tell(Word.READY)
         self._wait()
         self._drain(descriptor)
-        self._probe.withdraw()
+        self._nameservers.withdraw()
         return 1 if self._ended else 0
 
     def _start_libmilter(self) -> int:
@@ -166,33 +166,23 @@ class Worker:
             self._callbacks.running.settle()
             self._beat()
         if self._ended:
-            log.error("libmilter returned", reason=self._ended[0])
+            fix = "report it, if it happens again; another worker takes the place of this one"
+            log.error("libmilter returned", reason=self._ended[0], fix=fix)
             self._tell(Word.REPLACE)
 
     def _hear(self, seconds: float) -> None:
         """Wait at most ``seconds`` for a signal, libmilter's end or the supervisor's end."""
         log.flush()
         self._metrics.log_lines_lost(log.lost())
-        self._look_at_nameservers()
+        self._nameservers.look()
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)
         if self._link.fileno() in ready and self._is_alone():
-            log.warning("supervisor exited, worker terminating")
+            fix = "find out what killed it (journalctl -k); systemd starts the daemon again"
+            log.warning("supervisor exited, worker terminating", fix=fix)
             self._poll.unregister(self._link)
             self._alone = True
-
-    def _look_at_nameservers(self) -> None:
-        """Probe the nameservers if they are silent, and log when a silence begins and ends."""
-        change = self._probe.step()
-        if change is None:
-            return
-        names = ", ".join(map(str, self._engine.resolver.nameservers()))
-        if change.over:
-            log.info("nameservers responding again", nameservers=names, seconds=round(change.seconds))
-        else:
-            fix = "look after the resolver; see [dns] nameservers, or /etc/resolv.conf"
-            log.error("nameservers not responding", nameservers=names, reason=change.reason, fix=fix)
 
     def _is_alone(self) -> bool:
         try:
@@ -212,7 +202,12 @@ class Worker:
         if not self._replace and (size := own.memory) > self._settings.milter.memory_limit.bytes:
             self._replace = True
             limit_of = self._settings.milter.memory_limit
-            log.warning("worker memory limit exceeded, replacing worker", memory=size, memory_limit=str(limit_of))
+            log.warning(
+                "worker memory limit exceeded, replacing worker",
+                memory=size,
+                memory_limit=str(limit_of),
+                fix="if this goes on, raise [milter] memory_limit, or lower [dns] cache_entries",
+            )
             self._tell(Word.REPLACE)
         self._find_unserved()
 
@@ -255,9 +250,10 @@ class Worker:
             signal.pthread_kill(self._libmilter.ident, signal.SIGUSR2)
         self._tell(Word.DRAINING)
         if left := self._let_finish(name):
-            log.warning("sessions disconnected after drain_timeout", sessions=left)
+            fix = "if they need longer, raise [milter] drain_timeout"
+            log.warning("sessions disconnected after drain_timeout", sessions=left, fix=fix)
         if self._unserved.number:
-            log.warning("sessions without a thread disconnected", sessions=self._unserved.number)
+            log.warning("sessions without a thread disconnected", sessions=self._unserved.number, fix=_FIX_THREADS)
 
     def _let_finish(self, name: object) -> int:
         """Wait until no connection to ``name`` is open. Return how many still are when the time is over.
@@ -308,7 +304,8 @@ def _signer(settings: Settings) -> Signer | None:
     try:
         return open_signer(settings)
     except SecretError as error:
-        log.error("help page links disabled", reason=str(error))
+        fix = "correct what the reason names, then systemctl reload spfmilter"
+        log.error("help page links disabled", reason=str(error), fix=fix)
         return None
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import AnswerCache, Key
+from spfmilter.dns.errors import Errors
 from spfmilter.dns.pending import Pending
 from spfmilter.dns.server import Server
 from spfmilter.dns.silence import Silence
@@ -37,6 +38,7 @@ class Resolver:
     Attributes:
         shared_timeout: seconds that a connection must have waited before its timeout is cached for other connections.
         silence: whether our nameservers have stopped answering.
+        errors: whether they answer nothing but errors.
     """
 
     def __init__(  # noqa: PLR0913 - each has its default
@@ -50,7 +52,7 @@ class Resolver:
         private: Zones | None = None,
         shared_timeout: float = MIN_SHARED_TIMEOUT,
     ) -> None:
-        self.clock, self.observe = clock, observe
+        self.clock, self._observe = clock, observe
         self.shared_timeout = shared_timeout
         self.private = private or Zones()  # a CNAME from outside must not lead into these
         self.cache = cache if cache is not None else AnswerCache(entries=0, clock=clock)
@@ -59,12 +61,17 @@ class Resolver:
         self._next_look = 0.0
         self._servers = [Server(address) for address in nameservers]
         self._last_probe = float("-inf")
-        self.silence = Silence()
+        self.silence, self.errors = Silence(), Errors()
         self.in_flight: dict[Key, Pending] = {}  # questions that were sent, and whose answer has not been read
 
     def nameservers(self) -> tuple[Nameserver, ...]:
         """Return the addresses of the servers in use."""
         return tuple(server.address for server in self.by_health())
+
+    def observe(self, key: Key, answer: Answer, seconds: float) -> None:
+        """Note how a question ended that took so many seconds, and tell it to the observer."""
+        self.errors.note(key[1], answer, self.clock())
+        self._observe(key, answer, seconds)
 
     # -- for channels ------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,8 @@ _MAX_BESIDE = 20  # records that are read of each other section
 _MAX_POINTERS = 127  # in one name: it has at most 127 labels
 _HOST_NAME = re.compile(rb"[!-\[\]-~]*")  # without the backslash; a dot inside a label is found by counting
 RCODES = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
+_RCODE = "RCODE "
+_REFERRAL = "a referral"  # of a server that does not recurse
 
 
 # Tells whether a CNAME must not be followed, given its owner and its target as labels.
@@ -148,7 +150,13 @@ def parse(asked: Question, data: bytes, forbidden: Forbidden = lambda _, __: Fal
 
 
 def _failure(rcode: int) -> Answer:
-    return Answer(Status.FAILED, failure=RCODES.get(rcode, f"RCODE {rcode}"))
+    return Answer(Status.FAILED, failure=RCODES.get(rcode, f"{_RCODE}{rcode}"))
+
+
+def is_error(answer: Answer) -> bool:
+    """Return whether a nameserver has refused the question: with an RCODE, or because it does not recurse."""
+    failure = answer.failure
+    return failure in RCODES.values() or failure == _REFERRAL or failure.startswith(_RCODE)
 
 
 class _Reader:
@@ -267,7 +275,7 @@ class _Reader:
                 refers = refers or rdtype == _NS
                 self.parser.get_remaining()
         if refers and not no_name:  # RFC 2308 section 2.2: a server that does not recurse
-            return Answer(Status.FAILED, failure="a referral")
+            return Answer(Status.FAILED, failure=_REFERRAL)
         extended = self._extended_rcode() if self.authority <= _MAX_BESIDE else 0
         return _failure(extended | 3 * no_name) if extended else Answer(status, ttl=min(ttl, _NEGATIVE_TTL))
 

@@ -40,7 +40,9 @@ def resolver(known: Known) -> Iterator[Part]:
     snapshot = known.snapshot
     figures = [w.figures for w in snapshot.workers if w.figures is not None] if snapshot is not None else []
     silence = max((each.silence for each in figures), default=0.0)
-    yield resolver_part([(str(server), *each.value) for server, each in zip(servers, asked, strict=True)], silence)
+    errors = max((each.errors for each in figures), default=0.0)
+    answers = [(str(server), *each.value) for server, each in zip(servers, asked, strict=True)]
+    yield resolver_part(answers, silence=silence, errors=errors)
 
 
 def _nameservers(known: Known) -> Sequence[Nameserver] | None:
@@ -59,12 +61,13 @@ def _timed(server: Nameserver, limit: float) -> tuple[Answer, float]:
     return selftest.ask(server, limit), time.monotonic() - began
 
 
-def resolver_part(asked: Sequence[tuple[str, Answer, float]], silence: float) -> Part:
+def resolver_part(asked: Sequence[tuple[str, Answer, float]], *, silence: float, errors: float) -> Part:
     """Return how the nameservers stand.
 
     Args:
         asked: each nameserver, with its answer and the seconds that it took.
         silence: seconds for which no nameserver has answered a worker; 0.0: they answer.
+        errors: seconds for which the workers have had nothing but errors from them; 0.0: they have had good answers.
     """
     lines = [
         f"{server} does not answer: {answer.failure}"
@@ -80,7 +83,10 @@ def resolver_part(asked: Sequence[tuple[str, Answer, float]], silence: float) ->
     elif silence:
         level = Level.WARNING
         text += f"; a worker has had no answer for {span(round(silence))}"
-    fix = "" if level is Level.OK else "look after the resolver; see [dns] nameservers, or /etc/resolv.conf"
+    elif errors:
+        level = Level.WARNING
+        text += f"; the workers have had only errors for {span(round(errors))}"
+    fix = "" if level is Level.OK else selftest.FIX_ERRORS if times and errors else selftest.FIX
     return Part(
         name="resolver",
         level=level,
@@ -98,6 +104,7 @@ def resolver_part(asked: Sequence[tuple[str, Answer, float]], silence: float) ->
                 for server, answer, seconds in asked
             ],
             "silence": silence,
+            "errors": errors,
         },
         gauges=(
             Gauge(label="nameservers", value=len(times), limits=f"{len(asked)}:;1:;0"),

@@ -250,7 +250,12 @@ def forget(folder: Path | None, slot: str) -> None:
         for path in folder.glob(f"gauge_live*_{slot}.db"):
             path.unlink(missing_ok=True)
     except OSError as error:  # read-only, or no longer ours: the gauges count until another process takes the slot
-        log.warning("metrics of an exited worker cannot be removed", process=slot, reason=error.strerror or str(error))
+        log.warning(
+            "metrics of an exited worker cannot be removed",
+            process=slot,
+            reason=error.strerror or str(error),
+            fix=f"let the daemon write in {folder}",
+        )
 
 
 def application(folder: Path) -> Any:

@@ -14,6 +14,7 @@ from spfmilter.observe import log
 from spfmilter.observe.targets import Value
 
 _WARN_EVERY = 600.0  # seconds between two warnings of the same kind
+_MEMORY = "free memory, or raise the limits of the process (ulimit -a)"
 
 
 class RateLimitedLog:
@@ -35,6 +36,7 @@ class RateLimitedLog:
             "MTA hides the real address",
             client=address,
             rule=f"[exempt] {SkipReason.PRIVATE}",
+            fix="mail from outside: let the NAT or proxy pass the address on; your own: [exempt] networks",
         )
 
     def unreadable(self, reason: str) -> None:
@@ -43,23 +45,25 @@ class RateLimitedLog:
 
     def state_away(self, server: str, reason: str) -> None:
         """Warn that the server of ``[state] url`` did not answer. ``server`` is its URL without the password."""
-        self._warn("state server not responding, using local memory", server=server, reason=reason)
+        fix = "look after this server, or [state] url"
+        self._warn("state server not responding, using local memory", server=server, reason=reason, fix=fix)
 
     def state_wrong(self, server: str, key: str) -> None:
         """Warn that the server of ``[state] url`` holds no plausible time under our ``key``."""
-        self._warn("state server value invalid, overwritten", server=server, key=key)
+        fix = "let no other program write there, and set the clocks of all hosts"
+        self._warn("state server value invalid, overwritten", server=server, key=key, fix=fix)
 
     def not_counted(self, reason: str) -> None:
         """Warn that the metrics lost a count, for lack of memory."""
-        self._warn("metrics update lost", reason=reason)
+        self._warn("metrics update lost", reason=reason, fix=_MEMORY)
 
     def not_served(self, reason: str) -> None:
         """Warn that a request for the metrics could not be answered."""
-        self._warn("metrics request failed", reason=reason)
+        self._warn("metrics request failed", reason=reason, fix="if this goes on, systemctl restart spfmilter")
 
     def not_remembered(self, reason: str) -> None:
         """Warn that this host has no memory left for a deferral, or no lock."""
-        self._warn("deferral not stored", reason=reason)
+        self._warn("deferral not stored", reason=reason, fix=_MEMORY)
 
     def _warn(self, event: str, **fields: Value) -> None:
         with self._lock:

@@ -1,10 +1,13 @@
 """``spfmilter check`` shows the notice as each client reads it."""
 
 import json
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
+from spfmilter.commands import postconf
 from spfmilter.helplink.secretfile import load_secrets
 from spfmilter.helplink.token import Signer
 from spfmilter.language import available
@@ -35,6 +38,29 @@ def reply(done) -> list[str]:
 def test_in_each_language(run, write, options, first) -> None:
     path = write("[reply]\nlanguages = zh-Hant, en\n")
     assert reply(run("check", "--json", "-c", path, *options, *FAIL))[0].startswith(f"550-5.7.23 {first}")
+
+
+POSTCONF = {
+    "named": "#!/bin/sh\n[ \"$*\" = '-hx myhostname' ] && echo mx.postfix.example",
+    "without a main.cf": "#!/bin/sh\necho 'postconf: fatal: open /etc/postfix/main.cf' >&2; exit 1",
+    "not a program": "\0",
+    "hanging": "#!/bin/sh\nexec sleep 3600",
+}
+
+
+@pytest.mark.parametrize("kind", POSTCONF)
+def test_the_name_in_the_notice_is_that_of_postfix(run, write, tmp_path, monkeypatch, kind: str) -> None:
+    """The daemon has it from the MTA. A Postfix that does not tell it neither fails nor delays the command."""
+    (tmp_path / "postconf").write_text(POSTCONF[kind])
+    (tmp_path / "postconf").chmod(0o755)
+    monkeypatch.setattr(postconf, "_PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(postconf, "_NAME_TIME", 0.1 if kind == "hanging" else 60.0)
+    path = write()
+    expected = "mx.postfix.example" if kind == "named" else socket.gethostname()
+    said = reply(run("check", "--json", "-c", path, *FAIL))
+    assert said[-1].endswith(f"postmaster@{expected}")
+    said = reply(run("check", "--json", "-c", path, *FAIL, "--hostname", "mx.given.example"))
+    assert said[-1].endswith("postmaster@mx.given.example")
 
 
 def test_a_language_without_texts_is_wrong_usage(run, write) -> None:

@@ -244,7 +244,10 @@ def test_trying_a_start_says_that_no_nameserver_answers_and_that_the_log_has_no_
     done = run("config", "check", "--try", "-c", path)
     assert done.returncode == 0, "the daemon starts"
     assert f"warning: [dns] nameservers: {away} does not answer: " in done.stdout
-    assert "warning: [dns] nameservers: no nameserver answers, so every check will be a temperror: " in done.stdout
+    assert (
+        "warning: [dns] nameservers: no nameserver answers, so every check will be a temperror: start the nameserver "
+        "or repair it, or name another in [dns] nameservers"
+    ) in done.stdout
     assert f"warning: [log] to: {tmp_path}/nothing: No such file or directory; the log would go to" in done.stdout
 
 

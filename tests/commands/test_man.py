@@ -44,6 +44,29 @@ def test_every_command_and_option_stands_in_the_page(name, command) -> None:
         assert any(re.search(rf"(?:^|\s){option}(?:\s|$)", usage) for option in parameter.opts), "in the synopsis"
 
 
+def described(option: str) -> str:
+    """What the page says of an option, without the font requests."""
+    options = source("spfmilter.1").partition(".SH OPTIONS")[2].partition(".SH SIGNALS")[0]
+    found = re.search(rf"\n\.TP\n\.\w+ [^\n]*{option}\b[^\n]*\n(.*?)\n(?=\.TP\n|\Z)", options, re.DOTALL)
+    assert found is not None, option
+    words = re.sub(r"(?m)^\.[A-Z]+ ", "", found[1]).split()
+    return re.sub(r" ([,.])(?= |$)", r"\1", " ".join(words))
+
+
+def test_the_help_words_an_option_as_the_page_does() -> None:
+    """A sentence that is all that the page says is that of ``--help``. The page may say more."""
+    options = {max(p.opts, key=len): p for _, command in commands(cli) for p in command.params}
+    assert len(options) > 20
+    for option, parameter in options.items():
+        assert isinstance(parameter, click.Option)
+        text = described(option)
+        if ". " not in text and "; by default" not in text and "default, " not in text:
+            assert text == parameter.help, option
+        if parameter.multiple:
+            assert text.endswith("May be repeated."), option
+            assert (parameter.help or "").endswith("May be repeated."), option
+
+
 def test_the_page_names_no_option_that_there_is_not() -> None:
     known = {option for _, command in commands(cli) for parameter in command.params for option in parameter.opts}
     assert set(re.findall(r"--[a-z][a-z0-9-]+", source("spfmilter.1"))) <= known | {"--help", "--version"}

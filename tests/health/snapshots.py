@@ -24,6 +24,7 @@ def figures(pid: int, **changed: Any) -> Figures:
         "sessions": 3,
         "memory": 40_000_000,
         "silence": 0.0,
+        "errors": 0.0,
         "answers": 100,
         "answer_hits": 900,
         "answer_misses": 100,

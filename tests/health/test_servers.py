@@ -40,15 +40,38 @@ DEAD = ("198.51.100.53", Answer(Status.FAILED, failure="timeout"), 3.0)
     ],
 )
 def test_the_nameservers(asked, silence: float, level: Level, text: str, short: str) -> None:
-    part = resolver_part(asked, silence)
+    part = resolver_part(asked, silence=silence, errors=0.0)
     assert part.level is level
     assert text in part.text
     assert short in part.short
     assert bool(part.fix) == (level is not OK)
 
 
+@pytest.mark.parametrize(
+    ("asked", "silence", "level", "text"),
+    [
+        ([ONE], 0.0, WARNING, "192.0.2.53 answers in 1 ms; the workers have had only errors for 3 min"),
+        ([ONE], 5.0, WARNING, "192.0.2.53 answers in 1 ms; a worker has had no answer for 5 s"),
+        (
+            [DEAD],
+            0.0,
+            CRITICAL,
+            "no nameserver answers, so mail is not checked: 198.51.100.53 does not answer: timeout",
+        ),
+    ],
+)
+def test_nameservers_that_answered_the_workers_only_with_errors(
+    asked: list[tuple[str, Answer, float]], silence: float, level: Level, text: str
+) -> None:
+    part = resolver_part(asked, silence=silence, errors=180.0)
+    assert (part.level, part.text, part.data["errors"]) == (level, text, 180.0)
+
+
 def test_the_performance_data_of_the_nameservers() -> None:
-    gauges = {gauge.label: (gauge.value, gauge.limits) for gauge in resolver_part([ONE, OTHER, DEAD], 0.0).gauges}
+    gauges = {
+        gauge.label: (gauge.value, gauge.limits)
+        for gauge in resolver_part([ONE, OTHER, DEAD], silence=0.0, errors=0.0).gauges
+    }
     assert gauges == {"nameservers": (2, "3:;1:;0"), "dns": (0.25, ";;0")}
 
 

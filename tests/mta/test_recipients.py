@@ -94,6 +94,7 @@ def test_where_every_recipient_is_refused_the_log_says_reject(at_rcpt: Site) -> 
         sent = at_rcpt.deliver(smtp, "next@www.example.com")
     assert not at_rcpt.field(sent, "X-SPF-Notice")
     line = at_rcpt.logged(**{"from": "<all@mail163.example>"})
+    assert "queue_id" not in line, "Postfix has given none (docs/log.md)"
     assert (line["action"], line["ended"], line["rule"]) == ("reject", "refused", "[policy.mailfrom] fail = reject")
 
 

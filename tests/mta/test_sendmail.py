@@ -67,6 +67,7 @@ def test_a_forged_sender_is_refused_at_mail_from(site: SendmailSite) -> None:
     assert (answer.code, without_case(answer.lines)) == (550, REFUSAL)
     line = site.logged(**{"from": "<alice@mail163.test>"})
     assert (line["client"], line["term"], line["action"]) == (LOCAL_UNLISTED, "-all", "reject")
+    assert line["queue_id"], "which Postfix would not have given yet (docs/log.md)"
     site.sendmail.wait_for_log(r"milter=filter0, action=mail, reject=550-5\.7\.23 127\.0\.113\.7 is not in")
 
 

@@ -28,6 +28,8 @@ def test_the_documented_searches_work_as_shipped(journal: Journald, dns: NameSer
         refused = journal.wait_for_entry("SPFMILTER_ACTION=reject", "SPFMILTER_DOMAIN=fail.example")
         assert refused["MESSAGE"].startswith("message client=192.0.2.1 "), "without a time: the journal has its own"
         assert (refused["PRIORITY"], refused["_TRANSPORT"]) == ("6", "journal")
+        assert refused == journal.wait_for_entry(f"SPFMILTER_FROM={FAIL}", "--since", "7 days ago")
+        assert refused == journal.wait_for_entry(f"SPFMILTER_CASE={refused['SPFMILTER_CASE']}")
         assert journal.entries("-p", "err") == []
         daemon.rewrite("[milter]\nsocket = nonsense\n")
         daemon.signal(signal.SIGHUP)

@@ -193,6 +193,7 @@ def test_workers_that_never_start_end_the_daemon(dns: NameServer) -> None:
         daemon.start()
     log = str(failure.value)
     assert "cannot serve: workers exit as soon as they start" in log
+    assert "STATUS=cannot serve: workers exit as soon as they start" in daemon.notifications()[-1]
     assert log.count('how="exit status 70"') >= 5
     pauses = [float(pause) for pause in re.findall(r"restart_in=([\d.]+)", log)]
     assert pauses.count(0.0) == 2, "each of the two slots has a pause of its own"

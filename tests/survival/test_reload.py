@@ -157,6 +157,8 @@ def test_what_needs_a_restart_is_named_every_time(dns: NameServer) -> None:
         assert ask(address) == "continue"
         reload(daemon, ini(address, dns.address))
         assert daemon.log().count("needs a restart") == 3 * len(keys)
+        assert daemon.log().count('fix="systemctl restart spfmilter"') == 3 * (len(keys) - 1)
+        assert daemon.log().count('fix="systemctl restart spfmilter, then spfmilter attach --apply"') == 3
 
 
 def test_the_number_of_workers_and_the_log_change_by_reload(dns: NameServer) -> None:

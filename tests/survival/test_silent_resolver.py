@@ -40,7 +40,10 @@ def test_a_silent_resolver_is_reported_and_soon_costs_no_time() -> None:
         text = ini(address, f"127.0.0.1:{port}", dns="timeout = 2s", milter="workers = 1")
         with SpfmilterDaemon(text, command=changed(PATIENCE)) as daemon:
             assert ask(address, FAIL) == "continue", "no sender is refused for our own fault"
-            daemon.wait_for_log(rf"error: nameservers not responding nameservers=127.0.0.1:{port} reason=timeout fix=")
+            daemon.wait_for_log(
+                rf"error: nameservers not responding nameservers=127.0.0.1:{port} reason=timeout "
+                r'fix="start the nameserver or repair it, or name another in \[dns\] nameservers'
+            )
             numbers = iter(range(1000))
 
             def is_not_asked() -> bool:

@@ -110,7 +110,7 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
         "workers": WORKER,
     },
     "configuration": dict.fromkeys(("file", "valid", "problems", "reload_needed", "restart_needed", "reload"), ()),
-    "resolver": {"nameservers": ("address", "answers", "seconds", "failure"), "silence": ()},
+    "resolver": {"nameservers": ("address", "answers", "seconds", "failure"), "silence": (), "errors": ()},
     "caches": {"answers": CACHE, "verdicts": CACHE},
     "versions": {
         "running": ("spfmilter", "python", "pyspf", "pymilter", "dnspython"),
