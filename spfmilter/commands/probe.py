@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spfmilter import ownership
+from spfmilter.daemon.statusfile import RUNTIME
 from spfmilter.health.handshake import Place, SilentError, shake
 
 _TIMEOUT = 5.0  # seconds
@@ -91,6 +92,8 @@ def _first_barrier(place: Place, user: Account) -> Barrier | None:
         for folder in _folders(place):
             if not folder.is_dir():
                 fix = f"make it, and restart the daemon: install -d -o spfmilter -g {group} -m 2750 {folder}"
+                if folder == RUNTIME:  # systemd makes and removes it
+                    fix = "start the daemon, which makes it: systemctl start spfmilter"
                 return Barrier(f"there is no folder {folder}", fix)
             if not _allowed(folder.stat(), user, 0o1):
                 fix = f"let its group be {group}, with mode 2750 (chgrp {group} {folder}; chmod 2750 {folder})"

@@ -366,6 +366,17 @@ def test_what_speaks_the_milter_protocol_answers(tmp_path) -> None:
         assert probe.why_silent(Place("unix", path=tmp_path / "m.sock")) == ""
 
 
+def test_the_folder_that_systemd_makes_is_not_made_by_hand(tmp_path, monkeypatch) -> None:
+    root = probe.account("root")
+    assert root is not None
+    for runtime, fix in ((tmp_path / "run", "systemctl start spfmilter"), (tmp_path / "other", "install -d")):
+        monkeypatch.setattr(probe, "RUNTIME", runtime)
+        found = probe.barrier(Place("unix", path=tmp_path / "run" / "spfmilter.sock"), root)
+        assert found is not None
+        assert found.what == f"there is no folder {tmp_path}/run"
+        assert fix in found.fix
+
+
 @pytest.mark.outside
 @pytest.mark.parametrize("answer", [b"220 mx.example.net ESMTP\r\n", b""])
 def test_what_does_not_is_said(answer) -> None:
