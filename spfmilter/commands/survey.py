@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from spfmilter.commands import milterlist, mta, probe
 from spfmilter.commands.postconf import Postfix
-from spfmilter.commands.sendmailcf import OUR_NAME, Filter
+from spfmilter.commands.sendmailcf import OUR_NAME, Filter, place_of
 from spfmilter.health.handshake import Place
 
 _DENIED = os.strerror(errno.EACCES)
@@ -111,19 +111,39 @@ def _for_another(name: str, address: str) -> str:
     return f"{what}; if it is a former address of spfmilter: spfmilter attach --apply --former {address}"
 
 
+def for_sendmail(socket: str) -> tuple[str, str]:
+    """Return why Sendmail would get no answer at our socket, and what to do; empty if it gets one.
+
+    Args:
+        socket: ours, in Sendmail's notation.
+    """
+    reason, fix = _trouble(place_of(socket), "root", absolute=False)
+    return (reason, fix or _START) if reason else ("", "")
+
+
 def of_sendmail(filters: Iterable[Filter], ours: str) -> Iterator[Silent]:
-    """Yield the filters that Sendmail asks and that do not answer; for ours, only if it has our present socket."""
+    """Yield the filters that Sendmail asks and that do not answer.
+
+    Args:
+        filters: Sendmail's.
+        ours: our socket, in Sendmail's notation.
+    """
     for found in filters:
-        mine = found.name == OUR_NAME
-        if not found.asked or found.place is None or (mine and found.socket != ours):
+        if not found.asked or found.place is None:
             continue
+        mine, former = found.name == OUR_NAME, found.socket != ours
         reason, fix = _trouble(found.place, "root", absolute=False)
-        if reason:
-            yield Silent(
-                where=f"sendmail.cf, X{found.name}",
-                address=found.socket,
-                reason=reason,
-                effect=found.effect,
-                fix=(fix or _START) if mine else "start that filter, or take its line out of sendmail.mc",
-                ours=mine,
-            )
+        if not reason:
+            continue
+        if not mine:
+            fix = "start that filter, or take its line out of sendmail.mc"
+        elif former:
+            fix = f"replace its line in sendmail.mc: [milter] socket is {ours}"
+        yield Silent(
+            where=f"sendmail.cf, X{found.name}",
+            address=found.socket,
+            reason=reason,
+            effect=found.effect,
+            fix=fix or _START,
+            ours=mine,
+        )
