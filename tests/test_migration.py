@@ -88,8 +88,9 @@ def test_what_spfmilter_would_have_refused(result: Result, ini: str, wanted: lis
     assert listed("-u spfmilter", [STAMP.sub("", line)]) == wanted
 
 
-def test_a_name_of_the_client_that_looks_like_a_field_is_no_address() -> None:
-    about = facts(helo="client=192.0.2.1 from=<x@y.example> would=reject ")
-    ended = transaction(verdict(Result.PASS), about=about, ini="[policy]\nmode = monitor\n")
+@pytest.mark.parametrize("helo", ["a from=<x@y.example> b would=reject c", "a client=192.0.2.1 b from=<x@y.example> c"])
+@pytest.mark.parametrize("result", [Result.PASS, Result.FAIL])
+def test_a_helo_that_looks_like_fields_names_no_other_client_or_sender(helo: str, result: Result) -> None:
+    ended = transaction(verdict(result), about=facts(helo=helo), ini="[policy]\nmode = monitor\n")
     [line] = logged(lambda: log.transaction(ended))
     assert listed("-u spfmilter", [STAMP.sub("", line)]) == []
