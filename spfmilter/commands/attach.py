@@ -65,7 +65,7 @@ def attach(path: Path, options: Options) -> None:
     except AttachError as error:
         _fail(str(error))
     if config is not None:
-        silent += survey.of_sendmail(config.filters, mta.sendmail_socket(settings))
+        silent += survey.of_sendmail(config, mta.sendmail_socket(settings))
     notes = [
         f"master.cf, {name}: it has an smtpd_milters of its own without spfmilter, so its mail is not checked"
         for name in skipping

@@ -6,7 +6,8 @@ import errno
 import os
 import pwd
 import socket
-from collections.abc import Iterator
+import stat
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +103,32 @@ def _first_barrier(place: Place, user: Account) -> Barrier | None:
             fix = f"set [milter] socket_group = {group} and socket_mode = 0660, and restart the daemon"
             return Barrier(f"user {user.name} cannot write to {place.path} ({ownership.rights(place.path)})", fix)
     except OSError:  # not readable for us
+        return None
+    return None
+
+
+def unsafe(place: Place, trusted: Collection[str]) -> Barrier | None:
+    """Return the folder that makes Sendmail take a unix socket for unsafe; None if there is none, or it is unknown.
+
+    Sendmail logs "local socket name ... unsafe" for a socket that is missing, too. Its rules: ``safedirpath`` in
+    libsmutil/safefile.c.
+
+    Args:
+        place: the socket.
+        trusted: the words of DontBlameSendmail, in lower case.
+    """
+    try:
+        for folder in _folders(place):
+            mode = folder.stat().st_mode
+            if mode & stat.S_ISVTX and "truststickybit" in trusted:
+                continue
+            others = mode & stat.S_IWOTH
+            if others or (mode & stat.S_IWGRP and "groupwritabledirpathsafe" not in trusted):
+                who = "all users" if others else "its group"
+                what = f"Sendmail takes it for unsafe, because {who} may write to {folder} ({ownership.rights(folder)})"
+                elsewhere = "let it be in a folder of its own, such as /run/spfmilter"
+                return Barrier(what, elsewhere if mode & stat.S_ISVTX else f"run: chmod go-w {folder}")
+    except OSError:
         return None
     return None
 

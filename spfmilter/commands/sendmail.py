@@ -67,7 +67,7 @@ def notes(settings: Settings, config: SendmailConfig | None) -> list[str]:
     socket = mta.sendmail_socket(settings)
     if config is None or (config.ours is not None and config.ours.asked and config.ours.socket == socket):
         return []  # survey.of_sendmail tries it
-    reason, fix = survey.for_sendmail(socket)
+    reason, fix = survey.for_sendmail(socket, config)
     return [f"{socket}: {reason}. Before Sendmail has the line: {fix}"] if reason else []
 
 

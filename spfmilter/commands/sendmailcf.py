@@ -21,6 +21,7 @@ _FLAG = re.compile(r"(?:^|,)\s*F=([RT4]?)")
 _TIMEOUTS = re.compile(r"(?:^|,)\s*T=([^,]*)")
 _ANSWER = re.compile(r"(?:^|;)\s*R:\s*([0-9smhdw]+)")
 _ORDER = re.compile(r"^O\s+InputMailFilters\s*=(.*)$", re.MULTILINE)
+_TRUSTED = re.compile(r"^O\s+DontBlameSendmail\s*=(.*)$", re.MULTILINE)
 _PID_FILE = re.compile(r"^O\s+PidFile\s*=\s*(\S+)", re.MULTILINE)
 _DEFAULT_PID_FILE = "/var/run/sendmail.pid"  # cf/README of Sendmail, confPID_FILE
 _DEFAULT_ANSWER = "10s"  # libmilter/docs/installation.html of Sendmail: T=R
@@ -54,6 +55,7 @@ class SendmailConfig:
     path: Path
     filters: tuple[Filter, ...]
     unread: bool  # the running Sendmail was started before this file was written
+    trusted: frozenset[str]  # the words of DontBlameSendmail in lower case: what else Sendmail takes for safe
 
     @property
     def ours(self) -> Filter | None:
@@ -104,7 +106,13 @@ def read(path: Path | None) -> SendmailConfig | None:
         if path is not None:
             raise AttachError(f"--sendmail-config {path}: {error.strerror}") from None
         return None
-    return SendmailConfig(path=place, filters=tuple(filters(text)), unread=0 < _started(text) < written)
+    words = _TRUSTED.search(text)
+    return SendmailConfig(
+        path=place,
+        filters=tuple(filters(text)),
+        unread=0 < _started(text) < written,
+        trusted=frozenset(word.strip().lower() for word in re.split(r"[,\s]", words[1])) if words else frozenset(),
+    )
 
 
 def _started(text: str) -> float:

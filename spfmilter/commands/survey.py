@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from spfmilter.commands import milterlist, mta, probe
 from spfmilter.commands.postconf import Postfix
-from spfmilter.commands.sendmailcf import OUR_NAME, Filter, place_of
+from spfmilter.commands.sendmailcf import OUR_NAME, SendmailConfig, place_of
 from spfmilter.health.handshake import Place
 
 _DENIED = os.strerror(errno.EACCES)
@@ -111,39 +111,48 @@ def _for_another(name: str, address: str) -> str:
     return f"{what}; if it is a former address of spfmilter: spfmilter attach --apply --former {address}"
 
 
-def for_sendmail(socket: str) -> tuple[str, str]:
+def for_sendmail(socket: str, config: SendmailConfig) -> tuple[str, str]:
     """Return why Sendmail would get no answer at our socket, and what to do; empty if it gets one.
 
     Args:
         socket: ours, in Sendmail's notation.
+        config: the sendmail.cf of this host.
     """
-    reason, fix = _trouble(place_of(socket), "root", absolute=False)
-    return (reason, fix or _START) if reason else ("", "")
+    place = place_of(socket)
+    reason, fix = _trouble(place, "root", absolute=False)
+    return (reason, fix or _START) if reason else _unsafe(place, config)
 
 
-def of_sendmail(filters: Iterable[Filter], ours: str) -> Iterator[Silent]:
+def of_sendmail(config: SendmailConfig, ours: str) -> Iterator[Silent]:
     """Yield the filters that Sendmail asks and that do not answer.
 
     Args:
-        filters: Sendmail's.
+        config: the sendmail.cf of this host.
         ours: our socket, in Sendmail's notation.
     """
-    for found in filters:
-        if not found.asked or found.place is None:
+    for found in config.filters:
+        if not found.asked:
             continue
         mine, former = found.name == OUR_NAME, found.socket != ours
         reason, fix = _trouble(found.place, "root", absolute=False)
         if not reason:
-            continue
-        if not mine:
+            reason, fix = _unsafe(found.place, config)
+        elif not mine:
             fix = "start that filter, or take its line out of sendmail.mc"
         elif former:
             fix = f"replace its line in sendmail.mc: [milter] socket is {ours}"
-        yield Silent(
-            where=f"sendmail.cf, X{found.name}",
-            address=found.socket,
-            reason=reason,
-            effect=found.effect,
-            fix=fix or _START,
-            ours=mine,
-        )
+        if reason:
+            yield Silent(
+                where=f"sendmail.cf, X{found.name}",
+                address=found.socket,
+                reason=reason,
+                effect=found.effect,
+                fix=fix or _START,
+                ours=mine,
+            )
+
+
+def _unsafe(place: Place | None, config: SendmailConfig) -> tuple[str, str]:
+    """Return why Sendmail does not connect to a unix socket that answers, and what to do; empty if it does."""
+    found = probe.unsafe(place, config.trusted) if place is not None and place.family == "unix" else None
+    return (found.what, found.fix) if found is not None else ("", "")
