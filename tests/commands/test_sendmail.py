@@ -170,6 +170,7 @@ def test_a_sendmail_that_has_not_read_its_sendmail_cf_is_said(run, write, tmp_pa
         (0o777, "TrustStickyBit", "all users"),
     ],
 )
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that is not below /tmp")
 def test_a_folder_that_sendmail_takes_for_unsafe_is_said(run, write, mode, trusted, who) -> None:
     """As Debian's Sendmail 8.17 did. In a folder below /, since Sendmail would not trust /tmp either."""
     with tempfile.TemporaryDirectory(dir="/var/lib") as top, RecordingMilter(Path(top) / "socket"):
