@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spfmilter import ownership, units
+from spfmilter.daemon.statusfile import RUNTIME
 
 RESTART = "systemctl restart spfmilter"
 _RESTART_SOCKET = f"systemctl stop spfmilter && systemctl restart {units.SOCKET} && systemctl start spfmilter"
@@ -43,6 +44,8 @@ def missing_folder(folder: Path, group: str, ours: OurSocket | None) -> str:
         return ""
     if ours.activated:  # systemd makes the folder
         return _RESTART_SOCKET
+    if folder == RUNTIME:  # systemd makes and removes it
+        return "start the daemon, which makes it: systemctl start spfmilter"
     if folder.is_relative_to(_RUN):
         name = folder.relative_to(_RUN)
         return f"set RuntimeDirectory={name} in a drop-in (systemctl edit spfmilter, below [Service]), and {RESTART}"

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from spfmilter.commands import activation, mta, postconf, sendmailcf, survey
+from spfmilter.commands import activation, mta, postconf, sendmail, sendmailcf, survey
 from spfmilter.commands.console import EX_UNAVAILABLE, settings_from
 from spfmilter.commands.postconf import AttachError, Changes, Postfix
 from spfmilter.commands.survey import Silent
@@ -48,9 +48,9 @@ def attach(path: Path, options: Options) -> None:
     """
     settings = settings_from(path)
     activated = activation.is_activated(settings)
-    filters = sendmailcf.read(options.sendmail_config)
     silent, skipping, changes = [], [], Changes()
     try:
+        config = sendmailcf.read(options.sendmail_config)
         settings = activation.resolved(settings)
         postfix = postconf.read(options.postfix_config)
         if postfix is not None:
@@ -66,13 +66,17 @@ def attach(path: Path, options: Options) -> None:
                 silent = [dataclasses.replace(found, asked=True) for found in silent]
         else:
             commands = _commands(None, options)
+        by_hand = sendmail.to_attach(settings, config)
     except AttachError as error:
         _fail(str(error))
-    silent += survey.of_sendmail(filters or (), mta.sendmail_socket(settings), activated=activated)
+    if config is not None:
+        silent += survey.of_sendmail(config, mta.sendmail_socket(settings), activated=activated)
     notes = [
         f"master.cf, {name}: it has an smtpd_milters of its own without spfmilter, so its mail is not checked"
         for name in skipping
     ]
+    if postfix is None:
+        notes += sendmail.notes(settings, config)
     if options.json_output:
         result: dict[str, Any] = {
             "postfix": {**changes.main, **{f"{name}/smtpd_milters": to for name, to in changes.services.items()}},
@@ -86,9 +90,10 @@ def attach(path: Path, options: Options) -> None:
         return
     _print_commands(commands, options, there=postfix is not None, done="attached already")
     if not options.apply:
-        if postfix is None:
+        if postfix is None and config is None:  # then neither is here, and the daemon may serve another host
             click.echo(f"# Postfix is not installed here. {_postfix_elsewhere(settings)}")
-        click.echo(_sendmail(settings, filters))
+        if postfix is None or config is not None:
+            click.echo("\n".join(by_hand))
     _warn([*map(str, silent), *notes])
 
 
@@ -108,22 +113,23 @@ def detach(path: Path, options: Options) -> None:
             settings = activation.resolved(loaded)
     changes = Changes()
     try:
+        config = sendmailcf.read(options.sendmail_config)
         postfix = postconf.read(options.postfix_config)
         if postfix is not None:
             changes = mta.detached(settings, postfix, {*options.former, *survey.former(postfix, "")})
         commands = _commands(changes if postfix is not None else None, options)
     except AttachError as error:
         _fail(str(error))
-    present = [found for found in sendmailcf.read(options.sendmail_config) or () if found.name == sendmailcf.OUR_NAME]
     if options.json_output:
-        lines = [f"X{found.name}, S={found.socket}" for found in present]
+        present = config.ours if config is not None else None
+        lines = [f"X{present.name}, S={present.socket}"] if present is not None else []
         click.echo(json.dumps({"commands": commands, "sendmail": lines, "applied": options.apply}, indent=2))
         return
     _print_commands(commands, options, there=postfix is not None, done="detached already")
-    if postfix is None:
-        click.echo("# Postfix is not installed here.")
-    if present:
-        click.echo("# Sendmail: take the line INPUT_MAIL_FILTER(`spfmilter', ...) out of sendmail.mc, and build anew.")
+    if postfix is None and config is None:
+        click.echo(f"# There is neither a Postfix here (no postconf in the PATH) nor {sendmailcf.DEFAULT_PATH}.")
+    for line in sendmail.to_detach(config):
+        click.echo(line)
 
 
 def _our_socket(settings: Settings, postfix: Postfix, *, activated: bool) -> str:
@@ -180,21 +186,6 @@ def _postfix_elsewhere(settings: Settings) -> str:
         return "One on this host, as Debian sets it up (chrooted), could not reach this socket."
     wanted = {"smtpd_milters": ours, **{name: to for name, to in changes.main.items() if name.endswith("timeout")}}
     return "In its main.cf: " + ", ".join(f"{name} = {value}" for name, value in wanted.items())
-
-
-def _sendmail(settings: Settings, filters: list[sendmailcf.Filter] | None) -> str:
-    """Return what to do in sendmail.mc."""
-    line, ours = mta.sendmail_line(settings), mta.sendmail_socket(settings)
-    present = next((found for found in filters or () if found.name == sendmailcf.OUR_NAME), None)
-    if present is None:
-        return f"# Sendmail, in sendmail.mc:\n{line}"
-    if present.socket != ours:
-        return (
-            f"# Sendmail, in sendmail.mc, in place of the line with S={present.socket}; then build and restart:\n{line}"
-        )
-    if not present.asked:
-        return f"# Sendmail: InputMailFilters leaves spfmilter out, so mail is not checked. In sendmail.mc:\n{line}"
-    return "# Sendmail is attached already: there is nothing to change."
 
 
 def _warn(warnings: list[str]) -> None:

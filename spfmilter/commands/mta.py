@@ -22,7 +22,7 @@ from spfmilter.settings.endpoints import reachable_host
 from spfmilter.settings.values import SocketAddress
 
 _MARGIN = 10  # seconds that an MTA waits beyond our own time limit
-_TIME = re.compile(r"([0-9]+)([smhdw]?)")  # of postconf(5); seconds without a unit
+_TIME = re.compile(r"([0-9]+)([smhdw]?)")  # of postconf(5) and of Sendmail's T=; seconds without a unit
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _INET = re.compile(r"inet:(?:\[([^\[\]]+)\]|([^:\[\]]+)):([^:]+)")
 # A service of master.cf to which other servers connect: smtp or 25 (with a host), and smtpd behind postscreen(8).
@@ -180,14 +180,33 @@ def _mta_timeout(settings: Settings) -> int:
 
 
 def _seconds(time: str) -> int:
-    """Return a time of postconf(5) in seconds; 0 if it is malformed, which counts as too short."""
+    """Return a time of an MTA's settings in seconds; 0 if it is malformed, which counts as too short."""
     found = _TIME.fullmatch(time.strip())
     return int(found[1]) * _UNITS[found[2]] if found is not None else 0
 
 
+def sendmail_waits(answer: str, settings: Settings) -> bool:
+    """Return whether Sendmail waits long enough for an answer: beyond our own time limit.
+
+    Args:
+        answer: the time after ``R:`` in ``T=`` of its filter.
+        settings: the daemon's.
+    """
+    return _seconds(answer) > settings.dns.timeout.seconds
+
+
 def sendmail_socket(settings: Settings) -> str:
-    """Return the socket in Sendmail's notation, which is that of the INI file."""
+    """Return the socket in Sendmail's notation, which is that of the INI file.
+
+    Raises:
+        AttachError: systemd holds the socket, so the INI file has no address.
+    """
     socket = settings.milter.socket
+    if socket.family == "systemd":
+        raise AttachError(
+            "with socket = systemd the address stands in spfmilter.socket (systemctl cat spfmilter.socket, "
+            "ListenStream=): write it into sendmail.mc, as docs/sendmail.md shows"
+        )
     return str(replace(socket, host=reachable_host(socket.host)) if socket.host else socket)
 
 

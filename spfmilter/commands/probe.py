@@ -6,7 +6,8 @@ import errno
 import os
 import pwd
 import socket
-from collections.abc import Iterator
+import stat
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,32 @@ def _no_place(path: Path, user: Account, ours: OurSocket | None) -> Barrier | No
         return None
     what = f"user {daemon.name} may not make a socket in {path.parent} ({ownership.rights(path.parent)})"
     return Barrier(what, accessfix.own_folder(path, user.group, ours))
+
+
+def unsafe(place: Place, trusted: Collection[str]) -> Barrier | None:
+    """Return the folder that makes Sendmail take a unix socket for unsafe; None if there is none, or it is unknown.
+
+    Sendmail logs "local socket name ... unsafe" for a socket that is missing, too. Its rules: ``safedirpath`` in
+    libsmutil/safefile.c.
+
+    Args:
+        place: the socket.
+        trusted: the words of DontBlameSendmail, in lower case.
+    """
+    try:
+        for folder in _folders(place):
+            mode = folder.stat().st_mode
+            if mode & stat.S_ISVTX and "truststickybit" in trusted:
+                continue
+            others = mode & stat.S_IWOTH
+            if others or (mode & stat.S_IWGRP and "groupwritabledirpathsafe" not in trusted):
+                who = "all users" if others else "its group"
+                what = f"Sendmail takes it for unsafe, because {who} may write to {folder} ({ownership.rights(folder)})"
+                elsewhere = "let it be in a folder of its own, such as /run/spfmilter"
+                return Barrier(what, elsewhere if mode & stat.S_ISVTX else f"run: chmod go-w {folder}")
+    except OSError:
+        return None
+    return None
 
 
 def _folders(place: Place) -> Iterator[Path]:

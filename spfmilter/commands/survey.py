@@ -14,7 +14,7 @@ from spfmilter import units
 from spfmilter.commands import milterlist, mta, probe
 from spfmilter.commands.accessfix import OurSocket
 from spfmilter.commands.postconf import Postfix
-from spfmilter.commands.sendmailcf import OUR_NAME, Filter
+from spfmilter.commands.sendmailcf import OUR_NAME, SendmailConfig, place_of
 from spfmilter.health.handshake import Place
 
 _DENIED = os.strerror(errno.EACCES)
@@ -138,20 +138,51 @@ def _for_another(name: str, address: str) -> str:
     return f"{what}; if it is a former address of spfmilter: spfmilter attach --apply --former {address}"
 
 
-def of_sendmail(filters: Iterable[Filter], ours: str, *, activated: bool = False) -> Iterator[Silent]:
-    """Yield the filters that Sendmail asks and that do not answer; for ours, only if it has our present socket."""
-    for found in filters:
-        mine = found.name == OUR_NAME
-        if not found.asked or found.place is None or (mine and found.socket != ours):
+def for_sendmail(socket: str, config: SendmailConfig, *, activated: bool = False) -> tuple[str, str]:
+    """Return why Sendmail would get no answer at our socket, and what to do; empty if it gets one.
+
+    Args:
+        socket: ours, in Sendmail's notation.
+        config: the sendmail.cf of this host.
+        activated: whether systemd holds our socket.
+    """
+    place, our_socket = place_of(socket), OurSocket(user=units.daemon_user(), activated=activated)
+    reason, fix = _trouble(place, "root", our_socket, absolute=False)
+    return (reason, fix or _start(our_socket)) if reason else _unsafe(place, config)
+
+
+def of_sendmail(config: SendmailConfig, ours: str, *, activated: bool = False) -> Iterator[Silent]:
+    """Yield the filters that Sendmail asks and that do not answer.
+
+    Args:
+        config: the sendmail.cf of this host.
+        ours: our socket, in Sendmail's notation.
+        activated: whether systemd holds our socket.
+    """
+    our_socket = OurSocket(user=units.daemon_user(), activated=activated)
+    for found in config.filters:
+        if not found.asked:
             continue
-        our_socket = OurSocket(user=units.daemon_user(), activated=activated)
+        mine, former = found.name == OUR_NAME, found.socket != ours
         reason, fix = _trouble(found.place, "root", our_socket if mine else None, absolute=False)
+        if not reason:
+            reason, fix = _unsafe(found.place, config)
+        elif not mine:
+            fix = "start that filter, or take its line out of sendmail.mc"
+        elif former:
+            fix = f"replace its line in sendmail.mc: [milter] socket is {ours}"
         if reason:
             yield Silent(
                 where=f"sendmail.cf, X{found.name}",
                 address=found.socket,
                 reason=reason,
                 effect=found.effect,
-                fix=(fix or _start(our_socket)) if mine else "start that filter, or take its line out of sendmail.mc",
+                fix=fix or _start(our_socket),
                 ours=mine,
             )
+
+
+def _unsafe(place: Place | None, config: SendmailConfig) -> tuple[str, str]:
+    """Return why Sendmail does not connect to a unix socket that answers, and what to do; empty if it does."""
+    found = probe.unsafe(place, config.trusted) if place is not None and place.family == "unix" else None
+    return (found.what, found.fix) if found is not None else ("", "")

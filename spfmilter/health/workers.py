@@ -49,9 +49,14 @@ def workers_part(snapshot: Snapshot, age: float, *, stopped: set[int | None], is
     serving = [worker for worker in snapshot.workers if worker.phase == "serving"]
     silent = [worker for worker in serving if worker.pid in stopped or worker.silent > _SILENT]
     number = len(serving) - len(silent)
-    sessions = sum(worker.figures.sessions for worker in snapshot.workers if worker.figures is not None)
-    memory = sum(worker.figures.memory for worker in snapshot.workers if worker.figures is not None)
-    text = f"{number} of {snapshot.wanted} serve: {counted(sessions, 'session')}, {size(memory)}"
+    figures = [worker.figures for worker in snapshot.workers if worker.figures is not None]
+    # None, and not 0, until a worker has written its figures for the first time, within a second of its start.
+    is_known = bool(figures) or not snapshot.workers
+    sessions = sum(each.sessions for each in figures) if is_known else None
+    memory = sum(each.memory for each in figures) if is_known else None
+    text = f"{number} of {snapshot.wanted} serve"
+    if sessions is not None and memory is not None:
+        text += f": {counted(sessions, 'session')}, {size(memory)}"
     if is_old:
         text = f"{ago(age)}: {text}"
     if silent:
@@ -82,8 +87,8 @@ def workers_part(snapshot: Snapshot, age: float, *, stopped: set[int | None], is
         },
         gauges=(
             Gauge(label="workers", value=number, limits=f"{snapshot.wanted}:;1:;0"),
-            Gauge(label="sessions", value=sessions, limits=";;0"),
-            Gauge(label="memory", value=memory, unit="B", limits=";;0"),
+            *([Gauge(label="sessions", value=sessions, limits=";;0")] if sessions is not None else []),
+            *([Gauge(label="memory", value=memory, unit="B", limits=";;0")] if memory is not None else []),
             Gauge(label="restarts", value=exits.number if exits is not None else 0, unit="c"),
         ),
     )

@@ -14,6 +14,7 @@ from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
 from lab.processes import HUNG
 from spfmilter.cli import main
+from spfmilter.commands import postconf, sendmailcf
 
 ZONE: ZoneData = {
     "example.com": [{"TXT": "v=spf1 ip4:192.0.2.0/24 include:_spf.example.org -all exp=why.example.com"}],
@@ -103,3 +104,14 @@ def _text(stream: io.TextIOWrapper) -> str:
     buffer = stream.detach()
     assert isinstance(buffer, io.BytesIO)
     return buffer.getvalue().decode()
+
+
+@pytest.fixture
+def no_postfix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postconf, "read", lambda _directory: None)
+
+
+@pytest.fixture(autouse=True)
+def no_sendmail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this host has: there is a sendmail.cf only where a test names one."""
+    monkeypatch.setattr(sendmailcf, "DEFAULT_PATH", Path("/nonexistent/sendmail.cf"))

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from lab import postfix as lab_postfix
-from lab import sendmail as lab_sendmail
 from lab.processes import free_port
 from spfmilter import units
-from spfmilter.commands import accessfix, activation, milterlist, postconf, probe, sendmailcf, survey
+from spfmilter.commands import accessfix, activation, milterlist, postconf, probe, survey
 from spfmilter.commands import mta as attaching
 from spfmilter.commands.accessfix import Account, OurSocket
 from spfmilter.commands.postconf import AttachError, Postfix
@@ -246,20 +245,6 @@ def test_where_postfix_looks_for_an_inet_socket() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("Xspfmilter, S=inet:8890@127.0.0.1, F=T, T=C:30s;S:30s", ("spfmilter", "inet:8890@127.0.0.1", "defers", True)),
-        ("Xother,S=local:/run/o.sock", ("other", "local:/run/o.sock", "takes", False)),
-    ],
-)
-def test_the_filters_of_a_sendmail_cf(line, found) -> None:
-    name, socket, does, asked = found
-    [one] = sendmailcf.filters(f"# X, S=\n{line}\nO InputMailFilters=spfmilter, opendkim\nDnMAILER-DAEMON\n")
-    assert (one.name, one.socket, one.asked) == (name, socket, asked)
-    assert does in one.effect
-
-
-@pytest.mark.parametrize(
     ("timeout", "present", "wanted"),
     [
         ("20s", "30s", None),
@@ -294,24 +279,6 @@ def test_whether_smtpd_is_chrooted(master, level, chroot) -> None:
     assert postconf.chrooted(master, level) is chroot
 
 
-@pytest.mark.parametrize(
-    ("socket", "timeout", "line"),
-    [
-        ("inet:8890@127.0.0.1", "20s", "S=inet:8890@127.0.0.1, F=T, T=C:30s;S:30s;R:30s;E:1m"),
-        ("inet:8890@0.0.0.0", "20s", "S=inet:8890@127.0.0.1, F=T, T=C:30s;S:30s;R:30s;E:1m"),
-        ("inet6:8890@::1", "1500ms", "S=inet6:8890@::1, F=T, T=C:30s;S:30s;R:12s;E:1m"),
-        ("unix:/run/a.sock", "60s", "S=unix:/run/a.sock, F=T, T=C:30s;S:30s;R:70s;E:1m"),
-    ],
-)
-def test_sendmail(socket, timeout, line) -> None:
-    assert attaching.sendmail_line(settings(socket, timeout)) == f"INPUT_MAIL_FILTER(`spfmilter', `{line}')dnl"
-
-
-@pytest.fixture
-def no_postfix(monkeypatch) -> None:
-    monkeypatch.setattr(postconf, "read", lambda _directory: None)
-
-
 @pytest.mark.outside
 @pytest.mark.parametrize(
     ("socket", "said"),
@@ -321,11 +288,10 @@ def no_postfix(monkeypatch) -> None:
     ],
 )
 @pytest.mark.usefixtures("no_postfix")
-def test_without_a_postfix_sendmails_line_is_printed(write, capsys, socket, said) -> None:
+def test_where_there_is_no_mta_the_settings_for_another_host_are_printed(write, capsys, socket, said) -> None:
     from spfmilter.cli import cli  # noqa: PLC0415 - as it is for this test alone
 
-    place = ["--sendmail-config", "/nonexistent"]
-    cli.main(["attach", "-c", str(write(f"[milter]\nsocket = {socket}\n")), *place], standalone_mode=False)
+    cli.main(["attach", "-c", str(write(f"[milter]\nsocket = {socket}\n"))], standalone_mode=False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("# Postfix is not installed here. ")
     assert said in lines[0]
@@ -341,55 +307,6 @@ def test_applying_where_there_is_no_postfix_is_refused(run, write, command) -> N
     assert "there is no Postfix here" in done.stderr
 
 
-@pytest.mark.outside
-@pytest.mark.usefixtures("no_postfix")
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("Xspfmilter, S=inet:8890@127.0.0.1, F=T", "# Sendmail is attached already"),
-        ("Xspfmilter, S=inet:8895@127.0.0.1, F=T", "in place of the line with S=inet:8895@127.0.0.1"),
-    ],
-)
-def test_sendmail_is_looked_at_and_a_filter_that_is_away_is_said(run, write, tmp_path, line, said) -> None:
-    cf = tmp_path / "sendmail.cf"
-    away = free_port()
-    cf.write_text(f"{line}\nXdkim, S=inet:{away}@127.0.0.1, F=R\nO InputMailFilters=spfmilter, dkim\n")
-    done = run("attach", "-c", write(), "--sendmail-config", cf)
-    assert said in done.stdout
-    assert f"warning: sendmail.cf, Xdkim: inet:{away}@127.0.0.1: Connection refused. Sendmail refuses" in done.stderr
-    assert "out of sendmail.mc" in run("detach", "-c", write(), "--sendmail-config", cf).stdout
-
-
-@pytest.mark.outside
-@pytest.mark.usefixtures("no_postfix")
-def test_a_filter_that_sendmail_does_not_ask_is_said_if_it_is_ours_and_not_tried(run, write, tmp_path) -> None:
-    cf = tmp_path / "sendmail.cf"
-    away = free_port()
-    cf.write_text(f"Xspfmilter, S=inet:8890@127.0.0.1, F=T\nXdkim, S=inet:{away}@127.0.0.1\nO InputMailFilters=other\n")
-    done = run("attach", "-c", write(), "--sendmail-config", cf)
-    assert "# Sendmail: InputMailFilters leaves spfmilter out, so mail is not checked." in done.stdout
-    assert done.stderr == ""
-
-
-@pytest.mark.outside
-@pytest.mark.skipif(bool(lab_sendmail.unavailable()), reason=lab_sendmail.unavailable() or "available")
-@pytest.mark.usefixtures("no_postfix")
-def test_the_printed_line_is_found_in_the_sendmail_cf_that_is_built_from_it(run, write, tmp_path) -> None:
-    with RecordingMilter(tmp_path / "socket"):
-        path = write(f"[milter]\nsocket = unix:{tmp_path}/socket\n")
-        line = run("attach", "-c", path, "--sendmail-config", "/nonexistent").stdout.splitlines()[-1]
-        server = lab_sendmail.Sendmail(mc=line)
-        try:
-            cf = ["--sendmail-config", server.folder / "sendmail.cf"]
-            attached = run("attach", "-c", path, *cf)
-            assert attached.stdout.splitlines()[-1] == "# Sendmail is attached already: there is nothing to change."
-            assert attached.stderr == ""
-            moved = run("attach", "-c", write(), *cf)
-            assert f"in place of the line with S=unix:{tmp_path}/socket" in moved.stdout
-        finally:
-            server.stop()
-
-
 # -- one socket --------------------------------------------------------------------------------------------------------
 
 
@@ -397,6 +314,17 @@ def test_the_printed_line_is_found_in_the_sendmail_cf_that_is_built_from_it(run,
 def test_what_speaks_the_milter_protocol_answers(tmp_path) -> None:
     with RecordingMilter(tmp_path / "m.sock"):
         assert probe.why_silent(Place("unix", path=tmp_path / "m.sock")) == ""
+
+
+def test_the_folder_that_systemd_makes_is_not_made_by_hand(tmp_path, monkeypatch) -> None:
+    root = probe.account("root")
+    assert root is not None
+    for runtime, fix in ((tmp_path / "run", "systemctl start spfmilter"), (tmp_path / "other", "install -d")):
+        monkeypatch.setattr(probe, "RUNTIME", runtime)
+        found = probe.barrier(Place("unix", path=tmp_path / "run" / "spfmilter.sock"), root)
+        assert found is not None
+        assert found.what == f"there is no folder {tmp_path}/run"
+        assert fix in found.fix
 
 
 @pytest.mark.outside
@@ -598,9 +526,7 @@ def test_what_is_printed_is_what_apply_does_and_once_is_enough(run, write, mta) 
         f"postconf -c {directory} -e 'spfmilter_socket = inet:127.0.0.1:8890'",
         f"postconf -c {directory} -e 'smtpd_milters = $spfmilter_socket, inet:127.0.0.1:8891'",
         f"postfix -c {directory} reload",
-        "# Sendmail, in sendmail.mc:",
-        attaching.sendmail_line(settings()),
-    ]
+    ], "and nothing of Sendmail, which is not here"
     assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891", "printing changes nothing"
 
     applied = run("attach", "-c", path, "--postfix-config", directory, "--apply")

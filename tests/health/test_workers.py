@@ -71,6 +71,15 @@ def test_the_performance_data_of_the_workers() -> None:
     }
 
 
+def test_figures_that_are_not_yet_written_are_not_zero() -> None:
+    """Within the first second of the daemon."""
+    written = snapshot(workers=(worker(0, figures=None), worker(1, figures=None)))
+    part = workers_part(written, 0.1, stopped=set(), is_old=False)
+    assert part.text == "2 of 2 serve"
+    assert [gauge.label for gauge in part.gauges] == ["workers", "restarts"]
+    assert (part.data["sessions"], part.data["memory"]) == (None, None)
+
+
 def test_the_caches() -> None:
     part = caches_part(snapshot())
     assert part.level is OK

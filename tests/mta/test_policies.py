@@ -147,3 +147,21 @@ def test_monitor_mode_leaves_what_another_spf_filter_before_ours_has_written(nam
         site.configure("[policy.mailfrom]\nfail = tag\n")
         sent = site.send("watched@mail163.example")
         assert written not in site.field(sent, name), "in enforce mode nothing tells it from a forged field"
+
+
+def test_monitor_mode_at_mail_from_says_what_it_would_do_with_mail_that_another_filter_refuses(
+    name_server: Nsd,
+) -> None:
+    """As policyd-spf does at RCPT TO; docs/migration.md compares the two logs."""
+    refuse = "check_recipient_access static:{550 5.7.23 Message rejected due to: SPF fail - not authorized.}"
+    monitor = "[policy]\nmode = monitor\nreject_at = "
+    with Site(name_server, f"{monitor}mail\n", main_cf={"smtpd_recipient_restrictions": refuse}) as site:
+        assert site.send("early@mail163.example").answer.code == 550
+        line = site.logged(**{"from": "<early@mail163.example>"})
+        assert (line["action"], line["would"], line["ended"]) == ("accept", "reject", "abandoned")
+        site.postfix.wait_for_log(
+            r"reject: RCPT from unknown\[203\.0\.113\.7\]: 550 5\.7\.23 .* from=<early@mail163\.example>"
+        )
+        site.configure(f"{monitor}rcpt\n")
+        site.send("late@mail163.example")
+        assert "would" not in site.logged(**{"from": "<late@mail163.example>"})

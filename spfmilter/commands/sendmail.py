@@ -1,0 +1,79 @@
+"""What an administrator has to do so that Sendmail asks this daemon, or no longer asks it.
+
+Knows the steps by hand: sendmail.cf is built from sendmail.mc, and a running Sendmail has to be restarted.
+"""
+
+from __future__ import annotations
+
+from spfmilter.commands import mta, survey
+from spfmilter.commands.sendmailcf import SendmailConfig
+from spfmilter.settings import Settings
+
+_STALE = "Sendmail was started before sendmail.cf was built, and works with its former settings"
+_RESTART = "systemctl restart sendmail"
+
+
+def to_attach(settings: Settings, config: SendmailConfig | None) -> list[str]:
+    """Return the lines that say what to do in sendmail.mc, and afterwards.
+
+    Args:
+        settings: the daemon's.
+        config: the sendmail.cf of this host; None: it has none.
+
+    Raises:
+        AttachError: the address of our socket is not in the settings.
+    """
+    line = mta.sendmail_line(settings)
+    if config is None:
+        return ["# Sendmail, in sendmail.mc:", line]
+    present = config.ours
+    if present is None:
+        return ["# Sendmail, in sendmail.mc:", line, _then(config)]
+    if present.socket != mta.sendmail_socket(settings):
+        where = f"in place of the line with S={present.socket}"
+    elif not mta.sendmail_waits(present.answer, settings):
+        where = f"in place of the line that has it: Sendmail waits {present.answer} for an answer, which is too short"
+    elif not present.asked:
+        where = "where InputMailFilters leaves spfmilter out, so mail is not checked"
+    elif config.unread:
+        return [f"# {_STALE}. Run: {_RESTART}"]
+    else:
+        return ["# Sendmail is attached already: there is nothing to change."]
+    return [f"# Sendmail, in sendmail.mc, {where}:", line, _then(config)]
+
+
+def to_detach(config: SendmailConfig | None) -> list[str]:
+    """Return the lines that say what to do in sendmail.mc, and afterwards; none if there is no Sendmail here.
+
+    Args:
+        config: the sendmail.cf of this host; None: it has none.
+    """
+    if config is None:
+        return []
+    if config.ours is not None:
+        return ["# Sendmail: take the line INPUT_MAIL_FILTER(`spfmilter', ...) out of sendmail.mc.", _then(config)]
+    if config.unread:
+        return [f"# {_STALE}. Run: {_RESTART}"]
+    return ["# Sendmail is detached already: there is nothing to change."]
+
+
+def notes(settings: Settings, config: SendmailConfig | None) -> list[str]:
+    """Return what to know before the printed line is used: that no daemon answers at its socket.
+
+    Args:
+        settings: the daemon's.
+        config: the sendmail.cf of this host; None: it has none.
+    """
+    socket = mta.sendmail_socket(settings)
+    if config is None or (config.ours is not None and config.ours.asked and config.ours.socket == socket):
+        return []  # survey.of_sendmail tries it
+    reason, fix = survey.for_sendmail(socket, config)
+    return [f"{socket}: {reason}. Before Sendmail has the line: {fix}"] if reason else []
+
+
+def _then(config: SendmailConfig) -> str:
+    """Return the step after a change of sendmail.mc. Debian and Red Hat have a Makefile beside it."""
+    folder = config.path.parent
+    if (folder / "Makefile").exists():
+        return f"# Then: make -C {folder} && {_RESTART}"
+    return "# Then build sendmail.cf, and restart Sendmail."
