@@ -81,7 +81,9 @@ def test_another_number_of_sockets_is_refused(dns: NameServer, number: int, tmp_
         with pytest.raises(RuntimeError, match="ended with 73") as failure:
             SpfmilterDaemon(ini("systemd", dns.address), sockets=sockets).start()
     expected = (
-        "systemd has passed 2 sockets: leave one ListenStream=" if number else "passed none: start spfmilter.socket"
+        "systemd has passed 2 sockets: leave one ListenStream="
+        if number
+        else "passed none: systemctl enable --now spfmilter.socket"
     )
     assert expected in str(failure.value)
 

@@ -119,7 +119,7 @@ def test_a_plain_file_in_the_sockets_place_is_not_removed(dns: ScriptedDNS) -> N
     ("address", "text", "said"),
     [
         ("unix:/nowhere/at/all/socket", "", "there is no folder /nowhere/at/all: install -d -o"),
-        ("unix:/run/spfmilter-nowhere/socket", "", "let systemd make it .RuntimeDirectory=spfmilter-nowhere"),
+        ("unix:/run/spfmilter-nowhere/socket", "", "let systemd make it, with RuntimeDirectory=spfmilter-nowhere"),
         ("unix:/tmp/never-made", "socket_group = no-such-group\n", "there is no group 'no-such-group': make it"),
         ("inet:8890@192.0.2.99", "", "cannot listen on inet:8890@192.0.2.99: .*; this host does not have the address"),
     ],
