@@ -320,8 +320,9 @@ def test_the_folder_that_systemd_makes_is_not_made_by_hand(tmp_path, monkeypatch
     root = probe.account("root")
     assert root is not None
     for runtime, fix in ((tmp_path / "run", "systemctl start spfmilter"), (tmp_path / "other", "install -d")):
-        monkeypatch.setattr(probe, "RUNTIME", runtime)
-        found = probe.barrier(Place("unix", path=tmp_path / "run" / "spfmilter.sock"), root)
+        monkeypatch.setattr(accessfix, "RUNTIME", runtime)
+        place = Place("unix", path=tmp_path / "run" / "spfmilter.sock")
+        found = probe.barrier(place, root, OurSocket(user="spfmilter"))
         assert found is not None
         assert found.what == f"there is no folder {tmp_path}/run"
         assert fix in found.fix
