@@ -76,7 +76,7 @@ def attach(path: Path, options: Options) -> None:
         for name in skipping
     ]
     if postfix is None:
-        notes += sendmail.notes(settings, config)
+        notes += sendmail.notes(settings, config, activated=activated)
     if options.json_output:
         result: dict[str, Any] = {
             "postfix": {**changes.main, **{f"{name}/smtpd_milters": to for name, to in changes.services.items()}},

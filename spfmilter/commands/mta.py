@@ -32,6 +32,9 @@ _PUBLIC = re.compile(r"(?:.*:)?(?:smtp|25)/inet|smtpd/pass")
 NO_POSTFIX = Postfix(smtpd_milters="", queue_directory="/var/spool/postfix", chroot=True)
 
 
+_UNKNOWN = "the address of [milter] socket = systemd is unknown"  # ``activation`` finds it
+
+
 def postfix_socket(socket: SocketAddress, postfix: Postfix) -> str:
     """Return the socket in Postfix's notation, as its smtpd sees it.
 
@@ -55,7 +58,7 @@ def postfix_socket(socket: SocketAddress, postfix: Postfix) -> str:
                 "or an inet socket, such as inet:8890@127.0.0.1"
             )
         case _:
-            raise AttachError("the address of [milter] socket = systemd is unknown")  # ``activation`` finds it
+            raise AttachError(_UNKNOWN)
 
 
 def all_milters(postfix: Postfix) -> dict[str, list[Milter]]:
@@ -199,14 +202,11 @@ def sendmail_socket(settings: Settings) -> str:
     """Return the socket in Sendmail's notation, which is that of the INI file.
 
     Raises:
-        AttachError: systemd holds the socket, so the INI file has no address.
+        AttachError: systemd holds the socket, and its address has not been found.
     """
     socket = settings.milter.socket
     if socket.family == "systemd":
-        raise AttachError(
-            "with socket = systemd the address stands in spfmilter.socket (systemctl cat spfmilter.socket, "
-            "ListenStream=): write it into sendmail.mc, as docs/sendmail.md shows"
-        )
+        raise AttachError(_UNKNOWN)
     return str(replace(socket, host=reachable_host(socket.host)) if socket.host else socket)
 
 

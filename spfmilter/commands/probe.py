@@ -131,7 +131,7 @@ def unsafe(place: Place, trusted: Collection[str]) -> Barrier | None:
                 who = "all users" if others else "its group"
                 what = f"Sendmail takes it for unsafe, because {who} may write to {folder} ({ownership.rights(folder)})"
                 elsewhere = "let it be in a folder of its own, such as /run/spfmilter"
-                return Barrier(what, elsewhere if mode & stat.S_ISVTX else f"run: chmod go-w {folder}")
+                return Barrier(what, elsewhere if mode & stat.S_ISVTX else f"chmod go-w {folder}")
     except OSError:
         return None
     return None

@@ -57,17 +57,18 @@ def to_detach(config: SendmailConfig | None) -> list[str]:
     return ["# Sendmail is detached already: there is nothing to change."]
 
 
-def notes(settings: Settings, config: SendmailConfig | None) -> list[str]:
+def notes(settings: Settings, config: SendmailConfig | None, *, activated: bool = False) -> list[str]:
     """Return what to know before the printed line is used: that no daemon answers at its socket.
 
     Args:
         settings: the daemon's.
         config: the sendmail.cf of this host; None: it has none.
+        activated: whether systemd holds our socket.
     """
     socket = mta.sendmail_socket(settings)
     if config is None or (config.ours is not None and config.ours.asked and config.ours.socket == socket):
         return []  # survey.of_sendmail tries it
-    reason, fix = survey.for_sendmail(socket, config)
+    reason, fix = survey.for_sendmail(socket, config, activated=activated)
     return [f"{socket}: {reason}. Before Sendmail has the line: {fix}"] if reason else []
 
 

@@ -587,8 +587,10 @@ def test_a_socket_that_systemd_takes_over_replaces_the_former_address(run, write
     assert (done.returncode, value(mta, "spfmilter_socket")) == (0, "unix:spfmilter/s.sock")
     assert value(mta, "smtpd_milters") == "unix:spfmilter/s.sock, inet:127.0.0.1:8891"
     assert "systemctl restart spfmilter.socket && systemctl start spfmilter" in done.stderr
-    line = run("attach", "-c", path, "--postfix-config", directory).stdout.splitlines()[-1]
-    assert f"`S=unix:{mta.queue_directory}/spfmilter/s.sock, " in line
+    cf = tmp_path / "sendmail.cf"
+    cf.write_text("O InputMailFilters=\n")
+    shown = run("attach", "-c", path, "--postfix-config", directory, "--sendmail-config", cf).stdout
+    assert f"`S=unix:{mta.queue_directory}/spfmilter/s.sock, " in shown
 
     unit.write_text("[Socket]\nListenStream=/run/spfmilter.sock\n")
     refused = run("attach", "-c", path, *applied)

@@ -9,6 +9,7 @@ import pytest
 
 from lab import sendmail as lab_sendmail
 from lab.processes import free_port
+from spfmilter import units
 from spfmilter.commands import mta as attaching
 from spfmilter.commands import sendmailcf
 from spfmilter.settings import Settings, parse
@@ -115,7 +116,7 @@ def test_a_changed_socket_is_said_with_what_sendmail_does_meanwhile_and_whether_
     options = ("-c", write(f"[milter]\nsocket = unix:{tmp_path}/new\n"), "--sendmail-config", cf)
     defers = (
         f"warning: sendmail.cf, Xspfmilter: inet:{former}@127.0.0.1: Connection refused. Sendmail defers every message "
-        f"(451) meanwhile. Replace its line in sendmail.mc: [milter] socket is unix:{tmp_path}/new"
+        f"(451) meanwhile. Fix: replace its line in sendmail.mc: [milter] socket is unix:{tmp_path}/new"
     )
     early = f"warning: unix:{tmp_path}/new: No such file or directory. Before Sendmail has the line: see whether the "
     done = run("attach", *options)
@@ -180,15 +181,13 @@ def test_a_folder_that_sendmail_takes_for_unsafe_is_said(run, write, mode, trust
         options = ("-c", write(f"[milter]\nsocket = {address}\n"), "--sendmail-config", cf)
         cf.write_text(f"O InputMailFilters=spfmilter\nO DontBlameSendmail={trusted}\n")
         elsewhere = "let it be in a folder of its own, such as /run/spfmilter"
-        fix = elsewhere if mode & 0o1000 else f"run: chmod go-w {top}"
+        fix = elsewhere if mode & 0o1000 else f"chmod go-w {top}"
         before = run("attach", *options).stderr
         assert before == (who and f"warning: {address}: {said}. Before Sendmail has the line: {fix}\n")
         cf.write_text(f"{cf.read_text()}Xspfmilter, S={address}, F=T, T=R:30s\n")
         attached = run("attach", *options).stderr
         defers = "Sendmail defers every message (451) meanwhile"
-        assert attached == (
-            who and f"warning: sendmail.cf, Xspfmilter: {address}: {said}. {defers}. {fix[0].upper()}{fix[1:]}\n"
-        )
+        assert attached == (who and f"warning: sendmail.cf, Xspfmilter: {address}: {said}. {defers}. Fix: {fix}\n")
 
 
 @pytest.mark.outside
@@ -209,10 +208,11 @@ def test_without_an_mta_nothing_can_be_detached(run, write) -> None:
 
 @pytest.mark.outside
 @pytest.mark.usefixtures("no_postfix")
-def test_a_socket_of_systemds_has_no_line_for_sendmail(run, write) -> None:
+def test_a_socket_of_systemds_has_no_line_for_sendmail(run, write, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(units, "_ROOTS", [tmp_path])
     done = run("attach", "-c", write("[milter]\nsocket = systemd\n"))
     assert (done.returncode, done.stdout) == (os.EX_UNAVAILABLE, "")
-    assert "ListenStream=): write it into sendmail.mc" in done.stderr
+    assert "spfmilter.socket is not installed" in done.stderr
 
 
 @pytest.mark.outside

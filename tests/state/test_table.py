@@ -119,7 +119,7 @@ def test_where_the_system_refuses_the_table_each_time_is_the_first(monkeypatch, 
 def test_threads_agree_on_the_first_time(table: Table) -> None:
     """Each brings a time of its own: for no key may two of them have been the first."""
     said: list[tuple[int, float]] = []
-    start = threading.Barrier(8)
+    start = threading.Barrier(8, timeout=HUNG)
 
     def ask(own: int) -> None:
         start.wait()
