@@ -37,6 +37,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "observe": ("addresses", "counters", "model", "observe", "settings", "text"),
     "state": ("observe.log", "observe.ratelimited", "settings.urls", "state"),
     "helplink": ("caseid", "evaluation", "helplink", "model", "ownership", "reply", "settings"),
+    "journal": ("addresses", "journal", "model", "observe", "settings", "text"),
     "milter": (
         "addresses",
         "caseid",
@@ -153,6 +154,8 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.supervisor": ("daemon", "dns.reports", "observe", "settings", "state"),
     "daemon.statusreport": ("daemon", "observe.log", "settings"),
     "observe.sink": (),
+    "journal.rows": ("addresses", "model", "text"),  # in each worker
+    "journal.tables": ("journal.rows",),
     "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),
     "web.fixes": ("model", "text"),
@@ -184,7 +187,9 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "rich": ("commands",),
     "prometheus_client": ("observe.metrics", "observe.counterfile"),
     "redis": ("state.server",),
-    "sqlalchemy": ("observe",),
+    "sqlalchemy": ("journal",),
+    "alembic": ("journal",),
+    "psycopg": (),  # SQLAlchemy loads it
     "starlette": ("web",),
     "uvicorn": ("web.connections", "web.server"),
     "jinja2": ("web.render",),

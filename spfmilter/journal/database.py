@@ -1,0 +1,119 @@
+"""Open the journal's database and bring its schema up to date. Never called by a worker: a database may take its time.
+
+Knows what each of the two databases needs to be told. Knows no rows.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from spfmilter.settings.journalurl import JournalUrl
+
+BUSY = 5.0  # seconds that one process waits while another one writes
+CONNECT = 5  # seconds until a server counts as away
+STATEMENT = 30_000  # milliseconds for one statement on PostgreSQL
+_MODE = 0o640  # of SQLite's file: its group may read it
+_LOCK = 0x5350_464A  # PostgreSQL's advisory lock, so that only one of several hosts changes the schema
+
+
+class JournalError(Exception):
+    """The database cannot be used; the message says why, and holds no password."""
+
+
+def open_engine(url: JournalUrl, *, read_only: bool = False) -> Engine:
+    """Return SQLAlchemy's engine. Nothing is opened before the first connection.
+
+    Args:
+        url: the database.
+        read_only: only reads; a database that is not there is not made.
+
+    Raises:
+        JournalError: the driver is not installed, or SQLite's file is not there to be read.
+    """
+    try:
+        return _sqlite(url, read_only=read_only) if url.embedded else _postgresql(url, read_only=read_only)
+    except ModuleNotFoundError as error:
+        raise JournalError(f"{error.name} is not installed: install spfmilter[postgresql]") from None
+
+
+def _sqlite(url: JournalUrl, *, read_only: bool) -> Engine:
+    if read_only and not Path(url.path).exists():
+        raise JournalError(f"{url.path}: no such file: the daemon makes it when it records the first message")
+    engine = create_engine(url.connection(), connect_args={"timeout": BUSY})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        if read_only:
+            cursor.execute("PRAGMA query_only = ON")
+        else:
+            cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+            cursor.execute("PRAGMA synchronous = NORMAL")  # a power failure may cost the last rows, never the file
+        cursor.close()
+
+    return engine
+
+
+def _postgresql(url: JournalUrl, *, read_only: bool) -> Engine:
+    options = f"-c statement_timeout={STATEMENT}" + (" -c default_transaction_read_only=on" if read_only else "")
+    arguments = {"connect_timeout": CONNECT, "options": options, "application_name": "spfmilter"}
+    return create_engine(url.connection(), connect_args=arguments, pool_pre_ping=True)
+
+
+def upgrade(engine: Engine, url: JournalUrl) -> None:
+    """Make the tables, or bring those of an older version up to date. Several hosts may do so at the same time.
+
+    Raises:
+        JournalError: the database cannot be reached or changed, or a newer version of spfmilter has made it.
+    """
+    if url.embedded:
+        _make_file(Path(url.path))
+    try:
+        with engine.begin() as connection:
+            if not url.embedded:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            config = _config()
+            _refuse_newer(config, MigrationContext.configure(connection, opts=_VERSIONS).get_current_heads())
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except SQLAlchemyError as error:
+        raise JournalError(reason_of(error)) from error
+
+
+_VERSIONS = {"version_table": "spfmilter_schema"}
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _refuse_newer(config: Config, current: tuple[str, ...]) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if newer := set(current) - known:
+        raise JournalError(f"its tables are of a newer version of spfmilter (schema {', '.join(sorted(newer))})")
+
+
+def _make_file(path: Path) -> None:
+    """Make SQLite's file with its mode: it names senders, so it is not for everybody."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror or error}") from None
+
+
+def reason_of(error: SQLAlchemyError) -> str:
+    """Return one line that says what is wrong. It holds neither statement nor parameters."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return lines[0] if lines else type(cause).__name__
