@@ -75,8 +75,8 @@ class Supervisor:
         self._path, self._settings, self._listener, self._hostname = path, settings, listener, hostname
         self._metrics_folder = metrics_folder
         self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
-        self._beside = Beside(metrics_folder, self._let_go_of_all)
         self._shared = Shared()
+        self._beside = Beside(metrics_folder, self._shared, self._let_go_of_all)
         self._workers: dict[int, Child] = {}  # by slot, of all generations
         self._fleet = begin(_plan(settings), time.monotonic())
         self._events: deque[Event] = deque()  # on which the fleet has not decided yet
@@ -86,7 +86,7 @@ class Supervisor:
         self._next_sign = 0.0
         self._trouble = ""  # for the service manager's status line
         counting, processes = metrics_folder is not None, self._beside.processes
-        self._report = StatusReport(path, listener, processes, self._shared.figures, counting=counting)
+        self._report = StatusReport(path, listener, processes, self._shared, counting=counting)
         self._report.begin(settings, time.monotonic())
         self._status = 0
         self._selector = selectors.DefaultSelector()
@@ -106,7 +106,8 @@ class Supervisor:
                     self._on_signals(self._wakeup.recv(4096))
                 else:
                     self._guard.run(self._listen, key.data)
-        self._beside.finish()
+        self._guard.run(self._beside.finish, self._settings, time.monotonic())
+        self._guard.run(self._shared.close)
         self._report.remove()
         log.info("stopped")
         return self._status
@@ -133,8 +134,8 @@ class Supervisor:
         self._note(Tick())
         if self._fleet.stop_at is None:
             self._guard.run(self._beside.keep_exporter, self._settings, now)
-            self._guard.run(self._beside.keep_storage, self._settings, now)
             self._guard.run(self._sign_of_life, now)
+        self._guard.run(self._beside.keep_storage, self._settings, now)  # also for the last rows
         self._guard.run(self._write_status, now)
         self._guard.run(self._say_what_waits)
 
@@ -146,6 +147,10 @@ class Supervisor:
         log.flush()
         notify()
         self._metrics.log_lines_lost(log.lost())
+        rows = self._shared.rows()
+        self._metrics.journal(
+            written=rows.written, dropped=rows.dropped, waiting=rows.waiting, reachable=rows.reachable
+        )
 
     def _sign_of_life(self, now: float) -> None:
         """Feed the service manager's watchdog, as long as a worker beats."""
@@ -280,6 +285,7 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            self._guard.run(self._shared.ended, pid)
             child = next((child for child in self._workers.values() if child.pid == pid), None)
             if child is None:
                 self._beside.ended(pid, status)
