@@ -13,7 +13,7 @@ from spfmilter.daemon.figures import SharedFigures
 from spfmilter.daemon.snapshot import Figures
 from spfmilter.dns.reports import ReportFile, Reports
 from spfmilter.journal.backlog import Leftovers
-from spfmilter.journal.channel import Channel, Receiver, Sender
+from spfmilter.journal.channel import Receiver, RowChannel, Sender
 from spfmilter.journal.totals import Counts, CountsRecord, TotalsFile
 from spfmilter.observe import log
 from spfmilter.settings import Settings
@@ -51,7 +51,7 @@ class Shared:
         """
         self.figures = SharedFigures()
         self._deferrals, self._reports = Table(), ReportFile()
-        self._channel, self._totals, self._leftovers = Channel(), TotalsFile(), Leftovers()
+        self._channel, self._totals, self._leftovers = RowChannel(), TotalsFile(), Leftovers()
 
     def of_worker(self, slot: int, settings: Settings) -> WorkerShare:
         """Return what a worker uses. Call this in the worker."""

@@ -80,7 +80,7 @@ def decode(data: bytes) -> Packet | None:
     return Packet(rows, body)
 
 
-class Channel:
+class RowChannel:
     """The socket pair. Make it before forking the processes that share it.
 
     Each process keeps only the end that it uses: then a worker notices that nobody can read any more.
