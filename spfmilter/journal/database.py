@@ -13,9 +13,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from spfmilter.journal.tables import DECISION
 from spfmilter.settings.journalurl import JournalUrl
 
 BUSY = 5.0  # seconds that one process waits while another one writes
@@ -92,6 +93,39 @@ def upgrade(engine: Engine, url: JournalUrl) -> None:
             command.upgrade(config, "head")
     except SQLAlchemyError as error:
         raise JournalError(reason_of(error)) from error
+
+
+def attempt(url: JournalUrl) -> str:
+    """Try the database as far as that changes nothing. Return what would become of it at the start.
+
+    Raises:
+        JournalError: it cannot be used.
+    """
+    if url.embedded and not Path(url.path).exists():
+        return "will be made at the start"
+    engine = open_engine(url, read_only=True)
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection, opts=_VERSIONS).get_current_heads()
+            _refuse_newer(_config(), current)
+            if current and not url.embedded:
+                _require_rights(connection)
+    except SQLAlchemyError as error:
+        raise JournalError(reason_of(error)) from error
+    finally:
+        engine.dispose()
+    return "can be used" if current else "can be reached, and gets its tables at the start"
+
+
+def _require_rights(connection: Connection) -> None:
+    rights = "SELECT, INSERT, DELETE"
+    missing = [
+        right
+        for right in rights.split(", ")
+        if not connection.execute(select(func.has_table_privilege(DECISION.name, right))).scalar()
+    ]
+    if missing:
+        raise JournalError(f"this role may not {', '.join(missing)} in the table {DECISION.name}")
 
 
 _VERSIONS = {"version_table": "spfmilter_schema"}
