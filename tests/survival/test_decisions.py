@@ -218,8 +218,7 @@ def test_the_database_is_killed_and_comes_back(dns: NameServer) -> None:
     """Mail goes on, and no row is lost: they fit into memory."""
     with PostgreSQL() as server, site(dns, server.url) as running:
         with Load(running.address, PLAIN, connections=4, per_session=2) as load:
-            load.wait_for(100)
-            running.wait_for_rows(1)
+            until(lambda: running.state and running.state.written, 60, running.daemon.log)
             server.kill()
             running.daemon.wait_for_log("journal database unavailable", 30)
             load.wait_for(load.verdict_count + 200)
@@ -347,9 +346,10 @@ def test_a_reload_moves_the_journal(dns: NameServer, tmp_path: Path) -> None:
     one, other = f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/other.db"
     with site(dns, one) as running:
         with Load(running.address, PLAIN, connections=4, per_session=2) as load:
-            load.wait_for(100)
+            until(lambda: running.state and running.state.written, 60, running.daemon.log)
             running.reload(other)
-            load.wait_for(load.verdict_count + 100)
+            seen = load.verdict_count
+            until(lambda: load.verdict_count > seen + 100 and Path(f"{tmp_path}/other.db").exists(), 60, "more mail")
             tally = load.stop()
         running.daemon.process.terminate()
         running.daemon.process.wait(60)
