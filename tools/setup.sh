@@ -3,7 +3,7 @@
 #
 #   tools/setup.sh build    what pip needs to build pymilter: compiler, Python headers, libmilter, venv
 #   tools/setup.sh mta      what the demo needs: Postfix and NSD, as commands, not as services
-#   tools/setup.sh lab      what the tests need beside: OpenDMARC, Redis and Unbound, likewise, and groff; Pigeonhole's
+#   tools/setup.sh lab      what the tests need beside: OpenDMARC, Redis, PostgreSQL and Unbound, likewise, and groff; Pigeonhole's
 #                           sieve-test and SpamAssassin, which read header fields; promtool of Prometheus; ip(8); and
 #                           Sendmail, unpacked into .cache/sendmail
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
@@ -68,6 +68,7 @@ missing_for() {
         # opendmarc wants a helper for databases, whose default brings a MariaDB client; but one that is here stays.
         have opendmarc || [ -d /usr/share/dbconfig-common ] || echo dbconfig-no-thanks
         have redis-server || have valkey-server || echo redis-server
+        ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || have postgres || echo postgresql
         have groff || echo groff-base
         have sieve-test || echo dovecot-sieve
         have spamassassin || echo spamassassin
@@ -128,7 +129,7 @@ install_packages() {
     forbid_services
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq update
     $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
-    for service in postfix nsd opendmarc redis-server unbound prometheus pyspf-milter dovecot; do
+    for service in postfix nsd opendmarc redis-server unbound prometheus pyspf-milter dovecot postgresql; do
         # Not started now, they would be at the next boot: a developer's machine is not to become a mail server by this.
         case " $* " in
         *" $service "* | *" $service-"*) if have systemctl; then $AS_ROOT systemctl --quiet disable "$service" || true; fi ;;

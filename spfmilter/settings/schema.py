@@ -18,6 +18,7 @@ from spfmilter.model import Condition, Disposition, Identity, Result
 from spfmilter.settings import entries, names, networks, urls
 from spfmilter.settings import values as types
 from spfmilter.settings.entries import ExemptSender, PolicyEntry
+from spfmilter.settings.journalurl import JournalUrl, journal_url
 from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
 from spfmilter.template import Template
 
@@ -315,8 +316,9 @@ class StateSection(SectionModel):
 class JournalSection(SectionModel):
     """``[journal]``: the database of what was done."""
 
-    url: Annotated[Line, LATER] = ""
-    keep: Annotated[Duration, types.reader(types.duration_between("1h", "3650d")), LATER] = Duration(30 * 86400)
+    url: Annotated[JournalUrl | None, types.reader(journal_url)] = None
+    keep: Annotated[Duration, types.reader(types.duration_between("1h", "3650d"))] = Duration(30 * 86400)
+    local_parts: YesNo = False
 
 
 class MetricsSection(SectionModel):
