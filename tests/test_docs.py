@@ -260,6 +260,7 @@ WITHOUT_FIX = {
     "unexpected output": "only the text tells",
     "non-UTF-8 value from the MTA, ignored": "a client chose it",
     "{} not finished, killed": "at the end of the daemon",
+    "journal rows lost with a process": "why the process exited is logged beside it",
 }
 
 

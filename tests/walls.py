@@ -196,7 +196,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "journal.recorder": ("journal.channel", "journal.rows", "journal.totals", "model", "observe.ratelimited"),
     "journal.backlog": ("journal.channel", "journal.rows", "journal.totals", "observe"),
     "journal.intake": ("journal.backlog", "journal.channel"),
-    "journal.place": ("ownership", "settings.journalurl"),
+    "journal.place": ("ownership", "packages", "settings.journalurl"),
     "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),
     "web.fixes": ("model", "text"),
