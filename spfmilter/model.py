@@ -251,6 +251,7 @@ class Verdict:
     # The lookups that the verdict was made from, in their order, for the journal; None: too many to be kept. They say
     # nothing that the other fields do not depend on already.
     asked: tuple[Asked, ...] | None = field(default=(), compare=False, repr=False)
+    asked_size: int = field(default=0, compare=False, repr=False)  # bytes that they take in memory, roughly
 
 
 @value

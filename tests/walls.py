@@ -38,7 +38,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "observe": ("addresses", "counters", "model", "observe", "settings", "text"),
     "state": ("observe.log", "observe.ratelimited", "settings.urls", "state"),
     "helplink": ("caseid", "evaluation", "helplink", "model", "ownership", "reply", "settings"),
-    "journal": ("addresses", "journal", "model", "observe", "settings", "text"),
+    "journal": ("addresses", "dns.answer", "journal", "model", "observe", "settings", "text"),
     "milter": (
         "addresses",
         "caseid",
@@ -156,6 +156,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.statusreport": ("daemon", "observe.log", "settings"),
     "observe.sink": (),
     "journal.rows": ("addresses", "model", "text"),  # in each worker
+    "journal.answers": ("addresses", "dns.answer", "model"),  # in each worker
     "journal.tables": ("journal.rows",),
     "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),

@@ -44,8 +44,9 @@ RecordData = bytes | str | tuple[int, str]
 Heard = tuple[str, str]
 ANSWERED = "answered"
 OUT_OF_TIME = "no time left"  # the failure of a question for which an evaluation has had no time
-# Bytes of an object in a tuple of records, roughly, beside its content.
-_OVERHEAD_RECORD, _OVERHEAD_LOOKUP = 60, 250
+# Bytes in memory, roughly: of a lookup without its records, and of each record beside its content. The name of an MX
+# host is part of its overhead.
+_OVERHEAD_LOOKUP, _OVERHEAD_RECORD, _OVERHEAD_MX = 350, 60, 300
 
 
 @value(kw_only=False)
@@ -106,10 +107,10 @@ Asked = tuple[str, Type, Answer]
 
 
 def weight(asked: Sequence[Asked]) -> int:
-    """Return roughly the bytes that lookups take in memory."""
+    """Return roughly the bytes that lookups take in memory, beside their names."""
     total = _OVERHEAD_LOOKUP * len(asked)
-    for name, _, answer in asked:
-        total += len(name)
-        for record in answer.records:
-            total += _OVERHEAD_RECORD + len(record[1] if isinstance(record, tuple) else record)
+    for _, rdtype, answer in asked:
+        if records := answer.records:
+            each = _OVERHEAD_MX if rdtype is Type.MX else _OVERHEAD_RECORD
+            total += each * len(records) + sum(map(len, records))
     return total

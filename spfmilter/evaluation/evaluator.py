@@ -164,7 +164,8 @@ class _Query(Asking):
             ttl=self._ttl,
             trace=self._tracer.finish(self._check.domain, problem.kind if problem else None) if self._tracer else None,
             condition=seen_in(self._top, result, self._check.domain, is_open=self._is_open),
-            asked=tuple(self._asked) if weight(self._asked) <= MAX_KEPT else None,
+            asked=tuple(self._asked) if (size := weight(self._asked)) <= MAX_KEPT else None,
+            asked_size=size if size <= MAX_KEPT else 0,
         )
 
     # -- the frame: records ------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from sys import getsizeof
 
 from spfmilter.counters import Counters
-from spfmilter.dns.answer import weight
 from spfmilter.model import Check, ProblemKind, Result, Verdict
 
 # The key: address, its bits, domain, identity, pinned record. The address is a number because hashing the object takes
@@ -163,7 +162,7 @@ def _size(verdict: Verdict) -> int:
     if problem is not None:
         size += _OVERHEAD_PROBLEM
         texts += [problem.text, problem.domain, problem.term]
-    return size + sum(map(getsizeof, filter(None, texts))) + weight(verdict.asked or ())
+    return size + sum(map(getsizeof, filter(None, texts))) + verdict.asked_size
 
 
 def _ttl(verdict: Verdict) -> float:
