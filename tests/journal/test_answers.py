@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import fields
 from ipaddress import ip_address
 from typing import Any
 
@@ -47,7 +48,7 @@ def fail(*asked: Asked, **other: Any) -> Verdict:
 
 def everything(answer: Answer) -> tuple[object, ...]:
     """All fields of an answer: two equal answers may differ in some."""
-    return (*(getattr(answer, name) for name in answer.__slots__),)
+    return (*(getattr(answer, name) for name in (one.name for one in fields(answer))),)
 
 
 @given(st.lists(lookups(), max_size=8))
