@@ -19,9 +19,9 @@ from typing import TypeVar
 from spfmilter.daemon import inforce, life, versions
 from spfmilter.daemon.background import BackgroundProcess
 from spfmilter.daemon.child import Child
-from spfmilter.daemon.figures import SharedFigures
+from spfmilter.daemon.shared import Shared
 from spfmilter.daemon.slots import Fleet, Reload, Slot
-from spfmilter.daemon.snapshot import Exits, ReloadState, Snapshot, WorkerState, encode
+from spfmilter.daemon.snapshot import Exits, JournalState, ReloadState, Snapshot, WorkerState, encode
 from spfmilter.daemon.statusfile import StatusFile
 from spfmilter.observe import log
 from spfmilter.settings import Settings
@@ -36,7 +36,13 @@ class StatusReport:
     """The status file of one supervisor; times are those of its monotonic clock."""
 
     def __init__(
-        self, ini: Path, listener: socket.socket, processes: Sequence[BackgroundProcess], *, counting: bool
+        self,
+        ini: Path,
+        listener: socket.socket,
+        processes: Sequence[BackgroundProcess],
+        shared: Shared,
+        *,
+        counting: bool,
     ) -> None:
         """Prepare; write nothing.
 
@@ -44,9 +50,10 @@ class StatusReport:
             ini: the INI file.
             listener: the listening socket.
             processes: those beside the workers.
+            shared: what all processes share.
             counting: whether the daemon has a folder for metrics.
         """
-        self.figures = SharedFigures()  # of the workers, which write them
+        self._shared = shared
         self._ini, self._processes, self._counting = ini, processes, counting
         self._file = StatusFile(ini)
         self._address = _address(listener)
@@ -136,7 +143,24 @@ class StatusReport:
             exits=_aged(self._last_exit if self._last_exit.number else None, now),
             workers=tuple(self._worker(slot, workers.get(slot.number), now) for slot in fleet.slots),
             processes=tuple(process.state(now) for process in self._processes),
+            journal=self._journal(now),
             trouble=self._trouble,
+        )
+
+    def _journal(self, now: float) -> JournalState | None:
+        url = self._settings.journal.url
+        if url is None:
+            return None
+        rows = self._shared.rows()
+        return JournalState(
+            url=str(url),
+            written=rows.written,
+            waiting=rows.waiting,
+            dropped=rows.dropped,
+            last=now - rows.last if rows.last else None,
+            reachable=rows.reachable,
+            reason=rows.reason,
+            age=now - rows.since if rows.since else 0.0,
         )
 
     def _worker(self, slot: Slot, child: Child | None, now: float) -> WorkerState:
@@ -149,7 +173,7 @@ class StatusReport:
             silent=now - slot.last_beat,
             exits=self._exits[slot.number],
             processor=child.processor if child is not None else None,
-            figures=self.figures.read(slot.number, child.pid) if child is not None else None,
+            figures=self._shared.figures.read(slot.number, child.pid) if child is not None else None,
         )
 
 

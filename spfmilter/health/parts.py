@@ -31,6 +31,7 @@ NAMES = (
     "caches",
     "state",
     "storage",
+    "journal",
     "page",
     "metrics",
     "versions",

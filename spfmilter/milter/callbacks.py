@@ -40,6 +40,7 @@ from spfmilter.state import Deferrals
 
 if TYPE_CHECKING:
     from spfmilter.helplink.token import Signer
+    from spfmilter.journal.recorder import Recorder
 
 NAME = "spfmilter"
 _P = ParamSpec("_P")
@@ -102,7 +103,7 @@ def _silent(ctx: Any, step: int) -> bool:
 class Callbacks:
     """The callbacks of one process, all with the same settings and evaluator."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker has for all its sessions
         self,
         settings: Settings,
         engine: Engine,
@@ -111,9 +112,10 @@ class Callbacks:
         *,
         deferrals: Deferrals,
         signer: Signer | None = None,
+        journal: Recorder | None = None,
     ) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
-        self._deferrals, self._refusals = deferrals, Refusals(settings, signer)
+        self._deferrals, self._refusals, self._journal = deferrals, Refusals(settings, signer), journal
         self._unused, self._silent, self._macros = steps_for(settings)
         self._actions = actions_for(settings)
         self._at_worst = int(milter.TEMPFAIL if policy.on_error(settings)[0].refuses else milter.ACCEPT)
@@ -313,6 +315,8 @@ class Callbacks:
             return
         log.transaction(ended)
         self._metrics.transaction(ended)
+        if self._journal is not None:
+            self._journal.record(ended)
         for verdict in ended.verdicts:
             if verdict.fault is not None:
                 self._metrics.fault()
