@@ -84,6 +84,7 @@ def snapshot(ini: str = "", *, counting: bool = False, **changed: Any) -> Snapsh
         "exits": None,
         "workers": (worker(0), worker(1)),
         "processes": (),
+        "journal": None,
         "trouble": "",
     }
     return Snapshot(**{**values, **changed})
