@@ -199,7 +199,7 @@ def why(path: Path, what: tuple[str, ...], **given: Any) -> None:
 
     WHAT is a case id, the link in the notice, or a queue id of the MTA. Exit with 1 if there is no such decision.
     """
-    explaining.why(path, explaining.Wanted(what=" ".join(what), **given))
+    explaining.why(path, explaining.Sought(what=" ".join(what), **given))
 
 
 @cli.command()

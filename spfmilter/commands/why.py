@@ -34,7 +34,7 @@ the journal is off: [journal] url in {path} is empty, so no decision is kept. To
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Sought:
     """The options of the command, not parsed yet."""
 
     what: str  # a case id, the notice's link, or a queue id; empty: the options below say what
@@ -46,17 +46,17 @@ class Wanted:
     json_output: bool = False
 
 
-def why(path: Path, wanted: Wanted) -> None:
-    """Print the decision that is wanted, or a table if there are several. Exit with 1 if there is none.
+def why(path: Path, sought: Sought) -> None:
+    """Print the decision that is sought, or a table if there are several. Exit with 1 if there is none.
 
     Args:
         path: the INI file.
-        wanted: which decision, and how to show it.
+        sought: which decision, and how to show it.
 
     Raises:
         click.UsageError: the options contradict each other, or one is wrong.
     """
-    search = _search_of(wanted)
+    search = _search_of(sought)
     settings = settings_from(path)
     if settings.journal.url is None:
         _stop(_NO_JOURNAL.format(path=path), EX_CONFIG)
@@ -73,12 +73,12 @@ def why(path: Path, wanted: Wanted) -> None:
     if not found:
         _stop(search.nothing(settings), NOT_FOUND)
     if len(found) > 1:
-        _show_several(found, wanted)
+        _show_several(found, sought)
     else:
-        _show(found[0], settings, path, wanted)
+        _show(found[0], settings, path, sought)
 
 
-# -- what is wanted ----------------------------------------------------------------------------------------------------
+# -- what is sought ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +116,13 @@ class _Search:
         return f"the journal holds no case {self.case}: it is older than {kept}, or another journal's"
 
 
-def _search_of(wanted: Wanted) -> _Search:
-    chosen = wanted.ip or wanted.mail_from is not None or wanted.helo
-    if bool(wanted.what) == bool(chosen):
+def _search_of(sought: Sought) -> _Search:
+    chosen = sought.ip or sought.mail_from is not None or sought.helo
+    if bool(sought.what) == bool(chosen):
         raise click.UsageError(
             "say which decision: a case id, the notice's link or a queue id; or --ip, --mail-from, --helo"
         )
-    return _search_by_name(wanted.what.strip()) if wanted.what else _search_by_options(wanted)
+    return _search_by_name(sought.what.strip()) if sought.what else _search_by_options(sought)
 
 
 def _search_by_name(what: str) -> _Search:
@@ -143,26 +143,26 @@ def _search_by_name(what: str) -> _Search:
         return _Search(queue_id=what, not_a_case=str(error))
 
 
-def _search_by_options(wanted: Wanted) -> _Search:
-    address = parse_address(wanted.ip) if wanted.ip else None
-    if wanted.ip and address is None:
+def _search_by_options(sought: Sought) -> _Search:
+    address = parse_address(sought.ip) if sought.ip else None
+    if sought.ip and address is None:
         raise click.BadParameter(
-            f"{wanted.ip!r} is not an IP address: write 192.0.2.1 or 2001:db8::1", param_hint="--ip"
+            f"{sought.ip!r} is not an IP address: write 192.0.2.1 or 2001:db8::1", param_hint="--ip"
         )
     try:
-        since = duration(wanted.since).seconds
+        since = duration(sought.since).seconds
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--since") from None
     domain, local = None, ""
-    if wanted.mail_from is not None:
-        path = parse_reverse_path(written_address(wanted.mail_from))
+    if sought.mail_from is not None:
+        path = parse_reverse_path(written_address(sought.mail_from))
         whole = path.domain or path.local  # a domain alone
         domain, local = (dns_domain(whole) or whole).lower(), path.local if path.domain else ""
     return _Search(
         client=str(address) if address is not None else "",
         domain=domain,
         local=local,
-        helo=wanted.helo,
+        helo=sought.helo,
         since=since,
     )
 
@@ -170,10 +170,10 @@ def _search_by_options(wanted: Wanted) -> _Search:
 # -- showing it --------------------------------------------------------------------------------------------------------
 
 
-def _show_several(found: Sequence[Decision], wanted: Wanted) -> None:
+def _show_several(found: Sequence[Decision], sought: Sought) -> None:
     from spfmilter.commands import whyview  # noqa: PLC0415 - see ``why``
 
-    if wanted.json_output:
+    if sought.json_output:
         click.echo(json.dumps({"decisions": [whyview.summary_json(row) for row in found]}, indent=2))
         return
     print_result(whyview.table(found))
@@ -181,11 +181,11 @@ def _show_several(found: Sequence[Decision], wanted: Wanted) -> None:
     click.echo(f"{most}for one of them: spfmilter why CASE")
 
 
-def _show(row: Decision, settings: Settings, path: Path, wanted: Wanted) -> None:
+def _show(row: Decision, settings: Settings, path: Path, sought: Sought) -> None:
     from spfmilter.commands import letin, moment, whyview  # noqa: PLC0415 - see ``why``
 
-    with nullcontext() if wanted.json_output else waiting("asking the DNS"):
-        now, not_now = (None, "") if wanted.offline else _now(row, settings)
+    with nullcontext() if sought.json_output else waiting("asking the DNS"):
+        now, not_now = (None, "") if sought.offline else _now(row, settings)
     story = whyview.Story(
         row=row,
         moment=moment.moment_of(row, settings),
@@ -194,7 +194,7 @@ def _show(row: Decision, settings: Settings, path: Path, wanted: Wanted) -> None
         not_now=not_now,
         ways=tuple(letin.ways_in(row, now.forwarder if now is not None else None, settings, path)),
     )
-    if wanted.json_output:
+    if sought.json_output:
         click.echo(json.dumps({"decisions": [whyview.as_json(story)]}, indent=2))
     else:
         print_result(whyview.as_text(story))

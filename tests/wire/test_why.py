@@ -32,7 +32,7 @@ def recording(folder: Path, text: str = "", keys: str = "") -> Iterator[tuple[Ru
     """A daemon with a journal, and its own DNS."""
     journal = f"[journal]\nurl = sqlite:///{folder}/journal.db\n{keys}"
     page = f"[reply]\nhelp_url = https://mx.example.net/spf/{{token}}\n[web]\nsecret_file = {folder}/secret\n"
-    text = f"workers = 1\n{text}{journal}{page}"
+    text = f"workers = 1\n[policy]\ncheck = mailfrom\n{text}{journal}{page}"
     with ScriptedDNS(MORE) as dns, running(dns, text, lookups="timeout = 2s") as serving:
         yield serving, dns
 
