@@ -70,6 +70,10 @@ class Shared:
             receiver=self._channel.to_receive(), counts=self._totals.of_storage(), leftovers=self._leftovers
         )
 
+    def let_go(self) -> None:
+        """Close the rows' channel in a process that uses neither end."""
+        self._channel.close()
+
     # -- the journal's rows, as the supervisor counts them -------------------------------------------------------------
 
     def rows(self) -> Counts:
