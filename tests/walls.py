@@ -38,7 +38,17 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "observe": ("addresses", "counters", "model", "observe", "settings", "text"),
     "state": ("observe.log", "observe.ratelimited", "settings.urls", "state"),
     "helplink": ("caseid", "evaluation", "helplink", "model", "ownership", "reply", "settings"),
-    "journal": ("addresses", "dns.answer", "journal", "model", "observe", "ownership", "settings", "text"),
+    "journal": (
+        "addresses",
+        "dns.answer",
+        "journal",
+        "model",
+        "observe",
+        "ownership",
+        "settings",
+        "spf.checks",
+        "text",
+    ),
     "milter": (
         "addresses",
         "caseid",
@@ -176,7 +186,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.statusreport": ("daemon", "observe.log", "settings"),
     "observe.sink": (),
     "journal.rows": ("addresses", "model", "text"),  # in each worker
-    "journal.answers": ("addresses", "dns.answer", "model"),  # in each worker
+    "journal.answers": ("dns.answer", "model", "spf.checks"),  # in each worker
     "journal.tables": ("journal.rows",),
     "journal.totals": ("observe.log",),
     "journal.channel": ("journal.rows",),

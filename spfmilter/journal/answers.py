@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NoReturn
 
-from spfmilter.addresses import dns_domain
 from spfmilter.dns.answer import Answer, Asked, Heard, RecordData, Status, Type
 from spfmilter.model import Check, Identity, IPAddress, Transaction, Verdict
+from spfmilter.spf.checks import recorded_check
 
 MAX_PACKED = 16_000  # octets
 _MAX_UNPACKED = 1 << 20  # octets of JSON: compressed to ``MAX_PACKED``, it could be 16 MB
@@ -72,16 +72,8 @@ class Evaluation:
             local: the local part of MAIL FROM; None: it was not kept.
             helo: the client's name in HELO; empty: it sent none.
         """
-        of_helo = self.identity is Identity.HELO
-        return Check(
-            identity=self.identity,
-            address=address,
-            local=local if local and not of_helo else _POSTMASTER,
-            domain=self.domain,
-            helo=dns_domain(helo) or "unknown",
-            as_sent=helo if of_helo else f"{local}@{self.domain}" if local else self.domain,
-            null_sender=self.null_sender,
-            record=self.record,
+        return recorded_check(
+            self.identity, address, local, self.domain, helo, null_sender=self.null_sender, record=self.record
         )
 
 
