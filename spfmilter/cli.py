@@ -16,6 +16,7 @@ from spfmilter.commands import config as looking
 from spfmilter.commands import run as running
 from spfmilter.commands import status as asking
 from spfmilter.commands import web as serving
+from spfmilter.commands import why as explaining
 from spfmilter.commands.console import EX_USAGE
 from spfmilter.health import parts as health
 from spfmilter.language import available
@@ -185,6 +186,31 @@ def status(path: Path, **given: Any) -> None:
     Exit as a plugin for Nagios does: 0 if all is well, 1 with a warning, 2 if it is critical, 3 if it is unknown.
     """
     asking.status(path, asking.Wanted(**given))
+
+
+@cli.command(short_help="Say why a message was refused, tagged or held.")
+@_config
+@_json
+@click.argument("what", nargs=-1, metavar="[WHAT]...")
+@click.option("--ip", default="", help="The client's address.")
+@click.option(
+    "--mail-from", "mail_from", default=None, help="The sender's address or domain; empty or <> for a bounce."
+)
+@click.option("--helo", default="", help="The client's name in HELO or EHLO.")
+@click.option(
+    "--since",
+    default="7d",
+    show_default=True,
+    metavar="TIME",
+    help="How far to look back for --ip, --mail-from, --helo.",
+)
+@click.option("--offline", is_flag=True, help="Do not ask the DNS: only show what was recorded.")
+def why(path: Path, what: tuple[str, ...], **given: Any) -> None:
+    """Show one decision of the journal: what was done, the DNS answers that it was made from, and what lets it in.
+
+    WHAT is a case id, the link in the notice, or a queue id of the MTA. Exit with 1 if there is no such decision.
+    """
+    explaining.why(path, explaining.Sought(what=" ".join(what), **given))
 
 
 @cli.command()

@@ -6,9 +6,11 @@ Knows the words of the field (identity, result, disposition ...) and nothing els
 
 from __future__ import annotations
 
+from dataclasses import field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
+from spfmilter.dns.answer import Asked, Heard
 from spfmilter.value import value
 
 IPAddress = IPv4Address | IPv6Address
@@ -198,6 +200,7 @@ class LookupStep:
     outcome: str  # "3 answers", "no data", "no such name", "timeout" ...
     answers: tuple[str, ...] = ()
     elapsed: float = 0.0  # seconds
+    heard: tuple[Heard, ...] = ()  # the nameservers that were asked, and what each said
 
 
 @value
@@ -245,6 +248,10 @@ class Verdict:
     condition: Condition | None = None  # as far as the record itself shows it; unreachable takes lookups of its own
     fault: str | None = None  # traceback of our own error; the policy then follows on_error, not the result's entry
     trace: RecordStep | None = None  # only where it was asked for
+    # The lookups that the verdict was made from, in their order, for the journal; None: too many to be kept. They say
+    # nothing that the other fields do not depend on already.
+    asked: tuple[Asked, ...] | None = field(default=(), compare=False, repr=False)
+    asked_size: int = field(default=0, compare=False, repr=False)  # bytes that they take in memory, roughly
 
 
 @value

@@ -67,21 +67,19 @@ def as_json(explained: Explained, *, rules: bool = False) -> dict[str, object]:
     ``rules``: whether to list all considered rules, and what is known of a forwarder.
     """
     facts, action = explained.facts, explained.action
-    considered = [
-        {"rule": _rule_json(one.rule), "applied": one.applied, "why": one.why} for one in explained.considered
-    ]
+    considered = [{"rule": rule_json(one.rule), "applied": one.applied, "why": one.why} for one in explained.considered]
     return {
         "client": str(facts.client.address) if facts.client.address else None,
         "helo": facts.helo,
         "mail_from": str(facts.reverse_path),
         "skip": explained.plan.skip,
-        "verdicts": [_verdict_json(verdict, explained.action) for verdict in explained.verdicts],
+        "verdicts": [verdict_json(verdict, explained.action) for verdict in explained.verdicts],
         "action": action.disposition,
         "would": action.would,
         "override": None
         if action.override is None
         else {"type": action.override.type, "by": action.override.by or None},
-        "rule": _rule_json(action.rule),
+        "rule": rule_json(action.rule),
         **({"considered": considered, **_forwarder_json(explained.forwarder)} if rules else {}),
         "reply": str(explained.reply).split("\n") if explained.reply else None,
         "headers": [{"name": field.name, "value": field.value} for field in _fields(explained)],
@@ -95,11 +93,12 @@ def _forwarder_json(advice: ForwarderAdvice | None) -> dict[str, object]:
         "reverse_names": [
             {"name": step.name, "confirmed": advice is not None and step.name in advice.confirmed} for step in names
         ],
-        "forwarder_settings": [_rule_json(rule) for rule in advice.lines] if advice is not None else [],
+        "forwarder_settings": [rule_json(rule) for rule in advice.lines] if advice is not None else [],
     }
 
 
-def _rule_json(rule: Rule) -> dict[str, object]:
+def rule_json(rule: Rule) -> dict[str, object]:
+    """Return a line of the settings for machines."""
     return {
         "section": rule.section,
         "key": rule.key,
@@ -109,7 +108,8 @@ def _rule_json(rule: Rule) -> dict[str, object]:
     }
 
 
-def _verdict_json(verdict: Verdict, action: Action) -> dict[str, object]:
+def verdict_json(verdict: Verdict, action: Action | None = None) -> dict[str, object]:
+    """Return a verdict for machines, with its tree. ``action``: the one that it led to, if there is one."""
     problem = verdict.problem
     return {
         "identity": verdict.check.identity,
@@ -156,6 +156,7 @@ def _lookup_json(lookup: LookupStep) -> dict[str, object]:
         "outcome": lookup.outcome,
         "answers": list(lookup.answers),
         "ms": milliseconds(lookup.elapsed),
+        "nameservers": [{"address": server, "said": said or None} for server, said in lookup.heard],
     }
 
 
@@ -177,7 +178,7 @@ def _rules(considered: Iterable[Consideration]) -> Iterator[RenderableType]:
     for one in considered:
         mark = "→" if one.applied else "·"
         text = Text(f"{mark} {_rule(one.rule)}: {one.why}", style="" if one.applied else "dim")
-        yield _Lines((text,), "  ", "  ")
+        yield indented([text])
 
 
 def _forwarder(advice: ForwarderAdvice) -> Iterator[RenderableType]:
@@ -192,7 +193,7 @@ def _forwarder(advice: ForwarderAdvice) -> Iterator[RenderableType]:
         else:
             why = "the name has other addresses" if step.answers else step.outcome
             text = Text(f"· {unicode_line(step.name)}: not confirmed, {why}", style="dim")
-        yield _Lines((text,), "  ", "  ")
+        yield indented([text])
     if not advice.wanted:
         return
     yield Text()
@@ -208,7 +209,7 @@ def _forwarder(advice: ForwarderAdvice) -> Iterator[RenderableType]:
         lines.append(Text(unicode_line(f"{rule.key} = {rule.value}", _SHOWN_VALUE)))
         if rule.line is not None:
             lines.append(Text(f"# in place of line {rule.line}", style="dim"))
-    yield _Lines(tuple(lines), "  ", "  ")
+    yield indented(lines)
 
 
 def _rule(rule: Rule) -> str:
@@ -233,19 +234,19 @@ class _Lines:
                 yield Text.assemble((before, "bold") if piece == 0 else self.others + "  ", text)
 
 
-def _rows(explained: Explained) -> Iterator[_Lines]:
+def _rows(explained: Explained) -> Iterator[RenderableType]:
     action = explained.action
     if explained.plan.skip is not None:
-        yield _row("not checked", Text(explained.plan.skip))
+        yield row("not checked", Text(explained.plan.skip))
     for verdict in explained.verdicts:
-        yield _row(identity_name(verdict), _result(verdict, _condition(verdict, action)))
-    yield _row("rule", Text(_rule(action.rule)))
+        yield row(identity_name(verdict), _result(verdict, _condition(verdict, action)))
+    yield row("rule", Text(_rule(action.rule)))
     if action.override is not None and action.override.by:
-        yield _row("override by", Text(unicode_line(action.override.by)))
+        yield row("override by", Text(unicode_line(action.override.by)))
     done = f"{action.disposition}" + (f" (monitor mode; would be: {action.would})" if action.would else "")
-    yield _row("action", Text(done, style="bold"))
+    yield row("action", Text(done, style="bold"))
     if explained.edits.quarantine is not None:
-        yield _row("held because", Text(explained.edits.quarantine))
+        yield row("held because", Text(explained.edits.quarantine))
     if explained.reply is not None:
         yield from _block("reply", str(explained.reply).split("\n"))
     if fields := [f"{field.name}: {field.value}" for field in _fields(explained)]:
@@ -257,20 +258,26 @@ def _fields(explained: Explained) -> tuple[HeaderField | Replacement, ...]:
     return *explained.edits.insert, *explained.edits.replace
 
 
-def _row(label: str, value: Text) -> _Lines:
+def row(label: str, value: Text) -> RenderableType:
+    """Return a label and its value. A value too long for the terminal continues below, beside the label."""
     return _Lines((value,), f"{label:<{_LABEL}}", " " * _LABEL)
 
 
-def _block(label: str, lines: Iterable[str]) -> Iterator[_Lines]:
+def indented(lines: Iterable[Text]) -> RenderableType:
+    """Return lines that stand below a heading."""
+    return _Lines(tuple(lines), "  ", "  ")
+
+
+def _block(label: str, lines: Iterable[str]) -> Iterator[RenderableType]:
     """Yield lines as they are sent, below their label: beside the label they would not fit into 80 columns."""
     yield _Lines((Text(),), label, "")
-    yield _Lines(tuple(Text(line) for line in lines), "  ", "  ")
+    yield indented(Text(line) for line in lines)
 
 
-def _condition(verdict: Verdict, action: Action) -> Condition | None:
+def _condition(verdict: Verdict, action: Action | None) -> Condition | None:
     """Return the condition that decided, for the verdict that decided; else the one that its record shows."""
-    decided = verdict is action.verdict and action.condition is not None
-    return action.condition if decided else verdict.condition
+    decided = action is not None and verdict is action.verdict and action.condition is not None
+    return action.condition if action is not None and decided else verdict.condition
 
 
 def _result(verdict: Verdict, condition: Condition | None) -> Text:

@@ -36,11 +36,11 @@ def forwarder_advice(inquiry: Inquiry, ended: Transaction, settings: Settings) -
     wanted = _would_help(ended, verdict)
     lines: list[Rule] = []
     if wanted:
-        host = next(filter(_is_writable, confirmed), None)
+        host = next(filter(is_writable, confirmed), None)
         candidates = [ended.facts.helo or "", *confirmed, *(step.name for step in found)]
         domain = _passing(inquiry, verdict, candidates, settings)
         named = {"forwarders": host, "forwarder_spf": domain}
-        lines = [_with(key, name, settings) for key, name in named.items() if name is not None]
+        lines = [with_entry(key, name, settings) for key, name in named.items() if name is not None]
     return ForwarderAdvice(
         address=address, ptr=ptr, names=tuple(found), confirmed=frozenset(confirmed), wanted=wanted, lines=tuple(lines)
     )
@@ -63,7 +63,7 @@ def _passing(inquiry: Inquiry, verdict: Verdict, hosts_of: Sequence[str], settin
     deadline = inquiry.clock() + settings.dns.timeout.seconds
     judged = verdict.check.domain
     domains = dict.fromkeys(
-        domain for host in hosts_of for domain in _domains(host) if domain != judged and _is_writable(domain)
+        domain for host in hosts_of for domain in _domains(host) if domain != judged and is_writable(domain)
     )
     for domain in islice(domains, _MAX_DOMAINS):
         found = inquiry.evaluate(forwarder_check(domain, verdict.check.address, settings), deadline=deadline)
@@ -79,7 +79,7 @@ def _domains(host: str) -> Iterator[str]:
         yield ".".join(labels[-count:])
 
 
-def _is_writable(name: str) -> bool:
+def is_writable(name: str) -> bool:
     """Return whether the INI file takes a name as it stands: the DNS can hold commas and comment signs as well."""
     try:
         return names.domain_name(name) == name
@@ -87,7 +87,7 @@ def _is_writable(name: str) -> bool:
         return False
 
 
-def _with(key: str, name: str, settings: Settings) -> Rule:
+def with_entry(key: str, name: str, settings: Settings) -> Rule:
     """Return the line of the INI file that holds a further name."""
     present = settings.rule("exempt", key)
     value = f"{present.value}, {name}" if present.value else name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import field
 from enum import Enum, IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
@@ -38,6 +40,13 @@ _VOID = (Status.NO_DATA, Status.NO_NAME, Status.PRIVATE)
 
 # A: the address as 4 bytes; AAAA: 16 bytes; PTR: the name; MX: (preference, exchange); TXT: its strings joined.
 RecordData = bytes | str | tuple[int, str]
+# A nameserver's address, and what it said: ``ANSWERED``, an error such as "SERVFAIL", or nothing (empty).
+Heard = tuple[str, str]
+ANSWERED = "answered"
+OUT_OF_TIME = "no time left"  # the failure of a question for which an evaluation has had no time
+# Bytes in memory, roughly: of a lookup without its records, and of each record beside its content. The name of an MX
+# host is part of its overhead.
+_OVERHEAD_LOOKUP, _OVERHEAD_RECORD, _OVERHEAD_MX = 350, 60, 300
 
 
 @value(kw_only=False)
@@ -50,6 +59,9 @@ class Answer:
     failure: str = ""  # for FAILED: the reason, such as "timeout" or "SERVFAIL"
     local_failure: bool = False  # for FAILED: none of our nameservers answers any question
     cut: bool = False  # the answer has more records than were read
+    # Who said so, and how long it took: two equal answers may differ in these.
+    heard: tuple[Heard, ...] = field(default=(), compare=False)  # the nameservers that were asked; empty: none was
+    took: float = field(default=0.0, compare=False)  # seconds from the question to the answer
 
     @property
     def void(self) -> bool:
@@ -58,11 +70,11 @@ class Answer:
 
     def lasting(self, ttl: int) -> Answer:
         """Return the same answer with another TTL, in seconds."""
-        return (
-            self
-            if ttl == self.ttl
-            else Answer(self.status, self.records, ttl, self.failure, self.local_failure, self.cut)
-        )
+        return self if ttl == self.ttl else self.told(ttl, self.heard, self.took)
+
+    def told(self, ttl: int, heard: tuple[Heard, ...], took: float) -> Answer:
+        """Return the same answer with its TTL in seconds, the nameservers that were asked, and the seconds it took."""
+        return Answer(self.status, self.records, ttl, self.failure, self.local_failure, self.cut, heard, took)
 
     def texts(self, rdtype: Type) -> tuple[str, ...]:
         """Return the records as text for people. ``rdtype`` is their type."""
@@ -88,3 +100,17 @@ class Lookups(Protocol):
         After the deadline, return an answer that has arrived, else a failure, without waiting.
         """
         ...
+
+
+# A lookup of an evaluation: the name, the type, and the answer. A plain tuple, because each lookup makes one.
+Asked = tuple[str, Type, Answer]
+
+
+def weight(asked: Sequence[Asked]) -> int:
+    """Return roughly the bytes that lookups take in memory, beside their names."""
+    total = _OVERHEAD_LOOKUP * len(asked)
+    for _, rdtype, answer in asked:
+        if records := answer.records:
+            each = _OVERHEAD_MX if rdtype is Type.MX else _OVERHEAD_RECORD
+            total += each * len(records) + sum(map(len, records))
+    return total

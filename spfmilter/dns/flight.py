@@ -230,12 +230,12 @@ class Flight:
             pending.ttl, pending.chain = min(pending.ttl, answer.ttl), pending.chain + 1
             pending.asked = wire.from_labels(answer.target, pending.asked.type)
             if pending.chain >= _MAX_CHAIN:
-                self._finish(pending, Answer(Status.NO_DATA, ttl=pending.ttl))  # an endless chain has no data
+                self._finish(pending, Answer(Status.NO_DATA, ttl=pending.ttl), server)  # an endless chain has no data
             else:
                 self._send(pending)
         elif answer.status is not Status.FAILED:
             server.answered(edns=edns, now=self._clock())
-            self._finish(pending, answer)
+            self._finish(pending, answer, server)
         elif answer.failure in _NO_EDNS and edns:
             pending.plain = server  # RFC 6891 section 7: ask again without EDNS
             pending.servers = [server, *(other for other in pending.servers if other is not server)]
@@ -301,6 +301,7 @@ class Flight:
                 pending.drop(server, error.strerror or "network error")
                 continue
             self._sent[descriptor, ident] = pending, server, edns
+            pending.said[server.name] = ""
             pending.sent = self._clock()
             pending.due = pending.sent + pending.wait
             return
@@ -344,21 +345,20 @@ class Flight:
         It is our resolver's fault only if no nameserver has answered anything since we asked.
         """
         # Too short a wait proves nothing about our servers: a record can delay its last lookup until the deadline.
-        silent = pending.failure != TIMEOUT or self._clock() - pending.started >= _SILENT_FOR
+        took = self._clock() - pending.started
+        silent = pending.failure != TIMEOUT or took >= _SILENT_FOR
         is_ours = not pending.heard and silent and self._resolver.is_at_fault(pending.started, pending.failure)
-        return Answer(Status.FAILED, failure=pending.failure, local_failure=is_ours)
+        return pending.failed(took, is_ours=is_ours)
 
     # -- the end of a question ---------------------------------------------------------------------------------------
 
-    def _finish(self, pending: Pending, answer: Answer) -> None:
-        """Cache the answer, and wake the connections that wait for it."""
+    def _finish(self, pending: Pending, answer: Answer, server: Server | None = None) -> None:
+        """Cache the answer of this server, or a failure, and wake the connections that wait for it."""
         now, cache = self._clock(), self._resolver.cache
         if pending.key is not None:
             self._resolver.observe(pending.key, answer, now - pending.started)
-            stale = cache.stale(pending.key) if answer.status is Status.FAILED else None
-            if answer.status is not Status.FAILED:
-                # It may have lain unread while the client was idle, so its age is counted from the question.
-                answer = answer.lasting(max(0, min(pending.ttl, answer.ttl) - int(now - pending.started)))
+            stale = cache.stale(pending.key) if server is None else None
+            answer = answer if server is None else pending.given(answer, server, now)
             if stale is None:
                 cache.put(pending.key, answer)
             answer = stale or answer

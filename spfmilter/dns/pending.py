@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Protocol
 
 from spfmilter.dns import wire
-from spfmilter.dns.answer import Answer
+from spfmilter.dns.answer import ANSWERED, Answer, Status
 from spfmilter.dns.cache import Key
 from spfmilter.dns.server import Server
 
@@ -99,6 +99,7 @@ class Pending:
     plain: Server | None = None  # has refused the question with EDNS, and is asked without
     last_chance: bool = False  # after one server's error, those that seem dead have been asked once
     failure: str = TIMEOUT
+    said: dict[str, str] = field(default_factory=dict)  # by the name of each server that was asked: its error, if any
     heard: bool = False  # a server has replied to it in some way
     told: bool = False  # its timeout has been counted
     interest: int = 1  # connections that want the answer, now or later
@@ -112,6 +113,7 @@ class Pending:
             self.asked = wire.question(self.key[1], self.key[0]) or self.asked
         self.servers, self.started, self.wait, self.ttl, self.chain = servers, now, FIRST_WAIT, wire.MAX_TTL, 0
         self.heard, self.last_chance, self.failure, self.plain, self.resent = False, False, TIMEOUT, None, 0
+        self.said.clear()
 
     def goes_with_edns(self, server: Server, now: float) -> bool:
         """Tell whether to ask the server with EDNS (RFC 6891).
@@ -124,8 +126,22 @@ class Pending:
 
     def drop(self, server: Server, failure: str) -> None:
         """Remove a server that will not answer."""
-        self.failure = failure
+        self.failure = self.said[server.name] = failure
         self.servers = [other for other in self.servers if other is not server]
+
+    def given(self, answer: Answer, server: Server, now: float) -> Answer:
+        """Return the answer that this server has given, with what each server that was asked has said.
+
+        The answer may have lain unread while the client was idle, so its age is counted from the question.
+        """
+        took = now - self.started
+        heard = server.alone if len(self.said) == 1 else tuple({**self.said, server.name: ANSWERED}.items())
+        return answer.told(max(0, min(self.ttl, answer.ttl) - int(took)), heard, took)
+
+    def failed(self, took: float, *, is_ours: bool) -> Answer:
+        """Return the failure after this many seconds. ``is_ours``: none of our servers answers any question."""
+        heard = tuple(self.said.items())
+        return Answer(Status.FAILED, failure=self.failure, local_failure=is_ours, heard=heard, took=took)
 
     def blame(self, now: float) -> None:
         """Avoid the server that was asked last, if it has answered no question of any connection since then.

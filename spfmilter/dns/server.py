@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from spfmilter.dns.answer import ANSWERED, Heard
 from spfmilter.settings.values import Nameserver
 
 _PLAIN_FOR = 3600.0  # seconds without EDNS for a server that seems not to know it
@@ -22,6 +23,8 @@ class Server:
         plain_until: it is asked without EDNS until then.
         speaks_edns: it has answered a question with EDNS.
         is_local: it is on this host, so no other host can forge its answers.
+        name: its address and port, for people.
+        alone: what an answer tells of the nameservers, if this one was asked and has answered.
     """
 
     address: Nameserver
@@ -30,9 +33,13 @@ class Server:
     plain_until: float = 0.0
     speaks_edns: bool = False
     is_local: bool = field(init=False)
+    name: str = field(init=False)
+    alone: tuple[Heard, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.is_local = ip_address(self.address.address).is_loopback
+        self.name = str(self.address)
+        self.alone = ((self.name, ANSWERED),)
 
     def socket(self, kind: socket.SocketKind) -> socket.socket:
         """Return a new socket of the server's address family."""

@@ -7,11 +7,12 @@ no mechanism.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import spf
 
 from spfmilter.dns import wire
-from spfmilter.dns.answer import Answer, Lookups, Status, Type
+from spfmilter.dns.answer import OUT_OF_TIME, Answer, Asked, Lookups, Status, Type
 from spfmilter.dns.private import NOT_ASKED
 from spfmilter.evaluation.influence import Influence
 from spfmilter.evaluation.limits import Usage
@@ -33,6 +34,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
         _trusted: the administrator wrote the record being evaluated, and the names in it.
         _influence: how far the client has chosen the record being evaluated.
         _term: the term being evaluated.
+        _asked: all lookups so far, with their answers.
         _ttl: seconds: the shortest TTL of all answers so far.
         _trouble: the problem of the lookup that has failed.
     """
@@ -45,6 +47,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
     _trusted = False
     _influence = Influence.NONE
     _term: str | None = None
+    _asked: list[Asked]
     _ttl: int | None = None
     _trouble: Problem | None = None
 
@@ -80,6 +83,7 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
                 usage.spend_of_client(spent)
             if self._tracer:
                 self._tracer.lookup(name, rdtype, answer, spent)
+        self._asked.append((name, rdtype, answer))
         if answer.status is Status.FAILED and not of_client:
             raise self._temperror(name, rdtype, answer, late=start >= usage.deadline)
         if answer.status is not Status.NOT_ASKED:
@@ -107,7 +111,8 @@ class Asking(spf.query):  # type: ignore[misc]  # pyspf has no type hints
             answer: the failure.
             late: no time was left to ask.
         """
-        if late:
+        if late or answer.failure == OUT_OF_TIME:  # in a recording, the second one tells
+            self._asked[-1] = name, rdtype, replace(answer, failure=OUT_OF_TIME)
             kind, text = ProblemKind.TIME_LIMIT, self._usage.time_limit()
         else:
             kind = ProblemKind.OWN_RESOLVER if answer.local_failure else ProblemKind.DNS_FAILURE

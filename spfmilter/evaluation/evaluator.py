@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv6Address
 from typing import Any, ParamSpec, TypeVar
 
-from spfmilter.dns.answer import Lookups, Type
+from spfmilter.dns.answer import Lookups, Type, weight
 from spfmilter.evaluation import explanation, hosts
 from spfmilter.evaluation.asking import Asking
 from spfmilter.evaluation.conditions import lets_every_host_pass, seen_in
@@ -29,6 +29,7 @@ from spfmilter.zones import Zones, is_within
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+MAX_KEPT = 32 << 10  # bytes: a verdict does not keep answers that take more memory
 _NO_DOMAIN = Problem(kind=ProblemKind.NO_DOMAIN, text="the identity names no domain that can be looked up")
 
 
@@ -119,6 +120,7 @@ class _Query(Asking):
         self._matched: tuple[str, str] | None = None  # the term that matched at the top level; its record's domain
         self._is_open = False  # the record that matched last lets every host pass
         self._client_names: dict[str, str] = {}  # %{p}, by the domain whose record uses it
+        self._asked = []
         self._letters: set[str] = set()  # the macro letters that the result depends on
 
     def _set_client(self, address: IPAddress) -> None:
@@ -162,6 +164,8 @@ class _Query(Asking):
             ttl=self._ttl,
             trace=self._tracer.finish(self._check.domain, problem.kind if problem else None) if self._tracer else None,
             condition=seen_in(self._top, result, self._check.domain, is_open=self._is_open),
+            asked=tuple(self._asked) if (size := weight(self._asked)) <= MAX_KEPT else None,
+            asked_size=size if size <= MAX_KEPT else 0,
         )
 
     # -- the frame: records ------------------------------------------------------------------------------------------

@@ -100,7 +100,9 @@ class Tracer:
 def lookup_step(name: str, rdtype: Type, answer: Answer, elapsed: float) -> LookupStep:
     """Return a lookup as it is shown. ``elapsed``: the seconds that it took."""
     texts = answer.texts(rdtype)
-    return LookupStep(name=name, type=rdtype.name, outcome=_outcome(answer), answers=texts, elapsed=elapsed)
+    return LookupStep(
+        name=name, type=rdtype.name, outcome=_outcome(answer), answers=texts, elapsed=elapsed, heard=answer.heard
+    )
 
 
 def _outcome(answer: Answer) -> str:

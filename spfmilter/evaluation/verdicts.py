@@ -162,7 +162,7 @@ def _size(verdict: Verdict) -> int:
     if problem is not None:
         size += _OVERHEAD_PROBLEM
         texts += [problem.text, problem.domain, problem.term]
-    return size + sum(map(getsizeof, filter(None, texts)))
+    return size + sum(map(getsizeof, filter(None, texts))) + verdict.asked_size
 
 
 def _ttl(verdict: Verdict) -> float:

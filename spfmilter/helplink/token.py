@@ -36,6 +36,7 @@ from spfmilter.model import Identity, IPAddress, Result
 # of text leave out a - or _ at the end.
 _MAC = 13
 _FORM = re.compile(r"[A-Za-z0-9_-]{12,375}\.[A-Za-z0-9_-]{17}[AQgw]")
+_IN_TEXT = re.compile(r"(?<![A-Za-z0-9_-])([A-Za-z0-9_-]{12,375})\.[A-Za-z0-9_-]{17}[AQgw](?![A-Za-z0-9_-])")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-._"
 _RADIX = len(_ALPHABET) + 1  # 0 stands for no character, so a name may begin with any character
 _DIGITS = {character: place for place, character in enumerate(_ALPHABET, start=1)}
@@ -114,6 +115,20 @@ class Signer:
         if now - case.time > max_age:
             raise TokenError(TokenProblem.EXPIRED)
         return case
+
+
+def case_in(text: str) -> Case | None:
+    """Return the case of the token in a text, such as a link that a sender has sent; None: there is no token.
+
+    The signature is not checked, which needs the secrets of the host that has signed it. So use the case only to look
+    up what is stored: who has written the token decides nothing but which row is shown.
+    """
+    for found in _IN_TEXT.finditer(text):
+        try:
+            return _case(base64_decode(found[1]))
+        except (itsdangerous.BadData, TokenError):
+            continue
+    return None
 
 
 class _ShortHmac(itsdangerous.HMACAlgorithm):

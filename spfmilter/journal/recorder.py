@@ -12,6 +12,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 
+from spfmilter.journal.answers import packed
 from spfmilter.journal.channel import MAX_ROWS, Packet, Sender, packets
 from spfmilter.journal.rows import Row, row_of
 from spfmilter.journal.totals import Counts, CountsRecord
@@ -61,7 +62,8 @@ class Recorder:
         """Make a row for the transaction. Nothing that goes wrong here concerns the message."""
         try:
             time_ms = int(self._clock() * 1000)
-            row = row_of(ended, time=time_ms, host=self._host, local_parts=self._local_parts)
+            answers = packed(ended, local_parts=self._local_parts)
+            row = row_of(ended, time=time_ms, host=self._host, local_parts=self._local_parts, answers=answers)
             with self._lock:
                 self._rows.append(row)
                 if len(self._rows) >= MAX_ROWS:

@@ -67,6 +67,36 @@ def domain_check(address: IPAddress, domain: str, helo: str, *, record: str) -> 
     )
 
 
+def recorded_check(  # noqa: PLR0913 - what the journal has of a check
+    identity: Identity, address: IPAddress, local: str | None, domain: str, helo: str, *, null_sender: bool, record: str
+) -> Check:
+    """Return a check that was made before, from what was recorded of it.
+
+    Args:
+        identity: which name was checked.
+        address: the client's.
+        local: the local part of MAIL FROM; None: it was not kept, and the stand-in takes its place.
+        domain: the domain that was looked up.
+        helo: the name as the client sent it; empty where it sent none.
+        null_sender: whether it stood for an empty reverse-path.
+        record: the administrator's record that was evaluated; empty: the published one was.
+    """
+    if identity is Identity.HELO:
+        local, as_sent = None, helo
+    else:
+        as_sent = f"{local}@{domain}" if local else domain
+    return Check(
+        identity=identity,
+        address=address,
+        local=local or _POSTMASTER,
+        domain=domain,
+        helo=dns_domain(helo) or _UNKNOWN,
+        as_sent=as_sent,
+        null_sender=null_sender,
+        record=record,
+    )
+
+
 def _helo_check(address: IPAddress, helo: str, *, null_sender: bool) -> Check:
     domain = dns_domain(helo)
     return Check(

@@ -39,6 +39,9 @@ def test_every_command_and_option_stands_in_the_page(name, command) -> None:
     assert f".TP\n.B {name}\n" in text
     usage = synopsis.partition(f"\n.B {name}\n")[2].partition(".YS")[0]
     for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            assert re.search(rf"^\.\w+ .*\b{str(parameter.name).upper()}\b", usage, re.MULTILINE), "in the synopsis"
+            continue
         longest = max(parameter.opts, key=len)
         assert re.search(rf"^\.\w+ .*{longest}\b", text, re.MULTILINE), "described"
         assert any(re.search(rf"(?:^|\s){option}(?:\s|$)", usage) for option in parameter.opts), "in the synopsis"

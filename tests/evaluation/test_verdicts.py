@@ -343,6 +343,21 @@ def test_the_bytes_of_verdicts_are_bounded_and_the_oldest_go(clock: Clock) -> No
     assert cache.counters.evictions == 100 - sum(kept)
 
 
+def test_the_answers_that_a_verdict_keeps_count(clock: Clock) -> None:
+    """And a cached verdict gives them back as they are, not a copy."""
+    cache = VerdictCache(entries=1_000_000, size=100_000, clock=clock)
+    texts = [{"TXT": text(n, 900)} for n in range(9)]
+    made = [ours({f"d{n}.example": [{"TXT": "v=spf1 -all"}, *texts]}, check(f"d{n}.example")) for n in range(40)]
+    for one in made:
+        assert one.asked_size > 8000
+        cache.put(one)
+        assert cache._bytes <= 100_000
+    assert 5 < sum(cache.knows(one.check) for one in made) < 12
+    last = cache.get(made[-1].check)
+    assert last is not None
+    assert last.asked is made[-1].asked
+
+
 def test_what_is_counted_is_what_is_there(clock: Clock) -> None:
     """However verdicts go: replaced, one too many of their pair, by a letter that turns out to matter, evicted."""
     cache = VerdictCache(entries=30, clock=clock)

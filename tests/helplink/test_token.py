@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfmilter.helplink.token import Case, Signer, TokenError, TokenProblem
+from spfmilter import caseid
+from spfmilter.helplink.token import Case, Signer, TokenError, TokenProblem, case_in
 from spfmilter.model import Identity, Result
 
 NOW = 1_800_000_000
@@ -158,3 +159,26 @@ def test_a_signed_payload_of_another_version_is_refused_or_read(payload) -> None
 def test_a_case_that_does_not_fit_is_refused(wrong) -> None:
     with pytest.raises(ValueError, match="token"):
         SIGNER.sign(case(**wrong))
+
+
+# -- a token in a text ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "around", ["{}", "https://mx.example.net/spf/{}", "<https://mx/?t={}>.", "see {} and ask", "{}&x=1"]
+)
+def test_the_case_of_a_link_is_found_without_the_secrets(around: str) -> None:
+    made = case(id=caseid.of_bits(12345))
+    assert case_in(around.format(Signer([b"elsewhere" * 4]).sign(made))) == made
+
+
+@pytest.mark.parametrize(
+    "text", ["", "H1FC-402Z-GPWG", "https://mx.example.net/", "a" * 5000 + ".", "x" * 12 + "." + "y" * 17 + "A"]
+)
+def test_a_text_without_a_token_has_no_case(text: str) -> None:
+    assert case_in(text) is None
+
+
+@given(st.text(alphabet="abcXYZ019_-.AQgw", max_size=200))
+def test_any_text_has_a_case_or_none(text: str) -> None:
+    assert case_in(text) is None or text.count(".")
