@@ -14,6 +14,7 @@ from spfmilter.observe import log
 from spfmilter.observe.targets import Value
 
 _WARN_EVERY = 600.0  # seconds between two warnings of the same kind
+_JOURNAL = "look after the journal's database, as its own event says; mail does not depend on it"
 _MEMORY = "free memory, or raise the limits of the process (ulimit -a)"
 
 
@@ -67,7 +68,7 @@ class RateLimitedLog:
 
     def rows_dropped(self, rows: int, reason: str) -> None:
         """Warn that this process has dropped rows of the journal: so many since its start, the last for this reason."""
-        self._warn("journal rows dropped", rows=rows, reason=reason)
+        self._warn("journal rows dropped", rows=rows, reason=reason, fix=_JOURNAL)
 
     def row_lost(self, trace: str) -> None:
         """Log an internal error that cost a row of the journal."""
