@@ -118,7 +118,7 @@ def test_trying_a_start_says_every_problem_and_what_to_do(run, write, tmp_path) 
     text = (
         f"[milter]\nsocket = unix:{tmp_path}/none/socket\n[metrics]\nlisten = 192.0.2.99:9890\n"
         f"[reply]\nhelp_url = https://mx.example.net/spf/{{token}}\n[web]\nsecret_file = {tmp_path}/secret\n"
-        f"[state]\nurl = redis://127.0.0.1:{away}/0\n"
+        f"[state]\nurl = redis://127.0.0.1:{away}/0\n[journal]\nurl = sqlite:///{tmp_path}/none/journal.db\n"
     )
     path = write(text)
     path.write_text(path.read_text().replace("[dns]\nnameservers = ", f"[dns]\nnameservers = 127.0.0.1:{away}, "))
@@ -132,6 +132,27 @@ def test_trying_a_start_says_every_problem_and_what_to_do(run, write, tmp_path) 
     assert f"127.0.0.1:{away} does not answer" in found["warning", "[dns] nameservers"]
     assert ("ok", "[dns] nameservers") in found
     assert "this host's own memory would stand in" in found["warning", "[state] url"]
+    assert f"there is no folder {tmp_path}/none; install -d" in found["warning", "[journal] url"]
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize(
+    ("url", "outcome", "detail"),
+    [
+        ("sqlite:///{folder}/journal.db", "ok", "journal.db will be made at the start"),
+        ("sqlite:///{folder}/text", "warning", "file is not a database"),
+        ("postgresql+psycopg://x:secret@127.0.0.1:{away}/x", "warning", "look after the PostgreSQL server"),
+    ],
+)
+def test_the_journal_is_tried(run, write, tmp_path, url: str, outcome: str, detail: str) -> None:
+    (tmp_path / "text").write_text("no database\n" * 100)
+    text = f"[milter]\nsocket = unix:{tmp_path}/socket\n[journal]\nurl = {url}\n"
+    done = run("config", "check", "--try", "--json", "-c", write(text.format(folder=tmp_path, away=free_port())))
+    assert "secret" not in done.stdout
+    (found,) = [each for each in json.loads(done.stdout)["tried"] if each["what"] == "[journal] url"]
+    assert found["outcome"] == outcome
+    assert detail in found["detail"]
+    assert not (tmp_path / "journal.db").exists()
 
 
 @pytest.mark.outside

@@ -38,6 +38,7 @@ from tests.survival.site import CLIENT, FAIL, PASS, PLAIN, SOFT, NameServer, ask
 WITH_POSTGRESQL = pytest.mark.skipif(bool(postgresql.unavailable()), reason=postgresql.unavailable() or "available")
 BOTH = pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=WITH_POSTGRESQL)])
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+DOCS = Path(__file__).parents[2] / "docs"
 NEVER = 10**15  # milliseconds
 
 
@@ -126,6 +127,15 @@ def parsed(url: str) -> JournalUrl:
     found = journal_url(url)
     assert found is not None
     return found
+
+
+def execute(url: str, statements: str) -> None:
+    """Execute SQL, each statement by itself."""
+    engine = open_engine(parsed(url))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in filter(str.strip, statements.split(";")):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
 
 
 def rows(url: str) -> list[Decision]:
@@ -443,3 +453,27 @@ def test_a_database_of_a_newer_version(dns: NameServer, kind: str, tmp_path: Pat
             assert ask(running.address, FAIL) == "550"
             running.daemon.wait_for_log("journal database unavailable.*newer version", 30)
             assert rows(url) == []
+
+
+@WITH_POSTGRESQL
+@pytest.mark.parametrize("owner", [True, False], ids=["an owner", "the minimum"])
+def test_the_rights_of_the_page_are_enough(dns: NameServer, owner: bool) -> None:
+    """The SQL of docs/journal.md, as it stands there."""
+    made, minimum = re.findall(r"(?ms)^```sql\n(.*?)^```$", (DOCS / "journal.md").read_text())
+    with PostgreSQL() as server:
+        admin = f"{server.url.rpartition('/')[0]}/spfmilter"
+        execute(server.url, made)
+        if not owner:
+            execute(
+                admin, "ALTER DATABASE spfmilter OWNER TO postgres; GRANT CONNECT ON DATABASE spfmilter TO spfmilter"
+            )
+            engine = open_engine(parsed(admin))
+            upgrade(engine, parsed(admin))
+            engine.dispose()
+            execute(admin, minimum)
+        url = admin.replace("postgres@", "spfmilter@")
+        with site(dns, url, "keep = 1h") as running:
+            ask(running.address, FAIL)
+            running.wait_for_rows(1)
+            assert len(rows(url)) == 1
+            assert "unavailable" not in running.daemon.log()
