@@ -19,7 +19,17 @@ from spfmilter.evaluation.evidence import ConnectionEvidence, Note
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import Refusals, open_signer
 from spfmilter.message import Outcome
-from spfmilter.model import Addressee, Consideration, Facts, IPAddress, SkipReason, Transaction, Verdict
+from spfmilter.model import (
+    EXEMPTION,
+    Addressee,
+    Consideration,
+    Facts,
+    IPAddress,
+    Rule,
+    SkipReason,
+    Transaction,
+    Verdict,
+)
 from spfmilter.reply import Extras
 from spfmilter.session import Macros, Session
 from spfmilter.settings import Settings
@@ -152,10 +162,14 @@ def _considered(
     if kind is not None and not kind.exempt and ended.plan.skip is None:
         rule = settings.rule("exempt", "recipients")
         found.append(Consideration(rule=rule, applied=False, why="the recipient is none of them"))
-    for note in notes:
-        rule = settings.rule(note.section, note.key)
-        found.append(Consideration(rule=rule, applied=note.applied, why=note.why))
+    found += [Consideration(rule=_rule_of(note, settings), applied=note.applied, why=note.why) for note in notes]
     return tuple(dict.fromkeys(found))
+
+
+def _rule_of(note: Note, settings: Settings) -> Rule:
+    if note.section != EXEMPTION:
+        return settings.rule(note.section, note.key)
+    return Rule(section=EXEMPTION, key=note.key, value="spfmilter exempt" if note.key else "spfmilter exempt list")
 
 
 def _addressee(said: Conversation, settings: Settings) -> Addressee | None:
