@@ -152,7 +152,9 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.ownfigures": ("daemon.snapshot", "evaluation.engine", "milter.callbacks"),
     "daemon.page": (),
     # Its workers know of messages. It reads the help page's secrets only to refuse a reload that could not read them.
-    "daemon.supervisor": ("daemon", "dns.reports", "observe", "settings", "state"),
+    "daemon.supervisor": ("daemon", "observe", "settings"),
+    "daemon.shared": ("daemon", "dns.reports", "settings", "state"),
+    "daemon.handover": ("daemon.connections", "daemon.folders"),
     "daemon.statusreport": ("daemon", "observe.log", "settings"),
     "observe.sink": (),
     "journal.rows": ("addresses", "model", "text"),  # in each worker
@@ -181,7 +183,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "spf": ("evaluation",),
     "dns": ("dns", "evaluation"),
-    "milter": ("milter.callbacks", "milter.negotiation", "daemon.worker"),  # what runs in a worker
+    "milter": ("milter.callbacks", "milter.negotiation", "daemon.handover", "daemon.worker"),  # what runs in a worker
     "pydantic": ("settings",),
     "idna": ("addresses",),
     "click": ("cli", "commands"),

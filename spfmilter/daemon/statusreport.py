@@ -36,7 +36,13 @@ class StatusReport:
     """The status file of one supervisor; times are those of its monotonic clock."""
 
     def __init__(
-        self, ini: Path, listener: socket.socket, processes: Sequence[BackgroundProcess], *, counting: bool
+        self,
+        ini: Path,
+        listener: socket.socket,
+        processes: Sequence[BackgroundProcess],
+        figures: SharedFigures,
+        *,
+        counting: bool,
     ) -> None:
         """Prepare; write nothing.
 
@@ -44,9 +50,10 @@ class StatusReport:
             ini: the INI file.
             listener: the listening socket.
             processes: those beside the workers.
+            figures: of the workers, which write them.
             counting: whether the daemon has a folder for metrics.
         """
-        self.figures = SharedFigures()  # of the workers, which write them
+        self._figures = figures
         self._ini, self._processes, self._counting = ini, processes, counting
         self._file = StatusFile(ini)
         self._address = _address(listener)
@@ -149,7 +156,7 @@ class StatusReport:
             silent=now - slot.last_beat,
             exits=self._exits[slot.number],
             processor=child.processor if child is not None else None,
-            figures=self.figures.read(slot.number, child.pid) if child is not None else None,
+            figures=self._figures.read(slot.number, child.pid) if child is not None else None,
         )
 
 

@@ -7,7 +7,6 @@ the workers' words become events of the fleet, and it performs the commands that
 
 from __future__ import annotations
 
-import functools
 import os
 import selectors
 import signal
@@ -19,8 +18,8 @@ from pathlib import Path
 from types import FrameType
 
 from spfmilter.daemon import child as children
-from spfmilter.daemon import exporter, fleet, storage
-from spfmilter.daemon.background import BackgroundProcess
+from spfmilter.daemon import fleet
+from spfmilter.daemon.beside import Beside
 from spfmilter.daemon.child import Child
 from spfmilter.daemon.events import (
     Announce,
@@ -54,14 +53,13 @@ from spfmilter.daemon.guard import Guard
 from spfmilter.daemon.listener import remove_socket
 from spfmilter.daemon.notify import notify, reloading, watchdog_interval
 from spfmilter.daemon.reload import RefusedError, read
+from spfmilter.daemon.shared import Shared
 from spfmilter.daemon.slots import begin
 from spfmilter.daemon.statusreport import StatusReport
 from spfmilter.daemon.worker import Worker
-from spfmilter.dns.reports import ReportFile
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics, forget, open_metrics, try_again
 from spfmilter.settings import Settings
-from spfmilter.state import Table, open_deferrals
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _LIMITS = "raise the limits of the process (ulimit -a), or free memory"
@@ -77,9 +75,8 @@ class Supervisor:
         self._path, self._settings, self._listener, self._hostname = path, settings, listener, hostname
         self._metrics_folder = metrics_folder
         self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
-        self._exporter = BackgroundProcess("metrics exporter", self._let_go_of_all)
-        self._storage = BackgroundProcess("storage process", self._let_go_of_all, finishes=True)
-        self._table, self._reports = Table(), ReportFile()  # outlive every worker and every reload
+        self._beside = Beside(metrics_folder, self._let_go_of_all)
+        self._shared = Shared()
         self._workers: dict[int, Child] = {}  # by slot, of all generations
         self._fleet = begin(_plan(settings), time.monotonic())
         self._events: deque[Event] = deque()  # on which the fleet has not decided yet
@@ -88,8 +85,8 @@ class Supervisor:
         self._watchdog = watchdog_interval()
         self._next_sign = 0.0
         self._trouble = ""  # for the service manager's status line
-        processes = (self._exporter, self._storage)
-        self._report = StatusReport(path, listener, processes, counting=metrics_folder is not None)
+        counting, processes = metrics_folder is not None, self._beside.processes
+        self._report = StatusReport(path, listener, processes, self._shared.figures, counting=counting)
         self._report.begin(settings, time.monotonic())
         self._status = 0
         self._selector = selectors.DefaultSelector()
@@ -109,8 +106,7 @@ class Supervisor:
                     self._on_signals(self._wakeup.recv(4096))
                 else:
                     self._guard.run(self._listen, key.data)
-        self._exporter.stop()
-        self._storage.finish(storage.FINISH + 1)
+        self._beside.finish()
         self._report.remove()
         log.info("stopped")
         return self._status
@@ -136,20 +132,11 @@ class Supervisor:
         self._guard.run(self._reap)
         self._note(Tick())
         if self._fleet.stop_at is None:
-            self._guard.run(self._keep_exporter, now)
-            self._guard.run(self._keep_storage, now)
+            self._guard.run(self._beside.keep_exporter, self._settings, now)
+            self._guard.run(self._beside.keep_storage, self._settings, now)
             self._guard.run(self._sign_of_life, now)
         self._guard.run(self._write_status, now)
         self._guard.run(self._say_what_waits)
-
-    def _keep_exporter(self, now: float) -> None:
-        folder, listen = self._metrics_folder, self._settings.metrics.listen
-        if folder is not None:
-            self._exporter.keep(listen or None, exporter.serving(folder, listen), now)
-
-    def _keep_storage(self, now: float) -> None:
-        settings = self._settings
-        self._storage.keep(storage.purpose(settings), storage.working(settings), now)
 
     def _write_status(self, now: float) -> None:
         self._report.keep(self._fleet, self._workers, now)
@@ -220,21 +207,15 @@ class Supervisor:
 
     def _start(self, command: Start) -> None:
         settings, slot = self._settings_of[command.generation], command.slot
-        folder, listener, hostname, table = self._metrics_folder, self._listener, self._hostname, self._table
-        reports = self._reports.of(slot)
+        folder, listener, hostname, shared = self._metrics_folder, self._listener, self._hostname, self._shared
         processor = self._processor_for(command.generation) if settings.milter.pin_workers else None
-        report = functools.partial(self._report.figures.write, slot)
 
         def work(link: socket.socket) -> int:
             if processor is not None:
                 children.keep_to(processor)
             children.use_batch_scheduling()
             metrics = open_metrics(folder, f"worker{slot}")
-            deferrals = open_deferrals(settings.state.url, table, bound=settings.policy.defer_at_most.seconds)
-            worker = Worker(
-                settings, listener, link, metrics, hostname, deferrals=deferrals, reports=reports, report=report
-            )
-            return worker.serve()
+            return Worker(settings, listener, link, metrics, hostname, shared.of_worker(slot, settings)).serve()
 
         try:
             child = children.fork(work, slot, self._let_go)
@@ -261,8 +242,7 @@ class Supervisor:
         self._selector.close()
         for sock in (self._wakeup, self._wake, *(c.link for c in self._workers.values())):
             sock.close()
-        self._exporter.let_go()
-        self._storage.let_go()
+        self._beside.let_go()
 
     def _let_go_of_all(self) -> None:
         """In a background process: the listening socket, too."""
@@ -302,8 +282,7 @@ class Supervisor:
                 return
             child = next((child for child in self._workers.values() if child.pid == pid), None)
             if child is None:
-                self._exporter.ended(pid, status)
-                self._storage.ended(pid, status)
+                self._beside.ended(pid, status)
                 continue
             self._guard.run(self._listen, child)  # its last words
             del self._workers[child.slot]

@@ -15,23 +15,21 @@ import socket
 import syslog
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import milter
 
-from spfmilter.daemon import connections, folders
+from spfmilter.daemon import connections
 from spfmilter.daemon.child import let_signals_in
 from spfmilter.daemon.connections import Unserved
+from spfmilter.daemon.handover import CannotServeError, dead_end, hand_over
 from spfmilter.daemon.link import Word
 from spfmilter.daemon.ownfigures import OwnFigures
-from spfmilter.daemon.snapshot import Figures
+from spfmilter.daemon.shared import WorkerShare
 from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import Key
 from spfmilter.dns.probe import Probe
-from spfmilter.dns.reports import Reports
 from spfmilter.evaluation.engine import Engine
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
@@ -40,12 +38,10 @@ from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import LogLevel
-from spfmilter.state import Deferrals
 
 if TYPE_CHECKING:
     from spfmilter.helplink.token import Signer
 
-_MTA_TIMEOUT = 7210  # seconds without a command from the MTA: libmilter's default, an SMTP session's longest pause
 _BEAT = 1.0  # seconds between heartbeats
 _STUCK_AFTER = 30.0  # seconds beyond the time limit after which a callback counts as hung
 _LONG_DRAIN = 3600.0  # seconds that sessions may go on after a reload: longer than any active SMTP session
@@ -59,26 +55,33 @@ _FIX_THREADS = "raise TasksMax= and LimitNPROC= of the service, or ulimit -u"
 class Worker:
     """Run a worker's main thread: signals, heartbeats, drain."""
 
-    def __init__(  # noqa: PLR0913 - what the supervisor gives to each worker
+    def __init__(
         self,
         settings: Settings,
         listener: socket.socket,
         link: socket.socket,
         metrics: Metrics,
         hostname: str,
-        *,
-        deferrals: Deferrals,
-        reports: Reports,
-        report: Callable[[Figures], None],
+        share: WorkerShare,
     ) -> None:
+        """Open all that is needed to serve.
+
+        Args:
+            settings: those of this worker's generation.
+            listener: the supervisor's listening socket.
+            link: this worker's end of the link to the supervisor.
+            metrics: of this worker's slot.
+            hostname: of this host.
+            share: what it has in common with the other processes.
+        """
         self._settings, self._listener, self._link = settings, listener, link
         receiver = settings.headers.own_id or hostname
         self._metrics = metrics
         observe = self._observe_and_log if settings.log.level is LogLevel.DEBUG else self._observe
         self._engine = Engine(settings.dns, receiver=receiver, observe=observe)
-        self._probe = Probe(self._engine.resolver, reports)
+        self._probe = Probe(self._engine.resolver, share.reports)
         signer = _signer(settings)
-        self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=deferrals, signer=signer)
+        self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=share.deferrals, signer=signer)
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
         self._ended: list[str] = []  # why libmilter returned, if it has
         self._signals: list[int] = []
@@ -89,9 +92,9 @@ class Worker:
         self._unsaid = b""  # words that the supervisor has not taken yet
         # Open everything that is needed to watch and to end now: once descriptors have run out, it is too late.
         self._wakeup, self._wake = socket.socketpair()
-        self._dead_end = _dead_end()
+        self._dead_end = dead_end()
         self._own = OwnFigures(self._engine, self._callbacks)
-        self._report = report
+        self._report = share.report
         self._poll = select.poll()
         for end in (self._wakeup, self._link):
             self._poll.register(end, select.POLLIN)
@@ -123,7 +126,7 @@ class Worker:
         self._callbacks.register()
         try:
             descriptor = self._start_libmilter()
-        except _CannotServeError as error:
+        except CannotServeError as error:
             log.error("worker cannot serve", reason=str(error), fix=error.fix)
             return os.EX_OSERR
         self._tell(Word.READY)
@@ -136,16 +139,16 @@ class Worker:
         """Let libmilter serve our socket. Return the descriptor that libmilter uses for it.
 
         Raises:
-            _CannotServeError: the system lacks what it needs.
+            CannotServeError: the system lacks what it needs.
         """
         # libmilter would notice a missing thread only later, after we have reported that we serve.
         if not connections.can_start_threads(_THREADS):
-            raise _CannotServeError("the system refuses the threads that a worker needs", _FIX_THREADS)
-        descriptor = _hand_over(self._listener)
+            raise CannotServeError("the system refuses the threads that a worker needs", _FIX_THREADS)
+        descriptor = hand_over(self._listener)
         try:
             self._libmilter.start()
         except (RuntimeError, MemoryError) as error:
-            raise _CannotServeError(str(error) or "out of memory", _FIX_THREADS) from None
+            raise CannotServeError(str(error) or "out of memory", _FIX_THREADS) from None
         return descriptor
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -322,67 +325,3 @@ def _silence_syslog() -> None:
 
 def _wake_up(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: the signal only has to interrupt a system call."""
-
-
-def _dead_end() -> socket.socket:
-    """Return an unreachable listening socket: it is bound to an abstract name that the kernel chooses."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    sock.bind("")
-    sock.listen(1)
-    return sock
-
-
-class _CannotServeError(Exception):
-    """The system lacks what libmilter needs. The message says what, and ``fix`` says what to do."""
-
-    def __init__(self, reason: str, fix: str) -> None:
-        super().__init__(reason)
-        self.fix = fix
-
-
-def _hand_over(listener: socket.socket) -> int:
-    """Replace the socket that libmilter opens with ours. Return the descriptor that libmilter uses.
-
-    libmilter does not accept a descriptor. So it opens a socket of the same family at a harmless address, and we
-    replace that (dup2). Its address family must be the same as ours.
-
-    Raises:
-        _CannotServeError: libmilter cannot open a socket.
-    """
-    milter.settimeout(_MTA_TIMEOUT)
-    try:
-        match listener.family:
-            case socket.AF_INET:
-                descriptor = _open("inet:0@127.0.0.1")
-            case socket.AF_INET6:
-                descriptor = _open("inet6:0@::1")
-            case _:
-                descriptor = _open_unix(listener.getsockname())
-    except milter.error as error:
-        raise _CannotServeError(f"libmilter cannot open a socket: {error}", "free descriptors or memory") from None
-    os.dup2(listener.fileno(), descriptor, inheritable=False)
-    return descriptor
-
-
-def _open(name: str) -> int:
-    """Let libmilter open a socket of an unused name. Return its descriptor."""
-    milter.setconn(name)
-    before = connections.sockets()
-    milter.opensocket(False)  # noqa: FBT003 - pymilter's signature
-    (descriptor,) = connections.sockets() - before
-    return descriptor
-
-
-def _open_unix(ours: object) -> int:
-    """Let libmilter open a unix socket in a temporary folder, beside our socket if possible. Return its descriptor."""
-    beside = [Path(ours).parent] if isinstance(ours, str) and ours.startswith("/") else []
-    reasons = []
-    for place in folders.places(*beside):
-        try:
-            with folders.temporary(".spf-", place) as folder:
-                return _open(f"unix:{folder}/socket")
-        except (OSError, milter.error) as error:
-            reasons.append(f"{place}: {getattr(error, 'strerror', None) or error}")
-    raise _CannotServeError(
-        f"no folder for libmilter's socket: {'; '.join(reasons)}", "let the daemon write in one of these folders"
-    )
