@@ -10,20 +10,22 @@ from pathlib import Path
 
 from spfmilter.daemon import exporter, storage
 from spfmilter.daemon.background import BackgroundProcess
+from spfmilter.daemon.shared import Shared
 from spfmilter.settings import Settings
 
 
 class Beside:
     """Both processes of one supervisor."""
 
-    def __init__(self, metrics_folder: Path | None, close: Callable[[], None]) -> None:
+    def __init__(self, metrics_folder: Path | None, shared: Shared, close: Callable[[], None]) -> None:
         """Prepare; start nothing.
 
         Args:
             metrics_folder: of the counters; None: there are none to show.
+            shared: what all processes share.
             close: runs first in each of them: closes everything that belongs to the supervisor.
         """
-        self._folder = metrics_folder
+        self._folder, self._shared = metrics_folder, shared
         self._exporter = BackgroundProcess("metrics exporter", close)
         self._storage = BackgroundProcess("storage process", close, finishes=True)
 
@@ -40,7 +42,8 @@ class Beside:
 
     def keep_storage(self, settings: Settings, now: float) -> None:
         """Let the storage process run as the settings want it."""
-        self._storage.keep(storage.purpose(settings), storage.working(settings), now)
+        purpose, work = storage.purpose(settings, self._shared), storage.working(settings, self._shared)
+        self._storage.keep(purpose, work, now)
 
     def ended(self, pid: int, status: int) -> None:
         """Note the end of a process, if it is one of these."""

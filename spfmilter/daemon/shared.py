@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from spfmilter.daemon.exemptionboard import ExemptionBoard, ExemptionReader
 from spfmilter.daemon.figures import SharedFigures
 from spfmilter.daemon.snapshot import Figures
 from spfmilter.dns.reports import ReportFile, Reports
@@ -23,13 +24,14 @@ class WorkerShare:
     deferrals: Deferrals
     reports: Reports  # of silent nameservers
     report: Callable[[Figures], None]  # stores its figures, for the status file
+    exemptions: ExemptionReader
 
 
 class Shared:
     """What all processes of one daemon share."""
 
     def __init__(self) -> None:
-        self.figures = SharedFigures()
+        self.figures, self.exemptions = SharedFigures(), ExemptionBoard()
         self._deferrals, self._reports = Table(), ReportFile()
 
     def of_worker(self, slot: int, settings: Settings) -> WorkerShare:
@@ -39,4 +41,5 @@ class Shared:
             deferrals=open_deferrals(settings.state.url, self._deferrals, bound=bound),
             reports=self._reports.of(slot),
             report=functools.partial(self.figures.write, slot),
+            exemptions=ExemptionReader(self.exemptions),
         )

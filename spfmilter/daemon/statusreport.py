@@ -16,13 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from spfmilter.daemon import inforce, life, versions
+from spfmilter.daemon import exemptiontask, inforce, life, versions
 from spfmilter.daemon.background import BackgroundProcess
 from spfmilter.daemon.child import Child
-from spfmilter.daemon.figures import SharedFigures
+from spfmilter.daemon.shared import Shared
 from spfmilter.daemon.slots import Fleet, Reload, Slot
-from spfmilter.daemon.snapshot import Exits, ReloadState, Snapshot, WorkerState, encode
+from spfmilter.daemon.snapshot import ExemptionsState, Exits, ReloadState, Snapshot, WorkerState, encode
 from spfmilter.daemon.statusfile import StatusFile
+from spfmilter.exemptions.store import place
 from spfmilter.observe import log
 from spfmilter.settings import Settings
 from spfmilter.settings.values import SocketAddress
@@ -40,7 +41,7 @@ class StatusReport:
         ini: Path,
         listener: socket.socket,
         processes: Sequence[BackgroundProcess],
-        figures: SharedFigures,
+        shared: Shared,
         *,
         counting: bool,
     ) -> None:
@@ -50,10 +51,10 @@ class StatusReport:
             ini: the INI file.
             listener: the listening socket.
             processes: those beside the workers.
-            figures: of the workers, which write them.
+            shared: what the other processes report.
             counting: whether the daemon has a folder for metrics.
         """
-        self._figures = figures
+        self._shared = shared
         self._ini, self._processes, self._counting = ini, processes, counting
         self._file = StatusFile(ini)
         self._address = _address(listener)
@@ -143,7 +144,21 @@ class StatusReport:
             exits=_aged(self._last_exit if self._last_exit.number else None, now),
             workers=tuple(self._worker(slot, workers.get(slot.number), now) for slot in fleet.slots),
             processes=tuple(process.state(now) for process in self._processes),
+            exemptions=self._exemptions(now),
             trouble=self._trouble,
+        )
+
+    def _exemptions(self, now: float) -> ExemptionsState | None:
+        state = self._shared.exemptions.state()
+        if not exemptiontask.is_wanted(self._settings) and not state.number:
+            return None
+        return ExemptionsState(
+            number=state.number,
+            store=place(self._settings),
+            answered=bool(state.looked),
+            age=now - (state.looked or self._began),
+            errors=state.errors,
+            reason=state.reason,
         )
 
     def _worker(self, slot: Slot, child: Child | None, now: float) -> WorkerState:
@@ -156,7 +171,7 @@ class StatusReport:
             silent=now - slot.last_beat,
             exits=self._exits[slot.number],
             processor=child.processor if child is not None else None,
-            figures=self._figures.read(slot.number, child.pid) if child is not None else None,
+            figures=self._shared.figures.read(slot.number, child.pid) if child is not None else None,
         )
 
 

@@ -11,7 +11,10 @@ import traceback
 from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
+from spfmilter.daemon import exemptiontask
 from spfmilter.daemon.background import Work, set_signals
+from spfmilter.daemon.exemptiontask import ExemptionTask
+from spfmilter.daemon.shared import Shared
 from spfmilter.observe import log
 from spfmilter.settings import Settings
 
@@ -28,12 +31,14 @@ class Task(Protocol):
         """Work until ``ending`` is set. Then store what is left, in a few seconds at most."""
 
 
-def purpose(settings: Settings) -> Hashable:
+def purpose(settings: Settings, shared: Shared) -> Hashable:
     """Return the settings that the process is started with; None: there is nothing to store."""
-    return tuple(name for name, _ in _tasks(settings)) or None
+    names = tuple(name for name, _ in _tasks(settings, shared))
+    # A StateUrl and a JournalUrl are compared with their passwords.
+    return (names, settings.state, settings.journal, settings.log) if names else None
 
 
-def working(settings: Settings) -> Work:
+def working(settings: Settings, shared: Shared) -> Work:
     """Return the work of the process: run the tasks that the settings ask for until the supervisor exits."""
 
     def work(link: socket.socket) -> int:
@@ -41,7 +46,7 @@ def working(settings: Settings) -> Work:
         ending = threading.Event()
         threads = [
             threading.Thread(target=_repeat, args=(name, make, ending), name=name, daemon=True)
-            for name, make in _tasks(settings)
+            for name, make in _tasks(settings, shared)
         ]
         for thread in threads:
             thread.start()
@@ -54,9 +59,12 @@ def working(settings: Settings) -> Work:
     return work
 
 
-def _tasks(_settings: Settings) -> Sequence[tuple[str, Callable[[], Task]]]:
+def _tasks(settings: Settings, shared: Shared) -> Sequence[tuple[str, Callable[[], Task]]]:
     """Return the tasks that the settings ask for: each its purpose, and what makes it."""
-    return ()
+    tasks: list[tuple[str, Callable[[], Task]]] = []
+    if exemptiontask.is_wanted(settings):
+        tasks.append((ExemptionTask.name, lambda: ExemptionTask(settings, shared.exemptions)))
+    return tasks
 
 
 def _repeat(name: str, make: Callable[[], Task], ending: threading.Event) -> None:

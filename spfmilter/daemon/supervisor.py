@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from spfmilter.daemon import child as children
-from spfmilter.daemon import fleet
+from spfmilter.daemon import exemptiontask, fleet
 from spfmilter.daemon.beside import Beside
 from spfmilter.daemon.child import Child
 from spfmilter.daemon.events import (
@@ -75,8 +75,9 @@ class Supervisor:
         self._path, self._settings, self._listener, self._hostname = path, settings, listener, hostname
         self._metrics_folder = metrics_folder
         self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
-        self._beside = Beside(metrics_folder, self._let_go_of_all)
         self._shared = Shared()
+        exemptiontask.begin(settings, self._shared.exemptions)
+        self._beside = Beside(metrics_folder, self._shared, self._let_go_of_all)
         self._workers: dict[int, Child] = {}  # by slot, of all generations
         self._fleet = begin(_plan(settings), time.monotonic())
         self._events: deque[Event] = deque()  # on which the fleet has not decided yet
@@ -86,7 +87,7 @@ class Supervisor:
         self._next_sign = 0.0
         self._trouble = ""  # for the service manager's status line
         counting, processes = metrics_folder is not None, self._beside.processes
-        self._report = StatusReport(path, listener, processes, self._shared.figures, counting=counting)
+        self._report = StatusReport(path, listener, processes, self._shared, counting=counting)
         self._report.begin(settings, time.monotonic())
         self._status = 0
         self._selector = selectors.DefaultSelector()
@@ -146,6 +147,8 @@ class Supervisor:
         log.flush()
         notify()
         self._metrics.log_lines_lost(log.lost())
+        exemptions = self._shared.exemptions.state()
+        self._metrics.exemptions(exemptions.number, exemptions.errors)
 
     def _sign_of_life(self, now: float) -> None:
         """Feed the service manager's watchdog, as long as a worker beats."""
@@ -325,6 +328,7 @@ class Supervisor:
     def _switch(self, generation: int) -> None:
         self._settings = self._settings_of[generation]
         self._settings_of = {generation: self._settings}
+        exemptiontask.settle(self._settings, self._shared.exemptions)
         self._report.begin(self._settings, time.monotonic())
         self._trouble = ""
         self._metrics = try_again(self._metrics, self._metrics_folder, "supervisor")

@@ -81,7 +81,16 @@ class Worker:
         self._engine = Engine(settings.dns, receiver=receiver, observe=observe)
         self._probe = Probe(self._engine.resolver, share.reports)
         signer = _signer(settings)
-        self._callbacks = Callbacks(settings, self._engine, receiver, metrics, deferrals=share.deferrals, signer=signer)
+        self._exemptions = share.exemptions
+        self._callbacks = Callbacks(
+            settings,
+            self._engine,
+            receiver,
+            metrics,
+            deferrals=share.deferrals,
+            exemptions=share.exemptions.current,
+            signer=signer,
+        )
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
         self._ended: list[str] = []  # why libmilter returned, if it has
         self._signals: list[int] = []
@@ -177,6 +186,7 @@ class Worker:
         log.flush()
         self._metrics.log_lines_lost(log.lost())
         self._look_at_nameservers()
+        self._exemptions.refresh()
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)

@@ -50,3 +50,28 @@ DECISION = Table(
     Index("decision_case_id", "case_id"),
     Index("decision_queue_id", "queue_id"),
 )
+
+# The temporary exemptions (``spfmilter.exemptions``), in the PostgreSQL that several hosts share or in a file of their
+# own.
+EXEMPTION = Table(
+    "exemption",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("network", String(49)),
+    Column("domain", String(NAME_LIMIT)),
+    Column("forwarder", String(NAME_LIMIT)),
+    Column("forwarder_spf", String(NAME_LIMIT)),
+    Column("added", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    Column("added_by", String(NAME_LIMIT)),
+    Column("because", Text),
+    Column("removed", BigInteger),
+    Column("removed_by", String(NAME_LIMIT)),
+)
+# One row. Each change of the exemptions counts it up, and so waits for the one before: who reads sees all of them.
+EXEMPTION_VERSION = Table(
+    "exemption_version",
+    METADATA,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+)

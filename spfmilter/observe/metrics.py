@@ -65,6 +65,9 @@ class Metrics:
     def reload(self, outcome: str) -> None:
         """Count a reload that was done or refused."""
 
+    def exemptions(self, number: int, errors: int) -> None:
+        """Set the number of exemptions in force, and take over the total of failed questions to their store."""
+
 
 def _harmless(
     method: Callable[Concatenate[_Prometheus, _P], None],
@@ -122,6 +125,11 @@ class _Prometheus(Metrics):
         live: Any = {"multiprocess_mode": "livesum", **new}
         self._sessions = prometheus.Gauge("sessions_open", "Sessions open.", **live)
         self._workers = prometheus.Gauge("workers", "Workers that serve.", **live)
+        self._exemptions = prometheus.Gauge("exemptions", "Temporary exemptions in force.", **live)
+        self._store_errors = prometheus.Counter(
+            "exemption_store_errors", "Questions to the store of the exemptions that failed.", **new
+        )
+        self._seen_errors = 0
         self._build = prometheus.Gauge("build_info", "Version of the daemon.", ("version", "python"), **live)
         self._seen: dict[str, dict[str, int]] = {}  # by cache: the totals that are already counted
         self._sessions.set(0)  # the process that had this slot before may have died with open sessions
@@ -205,6 +213,13 @@ class _Prometheus(Metrics):
     @_harmless
     def reload(self, outcome: str) -> None:
         self._reloads.labels(outcome).inc()
+
+    @_harmless
+    def exemptions(self, number: int, errors: int) -> None:
+        self._exemptions.set(number)
+        if errors != self._seen_errors:
+            self._store_errors.inc(errors - self._seen_errors)
+            self._seen_errors = errors
 
     def lost(self, error: Exception) -> None:
         """Log that a count was lost."""
