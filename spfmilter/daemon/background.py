@@ -19,6 +19,7 @@ from spfmilter.observe import log
 
 _RESTART_AFTER = 2.0  # seconds; twice as long each time
 _MAX_PAUSE = 300.0
+_NICE = 10
 _POLL = 0.02  # seconds between two looks whether it has ended
 
 Work = Callable[[socket.socket], int]
@@ -106,6 +107,10 @@ class BackgroundProcess:
                 time.sleep(_POLL)
         self._child = None
 
+    def hurry(self) -> None:
+        """Let the next ``keep`` start the process at once, however short the last one has lived."""
+        self._not_before = 0.0
+
     def let_go(self) -> None:
         """Close, in another child, the supervisor's end of the link."""
         if self._child is not None:
@@ -118,3 +123,9 @@ def set_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     children.let_signals_in()
+
+
+def yield_to_mail() -> None:
+    """Let the MTA and the workers go first: what this process does can wait."""
+    with suppress(OSError):  # a system call filter forbids it
+        os.nice(_NICE)

@@ -42,8 +42,7 @@ class Beside:
 
     def keep_storage(self, settings: Settings, now: float) -> None:
         """Let the storage process run as the settings want it."""
-        purpose, work = storage.purpose(settings, self._shared), storage.working(settings, self._shared)
-        self._storage.keep(purpose, work, now)
+        self._storage.keep(storage.purpose(settings), storage.working(settings, self._shared), now)
 
     def ended(self, pid: int, status: int) -> None:
         """Note the end of a process, if it is one of these."""
@@ -55,7 +54,12 @@ class Beside:
         for process in self.processes:
             process.let_go()
 
-    def finish(self) -> None:
+    def finish(self, settings: Settings, now: float) -> None:
         """End both, the storage process when it has stored what is left. Call this when the workers have ended."""
         self._exporter.stop()
+        self._storage.hurry()
+        self.keep_storage(settings, now)  # it may have exited meanwhile
+        pid = self._storage.pid
         self._storage.finish(storage.FINISH + 1)
+        if pid is not None:
+            self._shared.ended(pid)

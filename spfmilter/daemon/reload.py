@@ -15,6 +15,7 @@ from spfmilter.daemon.inforce import KEPT
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
 from spfmilter.interfaces import has_public_address
+from spfmilter.journal import place
 from spfmilter.observe import log
 from spfmilter.settings import Settings, SettingsError, load, without_effect
 
@@ -23,6 +24,13 @@ def report_without_effect(settings: Settings) -> None:
     """Log each setting that has no effect, and why."""
     for finding in without_effect(settings, is_public=has_public_address()):
         log.warning("setting without effect", setting=str(finding))
+
+
+def report_journal(settings: Settings) -> None:
+    """Log if the journal's database cannot be used, as far as that shows at once. Mail is checked all the same."""
+    url = settings.journal.url
+    if url is not None and (known := place.trouble(url)) is not None:
+        log.error("journal cannot be written", database=str(url), reason=known[0], fix=known[1])
 
 
 class RefusedError(Exception):
@@ -47,6 +55,7 @@ def read(path: Path, old: Settings, *, counting: bool) -> Settings:
         fresh = load(path)
         open_signer(fresh)
         report_without_effect(fresh)
+        report_journal(fresh)
         return _with_what_stays(old, fresh, counting=counting)
     except SettingsError as error:
         for problem in error.problems:

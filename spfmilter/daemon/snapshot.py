@@ -67,6 +67,20 @@ class ProcessState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JournalState:
+    """The rows of the journal since the start, and its database."""
+
+    url: str  # without the password
+    written: int
+    waiting: int
+    dropped: int
+    last: float | None  # since a row was last written; None: none was yet
+    reachable: bool | None  # whether the database takes rows; None: it has not been tried yet
+    reason: str  # why it does not
+    age: float  # since it does, or does not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadState:
     """How the last reload ended."""
 
@@ -124,6 +138,7 @@ class Snapshot:
     workers: tuple[WorkerState, ...]
     processes: tuple[ProcessState, ...]
     exemptions: ExemptionsState | None  # None: the daemon has no store for them
+    journal: JournalState | None  # None: there is none
     trouble: str  # why the status file was last overwritten in place, and not replaced; empty: it was replaced
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spfmilter.daemon import folders
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
-from spfmilter.daemon.reload import report_without_effect
+from spfmilter.daemon.reload import report_journal, report_without_effect
 from spfmilter.daemon.supervisor import Supervisor
 from spfmilter.dns import selftest
 from spfmilter.dns.answer import Answer, Status
@@ -42,6 +42,7 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
         log.error("cannot start", reason=str(error))
         raise StartError(str(error)) from None
     report_without_effect(settings)
+    report_journal(settings)
     if self_test:
         test_resolvers(settings)
     folder = _metrics_folder(settings)

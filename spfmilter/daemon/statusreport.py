@@ -21,7 +21,15 @@ from spfmilter.daemon.background import BackgroundProcess
 from spfmilter.daemon.child import Child
 from spfmilter.daemon.shared import Shared
 from spfmilter.daemon.slots import Fleet, Reload, Slot
-from spfmilter.daemon.snapshot import ExemptionsState, Exits, ReloadState, Snapshot, WorkerState, encode
+from spfmilter.daemon.snapshot import (
+    ExemptionsState,
+    Exits,
+    JournalState,
+    ReloadState,
+    Snapshot,
+    WorkerState,
+    encode,
+)
 from spfmilter.daemon.statusfile import StatusFile
 from spfmilter.exemptions.store import place
 from spfmilter.observe import log
@@ -51,7 +59,7 @@ class StatusReport:
             ini: the INI file.
             listener: the listening socket.
             processes: those beside the workers.
-            shared: what the other processes report.
+            shared: what all processes share.
             counting: whether the daemon has a folder for metrics.
         """
         self._shared = shared
@@ -145,6 +153,7 @@ class StatusReport:
             workers=tuple(self._worker(slot, workers.get(slot.number), now) for slot in fleet.slots),
             processes=tuple(process.state(now) for process in self._processes),
             exemptions=self._exemptions(now),
+            journal=self._journal(now),
             trouble=self._trouble,
         )
 
@@ -159,6 +168,22 @@ class StatusReport:
             age=now - (state.looked or self._began),
             errors=state.errors,
             reason=state.reason,
+        )
+
+    def _journal(self, now: float) -> JournalState | None:
+        url = self._settings.journal.url
+        if url is None:
+            return None
+        rows = self._shared.rows()
+        return JournalState(
+            url=str(url),
+            written=rows.written,
+            waiting=rows.waiting,
+            dropped=rows.dropped,
+            last=now - rows.last if rows.last else None,
+            reachable=rows.reachable,
+            reason=rows.reason,
+            age=now - rows.since if rows.since else 0.0,
         )
 
     def _worker(self, slot: Slot, child: Child | None, now: float) -> WorkerState:

@@ -5,20 +5,25 @@ Knows how the tasks are started, repeated after a failure, and ended. The tasks 
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 from spfmilter.daemon import exemptiontask
-from spfmilter.daemon.background import Work, set_signals
+from spfmilter.daemon.background import Work, set_signals, yield_to_mail
 from spfmilter.daemon.exemptiontask import ExemptionTask
-from spfmilter.daemon.shared import Shared
+from spfmilter.daemon.shared import Shared, StorageShare
+from spfmilter.journal.backlog import Backlog
+from spfmilter.journal.intake import Intake
 from spfmilter.observe import log
 from spfmilter.settings import Settings
 
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 60.0  # seconds after a failure, doubled each time
+_FLUSH = 1.0  # seconds between two attempts to write waiting lines of the log
 FINISH = 5.0  # seconds that the tasks have at the end to store what is left
 
 
@@ -31,11 +36,15 @@ class Task(Protocol):
         """Work until ``ending`` is set. Then store what is left, in a few seconds at most."""
 
 
-def purpose(settings: Settings, shared: Shared) -> Hashable:
+_Maker = tuple[str, Callable[[], Task]]  # the name of a task, for the log, and what makes it
+
+
+def purpose(settings: Settings) -> Hashable:
     """Return the settings that the process is started with; None: there is nothing to store."""
-    names = tuple(name for name, _ in _tasks(settings, shared))
-    # A StateUrl and a JournalUrl are compared with their passwords.
-    return (names, settings.state, settings.journal, settings.log) if names else None
+    journal = (settings.journal.url, settings.journal.keep) if settings.journal.url is not None else None
+    # Both URLs are compared with their passwords.
+    exemptions = (settings.state, settings.journal.url) if exemptiontask.is_wanted(settings) else None
+    return (journal, exemptions, settings.log) if journal or exemptions else None
 
 
 def working(settings: Settings, shared: Shared) -> Work:
@@ -43,28 +52,49 @@ def working(settings: Settings, shared: Shared) -> Work:
 
     def work(link: socket.socket) -> int:
         set_signals()
+        yield_to_mail()
         ending = threading.Event()
+        tasks, at_end = _tasks(settings, shared.of_storage())
         threads = [
-            threading.Thread(target=_repeat, args=(name, make, ending), name=name, daemon=True)
-            for name, make in _tasks(settings, shared)
+            threading.Thread(target=_repeat, args=(name, make, ending), name=name, daemon=True) for name, make in tasks
         ]
         for thread in threads:
             thread.start()
-        link.recv(1)  # readable when the supervisor has closed its end, or is gone
+        _wait_for_end(link)
         ending.set()
+        until = time.monotonic() + FINISH
         for thread in threads:
-            thread.join(FINISH)
+            thread.join(max(0.0, until - time.monotonic()))
+        at_end()
         return 0
 
     return work
 
 
-def _tasks(settings: Settings, shared: Shared) -> Sequence[tuple[str, Callable[[], Task]]]:
-    """Return the tasks that the settings ask for: each its purpose, and what makes it."""
-    tasks: list[tuple[str, Callable[[], Task]]] = []
+def _wait_for_end(link: socket.socket) -> None:
+    """Wait until the supervisor has closed its end of the link or is gone. Until then, write what the log held back."""
+    poll = select.poll()
+    poll.register(link, select.POLLIN)
+    while not poll.poll(_FLUSH * 1000):
+        log.flush()
+
+
+def _tasks(settings: Settings, share: StorageShare) -> tuple[Sequence[_Maker], Callable[[], None]]:
+    """Return the tasks that the settings ask for, and what is done when they have ended."""
+    url, keep = settings.journal.url, settings.journal.keep.seconds
+    tasks: list[_Maker] = []
     if exemptiontask.is_wanted(settings):
-        tasks.append((ExemptionTask.name, lambda: ExemptionTask(settings, shared.exemptions)))
-    return tasks
+        tasks.append((ExemptionTask.name, lambda: ExemptionTask(settings, share.exemptions)))
+    if url is None:
+        return tasks, lambda: None
+    backlog = Backlog(share.counts, share.leftovers)
+
+    def write() -> Task:
+        from spfmilter.journal.writer import Writer  # noqa: PLC0415 - no other process loads the database's library
+
+        return Writer(url, keep, backlog)
+
+    return [*tasks, ("journal channel", lambda: Intake(share.receiver, backlog)), ("journal", write)], backlog.leave
 
 
 def _repeat(name: str, make: Callable[[], Task], ending: threading.Event) -> None:

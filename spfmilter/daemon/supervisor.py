@@ -107,7 +107,8 @@ class Supervisor:
                     self._on_signals(self._wakeup.recv(4096))
                 else:
                     self._guard.run(self._listen, key.data)
-        self._beside.finish()
+        self._guard.run(self._beside.finish, self._settings, time.monotonic())
+        self._guard.run(self._shared.close)
         self._report.remove()
         log.info("stopped")
         return self._status
@@ -134,8 +135,8 @@ class Supervisor:
         self._note(Tick())
         if self._fleet.stop_at is None:
             self._guard.run(self._beside.keep_exporter, self._settings, now)
-            self._guard.run(self._beside.keep_storage, self._settings, now)
             self._guard.run(self._sign_of_life, now)
+        self._guard.run(self._beside.keep_storage, self._settings, now)  # also for the last rows
         self._guard.run(self._write_status, now)
         self._guard.run(self._say_what_waits)
 
@@ -149,6 +150,10 @@ class Supervisor:
         self._metrics.log_lines_lost(log.lost())
         exemptions = self._shared.exemptions.state()
         self._metrics.exemptions(exemptions.number, exemptions.errors)
+        rows = self._shared.rows()
+        self._metrics.journal(
+            written=rows.written, dropped=rows.dropped, waiting=rows.waiting, reachable=rows.reachable
+        )
 
     def _sign_of_life(self, now: float) -> None:
         """Feed the service manager's watchdog, as long as a worker beats."""
@@ -283,6 +288,7 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            self._guard.run(self._shared.ended, pid)
             child = next((child for child in self._workers.values() if child.pid == pid), None)
             if child is None:
                 self._beside.ended(pid, status)

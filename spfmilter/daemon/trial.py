@@ -20,6 +20,7 @@ from spfmilter.daemon.start import ask_nameservers
 from spfmilter.dns.answer import Status
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
+from spfmilter.journal import place
 from spfmilter.observe import scrape
 from spfmilter.observe.sink import Datagrams
 from spfmilter.settings import Settings
@@ -59,6 +60,7 @@ def attempt(settings: Settings) -> Iterator[Finding]:
         _page,
         _nameservers,
         _state,
+        _journal,
     )
     for step in steps:
         yield from step(settings)
@@ -193,3 +195,19 @@ def _state(settings: Settings) -> Iterator[Finding]:
         yield _warning("[state] url", f"{url} does not answer: {trouble}; this host's own memory would stand in")
     else:
         yield _ok("[state] url", f"{url} answers")
+
+
+def _journal(settings: Settings) -> Iterator[Finding]:
+    """Try the journal's database, without making it or changing its tables. Mail does not depend on it."""
+    what, url = "[journal] url", settings.journal.url
+    if url is None:
+        return
+    if (known := place.trouble(url)) is not None:
+        yield _warning(what, f"{url}: {known[0]}; {known[1]}")
+        return
+    from spfmilter.journal.database import JournalError, attempt  # noqa: PLC0415 - it takes time to load
+
+    try:
+        yield _ok(what, f"{url} {attempt(url)}")
+    except JournalError as error:
+        yield _warning(what, f"{url}: {error}; {place.fix_for(url)}")

@@ -27,12 +27,14 @@ from spfmilter.daemon.handover import CannotServeError, dead_end, hand_over
 from spfmilter.daemon.link import Word
 from spfmilter.daemon.ownfigures import OwnFigures
 from spfmilter.daemon.shared import WorkerShare
+from spfmilter.daemon.snapshot import Figures
 from spfmilter.dns.answer import Answer
 from spfmilter.dns.cache import Key
 from spfmilter.dns.probe import Probe
 from spfmilter.evaluation.engine import Engine
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
+from spfmilter.journal.recorder import Recorder
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
@@ -80,6 +82,7 @@ class Worker:
         observe = self._observe_and_log if settings.log.level is LogLevel.DEBUG else self._observe
         self._engine = Engine(settings.dns, receiver=receiver, observe=observe)
         self._probe = Probe(self._engine.resolver, share.reports)
+        self._journal = _recorder(settings, share, receiver)
         signer = _signer(settings)
         self._exemptions = share.exemptions
         self._callbacks = Callbacks(
@@ -90,6 +93,7 @@ class Worker:
             deferrals=share.deferrals,
             exemptions=share.exemptions.current,
             signer=signer,
+            journal=self._journal,
         )
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
         self._ended: list[str] = []  # why libmilter returned, if it has
@@ -142,6 +146,8 @@ class Worker:
         self._wait()
         self._drain(descriptor)
         self._probe.withdraw()
+        if self._journal is not None:
+            self._journal.close()
         return 1 if self._ended else 0
 
     def _start_libmilter(self) -> int:
@@ -221,13 +227,20 @@ class Worker:
         self._tell(Word.BEAT)
         for name, counters in self._engine.counters().items():
             self._metrics.cache(name, counters)
-        self._report(own := self._own.now())
+        own = self._report_figures()
         if not self._replace and (size := own.memory) > self._settings.milter.memory_limit.bytes:
             self._replace = True
             limit_of = self._settings.milter.memory_limit
             log.warning("worker memory limit exceeded, replacing worker", memory=size, memory_limit=str(limit_of))
             self._tell(Word.REPLACE)
         self._find_unserved()
+
+    def _report_figures(self) -> Figures:
+        """Send the rows of the journal, and report how this worker stands."""
+        if self._journal is not None:
+            self._journal.flush()
+        self._report(own := self._own.now())
+        return own
 
     def _find_unserved(self) -> None:
         """Ask to be replaced when there are sessions that no thread serves: only the end of this process frees them."""
@@ -292,7 +305,7 @@ class Worker:
             self._hear(pause if left else _FIRST_PAUSE)
             self._callbacks.running.settle()
             self._tell(Word.BEAT)
-            self._report(self._own.now())
+            self._report_figures()
             pause = min(2 * pause, _BEAT)
 
     def _left(self, name: object) -> int:
@@ -323,6 +336,13 @@ def _signer(settings: Settings) -> Signer | None:
     except SecretError as error:
         log.error("help page links disabled", reason=str(error))
         return None
+
+
+def _recorder(settings: Settings, share: WorkerShare, host: str) -> Recorder | None:
+    """Return what records decisions in the journal; None: the settings want none."""
+    if settings.journal.url is None:
+        return None
+    return Recorder(share.sender, share.counts, host=host, local_parts=settings.journal.local_parts)
 
 
 def _silence_syslog() -> None:

@@ -32,6 +32,7 @@ NAMES = (
     "state",
     "storage",
     "exemptions",
+    "journal",
     "page",
     "metrics",
     "versions",

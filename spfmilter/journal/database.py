@@ -9,9 +9,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from spfmilter.journal.tables import DECISION
 from spfmilter.settings.journalurl import JournalUrl
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 BUSY = 5.0  # seconds that one process waits while another one writes
 CONNECT = 5  # seconds until a server counts as away
 STATEMENT = 30_000  # milliseconds for one statement on PostgreSQL
+_WAL = 32 << 20  # bytes of SQLite's write-ahead log that stay on the disk
 _MODE = 0o640  # of SQLite's file: its group may read it
 _LOCK = 0x5350_464A  # PostgreSQL's advisory lock, so that only one of several hosts changes the schema
 
@@ -41,7 +43,7 @@ def open_engine(url: JournalUrl, *, read_only: bool = False) -> Engine:
     try:
         return _sqlite(url, read_only=read_only) if url.embedded else _postgresql(url, read_only=read_only)
     except ModuleNotFoundError as error:
-        raise JournalError(f"{error.name} is not installed: install spfmilter[postgresql]") from None
+        raise JournalError(f"the package {error.name} is missing: pip install 'spfmilter[postgresql]'") from None
 
 
 def _sqlite(url: JournalUrl, *, read_only: bool) -> Engine:
@@ -57,6 +59,7 @@ def _sqlite(url: JournalUrl, *, read_only: bool) -> Engine:
         else:
             cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
             cursor.execute("PRAGMA synchronous = NORMAL")  # a power failure may cost the last rows, never the file
+            cursor.execute(f"PRAGMA journal_size_limit = {_WAL}")
         cursor.close()
 
     return engine
@@ -65,7 +68,8 @@ def _sqlite(url: JournalUrl, *, read_only: bool) -> Engine:
 def _postgresql(url: JournalUrl, *, read_only: bool) -> Engine:
     options = f"-c statement_timeout={STATEMENT}" + (" -c default_transaction_read_only=on" if read_only else "")
     arguments = {"connect_timeout": CONNECT, "options": options, "application_name": "spfmilter"}
-    return create_engine(url.connection(), connect_args=arguments, pool_pre_ping=True)
+    # Values in the order of their columns: the writer passes rows on as they are.
+    return create_engine(url.connection(), connect_args=arguments, pool_pre_ping=True, paramstyle="format")
 
 
 def upgrade(engine: Engine, url: JournalUrl) -> None:
@@ -81,7 +85,9 @@ def upgrade(engine: Engine, url: JournalUrl) -> None:
         _make_file(Path(url.path))
     try:
         with engine.begin() as connection:
-            if not url.embedded:
+            if url.embedded:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # two daemons may have the same file
+            else:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
             config = _config()
             _refuse_newer(config, MigrationContext.configure(connection, opts=_VERSIONS).get_current_heads())
@@ -89,6 +95,41 @@ def upgrade(engine: Engine, url: JournalUrl) -> None:
             command.upgrade(config, "head")
     except SQLAlchemyError as error:
         raise JournalError(reason_of(error)) from error
+
+
+def attempt(url: JournalUrl) -> str:
+    """Try the database as far as that changes nothing. Return what would become of it at the start.
+
+    Raises:
+        JournalError: it cannot be used.
+    """
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - as above
+
+    if url.embedded and not Path(url.path).exists():
+        return "will be made at the start"
+    engine = open_engine(url, read_only=True)
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection, opts=_VERSIONS).get_current_heads()
+            _refuse_newer(_config(), current)
+            if current and not url.embedded:
+                _require_rights(connection)
+    except SQLAlchemyError as error:
+        raise JournalError(reason_of(error)) from error
+    finally:
+        engine.dispose()
+    return "can be used" if current else "can be reached, and gets its tables at the start"
+
+
+def _require_rights(connection: Connection) -> None:
+    rights = "SELECT, INSERT, DELETE"
+    missing = [
+        right
+        for right in rights.split(", ")
+        if not connection.execute(select(func.has_table_privilege(DECISION.name, right))).scalar()
+    ]
+    if missing:
+        raise JournalError(f"this role may not {', '.join(missing)} in the table {DECISION.name}")
 
 
 _VERSIONS = {"version_table": "spfmilter_schema"}
@@ -113,7 +154,11 @@ def _refuse_newer(config: Config, current: tuple[str, ...]) -> None:
 def _make_file(path: Path) -> None:
     """Make SQLite's file with its mode: it names senders, so it is not for everybody."""
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+        os.fchmod(descriptor, _MODE)  # whatever the umask is
+        os.close(descriptor)
+    except FileExistsError:
+        return
     except OSError as error:
         raise JournalError(f"{path}: {error.strerror or error}") from None
 

@@ -47,8 +47,6 @@ DECISION = Table(
     Column("elapsed", Integer, nullable=False),
     Column("answers", LargeBinary),
     Index("decision_time", "time"),
-    Index("decision_case_id", "case_id"),
-    Index("decision_queue_id", "queue_id"),
 )
 
 # The temporary exemptions (``spfmilter.exemptions``), in the PostgreSQL that several hosts share or in a file of their
@@ -75,3 +73,6 @@ EXEMPTION_VERSION = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),
 )
+for _name in ("case_id", "queue_id"):  # most rows have none or only one of them
+    _there = DECISION.c[_name].is_not(None)
+    Index(f"decision_{_name}", DECISION.c[_name], sqlite_where=_there, postgresql_where=_there)

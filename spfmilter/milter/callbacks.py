@@ -41,6 +41,7 @@ from spfmilter.state import Deferrals
 
 if TYPE_CHECKING:
     from spfmilter.helplink.token import Signer
+    from spfmilter.journal.recorder import Recorder
 
 NAME = "spfmilter"
 _P = ParamSpec("_P")
@@ -103,7 +104,7 @@ def _silent(ctx: Any, step: int) -> bool:
 class Callbacks:
     """The callbacks of one process, all with the same settings and evaluator."""
 
-    def __init__(  # noqa: PLR0913 - what the worker gives to the messages
+    def __init__(  # noqa: PLR0913 - what a worker has for all its sessions
         self,
         settings: Settings,
         engine: Engine,
@@ -113,9 +114,11 @@ class Callbacks:
         deferrals: Deferrals,
         exemptions: Callable[[], Exemptions],
         signer: Signer | None = None,
+        journal: Recorder | None = None,
     ) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
-        self._deferrals, self._exemptions, self._refusals = deferrals, exemptions, Refusals(settings, signer)
+        self._deferrals, self._exemptions = deferrals, exemptions
+        self._refusals, self._journal = Refusals(settings, signer), journal
         self._unused, self._silent, self._macros = steps_for(settings)
         self._actions = actions_for(settings)
         self._at_worst = int(milter.TEMPFAIL if policy.on_error(settings)[0].refuses else milter.ACCEPT)
@@ -317,6 +320,8 @@ class Callbacks:
             return
         log.transaction(ended)
         self._metrics.transaction(ended)
+        if self._journal is not None:
+            self._journal.record(ended)
         for verdict in ended.verdicts:
             if verdict.fault is not None:
                 self._metrics.fault()

@@ -33,6 +33,7 @@ _CAUSES = (
     *(f"exit status {status}" for status in (0, 1, os.EX_SOFTWARE, os.EX_OSERR)),
 )
 _RELOADS = ("done", "refused")
+_ROWS = ("written", "dropped")
 
 
 class Metrics:
@@ -67,6 +68,9 @@ class Metrics:
 
     def exemptions(self, number: int, errors: int) -> None:
         """Set the number of exemptions in force, and take over the total of failed questions to their store."""
+
+    def journal(self, *, written: int, dropped: int, waiting: int, reachable: bool | None) -> None:
+        """Take over the journal's totals of rows so far, how many wait, and whether the database takes rows."""
 
 
 def _harmless(
@@ -122,6 +126,8 @@ class _Prometheus(Metrics):
             "worker_restarts", "Workers that exited without being told to.", ("cause",), **new
         )
         self._reloads = prometheus.Counter("reloads", "Reloads of the settings.", ("outcome",), **new)
+        self._rows = prometheus.Counter("journal_rows", "Rows of the journal, by outcome.", ("outcome",), **new)
+        self._seen_rows: dict[str, int] = {}
         live: Any = {"multiprocess_mode": "livesum", **new}
         self._sessions = prometheus.Gauge("sessions_open", "Sessions open.", **live)
         self._workers = prometheus.Gauge("workers", "Workers that serve.", **live)
@@ -130,6 +136,8 @@ class _Prometheus(Metrics):
             "exemption_store_errors", "Questions to the store of the exemptions that failed.", **new
         )
         self._seen_errors = 0
+        self._rows_waiting = prometheus.Gauge("journal_rows_waiting", "Rows that wait for the database.", **live)
+        self._database = prometheus.Gauge("journal_database_up", "1: the journal's database takes rows.", **live)
         self._build = prometheus.Gauge("build_info", "Version of the daemon.", ("version", "python"), **live)
         self._seen: dict[str, dict[str, int]] = {}  # by cache: the totals that are already counted
         self._sessions.set(0)  # the process that had this slot before may have died with open sessions
@@ -154,6 +162,7 @@ class _Prometheus(Metrics):
             (self._dns, _DNS_OUTCOMES),
             (self._ended, _CAUSES),
             (self._reloads, _RELOADS),
+            (self._rows, _ROWS),
         ):
             for value in values:
                 counter.labels(value)
@@ -220,6 +229,13 @@ class _Prometheus(Metrics):
         if errors != self._seen_errors:
             self._store_errors.inc(errors - self._seen_errors)
             self._seen_errors = errors
+
+    def journal(self, *, written: int, dropped: int, waiting: int, reachable: bool | None) -> None:
+        for outcome, total in zip(_ROWS, (written, dropped), strict=True):
+            self._rows.labels(outcome).inc(max(0, total - self._seen_rows.get(outcome, 0)))
+            self._seen_rows[outcome] = total
+        self._rows_waiting.set(waiting)
+        self._database.set(0 if reachable is False else 1)
 
     def lost(self, error: Exception) -> None:
         """Log that a count was lost."""

@@ -80,11 +80,26 @@ class RateLimitedLog:
         """Warn that the exemptions cannot be saved for the next start."""
         self._warn("exemptions not saved for the next start", folder=folder, reason=reason)
 
+    def rows_dropped(self, rows: int, reason: str) -> None:
+        """Warn that this process has dropped rows of the journal: so many since its start, the last for this reason."""
+        self._warn("journal rows dropped", rows=rows, reason=reason)
+
+    def row_lost(self, trace: str) -> None:
+        """Log an internal error that cost a row of the journal."""
+        event = "journal row"
+        if (held := self._suppressed(event)) is not None:
+            log.fault(event, trace, **({"suppressed": held} if held else {}))
+
     def _warn(self, event: str, **fields: Value) -> None:
+        if (held := self._suppressed(event)) is not None:
+            log.warning(event, **fields, **({"suppressed": held} if held else {}))
+
+    def _suppressed(self, event: str) -> int | None:
+        """Return how often the event has been suppressed since it was last logged; None: suppress it now, too."""
         with self._lock:
             now = self._clock()
             if now < self._next.get(event, now):
                 self._held[event] = self._held.get(event, 0) + 1
-                return
-            held, self._next[event] = self._held.pop(event, 0), now + _WARN_EVERY
-        log.warning(event, **fields, **({"suppressed": held} if held else {}))
+                return None
+            self._next[event] = now + _WARN_EVERY
+            return self._held.pop(event, 0)

@@ -98,6 +98,7 @@ def snapshot(ini: str = "", *, counting: bool = False, **changed: Any) -> Snapsh
         "workers": (worker(0), worker(1)),
         "processes": (),
         "exemptions": None,
+        "journal": None,
         "trouble": "",
     }
     return Snapshot(**{**values, **changed})

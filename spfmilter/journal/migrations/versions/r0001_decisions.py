@@ -50,8 +50,10 @@ def upgrade() -> None:
         sa.Column("elapsed", sa.Integer, nullable=False),
         sa.Column("answers", sa.LargeBinary),
     )
-    for column in ("time", "case_id", "queue_id"):
-        op.create_index(f"decision_{column}", "decision", [column])
+    op.create_index("decision_time", "decision", ["time"])
+    for column in ("case_id", "queue_id"):
+        there = sa.text(f"{column} IS NOT NULL")
+        op.create_index(f"decision_{column}", "decision", [column], sqlite_where=there, postgresql_where=there)
 
 
 def downgrade() -> None:

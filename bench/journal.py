@@ -1,0 +1,87 @@
+"""What the journal costs mail: the rate with it and without, and the time of a message while its database is killed."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+
+from bench import zones
+from bench.programs import Nameserver, Spfmilter, load, nameserver
+from bench.setting import Setting, ratios
+from bench.table import Report, Target
+from lab import postgresql
+from lab.postgresql import PostgreSQL
+
+_CONNECTIONS = 8
+_DOMAINS = 250  # of each of the four kinds
+_PLENTY = 1_000_000  # messages: more than fit into a turn
+_RATE_LEFT = Target(0.95, at_least=True)
+_DELAY = Target(1.01)
+_UNITS = {"a connection a message": 1, "connections kept": 0}
+
+
+@dataclass(slots=True)
+class _Turns:
+    """What one daemon came to, turn by turn."""
+
+    rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)  # microseconds a message
+    p50: list[float] = field(default_factory=list)  # ms of a message
+    messages: int = 0
+
+
+def _turn(setting: Setting, target: Spfmilter, turns: _Turns, unit: int, seconds: float) -> None:
+    before = target.cpu_seconds()
+    options = {"cycle": _DOMAINS, "per_connection": unit, **zones.MAIL_ONLY}
+    loaded = load(
+        setting.shop,
+        target,
+        zones.EVERYDAY,
+        connections=_CONNECTIONS,
+        messages=_PLENTY,
+        seconds=seconds,
+        **options,
+    ).check(target.name)
+    turns.rates.append(loaded.rate)
+    turns.cpu.append((target.cpu_seconds() - before) / loaded.messages * 1e6)
+    turns.p50.append(loaded.message_ms["p50"])
+    turns.messages += loaded.messages
+
+
+def _warm(setting: Setting, target: Spfmilter) -> None:
+    """Let every worker see every name."""
+    options = {"cycle": _DOMAINS, **zones.MAIL_ONLY}
+    load(setting.shop, target, zones.EVERYDAY, messages=16 * _DOMAINS, per_connection=1, seconds=4, **options)
+
+
+@contextmanager
+def _daemons(setting: Setting, server: Nameserver) -> Iterator[dict[str, Spfmilter]]:
+    """One daemon without a journal, and one for each database that is installed."""
+    folder = setting.shop.place("journal")
+    with ExitStack() as stack:
+        urls = {"off": "", "SQLite": f"sqlite:///{folder}/journal.db"}
+        if not postgresql.unavailable():
+            urls["PostgreSQL"] = stack.enter_context(PostgreSQL()).url
+        found = {}
+        for name, url in urls.items():
+            daemon = setting.spfmilter(server, more=f"[journal]\nurl = {url}\n" if url else "")
+            found[name] = stack.enter_context(daemon)
+            _warm(setting, daemon)
+        yield found
+
+
+def rate(setting: Setting) -> Report:
+    """The rate with a journal, of the rate without; known senders, which is the hardest: nothing else takes time."""
+    report = Report("journal", "messages/s, 1,000 known domains, unix socket, 8 connections; of the rate without")
+    report.columns = ("messages/s", "p50 ms", "CPU us/msg", "ratio")
+    with nameserver(setting.shop) as server, _daemons(setting, server) as daemons:
+        for label, unit in _UNITS.items():
+            turns = {name: _Turns() for name in daemons}
+            for _ in range(2 * setting.rounds):
+                for name, daemon in daemons.items():
+                    _turn(setting, daemon, turns[name], unit, setting.seconds(1, 4))
+            for name, each in turns.items():
+                figures = median(each.rates), median(each.p50), median(each.cpu)
+                ratio = ratios(each.rates, turns["off"].rates) if name != "off" else None
+                report.add(f"{label}, {name}", *figures, compared=ratio, target=_RATE_LEFT if ratio else None)
+    return report

@@ -1,0 +1,50 @@
+"""Take the journal's rows out of the channel, so that workers never wait for the database. Knows no database."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from spfmilter.journal.backlog import Backlog
+from spfmilter.journal.channel import Receiver
+
+ENOUGH = 1000  # rows for a transaction
+_WAIT = 0.5  # seconds
+_GATHER = 0.05  # seconds between two looks: packets come in crowds, and one wakeup is enough for many
+_ORPHANED = 3.0  # seconds in which the workers of a supervisor that was killed can send their last rows
+
+
+class Intake:
+    """A task of the storage process."""
+
+    name = "journal channel"
+
+    def __init__(self, receiver: Receiver, backlog: Backlog) -> None:
+        self._receiver, self._backlog = receiver, backlog
+        self._corrupt = 0  # packets that are already counted
+        self._parent = os.getppid()
+
+    def run(self, ending: threading.Event) -> None:
+        """Read until ``ending`` is set and the channel is empty.
+
+        If the supervisor was killed, its workers are about to end: read until they have, some seconds at most.
+        """
+        until = None
+        while True:
+            is_last = ending.is_set()
+            self._read()
+            if is_last:
+                until = until or time.monotonic() + _ORPHANED
+                if os.getppid() == self._parent or self._receiver.ended or time.monotonic() > until:
+                    break
+            self._receiver.wait(_WAIT)
+            ending.wait(_GATHER)
+        self._backlog.complete = True
+        self._backlog.enough.set()
+
+    def _read(self) -> None:
+        self._backlog.add(self._receiver.read(), ENOUGH)
+        if self._receiver.corrupt > self._corrupt:
+            self._backlog.corrupt(self._receiver.corrupt - self._corrupt)
+            self._corrupt = self._receiver.corrupt
