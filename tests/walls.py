@@ -25,7 +25,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "addresses": ("model",),
     "spf": ("addresses", "model", "spf", "text"),
     "settings": ("addresses", "language", "model", "settings", "spf.record", "template", "zones"),
-    "exemptions": ("addresses", "exemptions", "model", "ownership", "settings", "text", "value"),
+    "exemptions": ("addresses", "exemptions", "model", "ownership", "settings", "text"),
     "policy": ("addresses", "exemptions.inforce", "model", "policy", "settings", "spf.checks"),
     "relays": ("addresses", "model", "relays", "settings.values"),
     "reply": ("language", "model", "reply", "settings", "spf.services", "template", "text"),

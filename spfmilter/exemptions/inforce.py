@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TypeVar
 
@@ -15,7 +16,6 @@ from spfmilter.addresses import patterns_of
 from spfmilter.exemptions.exemption import MOST, MOST_BY_SPF, Exemption, Subject
 from spfmilter.exemptions.when import utc
 from spfmilter.model import IPAddress
-from spfmilter.value import value
 
 _Key = TypeVar("_Key", str, int)
 _Entry = tuple[str, int | None]  # id and end
@@ -24,7 +24,7 @@ _Tables = Sequence[tuple[int, Mapping[int, _Entry]]]
 _NO_TABLES: Mapping[int, _Tables] = {}
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
     """The exemption that lets a message in."""
 
@@ -125,7 +125,7 @@ def _lasts(entry: _Entry, now: float) -> bool:
 NO_EXEMPTIONS = Exemptions()
 
 
-@value
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
     """The exemptions at one moment, for one message."""
 
