@@ -32,7 +32,7 @@ class _Turns:
 
 def _turn(setting: Setting, target: Spfmilter, turns: _Turns, unit: int, seconds: float) -> None:
     before = target.cpu_seconds()
-    options = {"cycle": _DOMAINS, "per_connection": unit, **zones.MAIL_ONLY}
+    options: dict[str, float | str] = {"cycle": _DOMAINS, "per_connection": unit, **zones.MAIL_ONLY}
     loaded = load(
         setting.shop,
         target,
@@ -50,7 +50,7 @@ def _turn(setting: Setting, target: Spfmilter, turns: _Turns, unit: int, seconds
 
 def _warm(setting: Setting, target: Spfmilter) -> None:
     """Let every worker see every name."""
-    options = {"cycle": _DOMAINS, **zones.MAIL_ONLY}
+    options: dict[str, float | str] = {"cycle": _DOMAINS, **zones.MAIL_ONLY}
     load(setting.shop, target, zones.EVERYDAY, messages=16 * _DOMAINS, per_connection=1, seconds=4, **options)
 
 

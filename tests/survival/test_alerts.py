@@ -20,7 +20,7 @@ import yaml
 
 from lab.daemon import COMMAND, SpfmilterDaemon
 from lab.processes import until
-from tests.survival.site import PLAIN, ZONE, NameServer, ask, inet_socket, name_server, workers
+from tests.survival.site import PLAIN, ZONE, NameServer, ask, changed, inet_socket, name_server, workers
 from tests.survival.test_metrics import DOCS, Labels, listen, scrape, serving, total, with_metrics
 
 pytestmark = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is missing: tools/setup.sh lab")
@@ -162,6 +162,34 @@ def test_a_reload_that_is_refused(dns: NameServer, listen: str, tmp_path: Path) 
         daemon.wait_for_notification("READY=1", count=2)
         after = scrape(listen)
     check_alerts(tmp_path, series(before, after, goes_on=False), "SpfmilterReloadRefused", goes_on=False)
+
+
+def test_a_journal_without_its_database(dns: NameServer, listen: str, tmp_path: Path) -> None:
+    address = inet_socket()
+
+    def text(folder: Path) -> str:
+        return with_metrics(address, dns.address, listen, journal=f"url = sqlite:///{folder}/journal.db")
+
+    with SpfmilterDaemon(text(tmp_path)) as daemon:
+        before = scrape(serving(daemon, listen))
+        daemon.rewrite(text(tmp_path / "missing"))
+        daemon.signal(signal.SIGHUP)
+        until(lambda: total(scrape(listen), "spfmilter_journal_database_up") == 0, 30, daemon.log)
+        normal(address)
+        after = scrape(listen)
+    check_alerts(tmp_path, series(before, after, goes_on=True), "SpfmilterJournalDatabaseDown", goes_on=True)
+
+
+def test_rows_of_the_journal_that_are_lost(dns: NameServer, listen: str, tmp_path: Path) -> None:
+    address = inet_socket()
+    text = with_metrics(address, dns.address, listen, journal=f"url = sqlite:///{tmp_path}/missing/journal.db")
+    with SpfmilterDaemon(text, command=changed({"journal.backlog.MAX_BYTES": 1})) as daemon:
+        before = scrape(serving(daemon, listen))
+        normal(address)
+        lost = {"outcome": "dropped"}
+        until(lambda: total(scrape(listen), "spfmilter_journal_rows_total", **lost) == len(PLAIN), 30, daemon.log)
+        after = scrape(listen)
+    check_alerts(tmp_path, series(before, after, goes_on=False), "SpfmilterJournalRowsLost", goes_on=False)
 
 
 def test_an_internal_error(dns: NameServer, listen: str, tmp_path: Path) -> None:
