@@ -9,7 +9,7 @@ from typing import Any
 from spfmilter import caseid, policy, reply
 from spfmilter.addresses import parse_reverse_path
 from spfmilter.exemptions.exemption import Exemption
-from spfmilter.exemptions.inforce import Exemptions, InForce
+from spfmilter.exemptions.inforce import InForce, pack, unpack
 from spfmilter.model import (
     NO_OWN_RULES,
     Action,
@@ -146,7 +146,7 @@ class Known(NoEvidence):
         now: float = 0.0,
     ) -> None:
         """`names` are those of the client's address, whichever it is; `exempt` is as it is at the time `now`."""
-        self._in_force = InForce(exemptions=Exemptions(exempt), now=now)
+        self._in_force = InForce(exemptions=unpack(pack(exempt)), now=now)
         self._result, self._conditions, self._names = result, conditions, names
         self._addresses, self._dmarc, self._deferred_for = addresses or {}, dmarc or {}, deferred_for
         self.asked: list[Check] = []

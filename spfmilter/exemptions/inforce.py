@@ -19,6 +19,8 @@ from spfmilter.model import IPAddress
 
 _Key = TypeVar("_Key", str, int)
 _Entry = tuple[str, int | None]  # id and end
+# Id, end, version of IP (0: no network), bits of the host part, bits of the network, and the three names.
+Packed = tuple[str, int | None, int, int, int, str, str, str]
 # (bits of the host part, entries by the bits of the network), the longest prefix first
 _Tables = Sequence[tuple[int, Mapping[int, _Entry]]]
 _NO_TABLES: Mapping[int, _Tables] = {}
@@ -41,29 +43,26 @@ class Exemptions:
 
     __slots__ = ("_domains", "_forwarders", "_forwarders_spf", "_networks", "number")
 
-    def __init__(self, exemptions: Iterable[Exemption] = ()) -> None:
+    def __init__(self, rows: Iterable[Packed] = ()) -> None:
         """Take the exemptions; of those for the same subject, the one that lasts longest counts."""
         self.number = 0  # of exemptions, with those that have ended since
-        # By pattern of a domain (empty: any) and version of IP.
+        # By pattern of a domain (empty: any), version of IP, and bits of the host part.
         networks: dict[str, dict[int, dict[int, dict[int, _Entry]]]] = {}
         self._domains: dict[str, _Entry] = {}
         self._forwarders: dict[str, _Entry] = {}
         self._forwarders_spf: dict[str, _Entry] = {}
-        for one in exemptions:
+        for identity, until, version, host_bits, bits, domain, forwarder, forwarder_spf in rows:
             self.number += 1
-            entry = (one.id, one.until)
-            if one.network is not None:
-                place = one.network
-                host_bits = place.max_prefixlen - place.prefixlen
-                versions = networks.setdefault(one.domain, {})
-                table = versions.setdefault(place.version, {}).setdefault(host_bits, {})
-                _put(table, int(place.network_address) >> host_bits, entry)
-            elif one.domain:
-                _put(self._domains, one.domain, entry)
-            elif one.forwarder:
-                _put(self._forwarders, one.forwarder, entry)
+            entry = (identity, until)
+            if version:
+                table = networks.setdefault(domain, {}).setdefault(version, {}).setdefault(host_bits, {})
+                _put(table, bits, entry)
+            elif domain:
+                _put(self._domains, domain, entry)
+            elif forwarder:
+                _put(self._forwarders, forwarder, entry)
             else:
-                _put(self._forwarders_spf, one.forwarder_spf, entry)
+                _put(self._forwarders_spf, forwarder_spf, entry)
         self._networks: Mapping[str, Mapping[int, _Tables]] = {
             pattern: {version: sorted(tables.items()) for version, tables in versions.items()}
             for pattern, versions in networks.items()
@@ -169,16 +168,18 @@ def choose(exemptions: Iterable[Exemption], now: float) -> list[Exemption]:
 
 def pack(exemptions: Iterable[Exemption]) -> bytes:
     """Return what a worker needs of the exemptions, as bytes for ``unpack``."""
-    rows = [(one.id, one.until, one.subject.values()) for one in exemptions]
-    return json.dumps(rows, separators=(",", ":")).encode()
+    return json.dumps([_packed(one) for one in exemptions], separators=(",", ":")).encode()
+
+
+def _packed(one: Exemption) -> Packed:
+    """Return numbers in place of the network, which take a tenth of the time to load."""
+    version = host_bits = bits = 0
+    if one.network is not None:
+        version, host_bits = one.network.version, one.network.max_prefixlen - one.network.prefixlen
+        bits = int(one.network.network_address) >> host_bits
+    return one.id, one.until, version, host_bits, bits, one.domain, one.forwarder, one.forwarder_spf
 
 
 def unpack(data: bytes) -> Exemptions:
     """Return the exemptions of ``pack``. For bytes of our own processes only."""
-    return Exemptions(_unpacked(data))
-
-
-def _unpacked(data: bytes) -> Iterator[Exemption]:
-    for identity, until, values in json.loads(data):
-        place = values.pop("network", "")
-        yield Exemption(id=identity, until=until, network=ip_network(place) if place else None, added=0, **values)
+    return Exemptions(json.loads(data))
