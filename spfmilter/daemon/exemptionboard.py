@@ -1,4 +1,4 @@
-"""The exemptions in force, in memory that one process writes and all workers read (docs/decisions/0056).
+"""The exemptions in force, in memory that one process writes and all workers read (docs/decisions/0056-exemptions.md).
 
 The storage process writes a list into the half that is not in use, and then its place into the head. A worker looks at
 the head once a second, and reads the list if it is another one. Neither waits for the other. Does not know where the

@@ -1,7 +1,7 @@
 """Keep the exemptions in force equal to those of their store: a task of the storage process.
 
 Knows how often to look, what to do while the store is away (the last known list stays in force), and what to log.
-Workers are given the list by the board (docs/decisions/0056).
+Workers are given the list by the board (docs/decisions/0056-exemptions.md).
 """
 
 from __future__ import annotations
