@@ -7,6 +7,7 @@ all decisions. No deferral is remembered, and no answer beyond the message.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,9 @@ from spfmilter.commands.explain import Explained
 from spfmilter.commands.forwarder import forwarder_advice
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.evaluation.evidence import ConnectionEvidence, Note
+from spfmilter.exemptions import saved
+from spfmilter.exemptions.inforce import NO_EXEMPTIONS, Exemptions, choose, pack, unpack
+from spfmilter.exemptions.store import place
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import Refusals, open_signer
 from spfmilter.message import Outcome
@@ -89,8 +93,13 @@ def simulate(said: Conversation, settings: Settings, *, explain: bool, warn: War
     dns = settings.dns.model_copy(update={"prefetch": False})
     receiver = settings.headers.own_id or said.hostname
     inquiry = Engine(dns, receiver=receiver).inquiry()
+    exemptions = _exemptions(settings, warn)
     evidence = ConnectionEvidence(
-        inquiry, own_addresses=settings.policy.own_addresses, deferred_since=None, explain=True
+        inquiry,
+        own_addresses=settings.policy.own_addresses,
+        deferred_since=None,
+        exemptions=lambda: exemptions,
+        explain=True,
     )
     evidence.budget.start(dns.timeout.seconds)
     session = Session(
@@ -113,6 +122,17 @@ def simulate(said: Conversation, settings: Settings, *, explain: bool, warn: War
         considered=_considered(said, ended, settings, evidence.notes),
         forwarder=advice,
     )
+
+
+def _exemptions(settings: Settings, warn: Warn) -> Exemptions:
+    """Return the temporary exemptions that the daemon of this host has written down."""
+    try:
+        known = saved.load(settings.state.folder, place(settings))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        warn(f"{settings.state.folder}/{saved.FILE}: {reason}; so temporary exemptions have no effect here")
+        return NO_EXEMPTIONS
+    return unpack(pack(choose(known, time.time())))
 
 
 def _converse(session: Session, said: Conversation) -> tuple[Outcome, Transaction]:
