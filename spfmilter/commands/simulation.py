@@ -93,7 +93,7 @@ def simulate(said: Conversation, settings: Settings, *, explain: bool, warn: War
     dns = settings.dns.model_copy(update={"prefetch": False})
     receiver = settings.headers.own_id or said.hostname
     inquiry = Engine(dns, receiver=receiver).inquiry()
-    exemptions = _exemptions(settings, warn)
+    exemptions = _temporary(settings, warn)
     evidence = ConnectionEvidence(
         inquiry,
         own_addresses=settings.policy.own_addresses,
@@ -124,7 +124,7 @@ def simulate(said: Conversation, settings: Settings, *, explain: bool, warn: War
     )
 
 
-def _exemptions(settings: Settings, warn: Warn) -> Exemptions:
+def _temporary(settings: Settings, warn: Warn) -> Exemptions:
     """Return the temporary exemptions that the daemon of this host has written down."""
     try:
         known = saved.load(settings.state.folder, place(settings))

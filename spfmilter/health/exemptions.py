@@ -48,7 +48,7 @@ def exemptions_part(state: ExemptionsState, age: float) -> Part:
         data={
             "number": state.number,
             "store": state.store,
-            "answers": state.answered and not state.reason,
+            "answers": state.answered and not state.reason and asked <= _OLD,
             "seconds": asked,
             "errors": state.errors,
             "reason": state.reason or None,
