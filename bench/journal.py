@@ -17,6 +17,7 @@ _DOMAINS = 250  # of each of the four kinds
 _PLENTY = 1_000_000  # messages: more than fit into a turn
 _RATE_LEFT = Target(0.95, at_least=True)
 _DELAY = Target(1.01)
+_STEADY = 300  # messages a second: what the machine does beside is not what is measured
 _UNITS = {"a connection a message": 1, "connections kept": 0}
 
 
@@ -30,9 +31,9 @@ class _Turns:
     messages: int = 0
 
 
-def _turn(setting: Setting, target: Spfmilter, turns: _Turns, unit: int, seconds: float) -> None:
+def _turn(setting: Setting, target: Spfmilter, turns: _Turns, unit: int, seconds: float, **more: float | str) -> None:
     before = target.cpu_seconds()
-    options: dict[str, float | str] = {"cycle": _DOMAINS, "per_connection": unit, **zones.MAIL_ONLY}
+    options: dict[str, float | str] = {"cycle": _DOMAINS, "per_connection": unit, **zones.MAIL_ONLY, **more}
     loaded = load(
         setting.shop,
         target,
@@ -84,4 +85,29 @@ def rate(setting: Setting) -> Report:
                 figures = median(each.rates), median(each.p50), median(each.cpu)
                 ratio = ratios(each.rates, turns["off"].rates) if name != "off" else None
                 report.add(f"{label}, {name}", *figures, compared=ratio, target=_RATE_LEFT if ratio else None)
+    return report
+
+
+def killed(setting: Setting) -> Report:
+    """The time of a message while PostgreSQL is there, and in the seconds after it has been killed, in turns."""
+    report = Report("journal-killed", f"ms a message at {_STEADY} messages/s; with PostgreSQL dead, of with it alive")
+    report.columns = ("p50 ms", "messages/s", "ratio")
+    if reason := postgresql.unavailable():
+        report.notes.append(reason)
+        return report
+    lives, dead = _Turns(), _Turns()
+    with ExitStack() as stack:
+        server, database = stack.enter_context(nameserver(setting.shop)), stack.enter_context(PostgreSQL())
+        target = stack.enter_context(setting.spfmilter(server, more=f"[journal]\nurl = {database.url}\n"))
+        _warm(setting, target)
+        target.daemon.wait_for_log("journal opened", 60)
+        for number in range(2 * setting.rounds):
+            _turn(setting, target, lives, 1, setting.seconds(1, 4), rate=_STEADY)
+            database.kill()
+            _turn(setting, target, dead, 1, setting.seconds(1, 4), rate=_STEADY)
+            database.start()
+            target.daemon.wait_for_log("(?s)" + "journal database available.*" * (number + 1), 60)
+    report.add("PostgreSQL lives", median(lives.p50), median(lives.rates))
+    ratio = ratios(dead.p50, lives.p50)
+    report.add("PostgreSQL was killed", median(dead.p50), median(dead.rates), compared=ratio, target=_DELAY)
     return report

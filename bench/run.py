@@ -33,6 +33,7 @@ BENCHES: dict[str, Callable[[Setting], Report]] = {
     "postfix": mta.postfix_rate,
     "cpu": footprint.cpu,
     "journal": journal.rate,
+    "journal-killed": journal.killed,
 }
 
 

@@ -26,7 +26,7 @@ class Beside:
             close: runs first in each of them: closes everything that belongs to the supervisor.
         """
         self._folder, self._shared = metrics_folder, shared
-        self._exporter = BackgroundProcess("metrics exporter", close)
+        self._exporter = BackgroundProcess("metrics exporter", lambda: _close(close, shared))
         self._storage = BackgroundProcess("storage process", close, finishes=True)
 
     @property
@@ -63,3 +63,9 @@ class Beside:
         self._storage.finish(storage.FINISH + 1)
         if pid is not None:
             self._shared.ended(pid)
+
+
+def _close(close: Callable[[], None], shared: Shared) -> None:
+    """In the exporter, which stores nothing: let go of the rows' channel as well."""
+    close()
+    shared.let_go()

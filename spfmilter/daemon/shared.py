@@ -77,6 +77,10 @@ class Shared:
             exemptions=self.exemptions,
         )
 
+    def let_go(self) -> None:
+        """Close the rows' channel in a process that uses neither end."""
+        self._channel.close()
+
     # -- the journal's rows, as the supervisor counts them -------------------------------------------------------------
 
     def rows(self) -> Counts:

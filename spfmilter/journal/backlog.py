@@ -81,15 +81,16 @@ def _split(data: bytes) -> Iterator[Packet]:
 class Backlog:
     """The rows that one storage process holds. Safe for use by several threads at once."""
 
-    def __init__(self, record: CountsRecord, leftovers: Leftovers, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, record: CountsRecord, leftovers: Leftovers, max_bytes: int | None = None) -> None:
         """Begin with what the storage process before has left.
 
         Args:
             record: of the counts of this process.
             leftovers: from and to other storage processes.
-            max_bytes: of packets that wait at most.
+            max_bytes: of packets that wait at most; None: ``MAX_BYTES``.
         """
-        self._record, self._leftovers, self._max_bytes = record, leftovers, max_bytes
+        self._record, self._leftovers = record, leftovers
+        self._max_bytes = MAX_BYTES if max_bytes is None else max_bytes
         self._lock = threading.Lock()
         self._packets: deque[Packet] = deque()
         self._size = self._rows = 0  # of the packets

@@ -107,6 +107,11 @@ class RowChannel:
         self._sending.close()
         return Receiver(self._receiving)
 
+    def close(self) -> None:
+        """Close both ends. Call this in a process that uses neither."""
+        self._sending.close()
+        self._receiving.close()
+
     def remaining(self) -> Iterator[Packet]:
         """Yield what lies in it, and take it out. Call this in the supervisor, when no reader comes any more."""
         yield from Receiver(self._receiving).read()

@@ -48,7 +48,7 @@ def open_engine(url: JournalUrl, *, read_only: bool = False) -> Engine:
 
 def _sqlite(url: JournalUrl, *, read_only: bool) -> Engine:
     if read_only and not Path(url.path).exists():
-        raise JournalError(f"{url.path}: no such file: the daemon makes it when it records the first message")
+        raise JournalError(f"{url.path}: no such file: the daemon makes it when it starts")
     engine = create_engine(url.connection(), connect_args={"timeout": BUSY})
 
     @event.listens_for(engine, "connect")

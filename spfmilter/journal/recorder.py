@@ -33,7 +33,7 @@ class Recorder:
         *,
         host: str,
         local_parts: bool,
-        max_waiting: int = MAX_WAITING,
+        max_waiting: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Prepare.
@@ -43,11 +43,12 @@ class Recorder:
             counts: this worker's record of counts.
             host: the MTA's name where a transaction does not tell.
             local_parts: see ``row_of``.
-            max_waiting: bytes of packets that wait at most.
+            max_waiting: bytes of packets that wait at most; None: ``MAX_WAITING``.
             clock: returns the Unix time.
         """
         self._sender, self._counts, self._clock = sender, counts, clock
-        self._host, self._local_parts, self._max_waiting = host, local_parts, max_waiting
+        self._host, self._local_parts = host, local_parts
+        self._max_waiting = MAX_WAITING if max_waiting is None else max_waiting
         self._lock = threading.Lock()
         self._rows: list[Row] = []  # of the packet that is being filled
         self._packets: deque[Packet] = deque()  # that the channel has not taken yet

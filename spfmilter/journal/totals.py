@@ -51,7 +51,7 @@ class CountsRecord:
         if self._file is None or self._place >= _MAX_RECORDS:
             return
         short = dataclasses.replace(counts, reason=counts.reason[:_MAX_REASON])
-        text = json.dumps(dataclasses.astuple(short)).encode()
+        text = json.dumps(dataclasses.asdict(short)).encode()
         with suppress(OSError):
             os.pwrite(self._file, _HEAD.pack(len(text), zlib.crc32(text)) + text, self._place * _SPACE)
 
@@ -124,7 +124,7 @@ def _read(file: int, place: int) -> Counts | None:
             length, checksum = _HEAD.unpack_from(data)
             text = data[_HEAD.size : _HEAD.size + length]
             if length and zlib.crc32(text) == checksum:
-                return Counts(*json.loads(text))
+                return Counts(**json.loads(text))
         except (OSError, struct.error, ValueError, TypeError):
             continue
     return None

@@ -152,8 +152,20 @@ def descriptors(pid: int) -> set[str]:
 def workers(daemon: SpfmilterDaemon) -> list[int]:
     """The processes that take new sessions: they share the supervisor's listening socket, as nothing else does."""
     supervisor = daemon.process.pid
-    own = {name for name in descriptors(supervisor) if name.startswith("socket:")}
+    own = descriptors(supervisor) & _listening(supervisor)
     return sorted(pid for pid in children(daemon) if own & descriptors(pid))
+
+
+def _listening(pid: int) -> set[str]:
+    """The sockets that accept connections, in a process's network namespace (proc(5))."""
+    found = set()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for family in ("tcp", "tcp6"):
+            lines = [line.split() for line in Path(f"/proc/{pid}/net/{family}").read_text().splitlines()[1:]]
+            found |= {f"socket:[{columns[9]}]" for columns in lines if columns[3] == "0A"}  # TCP_LISTEN
+        lines = [line.split() for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]]
+        found |= {f"socket:[{columns[6]}]" for columns in lines if int(columns[3], 16) & 0x10000}  # SO_ACCEPTCON
+    return found
 
 
 def children(daemon: SpfmilterDaemon) -> list[int]:
