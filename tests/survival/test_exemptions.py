@@ -25,7 +25,9 @@ from lab.postgresql import PostgreSQL
 from lab.processes import until
 from lab.redis import Redis
 from spfmilter.exemptions.exemption import row_of
+from spfmilter.exemptions.opening import open_store
 from spfmilter.exemptions.server import KEY, VERSION
+from spfmilter.settings import load
 from tests.exemptions.samples import exempt
 from tests.survival.site import (
     CLIENT,
@@ -167,6 +169,20 @@ def test_a_refused_sender_is_let_in_by_all_workers_without_a_reload(dns: NameSer
         assert workers(here.daemon) == before
         assert "reloaded" not in here.daemon.log()
         assert added["id"] in here.spfmilter("exempt", "list", "--all").stdout
+
+
+@pytest.mark.parametrize("kind", ["sqlite", *SERVERS])
+def test_two_seconds_after_it_is_written(dns: NameServer, kind: str, tmp_path: Path) -> None:
+    """Counted from the end of the write, without the time that the command takes to end."""
+    with store(kind) as (sections, _), host(dns, tmp_path / "state", **sections) as here:
+        opened = open_store(load(here.daemon.ini_path))
+        for number in range(3):
+            one = exempt(CLIENT, number, domain="fail.example", until=None)
+            opened.add(one)
+            here.wait_for(TAKEN)
+            opened.remove([one.id], 1, "bob")
+            here.wait_for(REFUSED)
+        opened.close()
 
 
 @pytest.mark.parametrize(
