@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -198,6 +199,73 @@ def test_rows_of_strangers_on_a_server_are_no_error(redis_server: Redis) -> None
     with pytest.raises(StoreError, match="WRONGTYPE"):
         store.read()
     there.delete(KEY)
+
+
+# -- rights, as docs/exemptions.md gives them --------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs" / "exemptions.md").read_text()
+
+
+def use(store: Store) -> None:
+    """Everything that a daemon and the command do."""
+    store.version()
+    for one in SEVERAL:
+        store.add(one)
+    store.remove([SEVERAL[0].id], NOW, "bob")
+    store.add(exempt("192.0.2.9", 9, added=NOW + 10 * KEPT))  # which forgets the first one
+    store.give_back(SEVERAL[1:2])
+    assert SEVERAL[1].id in read(store)
+
+
+def test_the_rights_of_a_user_of_redis_are_enough(redis_server: Redis) -> None:
+    found = re.search(r"`ACL SETUSER (spfmilter .+?)`", PAGE)
+    assert found is not None
+    there = library.Redis(port=redis_server.port, db=2)
+    there.execute_command("ACL", "SETUSER", *found[1].replace("PASSWORD", "geheim").split())
+    url = state_url(f"redis://spfmilter:geheim@127.0.0.1:{redis_server.port}/2")
+    assert url is not None
+    use(ServerStore(url))
+    there.execute_command("ACL", "SETUSER", "spfmilter", "-hset")
+    with pytest.raises(StoreError, match="ermission"):
+        ServerStore(url).add(exempt("192.0.2.8", 8))
+
+
+@pytest.mark.skipif(bool(postgresql.unavailable()), reason=postgresql.unavailable() or "there")
+def test_the_rights_of_roles_of_postgresql_are_enough(postgresql_server: PostgreSQL) -> None:
+    owner = open_store(parse(f"[journal]\nurl = {postgresql_server.url}\n"))
+    owner.version()  # makes the tables
+    owner.close()
+    url = journal_url(postgresql_server.url)
+    assert url is not None
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        for line in (
+            "DROP ROLE IF EXISTS admin, follower",
+            "CREATE ROLE admin LOGIN",
+            "CREATE ROLE follower LOGIN",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON exemption TO admin",
+            "GRANT SELECT, UPDATE ON exemption_version TO admin",
+            "GRANT SELECT ON exemption, exemption_version TO follower",
+            "DELETE FROM exemption",
+        ):
+            connection.execute(text(line))
+    opened = {
+        role: open_store(parse(f"[journal]\nurl = {postgresql_server.url.replace('postgres@', f'{role}@')}\n"))
+        for role in ("admin", "follower")
+    }
+    opened["admin"].version()
+    for one in SEVERAL:
+        opened["admin"].add(one)
+    opened["admin"].remove([SEVERAL[0].id], NOW, "bob")
+    assert set(read(opened["follower"])) == {one.id for one in SEVERAL}
+    with pytest.raises(StoreError, match="permission denied"):
+        opened["follower"].add(exempt("192.0.2.8", 8))
+    for store in opened.values():
+        store.close()
+    with engine.begin() as connection:
+        connection.execute(text("DROP OWNED BY admin, follower"))
+        connection.execute(text("DROP ROLE admin, follower"))
+    engine.dispose()
 
 
 # -- the file of one host ----------------------------------------------------------------------------------------------
