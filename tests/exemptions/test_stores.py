@@ -243,6 +243,7 @@ def test_the_rights_of_roles_of_postgresql_are_enough(postgresql_server: Postgre
             "DROP ROLE IF EXISTS admin, follower",
             "CREATE ROLE admin LOGIN",
             "CREATE ROLE follower LOGIN",
+            "GRANT USAGE ON SCHEMA public TO admin, follower",  # as it is in a new database
             "GRANT SELECT, INSERT, UPDATE, DELETE ON exemption TO admin",
             "GRANT SELECT, UPDATE ON exemption_version TO admin",
             "GRANT SELECT ON exemption, exemption_version TO follower",
