@@ -29,6 +29,7 @@ __all__ = ["listen"]  # a fixture
 Samples = dict[str, dict[Labels, float]]
 TARGET = {"instance": "mx1:9890", "job": "spfmilter"}
 FAILURE_AT, END = 30, 60  # minutes
+COUNTED = ("_total", "_bucket", "_count", "_sum")  # what only grows; the others are gauges
 _BROKEN = """
 import sys
 from spfmilter.session import Session
@@ -62,7 +63,7 @@ def series(before: Samples, after: Samples, *, goes_on: bool) -> list[dict[str, 
     for name, samples in after.items():
         for labels, value in samples.items():
             first = before.get(name, {}).get(labels)  # None: a series that begins with the failure
-            step = value - (first or 0.0) if goes_on else 0.0
+            step = value - (first or 0.0) if goes_on and name.endswith(COUNTED) else 0.0
             begun = f"_x{FAILURE_AT + 1}" if first is None else f"{first}+0x{FAILURE_AT}"
             found.append(one_series(name, dict(labels), f"{begun} {value}{step:+}x{END - FAILURE_AT - 1}"))
     return found
