@@ -13,6 +13,7 @@ from spfmilter import __version__
 from spfmilter.commands import attach as attaching
 from spfmilter.commands import check as checking
 from spfmilter.commands import config as looking
+from spfmilter.commands import exempt as exempting
 from spfmilter.commands import run as running
 from spfmilter.commands import status as asking
 from spfmilter.commands import web as serving
@@ -211,6 +212,80 @@ def why(path: Path, what: tuple[str, ...], **given: Any) -> None:
     WHAT is a case id, the link in the notice, or a queue id of the MTA. Exit with 1 if there is no such decision.
     """
     explaining.why(path, explaining.Sought(what=" ".join(what), **given))
+
+
+@cli.group(short_help="Let a sender in for a time, now.")
+def exempt() -> None:
+    """Let a sender in for a time: in force on all workers within two seconds, without a reload."""
+
+
+_whom = (
+    click.option("--network", default="", metavar="NETWORK", help="Clients: an address or a network."),
+    click.option(
+        "--from", "origin", default="", metavar="NETWORK", help="The same as --network; reads well behind --domain."
+    ),
+    click.option("--domain", default="", help="The domain in MAIL FROM; .example.com for all names below it."),
+    click.option(
+        "--forwarder", default="", metavar="NAME", help="A client by its confirmed host name; .example.net for all."
+    ),
+    click.option(
+        "--forwarder-spf", default="", metavar="DOMAIN", help="Clients that may send for this domain by its SPF record."
+    ),
+)
+
+
+def _whom_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say whom an exemption is for."""
+    for option in reversed(_whom):
+        command = option(command)
+    return command
+
+
+def _whom_of(given: dict[str, Any]) -> exempting.Whom:
+    """Return whom the options name, and take them out of the others."""
+    network, origin = given.pop("network"), given.pop("origin")
+    if network and origin:
+        raise click.UsageError("--network and --from mean the same: write one of them")
+    names = ("domain", "forwarder", "forwarder_spf")
+    return exempting.Whom(network=network or origin, **{name: given.pop(name) for name in names})
+
+
+@exempt.command("add", short_help="Add an exemption.")
+@_config
+@_json
+@_whom_options
+@click.option("--case", default="", metavar="CASE", help="The sender of this case: its domain from its client.")
+@click.option("--for", "lasts", default="", metavar="TIME", help="How long: 12h, 7d, or forever.  [default: 7d]")
+@click.option("--until", default="", metavar="TIME", help="Until when: 2026-12-31, 2026-12-31T18:00.")
+@click.option("--because", default="", metavar="TEXT", help="Why, for who reads the list later. Needed without --case.")
+@click.option("--force", is_flag=True, help="Add it even if it lets in more than one sender.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask, with --case.")
+@click.option("-n", "--dry-run", is_flag=True, help="Print what would be added. Change nothing.")
+def exempt_add(path: Path, **given: Any) -> None:
+    """Let in a client, a sender domain, both together, or a forwarder. It ends by itself."""
+    whom = _whom_of(given)
+    if given["case"] and whom != exempting.Whom():
+        raise click.UsageError("--case says whom: leave the other options out, or leave --case out")
+    exempting.add(path, exempting.Wish(whom=whom, **given))
+
+
+@exempt.command("list", short_help="List the exemptions in force.")
+@_config
+@_json
+@click.option("--all", "everything", is_flag=True, help="Also those that have ended or were removed.")
+def exempt_list(path: Path, *, everything: bool, json_output: bool) -> None:
+    """List the exemptions in force, those that end first at the top."""
+    exempting.show(path, everything=everything, json_output=json_output)
+
+
+@exempt.command("remove", short_help="Remove exemptions.")
+@_config
+@_json
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_whom_options
+def exempt_remove(path: Path, ids: tuple[str, ...], **given: Any) -> None:
+    """Remove exemptions before they end: by their ids, or by the options with which they were added."""
+    exempting.remove(path, ids, _whom_of(given), json_output=given["json_output"])
 
 
 @cli.command()

@@ -184,6 +184,7 @@ class Plan:
     checks: tuple[Check, ...] = ()
     skip: SkipReason | None = None
     rule: Rule | None = None  # the line that exempts the message; None: nothing does, or no line
+    sender_domain: str = ""  # of MAIL FROM, as the DNS has it; empty: the null sender, or no domain
 
     @property
     def trusted(self) -> bool:
@@ -254,11 +255,14 @@ class Verdict:
     asked_size: int = field(default=0, compare=False, repr=False)  # bytes that they take in memory, roughly
 
 
+EXEMPTION = "exemption"  # in place of a section: a temporary exemption, which is not in the INI file
+
+
 @value
 class Rule:
     """The line of the settings that decided."""
 
-    section: str  # empty: built in, no setting
+    section: str  # empty: built in, no setting; EXEMPTION: no setting either, and ``key`` is its id
     key: str
     value: str
     line: int | None = None  # in the INI file; None: the default, not written there
@@ -267,6 +271,8 @@ class Rule:
     def __str__(self) -> str:
         if not self.section:
             return f"built in: {self.key}"
+        if self.section == EXEMPTION:
+            return f"exemption {self.key}: {self.value}" if self.key else self.value
         place = f" (line {self.line})" if self.line is not None else ""
         remark = f", {self.remark}" if self.remark else ""
         return f"[{self.section}] {self.key} = {self.value or '(empty)'}{place}{remark}"
@@ -289,6 +295,7 @@ class OverrideType(StrEnum):
     DMARC = "dmarc"  # [policy] yield_to_dmarc: a DMARC filter decides
     DEFER_AT_MOST = "defer_at_most"  # deferred for as long as [policy] defer_at_most allows
     OWN_RESOLVER = "own_resolver"  # none of our nameservers answers
+    EXEMPTION = "exemption"  # a temporary one, by ``spfmilter exempt add``
 
 
 @value
@@ -297,7 +304,7 @@ class Override:
 
     rule: Rule
     type: OverrideType
-    by: str = ""  # the forwarder's host or domain, the exempt domain, or a DMARC policy with its domain; or empty
+    by: str = ""  # a forwarder's host or domain, an exempt domain, a DMARC policy with its domain, an exemption's id
     disposition: Disposition = Disposition.ACCEPT  # in place of the entry's
 
 

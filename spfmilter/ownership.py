@@ -103,3 +103,53 @@ def nearest(path: Path) -> str:
 def as_user(name: str, command: str) -> str:
     """Return a command that root can paste to run another one as a user. Not with sudo: a bare Debian has none."""
     return f"runuser -u {name} -- {command}"
+
+
+def login() -> str:
+    """Return the name of the person who runs this process, also behind sudo or su.
+
+    It is that of the login (loginuid, see proc(5)), which a process cannot change without a right of its own; where the
+    system keeps none, that of sudo, and else that of the user. Untrusted input: anyone can say to be behind sudo.
+    """
+    real = user(os.getuid())
+    name = _login_name() or os.environ.get("SUDO_USER", "") or real
+    return name if name == real else f"{name} (as {real})"
+
+
+def _login_name() -> str:
+    """Return the name of the user who has logged in; empty: unknown, as in a container or a service."""
+    try:
+        number = int(Path("/proc/self/loginuid").read_text())
+    except (OSError, ValueError):
+        return ""
+    return user(number) if number != _NO_LOGIN else ""
+
+
+_NO_LOGIN = (1 << 32) - 1
+
+
+def act_as_owner(folder: Path) -> None:
+    """Let root go on as the owner of a folder, so that the files that it makes there are the owner's.
+
+    So no file or link that the owner has put there can lead root elsewhere. Does nothing for other users, for a folder
+    of root's, and where there is no folder.
+
+    Raises:
+        OSError: the system refuses it.
+    """
+    if os.geteuid() != 0:
+        return
+    try:
+        status = folder.stat()
+    except OSError:
+        return
+    if status.st_uid == 0:
+        return
+    try:
+        entry = pwd.getpwuid(status.st_uid)
+        os.initgroups(entry.pw_name, entry.pw_gid)
+        os.setgid(entry.pw_gid)
+    except KeyError:
+        os.setgroups([])
+        os.setgid(status.st_gid)
+    os.setuid(status.st_uid)

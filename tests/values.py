@@ -1,13 +1,15 @@
 """The values of one transaction, made short: fields that a test does not name are unsuspicious."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
 from spfmilter import caseid, policy, reply
 from spfmilter.addresses import parse_reverse_path
+from spfmilter.exemptions.exemption import Exemption
+from spfmilter.exemptions.inforce import InForce, pack, unpack
 from spfmilter.model import (
     NO_OWN_RULES,
     Action,
@@ -140,12 +142,16 @@ class Known(NoEvidence):
         addresses: Mapping[str, tuple[str, ...]] | None = None,
         dmarc: Mapping[str, DmarcPolicy] | None = None,
         deferred_for: float = 0.0,
+        exempt: Iterable[Exemption] = (),
+        now: float = 0.0,
     ) -> None:
-        """`names` are those of the client's address, whichever it is."""
+        """`names` are those of the client's address, whichever it is; `exempt` is as it is at the time `now`."""
+        self._in_force = InForce(exemptions=unpack(pack(exempt)), now=now)
         self._result, self._conditions, self._names = result, conditions, names
         self._addresses, self._dmarc, self._deferred_for = addresses or {}, dmarc or {}, deferred_for
         self.asked: list[Check] = []
         self.questions: list[str] = []  # everything else
+        self.notes: list[tuple[str, str, str, bool]] = []
 
     def verdict(self, check: Check) -> Verdict:
         """A verdict with the result that is written down."""
@@ -174,6 +180,14 @@ class Known(NoEvidence):
         """The one that is written down."""
         self.questions.append(f"dmarc: {domain}")
         return self._dmarc.get(domain)
+
+    def exemptions(self) -> InForce:
+        """Those that are written down."""
+        return self._in_force
+
+    def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
+        """Kept."""
+        self.notes.append((section, key, why, applied))
 
     def deferred_for(self, key: str) -> float:
         """Always as long."""

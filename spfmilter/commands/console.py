@@ -19,6 +19,7 @@ from spfmilter.observe import journal
 from spfmilter.settings import Settings, SettingsError, load
 
 EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = os.EX_USAGE, os.EX_UNAVAILABLE, os.EX_CANTCREAT, os.EX_CONFIG
+EX_NOINPUT, EX_NOPERM = os.EX_NOINPUT, os.EX_NOPERM
 _ERROR = 3  # the priority (syslog(3))
 _UNLIMITED = 100_000  # columns
 

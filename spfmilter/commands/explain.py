@@ -13,6 +13,7 @@ from rich.text import Text
 
 from spfmilter.commands.tree import STYLES, identity_name, milliseconds, verdict_tree
 from spfmilter.model import (
+    EXEMPTION,
     Action,
     Condition,
     Consideration,
@@ -213,7 +214,7 @@ def _forwarder(advice: ForwarderAdvice) -> Iterator[RenderableType]:
 
 
 def _rule(rule: Rule) -> str:
-    is_default = rule.line is None and rule.section and ":" not in rule.section
+    is_default = rule.line is None and rule.section not in {"", EXEMPTION} and ":" not in rule.section
     return f"{rule} (the default)" if is_default else f"{rule}"
 
 

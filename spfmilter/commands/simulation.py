@@ -7,6 +7,7 @@ all decisions. No deferral is remembered, and no answer beyond the message.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,10 +17,23 @@ from spfmilter.commands.explain import Explained
 from spfmilter.commands.forwarder import forwarder_advice
 from spfmilter.evaluation.engine import Engine, Inquiry
 from spfmilter.evaluation.evidence import ConnectionEvidence, Note
+from spfmilter.exemptions import saved
+from spfmilter.exemptions.inforce import NO_EXEMPTIONS, Exemptions, choose, pack, unpack
+from spfmilter.exemptions.store import place
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import Refusals, open_signer
 from spfmilter.message import Outcome
-from spfmilter.model import Addressee, Consideration, Facts, IPAddress, SkipReason, Transaction, Verdict
+from spfmilter.model import (
+    EXEMPTION,
+    Addressee,
+    Consideration,
+    Facts,
+    IPAddress,
+    Rule,
+    SkipReason,
+    Transaction,
+    Verdict,
+)
 from spfmilter.reply import Extras
 from spfmilter.session import Macros, Session
 from spfmilter.settings import Settings
@@ -79,8 +93,13 @@ def simulate(said: Conversation, settings: Settings, *, explain: bool, warn: War
     dns = settings.dns.model_copy(update={"prefetch": False})
     receiver = settings.headers.own_id or said.hostname
     inquiry = Engine(dns, receiver=receiver).inquiry()
+    exemptions = _temporary(settings, warn)
     evidence = ConnectionEvidence(
-        inquiry, own_addresses=settings.policy.own_addresses, deferred_since=None, explain=True
+        inquiry,
+        own_addresses=settings.policy.own_addresses,
+        deferred_since=None,
+        exemptions=lambda: exemptions,
+        explain=True,
     )
     evidence.budget.start(dns.timeout.seconds)
     session = Session(
@@ -103,6 +122,17 @@ def simulate(said: Conversation, settings: Settings, *, explain: bool, warn: War
         considered=_considered(said, ended, settings, evidence.notes),
         forwarder=advice,
     )
+
+
+def _temporary(settings: Settings, warn: Warn) -> Exemptions:
+    """Return the temporary exemptions that the daemon of this host has written down."""
+    try:
+        known = saved.load(settings.state.folder, place(settings))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        warn(f"{settings.state.folder}/{saved.FILE}: {reason}; so temporary exemptions have no effect here")
+        return NO_EXEMPTIONS
+    return unpack(pack(choose(known, time.time())))
 
 
 def _converse(session: Session, said: Conversation) -> tuple[Outcome, Transaction]:
@@ -152,10 +182,14 @@ def _considered(
     if kind is not None and not kind.exempt and ended.plan.skip is None:
         rule = settings.rule("exempt", "recipients")
         found.append(Consideration(rule=rule, applied=False, why="the recipient is none of them"))
-    for note in notes:
-        rule = settings.rule(note.section, note.key)
-        found.append(Consideration(rule=rule, applied=note.applied, why=note.why))
+    found += [Consideration(rule=_rule_of(note, settings), applied=note.applied, why=note.why) for note in notes]
     return tuple(dict.fromkeys(found))
+
+
+def _rule_of(note: Note, settings: Settings) -> Rule:
+    if note.section != EXEMPTION:
+        return settings.rule(note.section, note.key)
+    return Rule(section=EXEMPTION, key=note.key, value="spfmilter exempt" if note.key else "spfmilter exempt list")
 
 
 def _addressee(said: Conversation, settings: Settings) -> Addressee | None:

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from spfmilter.daemon.exemptionboard import ExemptionBoard, ExemptionReader
 from spfmilter.daemon.figures import SharedFigures
 from spfmilter.daemon.snapshot import Figures
 from spfmilter.dns.reports import ReportFile, Reports
@@ -27,6 +28,7 @@ class WorkerShare:
     deferrals: Deferrals
     reports: Reports  # of silent nameservers
     report: Callable[[Figures], None]  # stores its figures, for the status file
+    exemptions: ExemptionReader
     sender: Sender  # of the journal's rows
     counts: CountsRecord  # of those rows
 
@@ -38,6 +40,7 @@ class StorageShare:
     receiver: Receiver  # of the journal's rows
     counts: CountsRecord  # of those rows
     leftovers: Leftovers  # rows that one storage process leaves to the next
+    exemptions: ExemptionBoard
 
 
 class Shared:
@@ -49,7 +52,7 @@ class Shared:
         Raises:
             OSError: the system refuses the descriptors.
         """
-        self.figures = SharedFigures()
+        self.figures, self.exemptions = SharedFigures(), ExemptionBoard()
         self._deferrals, self._reports = Table(), ReportFile()
         self._channel, self._totals, self._leftovers = RowChannel(), TotalsFile(), Leftovers()
 
@@ -60,6 +63,7 @@ class Shared:
             deferrals=open_deferrals(settings.state.url, self._deferrals, bound=bound),
             reports=self._reports.of(slot),
             report=functools.partial(self.figures.write, slot),
+            exemptions=ExemptionReader(self.exemptions),
             sender=self._channel.to_send(),
             counts=self._totals.of_worker(slot),
         )
@@ -67,7 +71,10 @@ class Shared:
     def of_storage(self) -> StorageShare:
         """Return what the storage process uses. Call this there."""
         return StorageShare(
-            receiver=self._channel.to_receive(), counts=self._totals.of_storage(), leftovers=self._leftovers
+            receiver=self._channel.to_receive(),
+            counts=self._totals.of_storage(),
+            leftovers=self._leftovers,
+            exemptions=self.exemptions,
         )
 
     def let_go(self) -> None:

@@ -100,6 +100,18 @@ class Exits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExemptionsState:
+    """The temporary exemptions, and their store."""
+
+    number: int  # in force
+    store: str  # without a password
+    answered: bool  # since the start
+    age: float  # since the store last answered, or since the start
+    errors: int  # questions that failed, since the start
+    reason: str  # why the last one failed; empty: it did not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The state of the daemon."""
 
@@ -126,6 +138,7 @@ class Snapshot:
     exits: Exits | None  # None: none since the start
     workers: tuple[WorkerState, ...]
     processes: tuple[ProcessState, ...]
+    exemptions: ExemptionsState | None  # None: the daemon has no store for them
     journal: JournalState | None  # None: there is none
     trouble: str  # why the status file was last overwritten in place, and not replaced; empty: it was replaced
 

@@ -16,13 +16,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from spfmilter.daemon import inforce, life, versions
+from spfmilter.daemon import exemptiontask, inforce, life, versions
 from spfmilter.daemon.background import BackgroundProcess
 from spfmilter.daemon.child import Child
 from spfmilter.daemon.shared import Shared
 from spfmilter.daemon.slots import Fleet, Reload, Slot
-from spfmilter.daemon.snapshot import Exits, JournalState, ReloadState, Snapshot, WorkerState, encode
+from spfmilter.daemon.snapshot import (
+    ExemptionsState,
+    Exits,
+    JournalState,
+    ReloadState,
+    Snapshot,
+    WorkerState,
+    encode,
+)
 from spfmilter.daemon.statusfile import StatusFile
+from spfmilter.exemptions.store import place
 from spfmilter.observe import log
 from spfmilter.settings import Settings
 from spfmilter.settings.values import SocketAddress
@@ -143,8 +152,22 @@ class StatusReport:
             exits=_aged(self._last_exit if self._last_exit.number else None, now),
             workers=tuple(self._worker(slot, workers.get(slot.number), now) for slot in fleet.slots),
             processes=tuple(process.state(now) for process in self._processes),
+            exemptions=self._exemptions(now),
             journal=self._journal(now),
             trouble=self._trouble,
+        )
+
+    def _exemptions(self, now: float) -> ExemptionsState | None:
+        state = self._shared.exemptions.state()
+        if not exemptiontask.is_wanted(self._settings) and not state.number:
+            return None
+        return ExemptionsState(
+            number=state.number,
+            store=place(self._settings),
+            answered=bool(state.looked),
+            age=now - (state.looked or self._began),
+            errors=state.errors,
+            reason=state.reason,
         )
 
     def _journal(self, now: float) -> JournalState | None:

@@ -13,7 +13,9 @@ import traceback
 from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
+from spfmilter.daemon import exemptiontask
 from spfmilter.daemon.background import Work, set_signals, yield_to_mail
+from spfmilter.daemon.exemptiontask import ExemptionTask
 from spfmilter.daemon.shared import Shared, StorageShare
 from spfmilter.journal.backlog import Backlog
 from spfmilter.journal.intake import Intake
@@ -39,7 +41,10 @@ _Maker = tuple[str, Callable[[], Task]]  # the name of a task, for the log, and 
 
 def purpose(settings: Settings) -> Hashable:
     """Return the settings that the process is started with; None: there is nothing to store."""
-    return (settings.journal.url, settings.journal.keep, settings.log) if settings.journal.url is not None else None
+    journal = (settings.journal.url, settings.journal.keep) if settings.journal.url is not None else None
+    # Both URLs are compared with their passwords.
+    exemptions = (settings.state, settings.journal.url) if exemptiontask.is_wanted(settings) else None
+    return (journal, exemptions, settings.log) if journal or exemptions else None
 
 
 def working(settings: Settings, shared: Shared) -> Work:
@@ -77,8 +82,11 @@ def _wait_for_end(link: socket.socket) -> None:
 def _tasks(settings: Settings, share: StorageShare) -> tuple[Sequence[_Maker], Callable[[], None]]:
     """Return the tasks that the settings ask for, and what is done when they have ended."""
     url, keep = settings.journal.url, settings.journal.keep.seconds
+    tasks: list[_Maker] = []
+    if exemptiontask.is_wanted(settings):
+        tasks.append((ExemptionTask.name, lambda: ExemptionTask(settings, share.exemptions)))
     if url is None:
-        return (), lambda: None
+        return tasks, lambda: None
     backlog = Backlog(share.counts, share.leftovers)
 
     def write() -> Task:
@@ -86,7 +94,7 @@ def _tasks(settings: Settings, share: StorageShare) -> tuple[Sequence[_Maker], C
 
         return Writer(url, keep, backlog)
 
-    return (("journal channel", lambda: Intake(share.receiver, backlog)), ("journal", write)), backlog.leave
+    return [*tasks, ("journal channel", lambda: Intake(share.receiver, backlog)), ("journal", write)], backlog.leave
 
 
 def _repeat(name: str, make: Callable[[], Task], ending: threading.Event) -> None:

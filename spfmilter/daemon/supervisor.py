@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from spfmilter.daemon import child as children
-from spfmilter.daemon import fleet
+from spfmilter.daemon import exemptiontask, fleet
 from spfmilter.daemon.beside import Beside
 from spfmilter.daemon.child import Child
 from spfmilter.daemon.events import (
@@ -79,6 +79,7 @@ class Supervisor:
         self._metrics_folder = metrics_folder
         self._metrics: Metrics = open_metrics(metrics_folder, "supervisor")
         self._shared = Shared()
+        exemptiontask.begin(settings, self._shared.exemptions)
         self._beside = Beside(metrics_folder, self._shared, self._let_go_of_all)
         self._workers: dict[int, Child] = {}  # by slot, of all generations
         self._fleet = begin(_plan(settings), time.monotonic())
@@ -150,6 +151,8 @@ class Supervisor:
         log.flush()
         notify()
         self._metrics.log_lines_lost(log.lost())
+        exemptions = self._shared.exemptions.state()
+        self._metrics.exemptions(exemptions.number, exemptions.errors)
         rows = self._shared.rows()
         self._metrics.journal(
             written=rows.written, dropped=rows.dropped, waiting=rows.waiting, reachable=rows.reachable
@@ -340,6 +343,7 @@ class Supervisor:
     def _switch(self, generation: int) -> None:
         self._settings = self._settings_of[generation]
         self._settings_of = {generation: self._settings}
+        exemptiontask.settle(self._settings, self._shared.exemptions)
         self._report.begin(self._settings, time.monotonic())
         self._trouble = ""
         self._metrics = try_again(self._metrics, self._metrics_folder, "supervisor")

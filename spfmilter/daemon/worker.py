@@ -84,8 +84,16 @@ class Worker:
         self._nameservers = NameserverWatch(self._engine.resolver, share.reports)
         self._journal = _recorder(settings, share, receiver)
         signer = _signer(settings)
+        self._exemptions = share.exemptions
         self._callbacks = Callbacks(
-            settings, self._engine, receiver, metrics, deferrals=share.deferrals, signer=signer, journal=self._journal
+            settings,
+            self._engine,
+            receiver,
+            metrics,
+            deferrals=share.deferrals,
+            exemptions=share.exemptions.current,
+            signer=signer,
+            journal=self._journal,
         )
         self._libmilter = threading.Thread(target=self._run_libmilter, name="libmilter", daemon=True)
         self._ended: list[str] = []  # why libmilter returned, if it has
@@ -185,6 +193,7 @@ class Worker:
         log.flush()
         self._metrics.log_lines_lost(log.lost())
         self._nameservers.look()
+        self._exemptions.refresh()
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)

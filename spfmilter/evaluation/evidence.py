@@ -14,6 +14,7 @@ from spfmilter.evaluation import dmarc, hosts
 from spfmilter.evaluation.budget import TimeBudget
 from spfmilter.evaluation.conditions import is_unreachable
 from spfmilter.evaluation.engine import CLIENT_TIME, Inquiry
+from spfmilter.exemptions.inforce import NO_EXEMPTIONS, NONE_IN_FORCE, Exemptions, InForce
 from spfmilter.model import Check, Condition, DmarcPolicy, IPAddress, Result, Verdict
 from spfmilter.policy import Evidence
 
@@ -47,6 +48,7 @@ class ConnectionEvidence(Evidence):
         *,
         own_addresses: Sequence[IPAddress],
         deferred_since: Since | None,
+        exemptions: Callable[[], Exemptions] = lambda: NO_EXEMPTIONS,
         explain: bool = False,
     ) -> None:
         """Prepare for a connection.
@@ -55,6 +57,7 @@ class ConnectionEvidence(Evidence):
             inquiry: evaluates the checks.
             own_addresses: ours, as configured; empty: ``own_address`` is used.
             deferred_since: remembers when a message was first deferred; None: nothing is remembered.
+            exemptions: returns the temporary exemptions.
             explain: keep the trees of evaluations, and the notes.
         """
         self.inquiry = inquiry
@@ -62,6 +65,7 @@ class ConnectionEvidence(Evidence):
         self.own_address: IPAddress | None = None
         self.notes: list[Note] = []
         self._own_addresses, self._deferred_since, self._explain = own_addresses, deferred_since, explain
+        self._exemptions = exemptions
 
     def expect(self, checks: Iterable[Check]) -> None:
         """Send the lookups of checks that the policy is about to ask for."""
@@ -117,6 +121,11 @@ class ConnectionEvidence(Evidence):
             return 0.0
         now = time.time()
         return now - self._deferred_since(key, now)
+
+    def exemptions(self) -> InForce:
+        """Return the temporary exemptions, by this host's clock."""
+        found = self._exemptions()
+        return InForce(exemptions=found, now=time.time()) if found else NONE_IN_FORCE
 
     def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
         """Note that a policy entry was considered, if notes are kept."""

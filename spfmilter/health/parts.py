@@ -31,6 +31,7 @@ NAMES = (
     "caches",
     "state",
     "storage",
+    "exemptions",
     "journal",
     "page",
     "metrics",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spfmilter.health import configuration, journal, servers, service, workers
+from spfmilter.health import configuration, exemptions, journal, servers, service, workers
 from spfmilter.health.known import Asked, Known, gather, wait_for
 from spfmilter.health.parts import Level, Part
 
@@ -37,6 +37,7 @@ PROBES = (
     PartProbe(parts=("caches",), look=workers.caches),
     PartProbe(parts=("state",), look=servers.state),
     PartProbe(parts=("storage",), look=workers.storage),
+    PartProbe(parts=("exemptions",), look=exemptions.exemptions),
     PartProbe(parts=("journal",), look=journal.journal),
     PartProbe(parts=("page",), look=servers.page),
     PartProbe(parts=("metrics",), look=servers.metrics),

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from spfmilter.journal.tables import DECISION
 from spfmilter.packages import how_to_install
 from spfmilter.settings.journalurl import JournalUrl
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 BUSY = 5.0  # seconds that one process waits while another one writes
 CONNECT = 5  # seconds until a server counts as away
@@ -81,6 +80,9 @@ def upgrade(engine: Engine, url: JournalUrl) -> None:
     Raises:
         JournalError: the database cannot be reached or changed, or a newer version of spfmilter has made it.
     """
+    from alembic import command  # noqa: PLC0415 - who only reads does without: it takes its time, and 11 MB
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+
     if url.embedded:
         _make_file(Path(url.path))
     try:
@@ -103,6 +105,8 @@ def attempt(url: JournalUrl) -> str:
     Raises:
         JournalError: it cannot be used.
     """
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - as above
+
     if url.embedded and not Path(url.path).exists():
         return "will be made at the start"
     engine = open_engine(url, read_only=True)
@@ -134,12 +138,16 @@ _VERSIONS = {"version_table": "spfmilter_schema"}
 
 
 def _config() -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     return config
 
 
 def _refuse_newer(config: Config, current: tuple[str, ...]) -> None:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as above
+
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if newer := set(current) - known:
         raise JournalError(f"its tables are of a newer version of spfmilter (schema {', '.join(sorted(newer))})")

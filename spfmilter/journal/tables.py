@@ -48,6 +48,31 @@ DECISION = Table(
     Column("answers", LargeBinary),
     Index("decision_time", "time"),
 )
+
+# The temporary exemptions (``spfmilter.exemptions``), in the PostgreSQL that several hosts share or in a file of their
+# own.
+EXEMPTION = Table(
+    "exemption",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("network", String(49)),
+    Column("domain", String(NAME_LIMIT)),
+    Column("forwarder", String(NAME_LIMIT)),
+    Column("forwarder_spf", String(NAME_LIMIT)),
+    Column("added", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    Column("added_by", String(NAME_LIMIT)),
+    Column("because", Text),
+    Column("removed", BigInteger),
+    Column("removed_by", String(NAME_LIMIT)),
+)
+# One row. Each change of the exemptions counts it up, and so waits for the one before: who reads sees all of them.
+EXEMPTION_VERSION = Table(
+    "exemption_version",
+    METADATA,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+)
 for _name in ("case_id", "queue_id"):  # most rows have none or only one of them
     _there = DECISION.c[_name].is_not(None)
     Index(f"decision_{_name}", DECISION.c[_name], sqlite_where=_there, postgresql_where=_there)

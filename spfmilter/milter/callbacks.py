@@ -24,6 +24,7 @@ from spfmilter import caseid, headers, policy
 from spfmilter.addresses import parse_address
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evidence import ConnectionEvidence
+from spfmilter.exemptions.inforce import Exemptions
 from spfmilter.helplink.signing import Refusals
 from spfmilter.message import Outcome
 from spfmilter.milter.macros import macro, macros
@@ -111,11 +112,13 @@ class Callbacks:
         metrics: Metrics,
         *,
         deferrals: Deferrals,
+        exemptions: Callable[[], Exemptions],
         signer: Signer | None = None,
         journal: Recorder | None = None,
     ) -> None:
         self._settings, self._engine, self._hostname, self._metrics = settings, engine, hostname, metrics
-        self._deferrals, self._refusals, self._journal = deferrals, Refusals(settings, signer), journal
+        self._deferrals, self._exemptions = deferrals, exemptions
+        self._refusals, self._journal = Refusals(settings, signer), journal
         self._unused, self._silent, self._macros = steps_for(settings)
         self._actions = actions_for(settings)
         self._at_worst = int(milter.TEMPFAIL if policy.on_error(settings)[0].refuses else milter.ACCEPT)
@@ -174,7 +177,9 @@ class Callbacks:
         if not isinstance(connection, _Connection):
             self._all_silent = self._all_silent and negotiated
             inquiry, own = self._engine.inquiry(), self._settings.policy.own_addresses
-            evidence = ConnectionEvidence(inquiry, own_addresses=own, deferred_since=self._deferrals.since)
+            evidence = ConnectionEvidence(
+                inquiry, own_addresses=own, deferred_since=self._deferrals.since, exemptions=self._exemptions
+            )
             extras = functools.partial(self._refusals.extras, inquiry)
             session = Session(self._settings, self._hostname, evidence, extras=extras, new_case=_new_case)
             connection = _Connection(session, evidence, AtWork(self.running, evidence.budget))

@@ -66,6 +66,9 @@ class Metrics:
     def reload(self, outcome: str) -> None:
         """Count a reload that was done or refused."""
 
+    def exemptions(self, number: int, errors: int) -> None:
+        """Set the number of exemptions in force, and take over the total of failed questions to their store."""
+
     def journal(self, *, written: int, dropped: int, waiting: int, reachable: bool | None) -> None:
         """Take over the journal's totals of rows so far, how many wait, and whether the database takes rows."""
 
@@ -128,6 +131,11 @@ class _Prometheus(Metrics):
         live: Any = {"multiprocess_mode": "livesum", **new}
         self._sessions = prometheus.Gauge("sessions_open", "Sessions open.", **live)
         self._workers = prometheus.Gauge("workers", "Workers that serve.", **live)
+        self._exemptions = prometheus.Gauge("exemptions", "Temporary exemptions in force.", **live)
+        self._store_errors = prometheus.Counter(
+            "exemption_store_errors", "Questions to the store of the exemptions that failed.", **new
+        )
+        self._seen_errors = 0
         self._rows_waiting = prometheus.Gauge("journal_rows_waiting", "Rows that wait for the database.", **live)
         self._database = prometheus.Gauge("journal_database_up", "1: the journal's database takes rows.", **live)
         self._build = prometheus.Gauge("build_info", "Version of the daemon.", ("version", "python"), **live)
@@ -216,6 +224,12 @@ class _Prometheus(Metrics):
         self._reloads.labels(outcome).inc()
 
     @_harmless
+    def exemptions(self, number: int, errors: int) -> None:
+        self._exemptions.set(number)
+        if errors != self._seen_errors:
+            self._store_errors.inc(errors - self._seen_errors)
+            self._seen_errors = errors
+
     def journal(self, *, written: int, dropped: int, waiting: int, reachable: bool | None) -> None:
         for outcome, total in zip(_ROWS, (written, dropped), strict=True):
             self._rows.labels(outcome).inc(max(0, total - self._seen_rows.get(outcome, 0)))

@@ -66,6 +66,25 @@ class RateLimitedLog:
         """Warn that this host has no memory left for a deferral, or no lock."""
         self._warn("deferral not stored", reason=reason, fix=_MEMORY)
 
+    def exemptions_away(self, store: str, reason: str, number: int) -> None:
+        """Warn that the store of the exemptions cannot be used. ``number`` are in force."""
+        self._warn(
+            "exemption store not responding, last known exemptions in force", store=store, reason=reason, number=number
+        )
+
+    def exemption_invalid(self, store: str, identity: str, reason: str) -> None:
+        """Warn of a row in the store that is no exemption."""
+        self._warn("exemption invalid, ignored", store=store, id=identity, reason=reason)
+
+    def exemptions_too_many(self, number: int, most: int, most_by_spf: int) -> None:
+        """Warn that the store has more exemptions than workers take."""
+        fix = f"at most {most}, and {most_by_spf} by a forwarder's SPF: put lists into the INI file"
+        self._warn("too many exemptions, the newest ignored", number=number, fix=fix)
+
+    def exemptions_not_saved(self, folder: str, reason: str) -> None:
+        """Warn that the exemptions cannot be saved for the next start."""
+        self._warn("exemptions not saved for the next start", folder=folder, reason=reason)
+
     def rows_dropped(self, rows: int, reason: str) -> None:
         """Warn that this process has dropped rows of the journal: so many since its start, the last for this reason."""
         self._warn("journal rows dropped", rows=rows, reason=reason, fix=_JOURNAL)

@@ -36,10 +36,10 @@ def decide_at_mail(planned: Plan, evidence: Evidence, settings: Settings) -> tup
         if may_be_exempt_by_pass(planned.checks[place:], settings):
             continue
         if place < len(planned.checks) and called_for[_most_severe(called_for, {})].disposition is Disposition.REJECT:
-            action = apply_mode(_decided(called_for, settings, evidence, author=""), settings)
+            action = apply_mode(_decided(planned, called_for, settings, evidence, author=""), settings)
             if action.disposition is Disposition.REJECT:  # not overridden, and not in monitor mode
                 return tuple(verdicts), action
-    return tuple(verdicts), apply_mode(_decided(called_for, settings, evidence, author=""), settings)
+    return tuple(verdicts), apply_mode(_decided(planned, called_for, settings, evidence, author=""), settings)
 
 
 def decide(
@@ -85,10 +85,12 @@ def decide_for(
         evidence.note("exempt", "recipients", "the recipient is among them", applied=True)
         return Action(disposition=Disposition.ACCEPT, rule=settings.rule("exempt", "recipients"))
     called_for = [found for verdict in verdicts for found in applied_entries(verdict, settings, evidence, addressee)]
-    return _decided(called_for, settings, evidence, author)
+    return _decided(planned, called_for, settings, evidence, author)
 
 
-def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str) -> Action:
+def _decided(
+    planned: Plan, called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str
+) -> Action:
     """Return the action of the most severe entry to which no override applies."""
     if not called_for:
         return Action(disposition=Disposition.ACCEPT, rule=settings.rule("policy", "check"))
@@ -105,7 +107,7 @@ def _decided(called_for: Sequence[AppliedEntry], settings: Settings, evidence: E
                 override=applied,
                 condition=chosen.condition,
             )
-        found = override(chosen, called_for, settings, evidence, author)
+        found = override(planned, chosen, called_for, settings, evidence, author)
         if found is None:
             return Action(
                 disposition=chosen.disposition,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from spfmilter.exemptions.inforce import NONE_IN_FORCE, InForce
 from spfmilter.model import Check, Condition, DmarcPolicy, IPAddress, Result, Verdict
 
 
@@ -38,8 +39,14 @@ class Evidence(Protocol):
     def deferred_for(self, key: str) -> float:
         """Return the seconds since mail with this key was first deferred; 0.0 if this is the first."""
 
+    def exemptions(self) -> InForce:
+        """Return the temporary exemptions, as they are now."""
+
     def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
-        """Record that a line of the settings was considered, and why it applied or not (``check --explain``)."""
+        """Record that a line of the settings was considered, and why it applied or not (``check --explain``).
+
+        The section EXEMPTION stands for the temporary exemptions; the key is then an id, or empty for all of them.
+        """
 
 
 class NoEvidence:
@@ -74,6 +81,10 @@ class NoEvidence:
     def deferred_for(self, key: str) -> float:  # noqa: ARG002 - the protocol's
         """Return the age of a first message."""
         return 0.0
+
+    def exemptions(self) -> InForce:
+        """Return that there are none."""
+        return NONE_IN_FORCE
 
     def note(self, section: str, key: str, why: str, *, applied: bool) -> None:
         """Record nothing."""

@@ -1,7 +1,8 @@
 """Reasons to accept a message that the policy would tag, hold or refuse, or to do something milder.
 
-Consulted only for such messages. Knows the overrides and their order. The cheapest come first. Before them comes our
-own resolver's failure: while it lasts, no further DNS question can help.
+Consulted only for such messages. Knows the overrides and their order. The cheapest come first: a temporary exemption of
+a client or domain, which asks nothing. Before all that ask the DNS comes our own resolver's failure: while it lasts, no
+further question can help.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 
 from spfmilter.addresses import is_named
+from spfmilter.exemptions.inforce import Match
 from spfmilter.model import (
+    EXEMPTION,
     Check,
     Condition,
     Disposition,
@@ -19,8 +22,10 @@ from spfmilter.model import (
     IPAddress,
     Override,
     OverrideType,
+    Plan,
     ProblemKind,
     Result,
+    Rule,
     Verdict,
 )
 from spfmilter.policy.evidence import Evidence
@@ -36,30 +41,85 @@ _STRICT = frozenset({"quarantine", "reject"})
 
 
 def override(
-    applied: AppliedEntry, called_for: Sequence[AppliedEntry], settings: Settings, evidence: Evidence, author: str
+    planned: Plan,
+    applied: AppliedEntry,
+    called_for: Sequence[AppliedEntry],
+    settings: Settings,
+    evidence: Evidence,
+    author: str,
 ) -> Override | None:
     """Return the reason to accept the message, or to do something milder than the entry calls for; None: there is none.
 
     Args:
+        planned: of the message.
         applied: the entry.
         called_for: all entries that apply to the message.
         settings: which overrides there are.
         evidence: answers questions, where an override needs an answer.
         author: the domain of the From field; empty: unknown, or not exactly one.
     """
-    if applied.disposition is Disposition.ACCEPT or applied.own_fault:
+    if applied.disposition is Disposition.ACCEPT:
         return None
+    found = _exemption(planned, applied, evidence)
+    if found is not None or applied.own_fault:
+        return found  # an exemption depends on no result, so that it helps against a fault, too
     found = _own_resolver(applied, settings, evidence)
     if found is None and settings.exempt.senders:
         found = _exempt_sender(called_for, settings, evidence)
     if found is None and applied.verdict.result is not Result.PASS:
         # Mail that passes comes from the domain itself and was not forwarded: the entry is meant for it.
-        found = _forwarder(applied.verdict, settings, evidence)
+        found = _exempt_forwarder(applied.verdict, settings, evidence)
+        if found is None:
+            found = _forwarder(applied.verdict, settings, evidence)
     if found is None:
         found = _dmarc(applied, settings, evidence, author)
     if found is None:
         found = _deferred_enough(applied, settings, evidence)
     return found
+
+
+# -- temporary exemptions ----------------------------------------------------------------------------------------------
+
+
+def _exemption(planned: Plan, applied: AppliedEntry, evidence: Evidence) -> Override | None:
+    """Return the override for a client or a sender domain that is exempt for a time."""
+    exemptions = evidence.exemptions()
+    if not exemptions:
+        return None
+    found = exemptions.find(planned.sender_domain, applied.verdict.check.address)
+    if found is None:
+        evidence.note(EXEMPTION, "", "none is for this client or this domain", applied=False)
+        return None
+    return _by_exemption(found, evidence)
+
+
+def _exempt_forwarder(verdict: Verdict, settings: Settings, evidence: Evidence) -> Override | None:
+    """Return the override for a forwarder that is exempt for a time: see ``_forwarder``."""
+    exemptions, address = evidence.exemptions(), verdict.check.address
+    if not exemptions:
+        return None
+    if exemptions.has_forwarders():
+        host = evidence.host_name(address, lambda name: exemptions.forwarder(name) is not None)
+        found = exemptions.forwarder(host) if host is not None else None
+        if found is not None:
+            return _by_exemption(found, evidence, why=f"the client is {host}")
+    domains = {found.subject.forwarder_spf: found for found in exemptions.by_spf()}
+    checks = [forwarder_check(domain, address, settings) for domain in domains]
+    evidence.expect(checks)
+    for check, found in zip(checks, domains.values(), strict=True):
+        if evidence.verdict(check).result is Result.PASS:
+            return _by_exemption(found, evidence, why=f"the client may send for {check.domain}")
+    return None
+
+
+def _by_exemption(found: Match, evidence: Evidence, why: str = "") -> Override:
+    why = f"{why}, which is exempt: {found}" if why else f"it is for {found}"
+    evidence.note(EXEMPTION, found.id, why, applied=True)
+    rule = Rule(section=EXEMPTION, key=found.id, value=str(found))
+    return Override(rule=rule, type=OverrideType.EXEMPTION, by=found.id)
+
+
+# -- our own resolver, and senders with a pass -------------------------------------------------------------------------
 
 
 def _own_resolver(applied: AppliedEntry, settings: Settings, evidence: Evidence) -> Override | None:

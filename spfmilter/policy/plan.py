@@ -23,8 +23,8 @@ def plan(facts: Facts, settings: Settings) -> Plan:
             return Plan(skip=reason, rule=exemption(reason, facts, settings))
     address, helo = facts.client.address, facts.helo or ""
     assert address is not None, "exempt as an unknown client"  # noqa: S101 - for the type checker
-    wanted = settings.policy.check
-    if facts.reverse_path.null:
+    wanted, path = settings.policy.check, facts.reverse_path
+    if path.null:
         # RFC 7208 section 2.4: the MAIL FROM identity is then postmaster@HELO. It is one evaluation, reported as
         # HELO's. The tables of both identities apply to it, see ``rules.applied_entries``.
         return Plan(checks=(null_sender_check(address, helo),))
@@ -32,9 +32,8 @@ def plan(facts: Facts, settings: Settings) -> Plan:
     if Identity.HELO in wanted:
         checks.append(helo_check(address, helo))
     if Identity.MAILFROM in wanted:
-        path = facts.reverse_path
         checks.append(mail_from_check(address, path, helo, record=_pinned_record(path.domain, settings)))
-    return Plan(checks=tuple(checks))
+    return Plan(checks=tuple(checks), sender_domain=dns_domain(path.domain))
 
 
 def _pinned_record(domain: str, settings: Settings) -> str:

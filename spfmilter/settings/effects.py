@@ -113,8 +113,7 @@ def _needs_a_disposition(settings: Settings) -> Iterator[Finding]:
     """Yield settings for messages that are tagged, held, deferred or refused, if the policy never does that."""
     used = _dispositions(settings, _KEYS)
     if Disposition.DEFER not in used:
-        for place in (("policy", "defer_at_most"), ("state", "url")):
-            yield place, "no policy entry says defer"
+        yield ("policy", "defer_at_most"), "no policy entry says defer"
     if not used & {Disposition.TAG, Disposition.QUARANTINE, *_made_tags(settings)}:
         for key in ("tag_subject", "tag_header"):
             yield ("headers", key), "no policy entry says tag or quarantine"

@@ -43,6 +43,14 @@ def file_path(text: str) -> str:
     return text
 
 
+def folder_path(text: str) -> str:
+    """Read the absolute path of a folder; empty for none."""
+    found = text.rstrip("/") if text != "/" else text
+    if found and _FILE.fullmatch(found) is None:
+        raise ValueError(f"{quoted(text)} is not the path of a folder: write one that begins with /")
+    return found
+
+
 def rate(text: str) -> str:
     """Read a rate: ``30/minute``, or a number in a second or an hour."""
     found = _RATE.fullmatch(text.lower())

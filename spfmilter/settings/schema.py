@@ -310,6 +310,7 @@ class LogSection(SectionModel):
 class StateSection(SectionModel):
     """``[state]``: where several processes or hosts keep common state."""
 
+    folder: Annotated[str, types.reader(names.folder_path)] = "/var/lib/spfmilter"
     url: Annotated[urls.StateUrl | None, types.reader(urls.state_url)] = None
 
 

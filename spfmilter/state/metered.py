@@ -16,13 +16,13 @@ MAX_ANSWER = 8 * 1024  # bytes of the answers to one write; expected are a few h
 class Metered:
     """Wrap a socket and limit ``recv``. Each ``sendall`` begins a new budget."""
 
-    def __init__(self, sock: socket.socket, timeout: float) -> None:
-        """Args: timeout: seconds that a whole answer may take."""
-        self._sock, self._timeout = sock, timeout
+    def __init__(self, sock: socket.socket, timeout: float, most: int = MAX_ANSWER) -> None:
+        """Args: timeout: seconds that a whole answer may take. most: its bytes."""
+        self._sock, self._timeout, self._most = sock, timeout, most
         self._begin()
 
     def _begin(self) -> None:
-        self._left, self._until = MAX_ANSWER, time.monotonic() + self._timeout
+        self._left, self._until = self._most, time.monotonic() + self._timeout
 
     def sendall(self, data: bytes) -> None:
         """See ``socket.socket.sendall``."""
@@ -36,7 +36,7 @@ class Metered:
             OSError: the answer is too long or takes too long.
         """
         if self._left <= 0:
-            raise ConnectionError(f"an answer of more than {MAX_ANSWER} bytes")
+            raise ConnectionError(f"an answer of more than {self._most} bytes")
         # A non-blocking read only checks whether an idle connection is still open.
         if self._sock.gettimeout() != 0 and time.monotonic() >= self._until:
             raise TimeoutError("an answer that takes too long")

@@ -13,18 +13,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
-
-import redis
-from redis._parsers import _RESP2Parser
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from spfmilter.observe import log
 from spfmilter.observe.ratelimited import RateLimitedLog
 from spfmilter.settings.urls import StateUrl
+from spfmilter.state.connection import connect, reason_of
 from spfmilter.state.deferrals import Deferrals
-from spfmilter.state.metered import MAX_ANSWER, Metered
 
 PREFIX = "spfmilter:defer:"  # of our keys on the server: a contract between hosts of all versions
 TIMEOUT = 0.25  # seconds that a question may take, name lookup and handshake included
@@ -33,7 +27,6 @@ _CONNECTIONS = 4  # of one worker, at most
 _TIME = re.compile(rb"[0-9]{1,12}(?:\.[0-9]{1,9})?")  # Unix time in seconds, as hosts write it
 _MAX_LENGTH = 32  # bytes that are read of a value
 _SKEW = 60.0  # seconds that another host's clock may be ahead
-_REASON = 200  # characters that are logged of the server's error text
 
 
 class OnAServer:
@@ -48,7 +41,7 @@ class OnAServer:
     ) -> None:
         self._url, self._host, self._clock = url, host, clock
         self._keep = math.ceil(keep)  # whole seconds, as the server takes them
-        self._server = _connect(url)
+        self._server = connect(url, seconds=TIMEOUT)
         # Separate threads, since a caller can stop waiting only for another thread. The C library sets no limit for a
         # name lookup, and a handshake has several steps, each with its own time limit.
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="state")
@@ -74,7 +67,7 @@ class OnAServer:
             self._failed(f"no answer within {TIMEOUT:g} s")
             return here
         except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
-            self._failed(str(error)[:_REASON] or type(error).__name__)
+            self._failed(reason_of(error))
             return here
         self._answered()
         if there < here:
@@ -147,59 +140,13 @@ class OnAServer:
             log.info("state server responding again", server=str(self._url))
 
 
-class _Bounded:
-    """Limit the answers of a connection of the library. Comes before the library's class in the base classes."""
-
-    def _connect(self) -> Metered:
-        return Metered(super()._connect(), TIMEOUT)  # type: ignore[misc]  # the connection's class has it
-
-
-class _Tcp(_Bounded, redis.Connection):
-    pass
-
-
-class _Tls(_Bounded, redis.SSLConnection):
-    pass
-
-
-class _Unix(_Bounded, redis.UnixDomainSocketConnection):
-    pass
-
-
-def _connect(url: StateUrl) -> redis.Redis:
-    """Return the library's client. It connects at the first question."""
-    place: dict[str, Any] = {"host": url.host, "port": url.port}
-    match url.scheme:
-        case "rediss":
-            kind: type[_Bounded] = _Tls
-            place |= {"ssl_check_hostname": True, **dict(url.files)}
-        case "unix":
-            kind, place = _Unix, {"path": url.path}
-        case _:
-            kind = _Tcp
-    pool = redis.ConnectionPool(
-        connection_class=cast(Any, kind),
-        parser_class=_RESP2Parser,  # it reads through the socket that we give it
-        socket_read_size=MAX_ANSWER,
-        db=url.database,
-        username=url.user or None,
-        password=url.password or None,
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,  # servers before Redis 6 do not know RESP3, and we do not need it
-        **place,
-    )
-    return redis.Redis(connection_pool=pool)
-
-
 def ping(url: StateUrl) -> str:
     """Return why the server does not answer within the usual time; empty if it does. For a person, not for mail."""
-    server = _connect(url)
+    server = connect(url, seconds=TIMEOUT)
     try:
         server.ping()
     except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
-        return str(error)[:_REASON] or type(error).__name__
+        return reason_of(error)
     finally:
         server.close()
     return ""

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfmilter.daemon.snapshot import FORMAT, ReloadState, Snapshot, decode, encode
-from tests.health.snapshots import exits, process, snapshot, worker
+from tests.health.snapshots import exemptions, exits, process, snapshot, worker
 
 WHOLE = snapshot(
     reload=ReloadState(done=False, reason="2 problems", age=5.0),
     exits=exits(3.0),
     processes=(process("storage process"), process("metrics exporter", pid=None, wanted=False)),
+    exemptions=exemptions(reason="gone"),
     workers=(worker(0), worker(1, pid=None, phase="paused", figures=None, processor=None)),
 )
 

@@ -18,6 +18,7 @@ import milter
 
 from spfmilter.evaluation.evaluator import Evaluator
 from spfmilter.evaluation.limits import Share
+from spfmilter.exemptions.inforce import Exemptions
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.model import Check, Verdict
 from spfmilter.observe import log, targets
@@ -159,7 +160,7 @@ def _callbacks(choice: int) -> Callbacks:
     chosen = settings(INI.format(stage=stage, late=late, odd=odd))
     engine: Any = _Engine()
     deferrals: Deferrals = mock.Mock()
-    called = Callbacks(chosen, engine, "mx.example.net", Metrics(), deferrals=deferrals)
+    called = Callbacks(chosen, engine, "mx.example.net", Metrics(), deferrals=deferrals, exemptions=Exemptions)
     called._refusals.extras = lambda *_: NO_EXTRAS  # type: ignore[method-assign]  # it asks the network
     return called
 

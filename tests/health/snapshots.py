@@ -6,7 +6,7 @@ from typing import Any
 
 from spfmilter.daemon.inforce import digest, kept
 from spfmilter.daemon.life import Life
-from spfmilter.daemon.snapshot import Exits, Figures, ProcessState, Snapshot, WorkerState
+from spfmilter.daemon.snapshot import ExemptionsState, Exits, Figures, ProcessState, Snapshot, WorkerState
 from spfmilter.daemon.statusfile import Found
 from spfmilter.health.known import IniFile, Known
 from spfmilter.settings import Settings
@@ -58,6 +58,19 @@ def process(name: str, **changed: Any) -> ProcessState:
     return ProcessState(**{**values, **changed})
 
 
+def exemptions(**changed: Any) -> ExemptionsState:
+    """Three exemptions, and a store that answers."""
+    values: dict[str, Any] = {
+        "number": 3,
+        "store": "/var/lib/spfmilter/exemptions.db",
+        "answered": True,
+        "age": 0.4,
+        "errors": 0,
+        "reason": "",
+    }
+    return ExemptionsState(**{**values, **changed})
+
+
 def snapshot(ini: str = "", *, counting: bool = False, **changed: Any) -> Snapshot:
     """A daemon with these settings and two workers that serve."""
     settings: Settings = parsed(ini)
@@ -85,6 +98,7 @@ def snapshot(ini: str = "", *, counting: bool = False, **changed: Any) -> Snapsh
         "exits": None,
         "workers": (worker(0), worker(1)),
         "processes": (),
+        "exemptions": None,
         "journal": None,
         "trouble": "",
     }

@@ -9,6 +9,7 @@ import milter
 import pytest
 
 from spfmilter.evaluation.engine import Engine
+from spfmilter.exemptions.inforce import Exemptions
 from spfmilter.message import Outcome
 from spfmilter.milter.callbacks import Callbacks
 from spfmilter.model import Edits, HeaderField
@@ -59,7 +60,9 @@ INI = "[dns]\nnameservers = 127.0.0.1\n[policy]\nreject_at = {stage}\n[milter]\n
 
 def callbacks(stage: str, on_error: str) -> Callbacks:
     chosen = settings(INI.format(stage=stage, on_error=on_error))
-    return Callbacks(chosen, Engine(chosen.dns), "mx.example.net", Metrics(), deferrals=Forgetful())
+    return Callbacks(
+        chosen, Engine(chosen.dns), "mx.example.net", Metrics(), deferrals=Forgetful(), exemptions=Exemptions
+    )
 
 
 @pytest.fixture
@@ -103,7 +106,9 @@ def test_the_boundary_itself_follows_on_error_where_it_fails(
 ) -> None:
     """As without memory. Monitor mode refuses nothing then, either."""
     chosen = settings(f"[dns]\nnameservers = 127.0.0.1\n[milter]\non_error = {on_error}\n")
-    called = Callbacks(chosen, Engine(chosen.dns), "mx.example.net", Metrics(), deferrals=Forgetful())
+    called = Callbacks(
+        chosen, Engine(chosen.dns), "mx.example.net", Metrics(), deferrals=Forgetful(), exemptions=Exemptions
+    )
 
     def fail(*_: object) -> None:
         raise MemoryError

@@ -34,7 +34,6 @@ def found(text: str, *, is_public: bool = True) -> list[str]:
         ("[policy]\ncheck = helo\n[domain:a.example]\nfail = tag", "domain:a.example fail 4: it is about MAIL FROM"),
         ("[policy]\ncheck = helo\n[domain:a.example]\nrecord = v=spf1 -all", "domain:a.example record 4: it is about"),
         ("[policy]\ndefer_at_most = 1h", "policy defer_at_most 2: no policy entry says defer"),
-        ("[state]\nurl = redis://192.0.2.9", "state url 2: no policy entry says defer"),
         (f"[headers]\ntag_subject = [SPF]\n{NO_TAG}", "headers tag_subject 2: no policy entry says tag"),
         (f"[headers]\ntag_header = X-Ours\n{NO_TAG}", "headers tag_header 2: no policy entry says tag"),
         ("[reply]\nneutral = Hello", "reply neutral 2: every policy entry for neutral says accept"),

@@ -255,7 +255,8 @@ def test_over_tls_it_must_be_the_host_that_the_url_names(host, certificate: Path
 
 def test_without_the_library_the_hosts_memory_stands_in(monkeypatch, caplog) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
-    monkeypatch.delitem(sys.modules, "spfmilter.state.server")
+    for module in ("spfmilter.state.server", "spfmilter.state.connection"):
+        monkeypatch.delitem(sys.modules, module)
     table = Table()
     deferrals = open_deferrals(state_url("redis://:geheim@192.0.2.9/0"), table, bound=60.0)
     assert isinstance(deferrals, OnThisHost)

@@ -87,7 +87,8 @@ def ini(socket: str, nameservers: str, /, **sections: str) -> str:
         "dns": f"nameservers = {nameservers}\ntimeout = 5s",
         "log": "level = info",
         "policy": "reject_at = mail",
-        **{name: "" for name in given if name not in {"milter", "dns", "log", "policy"}},
+        "state": "folder =",  # not that of an installed daemon
+        **{name: "" for name in given if name not in {"milter", "dns", "log", "policy", "state"}},
     }
     whole = {name: _merged(text, given.get(name, "")) for name, text in texts.items()}
     return "".join(f"[{name}]\n{text}\n" for name, text in whole.items())

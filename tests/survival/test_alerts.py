@@ -193,6 +193,19 @@ def test_rows_of_the_journal_that_are_lost(dns: NameServer, listen: str, tmp_pat
     check_alerts(tmp_path, series(before, after, goes_on=False), "SpfmilterJournalRowsLost", goes_on=False)
 
 
+def test_exemptions_without_their_store(dns: NameServer, listen: str, tmp_path: Path) -> None:
+    address = inet_socket()
+    text = with_metrics(address, dns.address, listen, state=f"folder = {tmp_path}")
+    with SpfmilterDaemon(text) as daemon:
+        before = scrape(serving(daemon, listen))
+        daemon.rewrite(with_metrics(address, dns.address, listen, state="url = redis://127.0.0.1:1/0"))
+        daemon.signal(signal.SIGHUP)
+        until(lambda: total(scrape(listen), "spfmilter_exemption_store_errors_total") >= 5, 30, daemon.log)
+        normal(address)
+        after = scrape(listen)
+    check_alerts(tmp_path, series(before, after, goes_on=True), "SpfmilterExemptionStoreDown", goes_on=True)
+
+
 def test_an_internal_error(dns: NameServer, listen: str, tmp_path: Path) -> None:
     address = inet_socket()
     command = (sys.executable, "-c", _BROKEN, *COMMAND[COMMAND.index("spfmilter") + 1 :])

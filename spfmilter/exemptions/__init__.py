@@ -1,0 +1,1 @@
+"""Temporary exemptions: who is let in until when, in which store that is kept, and how a worker finds one in it."""

@@ -1,0 +1,82 @@
+"""Connect with a Redis or Valkey server, whose answers are untrusted input: bounded in bytes and in time.
+
+Knows the library ``redis``. Knows no keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import redis
+from redis._parsers import _RESP2Parser
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from spfmilter.settings.urls import StateUrl
+from spfmilter.state.metered import MAX_ANSWER, Metered
+
+_READ = 64 * 1024  # bytes that are read at a time, at most
+
+
+class _Bounded:
+    """Limit the answers of a connection of the library. Comes before the library's class in the base classes."""
+
+    most = MAX_ANSWER  # bytes of the answers to one write
+    seconds = 1.0  # for a whole answer
+
+    def _connect(self) -> Metered:
+        return Metered(super()._connect(), self.seconds, self.most)  # type: ignore[misc]  # the connection's class has it
+
+
+class _Tcp(_Bounded, redis.Connection):
+    pass
+
+
+class _Tls(_Bounded, redis.SSLConnection):
+    pass
+
+
+class _Unix(_Bounded, redis.UnixDomainSocketConnection):
+    pass
+
+
+def connect(url: StateUrl, *, seconds: float, most: int = MAX_ANSWER) -> redis.Redis:
+    """Return the library's client. It connects at the first question.
+
+    Args:
+        url: the server.
+        seconds: for a connection, and for a whole answer.
+        most: bytes of the answers to one write.
+    """
+    place: dict[str, Any] = {"host": url.host, "port": url.port}
+    match url.scheme:
+        case "rediss":
+            kind: type[_Bounded] = _Tls
+            place |= {"ssl_check_hostname": True, **dict(url.files)}
+        case "unix":
+            kind, place = _Unix, {"path": url.path}
+        case _:
+            kind = _Tcp
+    bounded = type(kind.__name__, (kind,), {"most": most, "seconds": seconds})
+    pool = redis.ConnectionPool(
+        connection_class=cast(Any, bounded),
+        parser_class=_RESP2Parser,  # it reads through the socket that we give it
+        socket_read_size=min(most, _READ),
+        db=url.database,
+        username=url.user or None,
+        password=url.password or None,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,  # servers before Redis 6 do not know RESP3, and we do not need it
+        **place,
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def reason_of(error: Exception) -> str:
+    """Return what a server or the library says, shortened. A server may send anything."""
+    return str(error)[:_REASON] or type(error).__name__
+
+
+_REASON = 200  # characters
