@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spfmilter.exemptions.embedded import EmbeddedStore
 from spfmilter.exemptions.store import FILE, Store, StoreError
+from spfmilter.packages import how_to_install
 from spfmilter.settings import Settings
 
 
@@ -18,8 +19,8 @@ def open_store(settings: Settings) -> Store:
     if settings.state.url is not None:
         try:
             from spfmilter.exemptions.server import ServerStore  # noqa: PLC0415 - only where asked for
-        except ModuleNotFoundError as error:
-            raise StoreError(f"{error.name} is not installed: pip install 'spfmilter[redis]'") from None
+        except ModuleNotFoundError:
+            raise StoreError(f"the package redis is missing: {how_to_install('redis', 'redis')}") from None
         return ServerStore(settings.state.url)
     if settings.journal.url is not None and not settings.journal.url.embedded:
         from spfmilter.exemptions.sql import SqlStore  # noqa: PLC0415 - SQLAlchemy takes its time to load
