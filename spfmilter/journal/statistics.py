@@ -6,7 +6,7 @@ to say. All texts come back sanitized: whoever can write into the database may h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, distinct, func, literal_column, not_, or_, select
@@ -50,11 +50,8 @@ class RefusedDomain(NamedTuple):
     domain: str | None
     messages: int
     clients: int
-    fail: int
-    softfail: int
-    temperror: int
-    permerror: int
     last: int
+    results: Mapping[str, int]  # messages by the result that decided; those that are not zero
 
 
 class RefusedClient(NamedTuple):
@@ -180,21 +177,26 @@ class Statistics:
         """Return the domains for which most messages were refused, or would have been by monitor mode."""
         by_helo = _D.decided_by == "helo"
         result = case((by_helo, _D.helo_result), else_=_D.mailfrom_result)
-        kinds = [_sum(result == kind) for kind in (Result.FAIL, Result.SOFTFAIL, Result.TEMPERROR, Result.PERMERROR)]
+        kinds = [_sum(result == kind) for kind in Result]
         number = func.count()
         query = (
-            select(_judged(), number, func.count(distinct(_D.client)), *kinds, func.max(_D.time))
+            select(_judged(), number, func.count(distinct(_D.client)), func.max(_D.time), *kinds)
             .where(self._within, _refused(monitor=monitor))
             .group_by("judged")
             .order_by(number.desc(), "judged")
             .limit(limit)
         )
-        return [RefusedDomain(*row) for row in self._rows(query)]
+        return [
+            RefusedDomain(*row, {str(kind): count for kind, count in zip(Result, counts, strict=True) if count})
+            for *row, counts in ((*found[:4], found[4:]) for found in self._rows(query))
+        ]
 
     def refused_clients(self, *, monitor: bool) -> Iterator[RefusedClient]:
         """Yield the clients whose messages were refused, or would have been: IPv4 by networks of /24."""
         query = (
-            select(_network(), func.count(), func.count(distinct(_D.client)), func.max(_D.client_name), func.max(_D.client))
+            select(
+                _network(), func.count(), func.count(distinct(_D.client)), func.max(_D.client_name), func.max(_D.client)
+            )
             .where(self._within, _D.client.is_not(None), _refused(monitor=monitor))
             .group_by("network")
         )

@@ -158,7 +158,9 @@ def read_time(text: str, now: int, zone: tzinfo | None = None) -> int:
         return min(max(0, instant(datetime.fromisoformat(text.strip()), zone)), _LATEST)
     except (ValueError, OverflowError, OSError):
         shown = ascii_line(text, 60)
-        raise ValueError(f"{shown!r} is no time: write how long ago, such as 90m, 24h or 7d, or a date, such as 2026-11-20 or 2026-11-20T14:30") from None
+        raise ValueError(
+            f"{shown!r} is no time: write how long ago, such as 90m, 24h or 7d, or a date, such as 2026-11-20 or 2026-11-20T14:30"
+        ) from None
 
 
 def _offset(when: datetime) -> int:
@@ -169,4 +171,6 @@ def _offset(when: datetime) -> int:
 def _zone(when: datetime) -> str:
     minutes = _offset(when) // MINUTE
     sign = "-" if minutes < 0 else "+"
+    if when.tzname() == "UTC":
+        return "UTC"
     return f"{when:%Z}, UTC{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"

@@ -128,7 +128,9 @@ def _message(time: int, chance: random.Random, *, monitor: bool) -> Decision:
     if kind < 0.94:
         return refused(time, sender_domain=forged, client=address, helo="[" + address + "]", **spared)
     if kind < 0.97:
-        return refused(time, sender_domain=forged, client=address, mailfrom_result="softfail", action="tag", term="~all")
+        return refused(
+            time, sender_domain=forged, client=address, mailfrom_result="softfail", action="tag", term="~all"
+        )
     if kind < 0.985:
         return refused(time, sender_domain=f"gone{number % 30}.example", client=f"2001:db8:{number % 9}::{number:x}",
                        mailfrom_result="none", mailfrom_condition="unreachable", term=None, **spared)  # fmt: skip
