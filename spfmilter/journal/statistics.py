@@ -29,6 +29,7 @@ class Count(NamedTuple):
     """How many messages were alike, in one step of time."""
 
     time: int  # when the step begins
+    host: str | None  # the MTA
     mailfrom: str | None
     helo: str | None
     decided_by: str | None
@@ -156,7 +157,7 @@ class Statistics:
         """
         # Numbers of our own, not parameters: PostgreSQL would take two of them for two expressions.
         step = literal_column(f"((decision.time + {int(offset)}) / {int(length)})")
-        alike = (_D.mailfrom_result, _D.helo_result, _D.decided_by, _D.action, _D.would, _D.skip, _D.override)
+        alike = (_D.host, _D.mailfrom_result, _D.helo_result, _D.decided_by, _D.action, _D.would, _D.skip, _D.override)
         query = (
             select(step.label("step"), *alike, func.count())
             .where(_D.time >= since, _D.time < until)
@@ -164,12 +165,6 @@ class Statistics:
         )
         for number, *row in self._rows(query):
             yield Count(max(since, int(number) * length - offset), *row)
-
-    def hosts(self, limit: int = 20) -> Sequence[tuple[str, int]]:
-        """Return the MTAs whose messages these are, and how many, the most first."""
-        number = func.count()
-        query = select(_D.host, number).where(self._within).group_by(_D.host).order_by(number.desc()).limit(limit)
-        return [(str(host), messages) for host, messages in self._rows(query)]
 
     # -- what was refused ----------------------------------------------------------------------------------------------
 

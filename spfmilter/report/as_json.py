@@ -26,7 +26,7 @@ def as_json(report: Report, pointers: Sequence[Pointer]) -> str:
         "until": period.iso(period.until),
         "journal": {"oldest": _time(report, report.oldest), "newest": _time(report, report.newest)},
         "mode": "monitor" if report.monitor else "enforce",
-        "hosts": [{"host": host, "messages": messages} for host, messages in report.hosts],
+        "hosts": [{"host": host, "messages": messages} for host, messages in totals.hosts.most_common(20)],
         "totals": {
             "messages": totals.messages,
             "refused": totals.refused,

@@ -11,6 +11,7 @@ from itertools import islice
 
 from spfmilter.journal.reader import Journal
 from spfmilter.journal.statistics import Statistics
+from spfmilter.model import Result
 from spfmilter.report import exceptions, forwarders, partners
 from spfmilter.report.forwarders import Forwarder
 from spfmilter.report.period import Period
@@ -63,11 +64,16 @@ def gather(
         for count in sums.counts(start, end, period.unit.length, offset)
     )
     totals, trend = tallied(counts, period)
-    found = _forwarders(sums)
+    # Each question reads all rows of the span, so none is asked whose answer is known.
+    fails = totals.mailfrom[Result.FAIL] + totals.mailfrom[Result.SOFTFAIL]
+    found = _forwarders(sums) if fails else []
     if confirm is not None and found:
         found = list(confirm(found))
-    broken = _partners(sums, {host for forwarder in found for host in forwarder.hosts})
-    used = list(islice(sums.overrides(), _OVERRIDES))
+    broken = []
+    if fails + totals.mailfrom[Result.PERMERROR]:
+        broken = _partners(sums, {host for forwarder in found for host in forwarder.hosts})
+    used = list(islice(sums.overrides(), _OVERRIDES)) if totals.overrides else []
+    failed_dns = totals.mailfrom[Result.TEMPERROR] + totals.helo[Result.TEMPERROR]
     return Report(
         period=period,
         made=now,
@@ -75,18 +81,17 @@ def gather(
         asked=since,
         oldest=oldest,
         newest=newest,
-        hosts=sums.hosts(),
         totals=totals,
         trend=trend,
-        refused=_refusals(sums, monitor=False),
-        would=_refusals(sums, monitor=True),
+        refused=_refusals(sums, monitor=False) if totals.refused else Refusals(),
+        would=_refusals(sums, monitor=True) if totals.would_refuse else Refusals(),
         forwarders=found,
         forwarder_cases=[sums.newest_case(time=one.last, client=one.last_client) for one in found],
         partners=broken,
         partner_cases=[sums.newest_case(time=one.last, domain=one.domain) for one in broken],
         asked_dns=confirm is not None,
-        temperrors=sums.temperrors(TOP),
-        outages=outages(islice(sums.resolver_failures(_SLOTS), _SLOTS)),
+        temperrors=sums.temperrors(TOP) if failed_dns else [],
+        outages=outages(sums.resolver_failures(_SLOTS)) if failed_dns else [],
         overrides=sorted(used, key=lambda one: (-one.messages, one.type or "", one.by or "")),
         entries=exceptions.of_settings(settings, used, sums.skipped_clients, sums.skipped_senders),
     )

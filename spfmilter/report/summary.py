@@ -22,6 +22,7 @@ from spfmilter.report.resolver import Outage
 ACTIONS = tuple(map(str, Disposition))
 RESULTS = tuple(map(str, (Result.PASS, Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE, Result.TEMPERROR, Result.PERMERROR)))  # fmt: skip
 REFUSING = tuple(str(disposition) for disposition in Disposition if disposition.refuses)
+_HOSTS = 200  # MTAs that are counted at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Totals:
     helo: Counter[str]
     decided: Counter[tuple[str, str, str]]  # of the messages not accepted: action, identity, result
     skips: Counter[str]
+    overrides: Counter[str]
+    hosts: Counter[str]
 
     @property
     def messages(self) -> int:
@@ -105,7 +108,6 @@ class Report:
     asked: int  # since when; the journal may begin later
     oldest: int | None  # row of the journal; None: it is empty
     newest: int | None
-    hosts: Sequence[tuple[str, int]]
     totals: Totals
     trend: Sequence[TrendStep]
     refused: Refusals
@@ -138,7 +140,7 @@ class Report:
 
 def tallied(counts: Iterable[Count], period: Period) -> tuple[Totals, list[TrendStep]]:
     """Return the totals and the trend."""
-    totals = Totals(Counter(), Counter(), Counter(), Counter(), Counter(), Counter())
+    totals = Totals(*(Counter() for _ in range(8)))
     starts = period.starts()
     steps = [TrendStep(start, period.label(start), Counter(), Counter()) for start in starts]
     for count in counts:
@@ -147,12 +149,18 @@ def tallied(counts: Iterable[Count], period: Period) -> tuple[Totals, list[Trend
             actions[str(count.action)] += count.messages
             if count.would is not None:
                 would[count.would] += count.messages
-        if count.mailfrom is not None:
-            totals.mailfrom[count.mailfrom] += count.messages
-        if count.helo is not None:
-            totals.helo[count.helo] += count.messages
-        if count.skip is not None:
-            totals.skips[count.skip] += count.messages
+        for counter, word in (
+            (totals.mailfrom, count.mailfrom),
+            (totals.helo, count.helo),
+            (totals.skips, count.skip),
+            (totals.overrides, count.override),
+            (totals.hosts, count.host or ""),
+        ):
+            if word is not None:
+                counter[word] += count.messages
+        if len(totals.hosts) > _HOSTS:  # untrusted input: there may be as many as rows
+            for host, _ in totals.hosts.most_common()[_HOSTS // 2 :]:
+                del totals.hosts[host]
         done = count.would or count.action
         if done != Disposition.ACCEPT and count.decided_by is not None:
             totals.decided[done, count.decided_by, count.result or ""] += count.messages

@@ -36,8 +36,9 @@ def begins_later(report: Report) -> str:
 
 def host_names(report: Report, shown: int = 4) -> str:
     """Return the names of the MTAs."""
-    more = len(report.hosts) - shown
-    names = ", ".join(host or "unknown host" for host, _ in report.hosts[:shown]) or "no host"
+    hosts = report.totals.hosts
+    more = len(hosts) - shown
+    names = ", ".join(host or "unknown host" for host, _ in hosts.most_common(shown)) or "no host"
     return f"{names} and {more} more" if more > 0 else names
 
 
