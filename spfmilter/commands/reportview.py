@@ -48,7 +48,8 @@ def as_text(report: Report, pointers: Sequence[Pointer], *, blocks: bool) -> Ren
 
 def _heading(report: Report) -> Text:
     period = report.period
-    text = Text.assemble((f"SPF report: {_line(wording.host_names(report))}", "bold"), "\n")
+    hosts = wording.host_names(report)
+    text = Text.assemble((f"SPF report: {_line(hosts)}" if hosts else "SPF report", "bold"), "\n")
     text.append(f"{period.shown(report.asked)} to {period.shown(period.until)} ({period.zone_name})", "dim")
     if later := wording.begins_later(report):
         text.append(f"\n{later}", "dim")
@@ -182,9 +183,10 @@ def _findings(pointers: Sequence[Pointer]) -> Iterator[RenderableType]:
 
 def _steps(pointer: Pointer) -> Iterable[RenderableType]:
     for step in pointer.steps:
-        mark = "$" if step.kind == "command" else "INI:"
+        yield Text(f"  {step.purpose}:")
         # In one piece, so that it can be copied: the terminal breaks it.
-        yield Text.assemble(f"    {mark} ", (_line(step.text, 2000), "green"), no_wrap=True, overflow="ignore")
+        mark = "$ " if step.kind == "command" else "  "
+        yield Text.assemble(f"    {mark}", (_line(step.text, 2000), "green"), no_wrap=True, overflow="ignore")
 
 
 def _temperrors(report: Report) -> Iterator[RenderableType]:

@@ -24,45 +24,46 @@ class Step:
     """One thing that can be done."""
 
     kind: str  # command, or ini
-    text: str
-
-    @property
-    def words(self) -> str:
-        """Return what to do with the text."""
-        return "run" if self.kind == "command" else "or write"
+    purpose: str  # what comes of it, such as "let it in for 30 days"
+    text: str  # the command, or the line
 
 
-def command(*words: str) -> Step:
+def command(purpose: str, *words: str) -> Step:
     """Return a command of spfmilter, quoted for a shell."""
-    return Step("command", shlex.join(("spfmilter", *words)))
+    return Step("command", purpose, shlex.join(("spfmilter", *words)))
 
 
 def why(case: str | None) -> tuple[Step, ...]:
     """Return the command that explains a case; none if the journal holds no case id."""
-    return (command("why", case),) if case is not None and _CASE.fullmatch(case) else ()
+    return (command("see the newest case", "why", case),) if case is not None and _CASE.fullmatch(case) else ()
 
 
 def exempt(option: str, value: str, *more: str, days: int, because: str) -> Step:
     """Return the command that lets somebody in for some days."""
-    return command("exempt", "add", option, value, *more, "--for", f"{days}d", "--because", because)
+    words = ("exempt", "add", option, value, *more, "--for", f"{days}d", "--because", because)
+    return command(f"let it in for {days} days", *words)
 
 
 def listed(key: str, value: str, settings: Settings) -> Step:
-    """Return the line of ``[exempt]`` with one more value."""
-    present = settings.rule("exempt", key)
-    place = f"[exempt]{f' (line {present.line})' if present.line is not None else ''} {key}"
-    if present.value.count(",") >= _LONG:
-        return Step("ini", f"{place}: with {value}")
-    return Step("ini", f"{place} = {present.value}, {value}" if present.value else f"{place} = {value}")
+    """Return the line of ``[exempt]`` with one more value; of a long list, which value to add."""
+    present = settings.rule("exempt", key).value
+    if present.count(",") >= _LONG:
+        line = f"{key}: with {value}"
+    else:
+        line = f"{key} = {present}, {value}" if present else f"{key} = {value}"
+    return Step("ini", f"let it in for good, {_place(key, settings)}", line)
 
 
 def without(key: str, value: str, values: Sequence[str], settings: Settings) -> Step:
     """Return the line of ``[exempt]`` with one value less; of a long list, which value to take out."""
-    present = settings.rule("exempt", key)
-    place = f"[exempt]{f' (line {present.line})' if present.line is not None else ''} {key}"
-    if len(values) > _LONG:
-        return Step("ini", f"{place}: without {value}")
-    return Step("ini", f"{place} = {', '.join(other for other in values if other != value)}".rstrip())
+    left = ", ".join(other for other in values if other != value)
+    line = f"{key}: without {value}" if len(values) > _LONG else f"{key} = {left}".rstrip()
+    return Step("ini", f"remove it, {_place(key, settings)}", line)
+
+
+def _place(key: str, settings: Settings) -> str:
+    line = settings.rule("exempt", key).line
+    return "in [exempt]" if line is None else f"in [exempt] at line {line}"
 
 
 def is_name(text: str) -> bool:

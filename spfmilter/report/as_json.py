@@ -60,7 +60,7 @@ def as_json(report: Report, pointers: Sequence[Pointer]) -> str:
                 "kind": one.kind,
                 "title": one.title,
                 "facts": list(one.facts),
-                "steps": [{"kind": step.kind, "text": step.text} for step in one.steps],
+                "steps": [{"kind": step.kind, "purpose": step.purpose, "text": step.text} for step in one.steps],
             }
             for one in pointers
         ],

@@ -21,8 +21,14 @@ _STEPS = 124  # bars of a chart
 _DECIDED = 12
 _OVERRIDES = 20
 _POINTERS = 30  # of one kind
+_LABELS = 10  # of which all are shown below a chart
 # What a chart of the trend stacks, from the ground up: what was refused has a common base.
-_LAYERS = (("refused", ("reject", "defer")), ("marked", ("quarantine", "tag")), ("accepted", ("accept",)))
+_LAYERS = {
+    "refused": "refused",
+    "would": "would have been refused",
+    "marked": "quarantined or tagged",
+    "accepted": "accepted",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,11 @@ class TrendChart:
         count = len(self.labels)
         chosen = dict.fromkeys((0, count // 2, count - 1) if count > 2 else range(count))
         return [self.labels[number] for number in chosen]
+
+    @property
+    def all_fit(self) -> bool:
+        """Return whether a wide window has room for the label of each bar."""
+        return len(self.labels) <= _LABELS
 
 
 def page(report: Report, pointers: Sequence[Pointer]) -> str:
@@ -102,9 +113,9 @@ def _trend(report: Report) -> TrendChart:
     top = chart.round_top(max(whole))
     below = [0] * len(values)
     layers = []
-    for kind, actions in _LAYERS:
-        counts = [sum(one[action] for action in actions) for one in values]
-        layers.append(Series(kind, kind, sum(counts), max(counts), chart.bars(counts, top, below)))
+    for kind, name in _LAYERS.items():
+        counts = [_layer(one)[kind] for one in values]
+        layers.append(Series(name, kind, sum(counts), max(counts), chart.bars(counts, top, below)))
         below = [base + count for base, count in zip(below, counts, strict=True)]
     small = [_small(word, action, [one[action] for one in values]) for action, word in wording.DONE.items()]
     small.append(_small("would be refused", "would", [one["would"] for one in values]))
@@ -114,9 +125,20 @@ def _trend(report: Report) -> TrendChart:
         each=wording.each(report, size),
         highest=max(whole),
         top=top,
-        layers=layers,
+        layers=[series for series in layers if series.total],
         small=[series for series in small if series.total],
     )
+
+
+def _layer(one: Counter[str]) -> dict[str, int]:
+    """Return a step's messages by layer. What monitor mode spared was accepted, or tagged for its recipients."""
+    would = min(one["would"], one["accept"])
+    return {
+        "refused": one["reject"] + one["defer"],
+        "would": would,
+        "marked": one["quarantine"] + one["tag"],
+        "accepted": one["accept"] - would,
+    }
 
 
 def _small(name: str, kind: str, counts: list[int]) -> Series:

@@ -35,10 +35,10 @@ def begins_later(report: Report) -> str:
 
 
 def host_names(report: Report, shown: int = 4) -> str:
-    """Return the names of the MTAs."""
+    """Return the names of the MTAs; empty if no message was recorded."""
     hosts = report.totals.hosts
     more = len(hosts) - shown
-    names = ", ".join(host or "unknown host" for host, _ in hosts.most_common(shown)) or "no host"
+    names = ", ".join(host or "unknown host" for host, _ in hosts.most_common(shown))
     return f"{names} and {more} more" if more > 0 else names
 
 
