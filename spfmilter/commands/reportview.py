@@ -72,7 +72,9 @@ def _trend(report: Report, ramp: str) -> Iterator[RenderableType]:
     rows.append(("would refuse", [step.would_refuse for step in steps], "red"))
     _, size = chart.merged(range(len(steps)), _MARKS)
     wide = max(1, min(6, _MARKS // max(1, -(-len(steps) // size))))
-    yield Text.assemble(("Trend", "bold"), f", {steps[0].label} to {steps[-1].label}; one mark: {wording.each(report, size)}")
+    yield Text.assemble(
+        ("Trend", "bold"), f", {steps[0].label} to {steps[-1].label}; one mark: {wording.each(report, size)}"
+    )
     table = Table.grid(padding=(0, 1))
     table.add_column(min_width=12)
     table.add_column(no_wrap=True)

@@ -10,10 +10,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spfmilter.addresses import parse_address
 from spfmilter.caseid import FORM
 from spfmilter.settings import Settings, names
-from spfmilter.settings.values import network
 
 _CASE = re.compile(FORM)
 _LONG = 10  # values of a list that are not written out
@@ -72,12 +70,3 @@ def is_name(text: str) -> bool:
         return names.domain_name(text) == text
     except ValueError:
         return False
-
-
-def is_client(text: str) -> bool:
-    """Return whether a text is an address or a network as the INI file takes it."""
-    try:
-        network(text)
-    except ValueError:
-        return False
-    return "/" in text or parse_address(text) is not None

@@ -156,7 +156,9 @@ def _outages(outages: Sequence[Outage], period: Period) -> Iterator[Pointer]:
         facts.append(f"{len(outages) - _OUTAGES} earlier ones.")
     messages = sum(one.messages for one in outages)
     title = f"{_number(len(outages), 'outage')}, {_number(messages, 'message')}"
-    yield Pointer("resolver", title, facts, (advice.command("ask the nameservers now", "status", "--only", "resolver"),))
+    yield Pointer(
+        "resolver", title, facts, (advice.command("ask the nameservers now", "status", "--only", "resolver"),)
+    )
 
 
 def _refused(messages: int, report: Report) -> str:

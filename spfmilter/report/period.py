@@ -15,6 +15,7 @@ from spfmilter.settings.values import duration
 from spfmilter.text import ascii_line
 
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
+_LONGEST_DATE = 40  # characters
 _LATEST = 253_402_214_400_000  # 9999-12-31: what Python's dates can hold
 
 
@@ -155,6 +156,8 @@ def read_time(text: str, now: int, zone: tzinfo | None = None) -> int:
     except ValueError:
         pass
     try:
+        if len(text) > _LONGEST_DATE:
+            raise ValueError
         return min(max(0, instant(datetime.fromisoformat(text.strip()), zone)), _LATEST)
     except (ValueError, OverflowError, OSError):
         shown = ascii_line(text, 60)
