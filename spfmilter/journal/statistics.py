@@ -17,6 +17,7 @@ from spfmilter.model import Disposition, OverrideType, ProblemKind, Result, Skip
 from spfmilter.text import unicode_line
 
 _BATCH = 5000  # rows that are held in memory at a time
+_LAST = 2**63 - 1  # the last time; SQLite may keep a text there, which counts as later
 _STATEMENT = 600_000  # milliseconds for one statement on PostgreSQL: a large journal takes longer than one case
 _D = DECISION.c
 _REFUSING = sorted(disposition for disposition in Disposition if disposition.refuses)
@@ -142,8 +143,10 @@ class Statistics:
 
     def ends(self) -> tuple[int, int] | None:
         """Return the times of the oldest and of the newest row of all; None: there is none."""
-        oldest = self._connection.execute(select(func.min(_D.time))).scalar()
-        newest = self._connection.execute(select(func.max(_D.time))).scalar()
+        oldest, newest = (
+            self._connection.execute(select(end(_D.time)).where(_D.time <= _LAST)).scalar()
+            for end in (func.min, func.max)
+        )
         return (int(oldest), int(newest)) if oldest is not None and newest is not None else None
 
     def counts(self, since: int, until: int, length: int, offset: int) -> Iterator[Count]:
@@ -368,13 +371,14 @@ class Statistics:
         tests = [_D.time == time, _D.case_id.is_not(None)]
         tests += [or_(_D.sender_domain == domain, _D.helo == domain)] if domain is not None else []
         tests += [_D.client == client] if client is not None else []
-        found = next(iter(self._rows(select(_D.case_id).where(and_(*tests)).limit(1))), None)
-        return str(found[0]) if found is not None else None
+        found = self._connection.execute(select(_D.case_id).where(and_(*tests)).limit(1)).scalar()
+        return str(_plain(found)) if found is not None else None
 
     def _rows(self, query: Select[Any]) -> Iterator[list[Any]]:
-        rows = self._connection.execution_options(stream_results=True, yield_per=_BATCH).execute(query)
-        for row in rows:
-            yield [cell if cell is None or type(cell) is int else _plain(cell) for cell in row]
+        """Yield the rows of an answer, sanitized. They are read in batches."""
+        with self._connection.execute(query.execution_options(stream_results=True, yield_per=_BATCH)) as rows:
+            for row in rows:
+                yield [cell if cell is None or type(cell) is int else _plain(cell) for cell in row]
 
 
 def _plain(cell: object) -> str | int:
