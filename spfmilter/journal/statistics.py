@@ -136,6 +136,8 @@ class Statistics:
         self._connection = connection
         self._within = and_(_D.time >= since, _D.time < until)
         if connection.dialect.name == "sqlite":
+            driver: Any = connection.connection.driver_connection
+            driver.text_factory = _decoded  # SQLite takes any bytes for a text
             connection.exec_driver_sql("BEGIN")  # so that all sums are of the same rows
         else:
             connection.execution_options(isolation_level="REPEATABLE READ")
@@ -381,10 +383,14 @@ class Statistics:
                 yield [cell if cell is None or type(cell) is int else _plain(cell) for cell in row]
 
 
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
+
+
 def _plain(cell: object) -> str | int:
     """Return a value as an integer or as one harmless line. SQLite keeps values of any type in any column."""
     if isinstance(cell, (str, bytes)):
-        text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
+        text = _decoded(cell) if isinstance(cell, bytes) else cell
         return unicode_line(text, NAME_LIMIT)
     return int(cell) if isinstance(cell, (int, float)) or hasattr(cell, "__int__") else unicode_line(str(cell))
 
