@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from spfmilter.commands.console import EX_CANTCREAT, EX_CONFIG, EX_UNAVAILABLE, print_result, settings_from, waiting
-from spfmilter.report.period import read_time
+from spfmilter.report.period import Asked, read_time
 from spfmilter.settings import Settings
 from spfmilter.text import unicode_line
 
@@ -48,12 +48,11 @@ def report(path: Path, options: ReportOptions) -> None:
     Raises:
         click.BadParameter: ``since`` or ``until`` is no time, or they are in the wrong order.
     """
-    now = time.time_ns() // 1_000_000
-    since, until = _span(options, now)
+    asked = _asked(options, time.time_ns() // 1_000_000)
     settings = settings_from(path)
     if options.html is not None:
         _need_jinja()
-    made = _made(settings, options, (since, until, now))
+    made = _made(settings, options, asked)
     from spfmilter.report.findings import pointers  # noqa: PLC0415 - only once there is something to show
 
     found = pointers(made, settings)
@@ -72,7 +71,7 @@ def report(path: Path, options: ReportOptions) -> None:
         print_result(as_text(made, found, blocks=_shows_blocks()))
 
 
-def _span(options: ReportOptions, now: int) -> tuple[int, int]:
+def _asked(options: ReportOptions, now: int) -> Asked:
     times = []
     for hint, text in (("--since", options.since), ("--until", options.until)):
         try:
@@ -82,10 +81,10 @@ def _span(options: ReportOptions, now: int) -> tuple[int, int]:
     since, until = times[0], min(times[1], now)
     if since >= until:
         raise click.BadParameter("it has to be earlier than --until, and than now", param_hint="--since")
-    return since, until
+    return Asked(since, until, now)
 
 
-def _made(settings: Settings, options: ReportOptions, times: tuple[int, int, int]) -> Report:
+def _made(settings: Settings, options: ReportOptions, asked: Asked) -> Report:
     url = settings.journal.url
     if url is None:
         _fail(
@@ -98,11 +97,10 @@ def _made(settings: Settings, options: ReportOptions, times: tuple[int, int, int
     from spfmilter.report.gather import gather  # noqa: PLC0415 - the same
     from spfmilter.report.reverse import confirmed  # noqa: PLC0415 - the DNS, too
 
-    since, until, now = times
     confirm = None if options.offline else lambda forwarders: confirmed(forwarders, settings.dns)
     try:
         with nullcontext() if options.json_output else waiting("reading the journal"), reading(url) as journal:
-            return gather(journal, settings, since=since, until=until, now=now, confirm=confirm)
+            return gather(journal, settings, asked, confirm=confirm)
     except JournalError as error:
         _fail(f"{url}: {unicode_line(str(error), 500)}", EX_UNAVAILABLE)
 

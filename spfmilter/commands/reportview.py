@@ -38,8 +38,8 @@ def as_text(report: Report, pointers: Sequence[Pointer], *, blocks: bool) -> Ren
     parts += [_lead(report), Text("")]
     parts += [*_trend(report, chart.BLOCKS if blocks else chart.ASCII), Text(""), _results(report), Text("")]
     parts += [_decided(report), Text("")] if report.totals.decided else []
-    parts += _refusals("Refused", report, report.refused)
-    parts += _refusals("Monitor mode would have refused", report, report.would)
+    parts += _refusals("Refused", report.refused)
+    parts += _refusals("Monitor mode would have refused", report.would)
     parts += _findings(pointers)
     parts += _temperrors(report)
     parts += _overrides(report)
@@ -66,10 +66,14 @@ def _lead(report: Report) -> Text:
 
 def _trend(report: Report, ramp: str) -> Iterator[RenderableType]:
     steps = report.trend
-    rows = [("messages", [step.messages for step in steps], "")]
-    for action in ("reject", "defer", "quarantine", "tag"):
-        rows.append((wording.DONE[action], [step.actions[action] for step in steps], _STYLES[action]))
-    rows.append(("would refuse", [step.would_refuse for step in steps], "red"))
+    rows = [
+        ("messages", [step.messages for step in steps], ""),
+        *(
+            (wording.DONE[action], [step.actions[action] for step in steps], _STYLES[action])
+            for action in ("reject", "defer", "quarantine", "tag")
+        ),
+        ("would refuse", [step.would_refuse for step in steps], "red"),
+    ]
     _, size = chart.merged(range(len(steps)), _MARKS)
     wide = max(1, min(6, _MARKS // max(1, -(-len(steps) // size))))
     yield Text.assemble(
@@ -140,7 +144,7 @@ def _decided(report: Report) -> Table:
     return table
 
 
-def _refusals(title: str, report: Report, refusals: Refusals) -> Iterator[RenderableType]:
+def _refusals(title: str, refusals: Refusals) -> Iterator[RenderableType]:
     if not refusals.domains:
         return
     table = _table(

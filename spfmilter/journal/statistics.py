@@ -1,7 +1,7 @@
 """Count the rows of the journal: the database adds up, and only sums come here.
 
-Knows the questions of the report, in the SQL that SQLite and PostgreSQL have in common. What the sums mean is for others
-to say. All texts come back sanitized: whoever can write into the database may have written anything.
+Knows the questions of the report, in the SQL that SQLite and PostgreSQL have in common. What the sums mean is for
+others to say. All texts come back sanitized: whoever can write into the database may have written anything.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Statistics:
             offset: of local time to UTC, in milliseconds.
         """
         # Numbers of our own, not parameters: PostgreSQL would take two of them for two expressions.
-        step = literal_column(f"((decision.time + {int(offset)}) / {int(length)})")
+        step: ColumnElement[int] = literal_column(f"((decision.time + {int(offset)}) / {int(length)})")
         alike = (_D.host, _D.mailfrom_result, _D.helo_result, _D.decided_by, _D.action, _D.would, _D.skip, _D.override)
         query = (
             select(step.label("step"), *alike, func.count())
@@ -187,8 +187,8 @@ class Statistics:
             .limit(limit)
         )
         return [
-            RefusedDomain(*row, {str(kind): count for kind, count in zip(Result, counts, strict=True) if count})
-            for *row, counts in ((*found[:4], found[4:]) for found in self._rows(query))
+            RefusedDomain(*found[:4], results={str(kind): n for kind, n in zip(Result, found[4:], strict=True) if n})
+            for found in self._rows(query)
         ]
 
     def refused_clients(self, *, monitor: bool) -> Iterator[RefusedClient]:
@@ -280,7 +280,7 @@ class Statistics:
         fails = _D.mailfrom_result.in_(_BROKEN)
         failures = _sum(fails)
         either = or_(_D.action.in_(_REFUSING), _D.would.in_(_REFUSING))
-        hour = literal_column("(decision.time / 3600000)")
+        hour: ColumnElement[int] = literal_column("(decision.time / 3600000)")
         query = (
             select(
                 _D.client,
@@ -331,7 +331,7 @@ class Statistics:
 
     def resolver_failures(self, limit: int) -> Iterator[ResolverFailure]:
         """Yield when none of our own nameservers answered, the newest first."""
-        slot = literal_column(f"(decision.time / {MINUTES})")
+        slot: ColumnElement[int] = literal_column(f"(decision.time / {MINUTES})")
         ours = ProblemKind.OWN_RESOLVER
         query = (
             select(slot.label("slot"), _D.host, func.count())

@@ -64,7 +64,7 @@ def round_top(value: int) -> int:
     """Return the value of the upper end of an axis: 1, 2 or 5 times a power of ten, or a number up to ten."""
     if value <= 10:
         return max(value, 1)
-    power = 10 ** (len(str(value)) - 1)
+    power: int = 10 ** (len(str(value)) - 1)
     return next(
         factor * power // 10 for factor in (10, 15, 20, 25, 30, 40, 50, 60, 80, 100) if factor * power // 10 >= value
     )

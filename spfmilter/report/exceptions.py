@@ -1,4 +1,4 @@
-"""The exceptions that let mail in: the entries of ``[exempt]`` that were never used, and exemptions that end soon. Pure.
+"""The exceptions that let mail in: entries of ``[exempt]`` that were never used, and exemptions that end soon. Pure.
 
 Knows how a row of the journal tells which entry was the reason. ``[exempt] recipients`` cannot be told: the journal
 keeps no recipient.

@@ -149,7 +149,8 @@ def _outages(outages: Sequence[Outage], period: Period) -> Iterator[Pointer]:
     if not outages:
         return
     facts = [
-        f"{one.host or 'unknown host'}: {_number(one.messages, 'message')} from {period.shown(one.start)} to {period.shown(one.end)}."
+        f"{one.host or 'unknown host'}: {_number(one.messages, 'message')} "
+        f"from {period.shown(one.start)} to {period.shown(one.end)}."
         for one in outages[:_OUTAGES]
     ]
     if len(outages) > _OUTAGES:

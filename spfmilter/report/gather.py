@@ -6,7 +6,6 @@ Knows the order of the questions and their bounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import tzinfo
 from itertools import islice
 
 from spfmilter.journal.reader import Journal
@@ -14,7 +13,7 @@ from spfmilter.journal.statistics import Statistics
 from spfmilter.model import Result
 from spfmilter.report import exceptions, forwarders, partners
 from spfmilter.report.forwarders import Forwarder
-from spfmilter.report.period import Period
+from spfmilter.report.period import Asked, Period
 from spfmilter.report.resolver import outages
 from spfmilter.report.summary import Refusals, Report, networks, tallied
 from spfmilter.settings import Settings
@@ -32,11 +31,8 @@ Confirm = Callable[[Sequence[Forwarder]], Sequence[Forwarder]]
 def gather(
     journal: Journal,
     settings: Settings,
+    asked: Asked,
     *,
-    since: int,
-    until: int,
-    now: int,
-    zone: tzinfo | None = None,
     confirm: Confirm | None = None,
 ) -> Report:
     """Return the report on a span of time.
@@ -44,15 +40,13 @@ def gather(
     Args:
         journal: open, and not yet asked for anything.
         settings: those of the INI file: the mode, and the exceptions.
-        since: the first millisecond.
-        until: the first one after it.
-        now: when the report is made.
-        zone: in which the report shows times; None: that of this host.
+        asked: the span.
         confirm: asks the DNS for the names of likely forwarders; None: do not ask.
 
     Raises:
         SQLAlchemyError: the journal cannot be read; ``reading`` makes a ``JournalError`` of it.
     """
+    since, until, now, zone = asked
     sums = journal.statistics(since, until)
     ends = sums.ends()
     oldest, newest = ends if ends is not None else (None, None)

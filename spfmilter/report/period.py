@@ -36,6 +36,15 @@ _UNITS = (
 )
 
 
+class Asked(NamedTuple):
+    """The span that somebody asked for."""
+
+    since: int  # the first millisecond
+    until: int  # the first one after it
+    now: int  # when it was asked
+    zone: tzinfo | None = None  # in which times are shown; None: that of this host
+
+
 class Segment(NamedTuple):
     """A part of the span in which local time has one offset to UTC."""
 
@@ -156,13 +165,14 @@ def read_time(text: str, now: int, zone: tzinfo | None = None) -> int:
     except ValueError:
         pass
     try:
-        if len(text) > _LONGEST_DATE:
-            raise ValueError
-        return min(max(0, instant(datetime.fromisoformat(text.strip()), zone)), _LATEST)
+        # Of a longer text, Python can take the beginning for a date.
+        date = datetime.fromisoformat(text.strip() if len(text) <= _LONGEST_DATE else "")
+        return min(max(0, instant(date, zone)), _LATEST)
     except (ValueError, OverflowError, OSError):
         shown = ascii_line(text, 60)
         raise ValueError(
-            f"{shown!r} is no time: write how long ago, such as 90m, 24h or 7d, or a date, such as 2026-11-20 or 2026-11-20T14:30"
+            f"{shown!r} is no time: write how long ago, such as 90m, 24h or 7d, or a date, such as 2026-11-20 or "
+            "2026-11-20T14:30"
         ) from None
 
 

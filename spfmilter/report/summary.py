@@ -20,7 +20,16 @@ from spfmilter.report.related import network_of, usable_name
 from spfmilter.report.resolver import Outage
 
 ACTIONS = tuple(map(str, Disposition))
-RESULTS = tuple(map(str, (Result.PASS, Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE, Result.TEMPERROR, Result.PERMERROR)))  # fmt: skip
+_RESULTS = (
+    Result.PASS,
+    Result.FAIL,
+    Result.SOFTFAIL,
+    Result.NEUTRAL,
+    Result.NONE,
+    Result.TEMPERROR,
+    Result.PERMERROR,
+)
+RESULTS = tuple(map(str, _RESULTS))
 REFUSING = tuple(str(disposition) for disposition in Disposition if disposition.refuses)
 _HOSTS = 200  # MTAs that are counted at a time
 

@@ -11,7 +11,8 @@ from tests.values import settings
 def test_a_command_is_one_line_for_a_shell() -> None:
     step = advice.exempt("--forwarder", ".forward.example", days=30, because='it\'s "ours"; $(reboot)')
     assert shlex.split(step.text) == [
-        "spfmilter", "exempt", "add", "--forwarder", ".forward.example", "--for", "30d", "--because", "it's \"ours\"; $(reboot)",
+        "spfmilter", "exempt", "add", "--forwarder", ".forward.example", "--for", "30d", "--because",
+        "it's \"ours\"; $(reboot)",
     ]  # fmt: skip
     assert step.purpose == "let it in for 30 days"
 

@@ -97,15 +97,15 @@ def test_an_override_uses_its_entry(kind, by, rule, entry) -> None:
 
 
 def test_the_defaults_are_not_listed() -> None:
-    assert of_settings(settings("[policy]\nmode = monitor\n"), [], lambda: [], lambda: []) == []
+    assert of_settings(settings("[policy]\nmode = monitor\n"), [], list, list) == []
 
 
 def test_the_step_is_the_line_without_the_entry() -> None:
-    entries = of_settings(settings(INI), [], lambda: [], lambda: [])
+    entries = of_settings(settings(INI), [], list, list)
     assert [step.text for step in entries[3].steps] == ["forwarders = mx.club.example"]
     assert entries[3].steps[0].purpose == "remove it, in [exempt] at line 3"
     many = ", ".join(f"host{number}.example" for number in range(5000))
-    entries = of_settings(settings(f"[exempt]\nforwarders = {many}\n"), [], lambda: [], lambda: [])
+    entries = of_settings(settings(f"[exempt]\nforwarders = {many}\n"), [], list, list)
     assert [step.text for step in entries[7].steps] == ["forwarders: without host7.example"]
 
 

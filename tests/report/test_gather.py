@@ -16,7 +16,11 @@ from tests.report.values import BERLIN, KATHMANDU, fill, report
 
 MINUTE = 60_000
 REFUSING = {"reject", "defer"}
-INI = "[exempt]\nforwarders = .alumni.example, mx.old.example\nnetworks = 10.1.0.0/16, 192.0.2.0/24\nsenders = club.example\n"
+INI = """[exempt]
+forwarders = .alumni.example, mx.old.example
+networks = 10.1.0.0/16, 192.0.2.0/24
+senders = club.example
+"""
 
 
 def counted(rows: Iterable[Decision], key: Callable[[Decision], object]) -> Counter[object]:
@@ -123,8 +127,9 @@ def test_an_empty_journal(url) -> None:
 
 def test_helo_that_decided_is_counted_by_its_name(url) -> None:
     """And the null sender by HELO's, which stands for it."""
+    bad = {"helo": "bad.example", "helo_result": "fail", "decided_by": "helo"}
     fill(url, [
-        refused(NOW - 3, sender_domain="good.example", mailfrom_result="pass", helo="bad.example", helo_result="fail", decided_by="helo"),
+        refused(NOW - 3, sender_domain="good.example", mailfrom_result="pass", **bad),
         refused(NOW - 2, sender_domain=None, helo="null.example"),
         refused(NOW - 1, sender_domain=None, helo=None),
     ])  # fmt: skip
@@ -175,7 +180,7 @@ def test_hostile_rows_come_back_as_one_line(url) -> None:
 def test_sqlite_keeps_values_of_any_type_in_any_column(tmp_path) -> None:
     url = values.filled(tmp_path, [
         refused(NOW - 5, client=b"\xff\x00", sender_domain=12, helo=b"\x80", client_name=1.5, host=7),
-        refused(NOW, client="x")._replace(time="later"),
+        refused(NOW, client="x")._replace(time="later"),  # type: ignore[arg-type]
         refused(NOW - 3, action=5, mailfrom_result=6, decided_by=7),
     ])  # fmt: skip
     made = report(url)

@@ -76,7 +76,7 @@ def forwarded(count: int, *, start: int = NOW - 6 * DAY, **values: object) -> It
 
 
 def partner(count: int, *, before: int = 20, **values: object) -> Iterator[Decision]:
-    """Yield messages of a domain that has passed until three days ago, and whose new server its record does not list."""
+    """Yield messages of a domain that passed until three days ago, and has a new server that its record misses."""
     usual = {"sender_domain": "partner.example", "client_name": "smtp.partner.example", "helo": "smtp.partner.example"}
     for number in range(before):
         yield row(NOW - 7 * DAY + number * (4 * DAY // before), **{**usual, "client": "192.0.2.80", **values})
@@ -135,8 +135,9 @@ def _message(time: int, chance: random.Random, *, monitor: bool) -> Decision:
         return refused(time, sender_domain=f"gone{number % 30}.example", client=f"2001:db8:{number % 9}::{number:x}",
                        mailfrom_result="none", mailfrom_condition="unreachable", term=None, **spared)  # fmt: skip
     if kind < 0.993:
+        problem = chance.choice(["dns-failure", "time-limit"])
         return refused(time, sender_domain=f"slow{number % 7}.example", client=address, mailfrom_result="temperror",
-                       mailfrom_problem=chance.choice(["dns-failure", "time-limit"]), action="defer", term=None)  # fmt: skip
+                       mailfrom_problem=problem, action="defer", term=None)  # fmt: skip
     return refused(time, sender_domain=f"broken{number % 12}.example", mailfrom_result="permerror", client=address,
                    mailfrom_problem="syntax", action="quarantine", term=None)  # fmt: skip
 

@@ -8,6 +8,7 @@ from spfmilter.journal.database import open_engine, upgrade
 from spfmilter.journal.reader import reading
 from spfmilter.journal.rows import Decision
 from spfmilter.report.gather import Confirm, gather
+from spfmilter.report.period import Asked
 from spfmilter.report.summary import Report
 from spfmilter.settings.journalurl import journal_url
 from tests.report.traffic import NOW, store
@@ -28,21 +29,25 @@ class Summer(tzinfo):
     """
 
     def utcoffset(self, when: datetime | None) -> timedelta:
+        """Return the offset to UTC."""
         return timedelta(hours=1) + self.dst(when)
 
     def dst(self, when: datetime | None) -> timedelta:
+        """Return how much of it is summer time."""
         assert when is not None
         plain = when.replace(tzinfo=None)
         end = datetime(2026, 10, 25, 2 if when.fold else 3)  # noqa: DTZ001 - local
         return timedelta(hours=int(datetime(2026, 3, 29, 2) <= plain < end))  # noqa: DTZ001 - local
 
     def fromutc(self, when: datetime) -> datetime:
+        """Return a time of UTC in this zone."""
         plain = when.replace(tzinfo=None)
         summer = datetime(2026, 3, 29, 1) <= plain < datetime(2026, 10, 25, 1)  # noqa: DTZ001 - in UTC
         again = datetime(2026, 10, 25, 1) <= plain < datetime(2026, 10, 25, 2)  # noqa: DTZ001 - the hour that is twice
         return (when + timedelta(hours=2 if summer else 1)).replace(fold=int(again))
 
     def tzname(self, when: datetime | None) -> str:
+        """Return the name of the time."""
         return "CEST" if self.dst(when) else "CET"
 
 
@@ -82,4 +87,4 @@ def report(
     parsed = journal_url(url)
     assert parsed is not None
     with reading(parsed) as journal:
-        return gather(journal, settings(ini), since=since, until=until, now=NOW, zone=zone, confirm=confirm)
+        return gather(journal, settings(ini), Asked(since, until, NOW, zone), confirm=confirm)
