@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from spfmilter.commands.console import EX_CANTCREAT, EX_CONFIG, EX_UNAVAILABLE, print_result, settings_from, waiting
-from spfmilter.report.period import Asked, read_time
+from spfmilter.report.period import WantedSpan, read_time
 from spfmilter.settings import Settings
 from spfmilter.text import unicode_line
 
 if TYPE_CHECKING:
-    from spfmilter.report.summary import Report
+    from spfmilter.report.summary import MailReport
 
 _MODE = 0o640  # of the page: it names senders, so it is not for everybody
 
@@ -71,7 +71,7 @@ def report(path: Path, options: ReportOptions) -> None:
         print_result(as_text(made, found, blocks=_shows_blocks()))
 
 
-def _asked(options: ReportOptions, now: int) -> Asked:
+def _asked(options: ReportOptions, now: int) -> WantedSpan:
     times = []
     for hint, text in (("--since", options.since), ("--until", options.until)):
         try:
@@ -81,10 +81,10 @@ def _asked(options: ReportOptions, now: int) -> Asked:
     since, until = times[0], min(times[1], now)
     if since >= until:
         raise click.BadParameter("it has to be earlier than --until, and than now", param_hint="--since")
-    return Asked(since, until, now)
+    return WantedSpan(since, until, now)
 
 
-def _made(settings: Settings, options: ReportOptions, asked: Asked) -> Report:
+def _made(settings: Settings, options: ReportOptions, asked: WantedSpan) -> MailReport:
     url = settings.journal.url
     if url is None:
         _fail(

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from spfmilter.report import chart, wording
 from spfmilter.report.findings import ABOUT, KINDS, Pointer
-from spfmilter.report.summary import RESULTS, Refusals, Report
+from spfmilter.report.summary import RESULTS, MailReport, TopRefused
 from spfmilter.text import unicode_line
 
 _MARKS = 60  # characters of a sparkline
@@ -24,7 +24,7 @@ _SHOWN = 20  # findings of one kind
 _STYLES = {"reject": "red", "defer": "yellow", "quarantine": "magenta", "tag": "cyan", "pass": "green", "fail": "red"}
 
 
-def as_text(report: Report, pointers: Sequence[Pointer], *, blocks: bool) -> RenderableType:
+def as_text(report: MailReport, pointers: Sequence[Pointer], *, blocks: bool) -> RenderableType:
     """Return the report for a terminal.
 
     Args:
@@ -46,7 +46,7 @@ def as_text(report: Report, pointers: Sequence[Pointer], *, blocks: bool) -> Ren
     return Group(*parts)
 
 
-def _heading(report: Report) -> Text:
+def _heading(report: MailReport) -> Text:
     period = report.period
     hosts = wording.host_names(report)
     text = Text.assemble((f"SPF report: {_line(hosts)}" if hosts else "SPF report", "bold"), "\n")
@@ -56,7 +56,7 @@ def _heading(report: Report) -> Text:
     return text
 
 
-def _lead(report: Report) -> Text:
+def _lead(report: MailReport) -> Text:
     totals = report.totals
     text = Text(f"\n{totals.messages:,} messages: {wording.listed(totals.actions)}.")
     if totals.would:
@@ -64,7 +64,7 @@ def _lead(report: Report) -> Text:
     return text
 
 
-def _trend(report: Report, ramp: str) -> Iterator[RenderableType]:
+def _trend(report: MailReport, ramp: str) -> Iterator[RenderableType]:
     steps = report.trend
     rows = [
         ("messages", [step.messages for step in steps], ""),
@@ -114,7 +114,7 @@ def _table(title: str, *columns: tuple[str, str]) -> Table:
     return table
 
 
-def _results(report: Report) -> Table:
+def _results(report: MailReport) -> Table:
     totals = report.totals
     table = _table("Results", ("", "left"), ("MAIL FROM", "right"), ("", "right"), ("HELO", "right"), ("", "right"))
     for result in (*RESULTS, *wording.others(totals.mailfrom + totals.helo, RESULTS)):
@@ -129,7 +129,7 @@ def _results(report: Report) -> Table:
     return table
 
 
-def _decided(report: Report) -> Table:
+def _decided(report: MailReport) -> Table:
     spared = bool(report.totals.would)
     title = "Not simply accepted, or would not have been" if spared else "Not simply accepted"
     table = _table(title, ("action", "left"), ("because", "left"), ("messages", "right"), ("", "right"))
@@ -144,7 +144,7 @@ def _decided(report: Report) -> Table:
     return table
 
 
-def _refusals(title: str, refusals: Refusals) -> Iterator[RenderableType]:
+def _refusals(title: str, refusals: TopRefused) -> Iterator[RenderableType]:
     if not refusals.domains:
         return
     table = _table(
@@ -195,7 +195,7 @@ def _steps(pointer: Pointer) -> Iterable[RenderableType]:
         yield Text.assemble(f"    {mark}", (_line(step.text, 2000), "green"), no_wrap=True, overflow="ignore")
 
 
-def _temperrors(report: Report) -> Iterator[RenderableType]:
+def _temperrors(report: MailReport) -> Iterator[RenderableType]:
     if not report.temperrors:
         return
     table = _table(
@@ -214,7 +214,7 @@ def _temperrors(report: Report) -> Iterator[RenderableType]:
     yield from (table, Text(""))
 
 
-def _overrides(report: Report) -> Iterator[RenderableType]:
+def _overrides(report: MailReport) -> Iterator[RenderableType]:
     if not report.overrides:
         return
     table = _table(

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from spfmilter.report.findings import Pointer
-from spfmilter.report.summary import ACTIONS, RESULTS, Refusals, Report
+from spfmilter.report.summary import ACTIONS, RESULTS, MailReport, TopRefused
 
 FORMAT = 1
 
 
-def as_json(report: Report, pointers: Sequence[Pointer]) -> str:
+def as_json(report: MailReport, pointers: Sequence[Pointer]) -> str:
     """Return the report as JSON text. Times are RFC 3339 with the local offset."""
     period, totals = report.period, report.totals
     whole: dict[str, Any] = {
@@ -87,7 +87,7 @@ def as_json(report: Report, pointers: Sequence[Pointer]) -> str:
     return json.dumps(whole, indent=2)
 
 
-def _time(report: Report, time: int | None) -> str | None:
+def _time(report: MailReport, time: int | None) -> str | None:
     return report.period.iso(time) if time is not None else None
 
 
@@ -96,7 +96,7 @@ def _ordered(counts: Counter[str], known: Sequence[str]) -> dict[str, int]:
     return {**{word: counts[word] for word in known}, **{word: counts[word] for word in counts if word not in known}}
 
 
-def _refusals(report: Report, refusals: Refusals) -> dict[str, Any]:
+def _refusals(report: MailReport, refusals: TopRefused) -> dict[str, Any]:
     return {
         "domains": [
             {

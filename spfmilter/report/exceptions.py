@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from spfmilter.addresses import is_named, parse_address
-from spfmilter.journal.statistics import UsedOverride
+from spfmilter.journal.sums import UsedOverride
 from spfmilter.model import OverrideType
-from spfmilter.report.advice import Step, without
+from spfmilter.report.advice import NextStep, without
 from spfmilter.settings import Settings
 from spfmilter.settings.entries import ExemptSender
 from spfmilter.settings.values import to_ini
@@ -28,7 +28,7 @@ class ExemptEntry:
     text: str  # such as "[exempt] forwarders: mx.example.org"
     used: bool  # in the span
     ends: int | None = None  # None: never by itself
-    steps: tuple[Step, ...] = ()  # that remove it
+    steps: tuple[NextStep, ...] = ()  # that remove it
 
     def ends_soon(self, now: int) -> bool:
         """Return whether it will have ended in a week."""

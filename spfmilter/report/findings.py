@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spfmilter.report import advice
-from spfmilter.report.advice import Step
+from spfmilter.report.advice import NextStep
 from spfmilter.report.forwarders import Forwarder
 from spfmilter.report.partners import Partner
 from spfmilter.report.period import Period
 from spfmilter.report.related import network_of
 from spfmilter.report.resolver import Outage
-from spfmilter.report.summary import Report
+from spfmilter.report.summary import MailReport
 from spfmilter.settings import Settings
 
 _FORWARDER_DAYS, _PARTNER_DAYS = 30, 14
@@ -30,7 +30,7 @@ class Pointer:
     kind: str  # forwarder, partner, resolver, unused, ending
     title: str
     facts: Sequence[str]  # sentences
-    steps: Sequence[Step]
+    steps: Sequence[NextStep]
 
 
 KINDS = {
@@ -54,7 +54,7 @@ ABOUT = {
 }
 
 
-def pointers(report: Report, settings: Settings) -> list[Pointer]:
+def pointers(report: MailReport, settings: Settings) -> list[Pointer]:
     """Return the findings, by kind, the most important kind first."""
     return [
         *(
@@ -74,14 +74,14 @@ def pointers(report: Report, settings: Settings) -> list[Pointer]:
     ]
 
 
-def _because(what: str, report: Report) -> str:
+def _because(what: str, report: MailReport) -> str:
     return f"report of {report.period.local(report.made):%Y-%m-%d}: {what}"
 
 
-def _forwarder(one: Forwarder, case: str | None, report: Report, settings: Settings) -> Pointer:
+def _forwarder(one: Forwarder, case: str | None, report: MailReport, settings: Settings) -> Pointer:
     because = _because(f"forwards for {one.domain_count} domains", report)
     name, helo = one.trusted_name, one.helo or ""
-    steps: tuple[Step, ...]
+    steps: tuple[NextStep, ...]
     if name and advice.is_name(name.removeprefix(".")):
         steps = (
             advice.exempt("--forwarder", name, days=_FORWARDER_DAYS, because=because),
@@ -99,7 +99,7 @@ def _forwarder(one: Forwarder, case: str | None, report: Report, settings: Setti
     return Pointer("forwarder", title, tuple(_forwarder_facts(one, report)), (*steps, *advice.why(case)))
 
 
-def _forwarder_facts(one: Forwarder, report: Report) -> Iterator[str]:
+def _forwarder_facts(one: Forwarder, report: MailReport) -> Iterator[str]:
     refused = _refused(one.refused, report)
     yield f"{_number(one.messages, 'message')} failed for {_number(one.domain_count, 'domain')}; {refused}."
     yield f"Domains: {_listed(one.domains, one.domain_count)}."
@@ -118,8 +118,8 @@ def _forwarder_facts(one: Forwarder, report: Report) -> Iterator[str]:
         yield f"{_number(one.passes, 'message')} from the same addresses passed."
 
 
-def _partner(one: Partner, case: str | None, report: Report, settings: Settings) -> Pointer:
-    steps: list[Step] = []
+def _partner(one: Partner, case: str | None, report: MailReport, settings: Settings) -> Pointer:
+    steps: list[NextStep] = []
     if advice.is_name(one.domain):
         because = _because("its record misses a server", report)
         steps = [
@@ -133,7 +133,7 @@ def _partner(one: Partner, case: str | None, report: Report, settings: Settings)
     )
 
 
-def _partner_facts(one: Partner, report: Report) -> Iterator[str]:
+def _partner_facts(one: Partner, report: MailReport) -> Iterator[str]:
     span = f"from {report.period.shown(one.first)} to {report.period.shown(one.last)}"
     refused = _refused(one.refused, report)
     yield f"{_number(one.failures, 'message')} failed from {', '.join(one.addresses)}, {span}; {refused}."
@@ -162,7 +162,7 @@ def _outages(outages: Sequence[Outage], period: Period) -> Iterator[Pointer]:
     )
 
 
-def _refused(messages: int, report: Report) -> str:
+def _refused(messages: int, report: MailReport) -> str:
     would = report.totals.would_refuse and not report.totals.refused
     return f"{messages:,} {'would have been' if would else 'were'} refused"
 

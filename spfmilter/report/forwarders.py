@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from spfmilter.addresses import parse_address
-from spfmilter.journal.statistics import FailingHost
+from spfmilter.journal.sums import FailingHost
 from spfmilter.report.heaviest import Heaviest
 from spfmilter.report.related import network_of, organization, usable_name
 

@@ -13,9 +13,9 @@ from spfmilter.journal.statistics import Statistics
 from spfmilter.model import Result
 from spfmilter.report import exceptions, forwarders, partners
 from spfmilter.report.forwarders import Forwarder
-from spfmilter.report.period import Asked, Period
+from spfmilter.report.period import Period, WantedSpan
 from spfmilter.report.resolver import outages
-from spfmilter.report.summary import Refusals, Report, networks, tallied
+from spfmilter.report.summary import MailReport, TopRefused, networks, tallied
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import Mode
 
@@ -31,10 +31,10 @@ Confirm = Callable[[Sequence[Forwarder]], Sequence[Forwarder]]
 def gather(
     journal: Journal,
     settings: Settings,
-    asked: Asked,
+    asked: WantedSpan,
     *,
     confirm: Confirm | None = None,
-) -> Report:
+) -> MailReport:
     """Return the report on a span of time.
 
     Args:
@@ -68,7 +68,7 @@ def gather(
         broken = _partners(sums, {host for forwarder in found for host in forwarder.hosts})
     used = list(islice(sums.overrides(), _OVERRIDES)) if totals.overrides else []
     failed_dns = totals.mailfrom[Result.TEMPERROR] + totals.helo[Result.TEMPERROR]
-    return Report(
+    return MailReport(
         period=period,
         made=now,
         monitor=settings.policy.mode is Mode.MONITOR,
@@ -77,8 +77,8 @@ def gather(
         newest=newest,
         totals=totals,
         trend=trend,
-        refused=_refusals(sums, monitor=False) if totals.refused else Refusals(),
-        would=_refusals(sums, monitor=True) if totals.would_refuse else Refusals(),
+        refused=_refusals(sums, monitor=False) if totals.refused else TopRefused(),
+        would=_refusals(sums, monitor=True) if totals.would_refuse else TopRefused(),
         forwarders=found,
         forwarder_cases=[sums.newest_case(time=one.last, client=one.last_client) for one in found],
         partners=broken,
@@ -107,9 +107,9 @@ def _partners(sums: Statistics, strangers: set[str]) -> list[partners.Partner]:
     return partners.found(domains, sums.sender_hosts(names, partners.LEAST_FAILURES, 5_000), strangers, TOP)
 
 
-def _refusals(sums: Statistics, *, monitor: bool) -> Refusals:
+def _refusals(sums: Statistics, *, monitor: bool) -> TopRefused:
     domains = sums.refused_domains(monitor=monitor, limit=TOP)
     if not domains:
-        return Refusals()
+        return TopRefused()
     cases = [sums.newest_case(time=one.last, domain=one.domain) for one in domains]
-    return Refusals(domains, networks(sums.refused_clients(monitor=monitor), TOP), cases)
+    return TopRefused(domains, networks(sums.refused_clients(monitor=monitor), TOP), cases)

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from spfmilter.report import chart, wording
 from spfmilter.report.chart import Bar
 from spfmilter.report.findings import ABOUT, KINDS, Pointer
-from spfmilter.report.summary import RESULTS, Report
+from spfmilter.report.summary import RESULTS, MailReport
 
 _STEPS = 124  # bars of a chart
 _DECIDED = 12
@@ -67,7 +67,7 @@ class TrendChart:
         return len(self.labels) <= _LABELS
 
 
-def page(report: Report, pointers: Sequence[Pointer]) -> str:
+def page(report: MailReport, pointers: Sequence[Pointer]) -> str:
     """Return the page."""
     environment = Environment(
         loader=PackageLoader("spfmilter.report"),
@@ -98,7 +98,7 @@ def page(report: Report, pointers: Sequence[Pointer]) -> str:
     )
 
 
-def _trend(report: Report) -> TrendChart:
+def _trend(report: MailReport) -> TrendChart:
     steps = report.trend
     size = max(1, -(-len(steps) // _STEPS))
     groups = [steps[at : at + size] for at in range(0, len(steps), size)]

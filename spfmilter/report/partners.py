@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from spfmilter.addresses import parse_address
-from spfmilter.journal.statistics import BrokenDomain, SenderHost
+from spfmilter.journal.sums import BrokenDomain, SenderHost
 from spfmilter.report.related import organization
 
 LEAST_FAILURES = 3  # of one address

@@ -36,7 +36,7 @@ _UNITS = (
 )
 
 
-class Asked(NamedTuple):
+class WantedSpan(NamedTuple):
     """The span that somebody asked for."""
 
     since: int  # the first millisecond

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spfmilter.journal.statistics import MINUTES, ResolverFailure
+from spfmilter.journal.sums import MINUTES, ResolverFailure
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spfmilter.journal.statistics import Count, RefusedClient, RefusedDomain, Temperrors, UsedOverride
+from spfmilter.journal.sums import Count, RefusedClient, RefusedDomain, Temperrors, UsedOverride
 from spfmilter.model import Disposition, Result
 from spfmilter.report.exceptions import ExemptEntry
 from spfmilter.report.forwarders import Forwarder
@@ -99,7 +99,7 @@ class RefusedNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusals:
+class TopRefused:
     """The domains and networks for which most messages were refused, or would have been."""
 
     domains: Sequence[RefusedDomain] = ()
@@ -108,7 +108,7 @@ class Refusals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class MailReport:
     """Everything that a report says."""
 
     period: Period
@@ -119,8 +119,8 @@ class Report:
     newest: int | None
     totals: Totals
     trend: Sequence[TrendStep]
-    refused: Refusals
-    would: Refusals
+    refused: TopRefused
+    would: TopRefused
     forwarders: Sequence[Forwarder]
     forwarder_cases: Sequence[str | None]
     partners: Sequence[Partner]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from spfmilter.journal.statistics import RefusedDomain
-from spfmilter.report.summary import Report
+from spfmilter.journal.sums import RefusedDomain
+from spfmilter.report.summary import MailReport
 
 # What was done, from the most severe to the mildest.
 DONE = {
@@ -19,7 +19,7 @@ DONE = {
 IDENTITIES = {"mailfrom": "MAIL FROM", "helo": "HELO"}
 
 
-def nothing(report: Report) -> str:
+def nothing(report: MailReport) -> str:
     """Return why a report has no messages."""
     if report.oldest is None or report.newest is None:
         return "The journal is empty: it has recorded no message yet."
@@ -27,14 +27,14 @@ def nothing(report: Report) -> str:
     return f"The journal holds no message of this time. It has messages from {first} to {last}."
 
 
-def begins_later(report: Report) -> str:
+def begins_later(report: MailReport) -> str:
     """Return a sentence if the journal does not reach back as far as was asked; else empty."""
     if report.oldest is None or report.oldest <= report.asked or not report.totals.messages:
         return ""
     return f"The journal begins at {report.period.shown(report.oldest)}."
 
 
-def host_names(report: Report, shown: int = 4) -> str:
+def host_names(report: MailReport, shown: int = 4) -> str:
     """Return the names of the MTAs; empty if no message was recorded."""
     hosts = report.totals.hosts
     more = len(hosts) - shown
@@ -42,7 +42,7 @@ def host_names(report: Report, shown: int = 4) -> str:
     return f"{names} and {more} more" if more > 0 else names
 
 
-def each(report: Report, size: int = 1) -> str:
+def each(report: MailReport, size: int = 1) -> str:
     """Return how long so many steps of the trend are, such as ``a day`` or ``2 hours``."""
     unit = report.period.unit.word
     if unit[0].isdigit():

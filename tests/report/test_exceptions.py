@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from spfmilter.journal.statistics import UsedOverride
+from spfmilter.journal.sums import UsedOverride
 from spfmilter.report.exceptions import SOON, ExemptEntry, of_settings
 from tests.values import settings
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from spfmilter.journal.statistics import FailingHost
+from spfmilter.journal.sums import FailingHost
 from spfmilter.report import forwarders
 from spfmilter.report.forwarders import Forwarder
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spfmilter.journal.statistics import BrokenDomain, SenderHost
+from spfmilter.journal.sums import BrokenDomain, SenderHost
 from spfmilter.report import partners
 from spfmilter.report.partners import Partner
 

@@ -1,6 +1,6 @@
 """Failures of our own resolver are put together to outages, for each host."""
 
-from spfmilter.journal.statistics import MINUTES, ResolverFailure
+from spfmilter.journal.sums import MINUTES, ResolverFailure
 from spfmilter.report.resolver import Outage, outages
 
 

@@ -8,8 +8,8 @@ from spfmilter.journal.database import open_engine, upgrade
 from spfmilter.journal.reader import reading
 from spfmilter.journal.rows import Decision
 from spfmilter.report.gather import Confirm, gather
-from spfmilter.report.period import Asked
-from spfmilter.report.summary import Report
+from spfmilter.report.period import WantedSpan
+from spfmilter.report.summary import MailReport
 from spfmilter.settings.journalurl import journal_url
 from tests.report.traffic import NOW, store
 from tests.values import settings
@@ -82,9 +82,9 @@ def report(
     until: int = NOW,
     zone: tzinfo = UTC,
     confirm: Confirm | None = None,
-) -> Report:
+) -> MailReport:
     """Return the report on a journal, as the command makes it."""
     parsed = journal_url(url)
     assert parsed is not None
     with reading(parsed) as journal:
-        return gather(journal, settings(ini), Asked(since, until, NOW, zone), confirm=confirm)
+        return gather(journal, settings(ini), WantedSpan(since, until, NOW, zone), confirm=confirm)
