@@ -95,7 +95,13 @@ class Statistics:
             .limit(limit)
         )
         return [
-            RefusedDomain(*found[:4], results={str(kind): n for kind, n in zip(Result, found[4:], strict=True) if n})
+            RefusedDomain(
+                found[0],
+                found[1],
+                found[2],
+                found[3],
+                {str(kind): n for kind, n in zip(Result, found[4:], strict=True) if n},
+            )
             for found in self._rows(query)
         ]
 

@@ -69,7 +69,7 @@ def test_lines_fit_a_terminal_and_only_commands_are_longer(recorded, tmp_path) -
     path = recorded(traffic.week(2000))
     for more in ({}, {"NO_COLOR": "1"}):
         said = at_terminal(path, tmp_path, more)
-        assert ("\x1b[" in said) is not more
+        assert ("\x1b[" in said) == (not more)
         plain = [line for line in said.replace("\r", "").splitlines() if "\x1b" not in line]
         assert max(len(line.rstrip()) for line in plain if "spfmilter exempt" not in line) <= 80
 
