@@ -6,7 +6,7 @@ others to say. All texts come back sanitized: whoever can write into the databas
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, distinct, func, literal_column, not_, or_, select
@@ -95,14 +95,8 @@ class Statistics:
             .limit(limit)
         )
         return [
-            RefusedDomain(
-                found[0],
-                found[1],
-                found[2],
-                found[3],
-                {str(kind): n for kind, n in zip(Result, found[4:], strict=True) if n},
-            )
-            for found in self._rows(query)
+            RefusedDomain(domain, messages, clients, last, _not_zero(results))
+            for domain, messages, clients, last, *results in self._rows(query)
         ]
 
     def refused_clients(self, *, monitor: bool) -> Iterator[RefusedClient]:
@@ -295,6 +289,10 @@ class Statistics:
         with self._connection.execute(query.execution_options(stream_results=True, yield_per=_BATCH)) as rows:
             for row in rows:
                 yield [cell if cell is None or type(cell) is int else _plain(cell) for cell in row]
+
+
+def _not_zero(counts: Sequence[int]) -> Mapping[str, int]:
+    return {str(result): count for result, count in zip(Result, counts, strict=True) if count}
 
 
 def _decoded(text: bytes) -> str:
