@@ -35,7 +35,8 @@ def measure(url: str, rows: int, folder: Path) -> str:
     ini.write_text(f"[journal]\nurl = {url}\n")
     start = time.monotonic()
     done = subprocess.run([sys.executable, "-c", _MEASURED, str(ini)], capture_output=True, text=True, check=True)
-    return f"{url.partition(':')[0]:<20} {rows:>10,} rows  {time.monotonic() - start:6.1f} s  {int(done.stderr) / 1024:6.0f} MB"
+    seconds, memory = time.monotonic() - start, int(done.stderr) / 1024
+    return f"{url.partition(':')[0]:<20} {rows:>10,} rows  {seconds:6.1f} s  {memory:6.0f} MB"
 
 
 def main() -> None:
