@@ -19,6 +19,7 @@ _SECOND = frozenset({
     "ac", "asso", "biz", "co", "com", "ed", "edu", "go", "gob", "gouv", "gov", "govt", "gv", "id", "info", "k12", "lg",
     "ltd", "mil", "ne", "net", "nhs", "nom", "or", "org", "plc", "police", "sch", "school", "web",
 })  # fmt: skip
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 _HEX = re.compile(r"[0-9a-f]{8}")
 
 
@@ -42,7 +43,7 @@ def usable_name(name: str | None, client: str) -> str:
     made of the address are those of subscribers' lines.
     """
     host = (name or "").lower().rstrip(".")
-    if "." not in host or "[" in host or parse_address(host) is not None:
+    if _HOST.fullmatch(host) is None or parse_address(host) is not None:
         return ""
     address = parse_address(client)
     return "" if address is not None and _is_made_of(host, address) else host

@@ -30,6 +30,8 @@ def hostile() -> Iterator[Decision]:
             skip=text[:30],
         )
     yield from forwarded(40, helo=HOSTILE)
+    yield from forwarded(40, helo=HOSTILE, client_name=HOSTILE + ".example", client="203.0.113.66")
+    yield from forwarded(40, helo=LONG, client_name=LONG, client="203.0.114.66")
     yield from partner(12, sender_domain=LONG)
 
 

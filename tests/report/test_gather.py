@@ -11,7 +11,7 @@ from spfmilter.report.forwarders import Forwarder
 from spfmilter.report.period import DAY, HOUR
 from spfmilter.report.related import network_of
 from tests.report import traffic, values
-from tests.report.traffic import NOW, refused, row
+from tests.report.traffic import NOW, forwarded, refused, row
 from tests.report.values import BERLIN, KATHMANDU, fill, report
 
 MINUTE = 60_000
@@ -101,21 +101,22 @@ def test_monitor_mode(url) -> None:
 
 
 @pytest.mark.parametrize("zone", [BERLIN, KATHMANDU], ids=["Berlin", "Kathmandu"])
-def test_the_trend_follows_the_local_clock(url, zone) -> None:
-    """Over the end of summer time: a day of 25 hours."""
-    until = values.at("2026-10-27T03:00")
+@pytest.mark.parametrize(("end", "longest"), [("2026-03-31T03:00", 72), ("2026-10-27T03:00", 75)])
+def test_the_trend_follows_the_local_clock(url, zone, end, longest) -> None:
+    """Over the begin and the end of summer time: a day of 23 hours, and one of 25."""
+    until = values.at(end)
     times = range(until - 5 * DAY, until, 20 * MINUTE)
     fill(url, (row(time) for time in times))
     made = report(url, since=times.start, until=until, zone=zone)
     expected = Counter(f"{made.period.local(time):%Y-%m-%d}" for time in times)
     assert {f"{made.period.local(step.start):%Y-%m-%d}": step.messages for step in made.trend} == expected
-    assert max(expected.values()) == (75 if zone is BERLIN else 72)
+    assert max(expected.values()) == (longest if zone is BERLIN else 72)
 
 
 def test_only_rows_of_the_span_count(url) -> None:
-    fill(url, [row(NOW - 2 * HOUR - 1), row(NOW - 2 * HOUR), row(NOW - HOUR - 1), row(NOW - HOUR)])
+    fill(url, [refused(time) for time in (NOW - 2 * HOUR - 1, NOW - 2 * HOUR, NOW - HOUR - 1, NOW - HOUR)])
     made = report(url, since=NOW - 2 * HOUR, until=NOW - HOUR)
-    assert made.totals.messages == 2
+    assert made.totals.messages == made.refused.domains[0].messages == made.refused.networks[0].messages == 2
     assert (made.oldest, made.newest) == (NOW - 2 * HOUR - 1, NOW - HOUR)
 
 
@@ -140,10 +141,17 @@ def test_helo_that_decided_is_counted_by_its_name(url) -> None:
     assert made.totals.decided["reject", "helo", "fail"] == 1
 
 
+def test_what_an_override_let_in_speaks_for_nobody(url) -> None:
+    """A forwarder that is listed for some of its hosts is a finding for the others only."""
+    listed = forwarded(30, action="accept", override="trusted_forwarder", override_by="out0.forward.example")
+    fill(url, [*forwarded(40), *listed])
+    assert [one.messages for one in report(url).forwarders] == [40]
+
+
 def test_two_answers_of_the_dns(url) -> None:
     """What is asked of the DNS is the findings, and what comes back replaces them."""
     asked: list[Forwarder] = []
-    fill(url, traffic.forwarded(40))
+    fill(url, forwarded(40))
 
     def confirm(found):
         asked.extend(found)

@@ -56,6 +56,9 @@ def test_the_network_of_an_address(client, expected) -> None:
         ("2001-0db8-0000-0000.example", "2001:db8::7", ""),
         ("mail.example.com", "2001:db8::7", "mail.example.com"),
         ("mail.example.com", "nonsense", "mail.example.com"),
+        ("<b>.example.com", "203.0.113.7", ""),
+        ("$(reboot).example.com", "203.0.113.7", ""),
+        ("a b.example", "203.0.113.7", ""),
     ],
 )
 def test_the_name_of_a_mail_server(name, client, expected) -> None:
