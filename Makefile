@@ -74,8 +74,9 @@ lint: $(STAMP) ## ruff and mypy
 run: $(INSTALLED) ## the daemon in the foreground (CONF=conf/spfmilter.ini)
 	$(BIN)/spfmilter run -c $(CONF)
 
-screenshots: $(STAMP) setup-web ## the pictures of the help page in docs/images, made anew
+screenshots: $(STAMP) setup-web ## the pictures of the help page and the report in docs/images, made anew
 	$(BIN)/python -m tests.web.screenshots docs/images
+	$(BIN)/python -m tests.report.screenshots docs/images
 
 demo quick test soak bench fuzz run screenshots: $(MO)
 

@@ -14,6 +14,7 @@ from spfmilter.commands import attach as attaching
 from spfmilter.commands import check as checking
 from spfmilter.commands import config as looking
 from spfmilter.commands import exempt as exempting
+from spfmilter.commands import report as reporting
 from spfmilter.commands import run as running
 from spfmilter.commands import status as asking
 from spfmilter.commands import web as serving
@@ -286,6 +287,34 @@ def exempt_list(path: Path, *, everything: bool, json_output: bool) -> None:
 def exempt_remove(path: Path, ids: tuple[str, ...], **given: Any) -> None:
     """Remove exemptions before they end: by their ids, or by the options with which they were added."""
     exempting.remove(path, ids, _whom_of(given), json_output=given["json_output"])
+
+
+@cli.command(short_help="Say what was done with mail, and what to look at.")
+@_config
+@_json
+@click.option(
+    "--since",
+    default="7d",
+    show_default=True,
+    metavar="TIME",
+    help="How long ago (90m, 24h, 7d), or a date (2026-11-20, 2026-11-20T14:30).",
+)
+@click.option("--until", metavar="TIME", help="The same, for the end.  [default: now]")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the report as one page. Needs the extra web.",
+)
+@click.option("--offline", is_flag=True, help="Do not confirm the names of likely forwarders in the DNS.")
+def report(path: Path, **given: Any) -> None:
+    """Say what was done with mail, and what to look at.
+
+    The report is made from the journal: totals by result and action, the trend, the domains and networks that were
+    refused, what monitor mode would have refused, likely forwarders and misconfigured partners, and the exceptions
+    that were not used. Each finding has the command that acts on it.
+    """
+    reporting.report(path, reporting.ReportOptions(**given))
 
 
 @cli.command()

@@ -85,4 +85,4 @@ def print_result(shown: RenderableType) -> None:
     console = _console()
     if not console.is_terminal:
         console.width = _UNLIMITED
-    console.print(shown)
+    console.print(shown, crop=False)

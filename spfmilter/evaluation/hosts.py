@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
-from spfmilter.dns.answer import Answer, Type
+from spfmilter.dns.answer import Answer, Status, Type
 from spfmilter.dns.channel import Channel
 from spfmilter.dns.private import Guarded
 from spfmilter.evaluation.trace import lookup_step
@@ -42,6 +42,26 @@ def confirmed_name(channel: Channel, address: IPAddress, wanted: Callable[[str],
     for name in chosen:
         channel.start(name, _type(address))
     return next((name for name in chosen if has_address(name, address, ask)), None)
+
+
+def confirmed_names(channel: Channel, guarded: Guarded, address: IPAddress, deadline: float) -> tuple[str, ...] | None:
+    """Return the names of an address in the reverse DNS that also have the address; None: the DNS did not answer.
+
+    Args:
+        channel: asks for the address, which may be private.
+        guarded: asks for the names, which the owner of the address chooses.
+        address: the address.
+        deadline: when lookups have to end, on the clock.
+    """
+    answer = channel.ask(address.reverse_pointer, Type.PTR, deadline)
+    if answer.status is Status.FAILED:
+        return None
+    names = names_of(address, lambda _name, _type: answer)
+    for name in names:
+        guarded.start(name, _type(address))
+    return tuple(
+        name for name in names if has_address(name, address, lambda host, kind: guarded.ask(host, kind, deadline))
+    )
 
 
 def reverse_lookups(

@@ -13,10 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from spfmilter.journal.database import JournalError, open_engine, reason_of
 from spfmilter.journal.rows import COLUMNS, Decision
+from spfmilter.journal.statistics import Statistics
 from spfmilter.journal.tables import DECISION
 from spfmilter.settings.journalurl import JournalUrl
 
 _BATCH = 5000  # rows that are held in memory at a time
+_NO_TABLE = ("no such table: decision", 'relation "decision" does not exist')  # in the words of the databases
 
 
 class Journal:
@@ -63,6 +65,10 @@ class Journal:
         for row in rows:
             yield Decision._make((*row, None))
 
+    def statistics(self, since: int, until: int) -> Statistics:
+        """Return the sums of the rows of some time. Ask nothing else of this journal before."""
+        return Statistics(self.connection, since, until)
+
     def _all(self, query: Select[tuple[object, ...]]) -> Sequence[Decision]:
         return [Decision._make(row) for row in self.connection.execute(query)]
 
@@ -83,6 +89,9 @@ def reading(url: JournalUrl) -> Iterator[Journal]:
         with engine.connect() as connection:
             yield Journal(connection)
     except SQLAlchemyError as error:
-        raise JournalError(reason_of(error)) from error
+        reason = reason_of(error)
+        if any(words in reason for words in _NO_TABLE):
+            reason = "it has no table of decisions yet: the daemon makes it when it starts with this [journal] url"
+        raise JournalError(reason) from error
     finally:
         engine.dispose()
