@@ -6,6 +6,7 @@ Knows the words of the field (identity, result, disposition ...) and nothing els
 
 from __future__ import annotations
 
+from dataclasses import field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
@@ -254,13 +255,15 @@ class Rule:
     section: str  # empty: built in, no setting
     key: str
     value: str
-    line: int | None = None  # in the INI file; None: the default, not written there
+    line: int | None = None  # in the file; None: the default, not written there
     remark: str = ""  # why the entry was not followed exactly
+    file: str = ""  # a list file, or one of conf.d, from the INI file's folder on; empty: the INI file
 
     def __str__(self) -> str:
         if not self.section:
             return f"built in: {self.key}"
-        place = f" (line {self.line})" if self.line is not None else ""
+        file = f"{self.file} " if self.file else ""
+        place = f" ({file}line {self.line})" if self.line is not None else ""
         remark = f", {self.remark}" if self.remark else ""
         return f"[{self.section}] {self.key} = {self.value or '(empty)'}{place}{remark}"
 
@@ -299,6 +302,7 @@ class Addressee:
     """A kind of recipient: equal for all recipients to which the settings apply the same rules."""
 
     exempt: bool = False  # by [exempt] recipients
+    entry: int | None = field(default=None, compare=False)  # the place of the entry there that exempts it
     section: str = ""  # the pattern of the [recipient:...] section that fits; empty: none
 
 

@@ -7,7 +7,7 @@ expensive to make (docs/decisions/0022-cheap-messages.md). ``tests/test_value.py
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, dataclass_transform, overload
 
 _T = TypeVar("_T")
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 def value(cls: type[_T], /) -> type[_T]: ...
 @overload
 def value(*, kw_only: bool = True) -> Callable[[type[_T]], type[_T]]: ...
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def value(cls: type[_T] | None = None, /, *, kw_only: bool = True) -> type[_T] | Callable[[type[_T]], type[_T]]:
     """Make a class a dataclass with slots, compared and hashed by its fields; mypy refuses to change a field."""
     make: Callable[[type[_T]], type[_T]] = dataclass(slots=True, kw_only=kw_only, unsafe_hash=True)

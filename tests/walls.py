@@ -26,7 +26,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "spf": ("addresses", "model", "spf", "text"),
     "settings": ("addresses", "language", "model", "settings", "spf.record", "template", "zones"),
     "policy": ("addresses", "model", "policy", "settings", "spf.checks"),
-    "relays": ("addresses", "model", "relays", "settings.values"),
+    "relays": ("addresses", "model", "relays", "settings.networklist"),
     "reply": ("language", "model", "reply", "settings", "spf.services", "template", "text"),
     "headers": ("addresses", "headers", "model", "reply", "settings", "text"),
     "message": ("addresses", "headers", "message", "model", "policy", "relays", "reply", "settings", "value"),

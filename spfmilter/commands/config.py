@@ -34,17 +34,20 @@ def check(path: Path, *, attempt: bool, json_output: bool) -> None:
     if not json_output:
         settings = settings_from(path)
         for idle in without_effect(settings, is_public=has_public_address()):
-            click.echo(f"{path}: warning: {idle}")
+            click.echo(f"{idle.file or path}: warning: {idle}")
         click.echo(f"{path}: no problems")
         found = _printed(_tried(settings, path)) if attempt else []
     else:
         problems, warnings, found = [], [], []
         try:
             settings = load(path)
-            warnings = [str(idle) for idle in without_effect(settings, is_public=has_public_address())]
+            warnings = [
+                f"{idle.file}: {idle}" if idle.file else str(idle)
+                for idle in without_effect(settings, is_public=has_public_address())
+            ]
             found = list(_tried(settings, path)) if attempt else []
         except SettingsError as error:
-            problems = [dataclasses.asdict(problem) for problem in error.problems]
+            problems = [{**dataclasses.asdict(each), "file": error.file_of(each)} for each in error.problems]
         result = {
             "file": str(path),
             "problems": problems,

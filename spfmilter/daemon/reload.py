@@ -22,7 +22,7 @@ from spfmilter.settings import Settings, SettingsError, load, without_effect
 def report_without_effect(settings: Settings) -> None:
     """Log each setting that has no effect, and why."""
     for finding in without_effect(settings, is_public=has_public_address()):
-        log.warning("setting without effect", setting=str(finding))
+        log.warning("setting without effect", setting=str(finding), **({"file": finding.file} if finding.file else {}))
 
 
 class RefusedError(Exception):
@@ -50,7 +50,7 @@ def read(path: Path, old: Settings, *, counting: bool) -> Settings:
         return _with_what_stays(old, fresh, counting=counting)
     except SettingsError as error:
         for problem in error.problems:
-            log.error("configuration problem", file=error.source, problem=str(problem))
+            log.error("configuration problem", file=error.file_of(problem), problem=str(problem))
         raise RefusedError(error.counted()) from None
     except SecretError as error:
         raise RefusedError(str(error)) from None

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator
 
 from spfmilter.settings.endpoints import is_address, is_network, usable_address
 from spfmilter.settings.ini import quoted
+from spfmilter.settings.lists import EntryList
 from spfmilter.settings.names import domain_name, plain_line
 from spfmilter.template import Template
 
@@ -368,6 +369,8 @@ def to_ini(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, EntryList):
+        return value.written()
     if isinstance(value, tuple):
         return ("\n" if any(isinstance(item, Template) for item in value) else ", ").join(map(to_ini, value))
     if isinstance(value, IPv4Network | IPv6Network) and value.num_addresses == 1:
