@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from spfmilter.daemon import freed
 from spfmilter.daemon.inforce import KEPT
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
@@ -30,7 +31,7 @@ class RefusedError(Exception):
 
 
 def read(path: Path, old: Settings, *, counting: bool) -> Settings:
-    """Return the settings of the file. Settings that only a restart can change keep their old values.
+    """Return the settings of the files. Settings that only a restart can change keep their old values.
 
     Args:
         path: the INI file.
@@ -47,6 +48,8 @@ def read(path: Path, old: Settings, *, counting: bool) -> Settings:
         fresh = load(path)
         open_signer(fresh)
         report_without_effect(fresh)
+        if next(fresh.lists(), None) is not None:
+            freed.give_back()
         return _with_what_stays(old, fresh, counting=counting)
     except SettingsError as error:
         for problem in error.problems:

@@ -16,7 +16,6 @@ from spfmilter.settings.effective import Settings
 from spfmilter.settings.entries import ExemptSender
 from spfmilter.settings.ini import SettingProblem
 from spfmilter.settings.namelist import TextList
-from spfmilter.settings.networklist import NetworkList
 from spfmilter.settings.schema import TABLES, FieldKind, PolicyEntries, attribute_of
 
 # Section and key, perhaps with the place of an entry in the list; and why it has no effect.
@@ -155,7 +154,7 @@ def _dispositions(settings: Settings, keys: Iterable[Result | Condition]) -> set
 
 def _shadowed(settings: Settings) -> Iterator[Finding]:
     """Yield settings that have no effect because another setting comes before them."""
-    for place in _among(settings.exempt.networks, settings.relays.trusted):
+    for place in settings.exempt.networks.among(settings.relays.trusted):
         network = settings.exempt.networks[place]
         yield ("exempt", "networks", place), f"{network} is in [relays] trusted, which goes first"
     for pattern in settings.recipients:
@@ -167,7 +166,7 @@ def _shadowed(settings: Settings) -> Iterator[Finding]:
         exempt = any(senders[place] == ExemptSender(name) for name in patterns for place in senders.places(name))
         if exempt and domain not in settings.exempt.forwarder_spf:
             yield (f"domain:{domain}", ""), "the domain is in [exempt] senders, which goes first"
-        for place in _among(section.trust, settings.exempt.networks):
+        for place in section.trust.among(settings.exempt.networks):
             network = section.trust[place]
             yield (f"domain:{domain}", "trust", place), f"{network} is in [exempt] networks, which goes first"
 
@@ -200,14 +199,6 @@ def _in_nat64(settings: Settings) -> Iterator[Finding]:
                 network = networks[place]
                 why = f"clients in {network} count as IPv4 by [policy] nat64_prefixes: write their IPv4 addresses"
                 yield (section, key, place), why
-
-
-def _among(networks: NetworkList, others: NetworkList) -> Iterator[int]:
-    """Yield the places of the networks that a network of another list holds."""
-    if others:
-        for place, network in enumerate(networks):
-            if others.around(network) is not None:
-                yield place
 
 
 def _sections(settings: Settings) -> Iterator[tuple[str, PolicyEntries]]:

@@ -73,7 +73,7 @@ def quoted(text: str) -> str:
 
 def unprintable(text: str) -> str | None:
     """Return an error that names the first character that is not printable; None: there is none."""
-    bad = next((c for c in text if c != "\t" and not c.isprintable()), None)
+    bad = None if text.isprintable() else next((c for c in text if c != "\t" and not c.isprintable()), None)
     if bad is None:
         return None
     name = unicodedata.name(bad, "a control character")

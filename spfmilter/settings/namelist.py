@@ -12,13 +12,15 @@ from typing import Self, TypeVar
 
 from spfmilter.addresses import patterns_of
 from spfmilter.model import IPAddress
+from spfmilter.settings.endpoints import is_network
 from spfmilter.settings.entries import ExemptSender, exempt_sender
 from spfmilter.settings.lists import EntryList
 from spfmilter.settings.values import Network, private_zone, to_ini
-from spfmilter.zones import Zones
+from spfmilter.zones import Zones, reverse_zones
 
 T_co = TypeVar("T_co", covariant=True)
 _SMALLEST = 8  # cells of a hash table
+_MOST_REVERSE = 100_000  # zones of the reverse DNS
 
 
 class TextList(EntryList[T_co]):
@@ -34,7 +36,8 @@ class TextList(EntryList[T_co]):
         self._cells = array("I", bytes(4 * _SMALLEST))  # open addressing: a place and 1, or 0 for a free cell
 
     def _take(self, text: str) -> bool:
-        text = to_ini(self._parse(text))
+        value = self._parse(text)
+        text = to_ini(value)
         key = _key(text)
         if any(self.text(place) == text for place in self.places(key)):
             return False
@@ -43,7 +46,11 @@ class TextList(EntryList[T_co]):
         self._texts += text.encode()
         self._ends.append(len(self._texts))
         self._put(key, len(self._ends))
+        self._note(value)
         return True
+
+    def _note(self, value: T_co) -> None:  # type: ignore[misc]  # it is an argument of no method that a caller knows
+        """Note what is to be known of all entries together, when one has been added."""
 
     def _put(self, key: str, number: int) -> None:
         last = len(self._cells) - 1  # its size is a power of two
@@ -124,16 +131,10 @@ class SenderList(TextList[ExemptSender]):
         self.any_if_pass = False  # whether an entry needs a pass
         self.everywhere: list[int] = []  # the places of entries whose condition is a network of all addresses
 
-    def _take(self, text: str) -> bool:
-        if not super()._take(text):
-            return False
-        place = len(self._ends) - 1
-        if " " in self.text(place):
-            sender = self._value(place)
-            self.any_if_pass = self.any_if_pass or sender.if_pass
-            if any(network.prefixlen == 0 for network in sender.networks):
-                self.everywhere.append(place)
-        return True
+    def _note(self, value: ExemptSender) -> None:
+        self.any_if_pass = self.any_if_pass or value.if_pass
+        if any(network.prefixlen == 0 for network in value.networks):
+            self.everywhere.append(len(self._ends) - 1)
 
     def _value(self, place: int) -> ExemptSender:
         text = self.text(place)
@@ -160,15 +161,30 @@ class SenderList(TextList[ExemptSender]):
 class ZoneList(TextList[str | Network]):
     """The list of ``[dns] private_zones``. The zones are made with it, so that all workers share them."""
 
-    __slots__ = ("zones",)
+    __slots__ = ("_reverse", "zones")
+
+    def _value(self, place: int) -> str | Network:
+        text = self.text(place)
+        return self._parse(text) if is_network(text) else text
 
     def __init__(self) -> None:
         super().__init__(private_zone)
+        self._reverse: set[str] = set()  # the zones of networks, while it is read
         self.zones = Zones()
+
+    def _note(self, value: str | Network) -> None:
+        if not isinstance(value, str):
+            self._reverse.update(reverse_zones(value))
+            if len(self._reverse) > _MOST_REVERSE:
+                raise ValueError(
+                    f"with {value}, the networks stand for more than {_MOST_REVERSE} zones of the reverse DNS: write "
+                    "larger networks, with a prefix length of 8, 16 or 24"
+                )
 
     def close(self) -> Self:
         """Make the zones."""
-        self.zones = Zones(self)
+        self.zones = Zones(self._reverse, names=self)
+        self._reverse = set()
         return self
 
 

@@ -10,7 +10,9 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from contextlib import suppress
+from hashlib import blake2b
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Self
 
 from spfmilter.model import IPAddress
@@ -20,6 +22,8 @@ from spfmilter.settings.values import Network, network, to_ini
 # What most lines of a file are; ``network`` reads all others, and takes ten times as long.
 _OCTET = "(0|[1-9][0-9]{0,2})"
 _PLAIN = re.compile(r"\.".join([_OCTET] * 4) + r"(?:/([1-9]|[12][0-9]|3[0-2]))?")
+_PLAIN_IPV6 = re.compile(r"([0-9A-Fa-f:]+)(?:/([1-9][0-9]{0,2}))?")
+_MAPPED = 0xFFFF  # the bits above the last 32 of an IPv4-mapped address
 _IPV6 = 100  # added to the prefix length of a network of IPv6, to keep the two families apart
 _HALF = (1 << 64) - 1
 _NONE = -1
@@ -137,11 +141,24 @@ class NetworkList(EntryList[Network]):
 
     def around(self, inner: Network) -> int | None:
         """Return the place of the smallest network that holds another one, or is equal to it; None: there is none."""
-        place = self.find(inner.network_address)
-        while place is not None and _length(self._bits[place]) > inner.prefixlen:
-            parent = self._parents[place]
-            place = parent if parent >= 0 else None
+        place = self._around(
+            int(inner.network_address), inner.prefixlen, self._ip4 if inner.version == 4 else self._ip6
+        )
+        return place if place >= 0 else None
+
+    def _around(self, number: int, length: int, ranges: _Ranges) -> int:
+        place = ranges.owner(number)
+        while place >= 0 and _length(self._bits[place]) > length:
+            place = self._parents[place]
         return place
+
+    def among(self, others: NetworkList) -> Iterator[int]:
+        """Yield the places of the entries that an entry of another list holds."""
+        if others:
+            for place, bits in enumerate(self._bits):
+                ranges = others._ip6 if _family(bits) else others._ip4
+                if others._around(self._number(place), _length(bits), ranges) >= 0:
+                    yield place
 
     def within(self, outer: Network) -> Iterator[int]:
         """Yield the places of the entries that another network holds."""
@@ -154,6 +171,13 @@ class NetworkList(EntryList[Network]):
     def whole(self) -> Iterator[int]:
         """Yield the places of networks of all addresses, ``0.0.0.0/0`` and ``::/0``."""
         return (place for place, bits in enumerate(self._bits) if bits in {0, _IPV6})
+
+    def digest(self) -> str:
+        """Return a short text that is the same for lists with the same entries in the same order, on this host."""
+        digest = blake2b(digest_size=16)
+        for part in (self._bits, self._high, self._low):
+            digest.update(part)
+        return digest.hexdigest()
 
     def __contains__(self, item: object) -> bool:
         if not isinstance(item, IPv4Network | IPv6Network):
@@ -191,5 +215,11 @@ def _read(text: str) -> tuple[int, int]:
         bits = int(prefix) if prefix else 32
         if max(octets) < 256 and not number & ((1 << 32 - bits) - 1):
             return number, bits
+    plain = _PLAIN_IPV6.fullmatch(text)
+    if plain is not None:
+        with suppress(ValueError):
+            number, bits = int(IPv6Address(plain[1])), int(plain[2]) if plain[2] else 128
+            if bits <= 128 and not number & ((1 << 128 - bits) - 1) and number >> 32 != _MAPPED:
+                return number, bits + _IPV6
     found = network(text)
     return int(found.network_address), found.prefixlen + (_IPV6 if isinstance(found, IPv6Network) else 0)
