@@ -50,8 +50,10 @@ class _Ranges:
     def owner(self, number: int) -> int:
         """Return the place of the entry in force at an address; -1: there is none."""
         high = number >> 64
-        end = bisect_right(self._high, high)
-        begin = bisect_left(self._high, high, 0, end)
+        begin, end = 0, len(self._high)
+        if end and not self._high[0] == high == self._high[-1]:  # never for IPv4, whose upper halves are all 0
+            end = bisect_right(self._high, high)
+            begin = bisect_left(self._high, high, 0, end)
         place = bisect_right(self._low, number & _HALF, begin, end) - 1
         return self._owner[place] if place >= 0 else _NONE
 

@@ -110,8 +110,6 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
     "configuration": dict.fromkeys(
         ("file", "valid", "problems", "further_files", "list_files", "reload_needed", "restart_needed", "reload"), ()
     ),
-        ("file", "valid", "problems", "further_files", "list_files", "reload_needed", "restart_needed", "reload"), ()
-    ),
     "resolver": {"nameservers": ("address", "answers", "seconds", "failure"), "silence": ()},
     "caches": {"answers": CACHE, "verdicts": CACHE},
     "versions": {
