@@ -89,12 +89,13 @@ def test_a_list_in_a_file_is_the_same_list(tmp_path: Path, section: str, key: st
 
 def test_items_and_files_can_be_mixed_and_show_keeps_them(tmp_path: Path) -> None:
     texts = {
-        "spfmilter.ini": "[exempt]\nnetworks = ::1, file:{folder}/a\n  192.0.2.9, file:{folder}/b\n  ::1\n",
+        "spfmilter.ini": "[exempt]\nnetworks = ::1, file:{folder}/a\n  192.0.2.9, file:{folder}/b\n  ::1, file:{folder}/a\n",
         "a": "192.0.2.7\n192.0.2.0/24\n",
         "b": "192.0.2.9\n# nothing new\n",
     }
     read = settings_of(tmp_path, texts)
     assert [str(one) for one in read.exempt.networks] == ["::1/128", "192.0.2.7/32", "192.0.2.0/24", "192.0.2.9/32"]
+    assert read.exempt.networks.written() == f"::1, file:{tmp_path}/a, 192.0.2.9, file:{tmp_path}/b"
     again = settings_of(tmp_path, {"spfmilter.ini": show(read)})
     assert again == read
     assert show(again) == show(read)
