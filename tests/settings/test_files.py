@@ -89,7 +89,7 @@ def test_a_list_in_a_file_is_the_same_list(tmp_path: Path, section: str, key: st
 
 def test_items_and_files_can_be_mixed_and_show_keeps_them(tmp_path: Path) -> None:
     texts = {
-        "spfmilter.ini": "[exempt]\nnetworks = ::1, file:{folder}/a\n 192.0.2.9, file:{folder}/b\n ::1, file:{folder}/a\n",
+        "spfmilter.ini": "[exempt]\nnetworks = ::1,file:{folder}/a\n 192.0.2.9,file:{folder}/b\n ::1,file:{folder}/a\n",
         "a": "192.0.2.7\n192.0.2.0/24\n",
         "b": "192.0.2.9\n# nothing new\n",
     }
