@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from spfmilter import __version__
+from spfmilter.commands import against as comparing
 from spfmilter.commands import attach as attaching
 from spfmilter.commands import check as checking
 from spfmilter.commands import config as looking
@@ -23,6 +24,7 @@ from spfmilter.commands.console import EX_USAGE
 from spfmilter.health import parts as health
 from spfmilter.language import available
 from spfmilter.settings import DEFAULT_PATH
+from spfmilter.settings.values import Duration, duration
 
 _config = click.option(
     "-c",
@@ -34,6 +36,21 @@ _config = click.option(
     show_default=True,
     help="The INI file.",
 )
+
+
+class Span(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of newer versions only
+    """A span of time, in the notation of the INI file."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Duration:
+        """Return the span; a wrong one is a usage error."""
+        try:
+            return value if isinstance(value, Duration) else duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 _json = click.option("--json", "json_output", is_flag=True, help="Print JSON for programs.")
 
 
@@ -72,9 +89,23 @@ def config() -> None:
 @_config
 @_json
 @click.option("--try", "attempt", is_flag=True, help="Try what the daemon needs at its start: run it as its user.")
-def config_check(path: Path, *, attempt: bool, json_output: bool) -> None:
-    """Validate the INI file. List every problem with its line; exit with 78 if there is one."""
-    looking.check(path, attempt=attempt, json_output=json_output)
+@click.option("--against", type=click.Choice(["journal"]), help="Say what this file would have done to recorded mail.")
+@click.option("--since", type=Span(), default="7d", show_default=True, metavar="TIME", help="How far back to look.")
+@click.option("--at-most", type=click.IntRange(min=0), metavar="N", help="Exit with 1 if more domains are refused.")
+def config_check(
+    path: Path, *, attempt: bool, against: str | None, since: Duration, at_most: int | None, json_output: bool
+) -> None:
+    """Validate the INI file. List every problem with its line; exit with 78 if there is one.
+
+    With --against journal, say what it would have done to the mail that the journal has, beside what was done.
+    """
+    if against is None:
+        looking.check(path, attempt=attempt, json_output=json_output)
+    elif attempt:
+        raise click.UsageError("--try and --against do not go together: run the command twice")
+    else:
+        wanted = comparing.Wanted(since=since.seconds, at_most=at_most)
+        looking.check_against(path, wanted, json_output=json_output)
 
 
 @config.command("show", short_help="Print the effective settings, defaults included.")

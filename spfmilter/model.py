@@ -265,15 +265,17 @@ class Rule:
     section: str  # empty: built in, no setting; EXEMPTION: no setting either, and ``key`` is its id
     key: str
     value: str
-    line: int | None = None  # in the INI file; None: the default, not written there
+    line: int | None = None  # in the file; None: the default, not written there
     remark: str = ""  # why the entry was not followed exactly
+    file: str = ""  # a list file, or one of conf.d, from the INI file's folder on; empty: the INI file
 
     def __str__(self) -> str:
         if not self.section:
             return f"built in: {self.key}"
         if self.section == EXEMPTION:
             return f"exemption {self.key}: {self.value}" if self.key else self.value
-        place = f" (line {self.line})" if self.line is not None else ""
+        file = f"{self.file} " if self.file else ""
+        place = f" ({file}line {self.line})" if self.line is not None else ""
         remark = f", {self.remark}" if self.remark else ""
         return f"[{self.section}] {self.key} = {self.value or '(empty)'}{place}{remark}"
 
@@ -313,6 +315,7 @@ class Addressee:
     """A kind of recipient: equal for all recipients to which the settings apply the same rules."""
 
     exempt: bool = False  # by [exempt] recipients
+    entry: int | None = field(default=None, compare=False)  # the place of the entry there that exempts it
     section: str = ""  # the pattern of the [recipient:...] section that fits; empty: none
 
 

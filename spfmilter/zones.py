@@ -1,11 +1,11 @@
-"""Zones of the DNS, and whether a name is in one of them; a network stands for the zones of its reverse DNS.
+"""Zones of the DNS, and whether a name is in one of them; and the zones of a network's reverse DNS.
 
 Pure. Does not know what the zones are used for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network
 
 
@@ -17,17 +17,23 @@ def is_within(name: str, zone: str) -> bool:
 class Zones:
     """A set of zones."""
 
-    def __init__(self, zones: Iterable[str | IPv4Network | IPv6Network] = ()) -> None:
-        """Args: zones: names, and networks, which stand for the zones of their reverse DNS."""
-        self._zones = frozenset(name for zone in zones for name in _names(zone))
-        self._tops = frozenset(name.rpartition(".")[2] for name in self._zones)  # most names are not even below these
+    def __init__(self, zones: Iterable[str] = (), *, names: Collection[object] = ()) -> None:
+        """Make the set.
+
+        Args:
+            zones: their names.
+            names: further ones, in a collection that is kept; what is no text there is left out.
+        """
+        self._zones, self._names = frozenset(zones), names
+        tops = (zone.rpartition(".")[2] for known in (self._zones, names) for zone in known if isinstance(zone, str))
+        self._tops = frozenset(tops)  # most names are not even below these
 
     def holds(self, name: str) -> bool:
         """Return whether a name, in any case and with or without a final dot, is in or below one of the zones."""
         rest = name.lower().removesuffix(".")
         if rest.rpartition(".")[2] not in self._tops:
             return False
-        while rest not in self._zones:
+        while rest not in self._zones and rest not in self._names:
             _, _, rest = rest.partition(".")
             if not rest:
                 return False
@@ -38,15 +44,12 @@ class Zones:
         return self.holds(_text(target)) and not self.holds(_text(name))
 
 
-def _names(zone: str | IPv4Network | IPv6Network) -> Iterator[str]:
-    """Yield the zone, or for a network the zones of its reverse DNS (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
-    if isinstance(zone, str):
-        yield zone
-        return
-    bits, suffix = (8, "in-addr.arpa") if zone.version == 4 else (4, "ip6.arpa")
-    labels = -(-zone.prefixlen // bits)  # a prefix that ends within a label has several zones
-    for network in zone.subnets(new_prefix=labels * bits):
-        parts = network.network_address.reverse_pointer.removesuffix(f".{suffix}").split(".")
+def reverse_zones(network: IPv4Network | IPv6Network) -> Iterator[str]:
+    """Yield the zones of a network's reverse DNS (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
+    bits, suffix = (8, "in-addr.arpa") if network.version == 4 else (4, "ip6.arpa")
+    labels = -(-network.prefixlen // bits)  # a prefix that ends within a label has several zones
+    for part in network.subnets(new_prefix=labels * bits):
+        parts = part.network_address.reverse_pointer.removesuffix(f".{suffix}").split(".")
         yield ".".join([*parts[len(parts) - labels :], suffix])
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfmilter.settings.schema import PRIVATE_ZONES
-from spfmilter.zones import Zones
+from spfmilter.zones import Zones, reverse_zones
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ NETWORKS = st.one_of(
 
 @given(NETWORKS, st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), st.integers(0, 255))
 def test_a_network_holds_the_reverse_names_of_its_addresses(network, other, offset) -> None:
-    zones = Zones([network])
+    zones = Zones(reverse_zones(network))
     inside = network.network_address + offset % network.num_addresses
     assert zones.holds(inside.reverse_pointer)
     assert zones.holds(other.reverse_pointer) is (other in network)
@@ -71,11 +71,11 @@ def test_a_network_holds_the_reverse_names_of_its_addresses(network, other, offs
     "address", ["10.1.2.3", "172.31.0.1", "192.168.7.7", "127.0.0.1", "100.127.0.1", "::1", "fd00::1"]
 )
 def test_private_addresses_are_among_the_default_zones(address: str) -> None:
-    assert Zones(PRIVATE_ZONES).holds(ip_address(address).reverse_pointer)
+    assert PRIVATE_ZONES.zones.holds(ip_address(address).reverse_pointer)
 
 
 @pytest.mark.parametrize(
     "name", ["a.test", "a.example", "8.8.8.8.in-addr.arpa", "1.2.0.192.in-addr.arpa", "localhost.com"]
 )
 def test_other_names_are_not(name: str) -> None:
-    assert not Zones(PRIVATE_ZONES).holds(name)
+    assert not PRIVATE_ZONES.zones.holds(name)

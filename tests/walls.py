@@ -40,7 +40,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "exemptions": ("addresses", "exemptions", "model", "ownership", "packages", "settings", "text"),
     "policy": ("addresses", "exemptions.inforce", "model", "policy", "settings", "spf.checks"),
-    "relays": ("addresses", "model", "relays", "settings.values"),
+    "relays": ("addresses", "model", "relays", "settings.networklist"),
     "reply": ("language", "model", "reply", "settings", "spf.services", "template", "text"),
     "headers": ("addresses", "headers", "model", "reply", "settings", "text"),
     "message": ("addresses", "headers", "message", "model", "policy", "relays", "reply", "settings", "value"),
@@ -273,6 +273,8 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "commands.survey": ("commands", "health.handshake", "units"),
     "commands.status": ("health",),
     "commands.tree": ("dns.answer", "model", "reply", "spf.loops", "text"),
+    "commands.redecide": ("addresses", "model", "policy", "settings"),
+    "commands.against": ("commands.console", "commands.redecide", "journal", "model", "settings", "text"),
     "commands.explain": ("commands.tree", "model", "reply", "text"),
 }
 
@@ -357,6 +359,7 @@ PURE = (
     "report.findings",
     "report.wording",
     "report.as_json",
+    "commands.redecide",
     "web.form",
     "web.fixes",
     "web.case",

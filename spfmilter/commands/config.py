@@ -13,12 +13,22 @@ from typing import TYPE_CHECKING
 import click
 
 from spfmilter import ownership, units
+from spfmilter.commands import against
 from spfmilter.commands.console import EX_CANTCREAT, EX_CONFIG, settings_from
 from spfmilter.interfaces import has_public_address
 from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show, without_effect
 
 if TYPE_CHECKING:
     from spfmilter.daemon.trial import Finding
+
+
+def check_against(path: Path, wanted: against.Wanted, *, json_output: bool) -> None:
+    """Print what the settings of a file would have done to the recorded mail.
+
+    Exit with 78 if the file has problems or names no journal, with 69 if the journal cannot be read, and with 1 if more
+    domains would be refused than allowed.
+    """
+    against.compare(settings_from(path), wanted, json_output=json_output)
 
 
 def check(path: Path, *, attempt: bool, json_output: bool) -> None:
@@ -34,17 +44,20 @@ def check(path: Path, *, attempt: bool, json_output: bool) -> None:
     if not json_output:
         settings = settings_from(path)
         for idle in without_effect(settings, is_public=has_public_address()):
-            click.echo(f"{path}: warning: {idle}")
+            click.echo(f"{idle.file or path}: warning: {idle}")
         click.echo(f"{path}: no problems")
         found = _printed(_tried(settings, path)) if attempt else []
     else:
         problems, warnings, found = [], [], []
         try:
             settings = load(path)
-            warnings = [str(idle) for idle in without_effect(settings, is_public=has_public_address())]
+            warnings = [
+                f"{idle.file}: {idle}" if idle.file else str(idle)
+                for idle in without_effect(settings, is_public=has_public_address())
+            ]
             found = list(_tried(settings, path)) if attempt else []
         except SettingsError as error:
-            problems = [dataclasses.asdict(problem) for problem in error.problems]
+            problems = [{**dataclasses.asdict(each), "file": error.file_of(each)} for each in error.problems]
         result = {
             "file": str(path),
             "problems": problems,

@@ -104,6 +104,7 @@ def rule_json(rule: Rule) -> dict[str, object]:
         "section": rule.section,
         "key": rule.key,
         "value": rule.value,
+        "file": rule.file or None,
         "line": rule.line,
         "remark": rule.remark or None,
     }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from spfmilter.commands.console import EX_CANTCREAT, EX_CONFIG, EX_UNAVAILABLE, print_result, settings_from, waiting
+from spfmilter.packages import how_to_install
 from spfmilter.report.period import WantedSpan, read_time
 from spfmilter.settings import Settings
 from spfmilter.text import unicode_line
@@ -117,7 +118,7 @@ def _need_jinja() -> None:
     try:
         import jinja2  # noqa: F401, PLC0415 - only whether it is there
     except ModuleNotFoundError:
-        _fail("--html needs jinja2, which is not installed: install spfmilter[web]", EX_UNAVAILABLE)
+        _fail(f"--html needs jinja2, which is missing: {how_to_install('web', 'jinja2')}", EX_UNAVAILABLE)
 
 
 def _write(path: Path, text: str) -> None:

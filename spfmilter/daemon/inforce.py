@@ -29,12 +29,15 @@ def kept(settings: Settings, *, counting: bool) -> Mapping[str, str]:
 def digest(settings: Settings, *, counting: bool) -> str:
     """Return a short text that is the same for settings that are equal but for those that ``kept`` lists.
 
-    Comments and the order of keys make no difference.
+    Comments and the order of keys make no difference, nor in which file a key stands. A list file counts by its
+    entries.
     """
     standard = Settings()
     fixed = {name: getattr(standard.milter, name) for name in KEPT}
     settings = replace(settings, milter=settings.milter.model_copy(update=fixed))
     if not counting:
         settings = replace(settings, metrics=standard.metrics)
-    text = show(settings, changed=True)
+    # A list file is shown by its name, so its entries are added.
+    entries = "".join(f"{section} {key} {value.digest()}\n" for section, key, value in settings.lists())
+    text = show(settings, changed=True) + entries
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).hexdigest()

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from spfmilter.daemon import freed
 from spfmilter.daemon.inforce import KEPT
 from spfmilter.helplink.secretfile import SecretError
 from spfmilter.helplink.signing import open_signer
@@ -25,7 +26,7 @@ _RESTART = "systemctl restart spfmilter"
 def report_without_effect(settings: Settings) -> None:
     """Log each setting that has no effect, and why."""
     for finding in without_effect(settings, is_public=has_public_address()):
-        log.warning("setting without effect", setting=str(finding))
+        log.warning("setting without effect", setting=str(finding), **({"file": finding.file} if finding.file else {}))
 
 
 def report_journal(settings: Settings) -> None:
@@ -40,7 +41,7 @@ class RefusedError(Exception):
 
 
 def read(path: Path, old: Settings, *, counting: bool) -> Settings:
-    """Return the settings of the file. Settings that only a restart can change keep their old values.
+    """Return the settings of the files. Settings that only a restart can change keep their old values.
 
     Args:
         path: the INI file.
@@ -58,10 +59,12 @@ def read(path: Path, old: Settings, *, counting: bool) -> Settings:
         open_signer(fresh)
         report_without_effect(fresh)
         report_journal(fresh)
+        if next(fresh.lists(), None) is not None:
+            freed.give_back()
         return _with_what_stays(old, fresh, counting=counting)
     except SettingsError as error:
         for problem in error.problems:
-            log.error("configuration problem", file=error.source, problem=str(problem))
+            log.error("configuration problem", file=error.file_of(problem), problem=str(problem))
         raise RefusedError(error.counted()) from None
     except SecretError as error:
         raise RefusedError(str(error)) from None

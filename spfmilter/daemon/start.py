@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from spfmilter.daemon import folders
+from spfmilter.daemon import folders, freed
 from spfmilter.daemon.listener import ListenError, open_listener, remove_socket
 from spfmilter.daemon.reload import report_journal, report_without_effect
 from spfmilter.daemon.supervisor import Supervisor
@@ -43,6 +43,8 @@ def serve(path: Path, settings: Settings, *, self_test: bool = False) -> int:
         raise StartError(str(error)) from None
     report_without_effect(settings)
     report_journal(settings)
+    if next(settings.lists(), None) is not None:
+        freed.give_back()
     if self_test:
         test_resolvers(settings)
     folder = _metrics_folder(settings)

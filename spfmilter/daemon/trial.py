@@ -58,6 +58,7 @@ class Finding:
 def attempt(settings: Settings) -> Iterator[Finding]:
     """Yield the finding of each step of a start with these settings."""
     steps: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _files,
         _log_target,
         _secrets,
         _socket,
@@ -81,6 +82,15 @@ def _warning(what: str, detail: str) -> Finding:
 
 def _problem(what: str, detail: str) -> Finding:
     return Finding(outcome=StepOutcome.PROBLEM, what=what, detail=detail)
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    """Name the files beside the INI file, which have been read."""
+    for path in settings.further:
+        yield _ok(path, "can be read")
+    for section, key, entries in settings.lists():
+        for path, number in entries.files:
+            yield _ok(f"[{section}] {key}", f"{path} can be read: {number} {'entry' if number == 1 else 'entries'}")
 
 
 def _log_target(settings: Settings) -> Iterator[Finding]:

@@ -19,7 +19,6 @@ from spfmilter.evaluation.prefetch import Prefetch
 from spfmilter.evaluation.verdicts import VerdictCache
 from spfmilter.model import Check, Identity, Result, Verdict
 from spfmilter.settings.schema import DnsSection
-from spfmilter.zones import Zones
 
 # A verdict takes more memory than an answer, and one in five senders of a busy day returns from the same address.
 _ANSWERS_PER_VERDICT = 5
@@ -62,7 +61,7 @@ class Engine:
         self.verdicts = VerdictCache(
             entries=settings.cache_entries // _ANSWERS_PER_VERDICT, max_ttl=longest, clock=clock
         )
-        self.private = Zones(settings.private_zones)
+        self.private = settings.private_zones.zones
         self.resolver = Resolver(
             settings.nameservers,
             cache=self.answers,

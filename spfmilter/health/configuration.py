@@ -23,6 +23,8 @@ def configuration(known: Known) -> Iterator[Part]:
         "file": str(known.path),
         "valid": settings is not None if known.ini.readable else None,
         "problems": list(known.ini.problems),
+        "further_files": list(settings.further) if settings is not None else [],
+        "list_files": _list_files(settings),
         "reload_needed": None,
         "restart_needed": None,
         "reload": None,
@@ -36,7 +38,8 @@ def configuration(known: Known) -> Iterator[Part]:
             texts.append("a reload is under way")
         elif changed:
             level, fix = Level.WARNING, _RELOAD
-            texts.append(f"it has changed since the daemon read it {ago(snapshot.settings_age + known.age)}")
+            it = "a file" if settings is not None and (settings.further or _list_files(settings)) else "it"
+            texts.append(f"{it} has changed since the daemon read it {ago(snapshot.settings_age + known.age)}")
         if kept:
             level, fix = Level.WARNING, _RESTART
             texts.append(f"a restart is needed for {', '.join(kept)}")
@@ -55,13 +58,27 @@ def _of_the_file(known: Known) -> tuple[Level, str, str]:
     """Return level, text and fix for the file alone."""
     problems = known.ini.problems
     if known.settings is not None:
-        return Level.OK, f"{known.path} is valid", ""
+        return Level.OK, f"{known.path} {_valid(known.settings)}", ""
     first = problems[0] if problems else "unknown"
     if not known.ini.readable:
         return Level.UNKNOWN, f"{known.path}: {first}", ""
     more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
     text = f"{known.path} has problems, and a restart would fail: {first}{more}"
     return Level.WARNING, text, "spfmilter config check"
+
+
+def _list_files(settings: Settings | None) -> dict[str, int]:
+    """Return the list files, each with the number of its entries."""
+    lists = settings.lists() if settings is not None else ()
+    return {path: number for _, _, entries in lists for path, number in entries.files}
+
+
+def _valid(settings: Settings) -> str:
+    """Return that the INI file is valid, with the files beside it."""
+    lists, further = len(_list_files(settings)), len(settings.further)
+    others = [f"{further} of conf.d"] if further else []
+    others += [f"{lists} list {'file' if lists == 1 else 'files'}"] if lists else []
+    return f"with {' and '.join(others)} is valid" if others else "is valid"
 
 
 def _changes(snapshot: Snapshot, settings: Settings | None) -> tuple[bool | None, list[str]]:

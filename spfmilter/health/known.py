@@ -92,7 +92,7 @@ def read_ini(path: Path) -> IniFile:
         return IniFile(settings=load(path))
     except SettingsError as error:
         readable = os.access(path, os.R_OK)
-        return IniFile(problems=tuple(map(str, error.problems)), readable=readable)
+        return IniFile(problems=tuple(map(error.named, error.problems)), readable=readable)
 
 
 # -- asking several at the same time -----------------------------------------------------------------------------------

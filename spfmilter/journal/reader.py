@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql.functions import count
 
 from spfmilter.journal.database import JournalError, open_engine, reason_of
-from spfmilter.journal.rows import COLUMNS, Decision
+from spfmilter.journal.rows import COLUMNS, Cell, Decision
 from spfmilter.journal.statistics import Statistics
 from spfmilter.journal.tables import DECISION
 from spfmilter.settings.journalurl import JournalUrl
@@ -68,6 +69,26 @@ class Journal:
     def statistics(self, since: int, until: int) -> Statistics:
         """Return the sums of the rows of some time. Ask nothing else of this journal before."""
         return Statistics(self.connection, since, until)
+
+    def counted(
+        self, names: Sequence[str], *, since: int, until: int | None = None
+    ) -> Iterator[tuple[tuple[Cell, ...], int]]:
+        """Return the values of some columns, each combination once, with the number of its decisions.
+
+        The database puts equal ones together, which is much quicker than to read them all. They come in batches.
+
+        Args:
+            names: of the columns.
+            since: milliseconds since 1970 UTC.
+            until: the same; None: now.
+        """
+        columns = [DECISION.c[name] for name in names]
+        query = select(*columns, count()).where(DECISION.c.time >= since).group_by(*columns)
+        if until is not None:
+            query = query.where(DECISION.c.time < until)
+        rows = self.connection.execution_options(stream_results=True, yield_per=_BATCH).execute(query)
+        for *cells, number in rows:
+            yield tuple(cells), number
 
     def _all(self, query: Select[tuple[object, ...]]) -> Sequence[Decision]:
         return [Decision._make(row) for row in self.connection.execute(query)]

@@ -83,7 +83,7 @@ def decide_for(
         return Action(disposition=Disposition.ACCEPT, rule=planned.rule)
     if addressee.exempt:
         evidence.note("exempt", "recipients", "the recipient is among them", applied=True)
-        return Action(disposition=Disposition.ACCEPT, rule=settings.rule("exempt", "recipients"))
+        return Action(disposition=Disposition.ACCEPT, rule=settings.rule("exempt", "recipients", addressee.entry))
     called_for = [found for verdict in verdicts for found in applied_entries(verdict, settings, evidence, addressee)]
     return _decided(planned, called_for, settings, evidence, author)
 

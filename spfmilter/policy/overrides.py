@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 
-from spfmilter.addresses import is_named
 from spfmilter.exemptions.inforce import Match
 from spfmilter.model import (
     EXEMPTION,
@@ -137,7 +136,8 @@ def _exempt_sender(called_for: Sequence[AppliedEntry], settings: Settings, evide
 
     A pass of a record that allows every host does not count, if the settings look for such records (``wide_open``).
     """
-    if not any(sender.if_pass for sender in settings.exempt.senders):
+    senders = settings.exempt.senders
+    if not senders.any_if_pass:
         return None
     passes = [
         applied.verdict.check
@@ -145,10 +145,11 @@ def _exempt_sender(called_for: Sequence[AppliedEntry], settings: Settings, evide
         if applied.verdict.result is Result.PASS and applied.condition is not Condition.WIDE_OPEN
     ]
     for check in passes:
-        found = exempt_by(check.domain, check.address, settings, if_pass=True)
-        if found is not None and check.identity is Identity.MAILFROM:
+        place = exempt_by(check.domain, check.address, settings, if_pass=True)
+        if place is not None and check.identity is Identity.MAILFROM:
+            found = senders[place]
             evidence.note("exempt", "senders", f"MAIL FROM has a pass, and {found} is among them", applied=True)
-            rule = settings.rule("exempt", "senders")
+            rule = settings.rule("exempt", "senders", place)
             return Override(rule=rule, type=OverrideType.EXEMPT_SENDER, by=found.domain)
     evidence.note("exempt", "senders", "MAIL FROM has no pass that exempts the message", applied=False)
     return None
@@ -162,11 +163,11 @@ def _forwarder(verdict: Verdict, settings: Settings, evidence: Evidence) -> Over
     names, domains = settings.exempt.forwarders, settings.exempt.forwarder_spf
     address = verdict.check.address
     if names:
-        host = evidence.host_name(address, lambda name: is_named(name, names))
+        host = evidence.host_name(address, lambda name: names.match(name) is not None)
         why = f"the client is {host}" if host is not None else "no confirmed name of the client is among them"
         evidence.note("exempt", "forwarders", why, applied=host is not None)
         if host is not None:
-            rule = settings.rule("exempt", "forwarders")
+            rule = settings.rule("exempt", "forwarders", names.match(host))
             return Override(rule=rule, type=OverrideType.TRUSTED_FORWARDER, by=host)
     if domains:
         checks = [forwarder_check(domain, address, settings) for domain in domains]
@@ -175,7 +176,7 @@ def _forwarder(verdict: Verdict, settings: Settings, evidence: Evidence) -> Over
         why = f"the client may send for {passed}" if passed is not None else "the client may send for none of them"
         evidence.note("exempt", "forwarder_spf", why, applied=passed is not None)
         if passed is not None:
-            rule = settings.rule("exempt", "forwarder_spf")
+            rule = settings.rule("exempt", "forwarder_spf", domains.find(passed))
             return Override(rule=rule, type=OverrideType.TRUSTED_FORWARDER, by=passed)
     return None
 

@@ -13,6 +13,7 @@ from spfmilter.model import Check, Client, Facts, Identity, Plan, Rule, SkipReas
 from spfmilter.policy.rules import domain_section
 from spfmilter.policy.senders import exempt_by
 from spfmilter.settings import Settings
+from spfmilter.settings.networklist import NetworkList
 from spfmilter.spf.checks import helo_check, mail_from_check, null_sender_check
 
 
@@ -74,7 +75,7 @@ def plan_behind(facts: Facts, found: Client | None, helo: str | None, settings: 
 def is_relay(client: Client, settings: Settings) -> bool:
     """Return whether the client is a trusted relay, so that the Received fields name the client to check."""
     address, trusted = client.address, settings.relays.trusted
-    return bool(trusted) and address is not None and any(address in network for network in trusted)
+    return bool(trusted) and address is not None and trusted.covers(address)
 
 
 def awaits_header(facts: Facts, settings: Settings) -> bool:
@@ -90,7 +91,7 @@ def awaits_header(facts: Facts, settings: Settings) -> bool:
 
 def _in_network(facts: Facts, settings: Settings) -> bool:
     address = facts.client.address
-    return address is not None and any(address in network for network in settings.exempt.networks)
+    return address is not None and settings.exempt.networks.covers(address)
 
 
 def _has_private_address(facts: Facts, settings: Settings) -> bool:
@@ -109,9 +110,7 @@ def _is_trusted_for_domain(facts: Facts, settings: Settings) -> bool:
     if not settings.domains:
         return False
     name, address = domain_section(dns_domain(facts.reverse_path.domain), settings), facts.client.address
-    return (
-        name is not None and address is not None and any(address in network for network in settings.domains[name].trust)
-    )
+    return name is not None and address is not None and settings.domains[name].trust.covers(address)
 
 
 # First match wins; the most specific exemptions come first.
@@ -133,17 +132,26 @@ def exemption(reason: SkipReason, facts: Facts, settings: Settings) -> Rule | No
     """
     match reason:
         case SkipReason.NETWORK:
-            return settings.rule("exempt", "networks")
+            return settings.rule("exempt", "networks", _entry(settings.exempt.networks, facts))
         case SkipReason.PRIVATE:
             return settings.rule("exempt", "private_clients")
         case SkipReason.AUTHENTICATED:
             return settings.rule("exempt", "authenticated")
         case SkipReason.SENDER:
-            return settings.rule("exempt", "senders")
+            domain, address = dns_domain(facts.reverse_path.domain), facts.client.address
+            return settings.rule("exempt", "senders", exempt_by(domain, address, settings, if_pass=False))
         case SkipReason.RELAY:
-            return settings.rule("relays", "trusted")
+            return settings.rule("relays", "trusted", _entry(settings.relays.trusted, facts))
         case SkipReason.TRUSTED_FOR_DOMAIN:
             name = domain_section(dns_domain(facts.reverse_path.domain), settings)
-            return settings.rule(f"domain:{name}", "trust") if name is not None else None
+            if name is None:
+                return None
+            return settings.rule(f"domain:{name}", "trust", _entry(settings.domains[name].trust, facts))
         case SkipReason.LOCAL | SkipReason.UNKNOWN_CLIENT:
             return Rule(section="", key=reason, value="")  # no address: SPF cannot check anything
+
+
+def _entry(networks: NetworkList, facts: Facts) -> int | None:
+    """Return the place of the network that holds the client; None: none does."""
+    address = facts.client.address
+    return networks.find(address) if address is not None else None

@@ -33,7 +33,8 @@ def addressee(recipient: str, settings: Settings, understood: str) -> Addressee:
         for pattern in ways
     ]
     section = next((pattern for pattern in patterns if pattern in own), "")
-    return Addressee(exempt=any(pattern in exempt for pattern in patterns), section=section)
+    entry = next((place for place in map(exempt.find, patterns) if place is not None), None)
+    return Addressee(exempt=entry is not None, section=section, entry=entry)
 
 
 def _readings(recipient: str, understood: str) -> list[str]:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from spfmilter.addresses import patterns_of
 from spfmilter.model import Check, Identity, IPAddress
 from spfmilter.settings import Settings
-from spfmilter.settings.entries import ExemptSender
 
 
-def exempt_by(domain: str, address: IPAddress | None, settings: Settings, *, if_pass: bool) -> ExemptSender | None:
-    """Return the first entry for a domain and an address; None if there is none.
+def exempt_by(domain: str, address: IPAddress | None, settings: Settings, *, if_pass: bool) -> int | None:
+    """Return the place of the first entry for a domain and an address; None if there is none.
 
     Args:
         domain: the domain in MAIL FROM, as in the DNS.
@@ -23,23 +21,12 @@ def exempt_by(domain: str, address: IPAddress | None, settings: Settings, *, if_
         settings: have the entries.
         if_pass: search the entries that need a pass, instead of those that need no check.
     """
-    senders = settings.exempt.senders
-    if not senders or not domain:
-        return None
-    patterns = frozenset(patterns_of(domain))
-    return next(
-        (
-            sender
-            for sender in senders
-            if sender.if_pass is if_pass and sender.domain in patterns and sender.covers(address)
-        ),
-        None,
-    )
+    return settings.exempt.senders.covering(domain, address, if_pass=if_pass) if domain else None
 
 
 def may_be_exempt_by_pass(checks: Iterable[Check], settings: Settings) -> bool:
     """Return whether a pass of one of these checks would exempt the message."""
-    return bool(settings.exempt.senders) and any(
+    return settings.exempt.senders.any_if_pass and any(
         check.identity is Identity.MAILFROM
         and exempt_by(check.domain, check.address, settings, if_pass=True) is not None
         for check in checks

@@ -16,7 +16,7 @@ from spfmilter.addresses import dns_domain, embedded_ip4, is_private, parse_addr
 from spfmilter.model import Client, IPAddress
 from spfmilter.relays import received as fields
 from spfmilter.relays.received import Peer, Received
-from spfmilter.settings.values import Network
+from spfmilter.settings.networklist import NetworkList
 
 MAX_FIELDS = 50  # RFC 5321 section 6.3 lets a server take 100 for a loop; Postfix's hopcount_limit is 50
 MAX_NAMES = 10  # host names that are looked up for a message, at most; the limit of RFC 7208 section 4.6.4
@@ -57,7 +57,7 @@ class _Server:
 
 
 def originating_client(
-    received: Sequence[str], relay: Client, trusted: Sequence[Network], names_of: NamesOf, helo: str | None,
+    received: Sequence[str], relay: Client, trusted: NetworkList, names_of: NamesOf, helo: str | None,
     *, nat64: Sequence[IPv6Network] = (),
 ) -> OriginatingClient | None:  # fmt: skip
     """Return the client that sent the message to the first of our servers; None if it cannot be found.
@@ -72,7 +72,7 @@ def originating_client(
         helo: the HELO of the connected client.
         nat64: the prefixes of translators, whose clients are IPv4 hosts.
     """
-    if relay.address is None or not _within(relay.address, trusted):
+    if relay.address is None or not trusted.covers(relay.address):
         return None
     server, hops = _Server({relay.address}, _names(relay.name, helo or "")), 0
     ask = _bounded(names_of)
@@ -86,17 +86,13 @@ def originating_client(
         inside = peer.address.is_loopback or peer.address in {*server.addresses, field.by_address}
         if inside and not field.authenticated:
             server.also(peer)  # a content filter that returned the message
-        elif _within(peer.address, trusted) and not inside:
+        elif trusted.covers(peer.address) and not inside:
             server, hops = _Server({peer.address}, _names(peer.name, peer.helo or "")), hops + 1
         elif field.authenticated or is_private(peer.address):
             return None
         else:
             return OriginatingClient(client=Client(address=peer.address, name=peer.name), helo=peer.helo, hops=hops)
     return None
-
-
-def _within(address: IPAddress, networks: Sequence[Network]) -> bool:
-    return any(address in network for network in networks)
 
 
 def _plain(name: str) -> str:

@@ -13,7 +13,6 @@ from spfmilter.settings.effective import Settings
 from spfmilter.settings.ini import SettingProblem
 from spfmilter.settings.schema import ExemptSection, RejectAt
 from spfmilter.settings.values import nameserver
-from spfmilter.zones import Zones
 
 _BOTH = ""  # an address: all those of this host, of both families
 
@@ -22,38 +21,39 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
     """Yield a problem for each contradiction."""
     policy = settings.policy
     if policy.yield_to_dmarc and policy.reject_at is not RejectAt.MESSAGE:
-        yield _problem(
-            settings,
-            ("policy", "yield_to_dmarc"),
+        yield settings.problem(
+            "policy",
+            "yield_to_dmarc",
             "the From field is known only with the whole header: write reject_at = message as well",
         )
     if policy.reject_at is RejectAt.MAIL:
         unknown = "no recipient is known at reject_at = mail: write reject_at = rcpt, or message, in [policy]"
         for pattern in settings.recipients:
-            yield _problem(settings, (f"recipient:{pattern}", ""), unknown)
+            yield settings.problem(f"recipient:{pattern}", "", unknown)
         if settings.log.refused_recipients:
-            yield _problem(settings, ("log", "refused_recipients"), unknown)
+            yield settings.problem("log", "refused_recipients", unknown)
         usual = ExemptSection.model_fields["recipients"].default
         if settings.exempt.recipients and settings.exempt.recipients != usual:
-            yield _problem(settings, ("exempt", "recipients"), unknown)
+            yield settings.problem("exempt", "recipients", unknown)
     contact = str(settings.reply.contact)
     if policy.reject_at is not RejectAt.MAIL and ("reply", "contact") in settings.lines and _refuses(contact, settings):
-        yield _problem(
-            settings,
-            ("reply", "contact"),
+        yield settings.problem(
+            "reply",
+            "contact",
             f"{contact} refuses the senders who are told to write there: add it to [exempt] recipients as well",
         )
-    if Identity.MAILFROM not in policy.check and any(sender.if_pass for sender in settings.exempt.senders):
-        yield _problem(
-            settings, ("exempt", "senders"), '"if pass" needs the check of MAIL FROM: write mailfrom in [policy] check'
+    if Identity.MAILFROM not in policy.check and settings.exempt.senders.any_if_pass:
+        yield settings.problem(
+            "exempt", "senders", '"if pass" needs the check of MAIL FROM: write mailfrom in [policy] check'
         )
-    domains = settings.exempt.forwarder_spf
-    zones = Zones(settings.dns.private_zones if domains else ())  # hundreds of zones
-    for domain in filter(zones.holds, domains):
-        found = (
-            f"{domain} is in a zone of [dns] private_zones, whose names are not looked up: leave that zone out there"
-        )
-        yield _problem(settings, ("exempt", "forwarder_spf"), found)
+    zones = settings.dns.private_zones.zones
+    for place, domain in enumerate(settings.exempt.forwarder_spf):
+        if zones.holds(domain):
+            found = (
+                f"{domain} is in a zone of [dns] private_zones, whose names are not looked up: leave that zone out "
+                "there"
+            )
+            yield settings.problem("exempt", "forwarder_spf", found, place)
     yield from _whole_internet(settings)
     yield from _one_address(settings)
 
@@ -63,27 +63,33 @@ def _refuses(contact: str, settings: Settings) -> bool:
     local, domain = parse_recipient(contact)
     if "@" not in contact or " " in contact or "/" in contact:  # a telephone number, a web page, or a sentence
         return False
-    return {f"{local}@{domain}", f"@{domain}", f"{local}@"}.isdisjoint(settings.exempt.recipients)
+    exempt = settings.exempt.recipients
+    return not any(pattern in exempt for pattern in (f"{local}@{domain}", f"@{domain}", f"{local}@"))
 
 
 def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:
     """Yield a problem for each network of all addresses whose clients would be trusted."""
-    for place, networks, effect in (
-        (("exempt", "networks"), settings.exempt.networks, "no client would be checked: write only your own networks"),
+    for section, key, networks, effect in (
+        ("exempt", "networks", settings.exempt.networks, "no client would be checked: write only your own networks"),
         (
-            ("relays", "trusted"),
+            "relays",
+            "trusted",
             settings.relays.trusted,
             "any client could forge the Received fields: write only the addresses of your own servers",
         ),
-        (
-            ("exempt", "senders"),
-            [network for sender in settings.exempt.senders for network in sender.networks],
-            "it is no condition: write only the networks of that domain's servers",
-        ),
     ):
-        for network in networks:
+        for place in networks.whole():
+            message = f"{networks[place]} is every address, so {effect}"
+            yield settings.problem(section, key, message, place)
+    senders = settings.exempt.senders
+    for place in senders.everywhere:
+        for network in senders[place].networks:
             if network.prefixlen == 0:
-                yield _problem(settings, place, f"{network} is every address, so {effect}")
+                message = (
+                    f"{network} is every address, so it is no condition: write only the networks of that domain's "
+                    "servers"
+                )
+                yield settings.problem("exempt", "senders", message, place)
 
 
 def _one_address(settings: Settings) -> Iterator[SettingProblem]:
@@ -108,7 +114,7 @@ def _one_address(settings: Settings) -> Iterator[SettingProblem]:
                     f"port {port} is taken twice, by [{other[0]}] {other[1]} at {host or '::'} and by [{section}] "
                     f"listen at {found.address}: choose another port for one of them"
                 )
-                yield _problem(settings, at, message)
+                yield settings.problem(*at, message)
                 break
         else:
             used.append((place, address, found.port))
@@ -120,8 +126,3 @@ def _overlap(one: str, other: str) -> bool:
         return True
     family = ":" in one
     return family == (":" in other) and (one == other or ("::" if family else "0.0.0.0") in {one, other})  # noqa: S104 - compared with, not bound to
-
-
-def _problem(settings: Settings, place: tuple[str, str], message: str) -> SettingProblem:
-    section, key = place
-    return SettingProblem(message=message, line=settings.lines.get(place), section=section, key=key or None)

@@ -1,15 +1,18 @@
 """The settings in force: the values of the INI file, and defaults for all others.
 
-Knows one attribute a section, and which line of the file sets a value. Reads no file.
+Knows one attribute a section, and which line of which file sets a value. Reads no file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from spfmilter.model import Identity, Rule
 from spfmilter.settings import schema
+from spfmilter.settings.ini import SettingProblem
+from spfmilter.settings.lists import EntryList, Origin
 from spfmilter.settings.values import to_ini
 
 
@@ -35,28 +38,64 @@ class Settings:
     recipients: Mapping[str, schema.RecipientSection] = field(default_factory=dict)  # by the pattern
     # (section, key) -> line in the file, key "" for the section itself; two files that say the same are equal settings
     lines: Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False, repr=False)
+    # The same places -> the file, where it is one of conf.d
+    files: Mapping[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
+    further: tuple[str, ...] = field(default=(), compare=False, repr=False)  # the files of conf.d, in their order
+    folder: str = field(default="", compare=False, repr=False)  # of the INI file
     _rules: dict[tuple[str, str], Rule] = field(default_factory=dict, init=False, compare=False, repr=False)  # a cache
 
     def table(self, identity: Identity) -> schema.ResultTable:
         """Return the policy table of an identity."""
         return self.helo if identity is Identity.HELO else self.mailfrom
 
-    def rule(self, section: str, key: str) -> Rule:
+    def rule(self, section: str, key: str, place: int | None = None) -> Rule:
         """Return the line of the file that sets a key, or the default, for the log and for people.
 
         Args:
             section: its name in the file, such as ``policy.mailfrom`` or ``domain:example.com``.
             key: its name in the file, such as ``pass``.
+            place: of the entry that decided, if the value is a list. An entry of a list file is then the line.
 
         Raises:
             KeyError: these settings have no such section, or the section has no such key: an error of the caller.
         """
+        if place is not None and (origin := self._origin(section, key, place)) is not None:
+            return Rule(
+                section=section, key=key, value=origin.text, line=origin.line, file=self.short_name(origin.path)
+            )
         # Each message is decided by such a line, and most messages by the same few.
         rule = self._rules.get((section, key))
         if rule is None:
             value, line = to_ini(self._value(section, key)), self.lines.get((section, key))
-            rule = self._rules[section, key] = Rule(section=section, key=key, value=value, line=line)
+            file = self.short_name(self.files.get((section, key), ""))
+            rule = self._rules[section, key] = Rule(section=section, key=key, value=value, line=line, file=file)
         return rule
+
+    def _origin(self, section: str, key: str, place: int) -> Origin | None:
+        value = self._value(section, key)
+        return value.origin(place) if isinstance(value, EntryList) else None
+
+    def short_name(self, path: str) -> str:
+        """Return the name of a file: from the folder of the INI file on, if it is there, else from the root."""
+        return path.removeprefix(f"{self.folder}/") if self.folder else path
+
+    def problem(self, section: str, key: str, message: str, place: int | None = None) -> SettingProblem:
+        """Return a problem with a key, or with an entry of its list; an empty key is the section itself."""
+        origin = self._origin(section, key, place) if place is not None else None
+        where = (section, key) if (section, key) in self.lines else (section, "")
+        line, file = (origin.line, origin.path) if origin else (self.lines.get(where), self.files.get(where))
+        return SettingProblem(message=message, line=line, file=file, section=section, key=key or None)
+
+    def lists(self) -> Iterator[tuple[str, str, EntryList[Any]]]:
+        """Yield each list that has list files, with its section and key."""
+        sections = [(name, getattr(self, attribute)) for name, (attribute, _) in schema.SECTIONS.items()]
+        for kind, (_, _, attribute) in schema.NAMED_SECTIONS.items():
+            sections += [(f"{kind}:{name}", value) for name, value in getattr(self, attribute).items()]
+        for section, model in sections:
+            for name in type(model).model_fields:
+                value = getattr(model, name)
+                if isinstance(value, EntryList) and value.files:
+                    yield section, schema.key_of(type(model), name), value
 
     def _value(self, section: str, key: str) -> object:
         found = self.section(section)

@@ -6,15 +6,22 @@ shipped file has all defaults. ``consistency`` finds settings that contradict ea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from spfmilter.addresses import is_named
+from spfmilter.addresses import patterns_of
 from spfmilter.model import CONDITIONS, Condition, Disposition, Identity, Result
 from spfmilter.settings.effective import Settings
+from spfmilter.settings.entries import ExemptSender
 from spfmilter.settings.ini import SettingProblem
+from spfmilter.settings.namelist import TextList
 from spfmilter.settings.schema import TABLES, FieldKind, PolicyEntries, attribute_of
 
-Finding = tuple[tuple[str, str], str]  # section and key, and why it has no effect
+# Section and key, perhaps with the place of an entry in the list; and why it has no effect.
+Finding = tuple[tuple[str, str] | tuple[str, str, int], str]
+
+_TOLD = 10  # findings about the entries of one list that are each reported
 
 _KEYS: tuple[Result | Condition, ...] = (*Result, *Condition)
 
@@ -28,17 +35,17 @@ def without_effect(settings: Settings, *, is_public: bool) -> tuple[SettingProbl
     """
     found = [(place, f"has no effect: {why}") for place, why in _found(settings)]
     found += _unknown_address(settings, is_public=is_public)
-    problems = [
-        SettingProblem(
-            message=message,
-            line=settings.lines.get((section, key)) or settings.lines.get((section, "")),
-            section=section,
-            key=key or None,
-        )
-        for (section, key), message in found
-        if not key or _differs(settings, section, key)
-    ]
-    return tuple(sorted(problems, key=lambda problem: problem.line or 0))
+    problems, counts = [], Counter[tuple[str, str]]()
+    for (section, key, *place), message in found:
+        if not key or _differs(settings, section, key):
+            entry = next(iter(place), None)
+            counts[section, key] += 1
+            if counts[section, key] <= _TOLD:
+                problems.append(settings.problem(section, key, message, entry))
+    for (section, key), number in counts.items():
+        if number > _TOLD:
+            problems.append(settings.problem(section, key, f"{number - _TOLD} more entries have no effect"))
+    return tuple(sorted(problems, key=lambda problem: (problem.file or "", problem.line or 0)))
 
 
 def _found(settings: Settings) -> Iterator[Finding]:
@@ -146,20 +153,21 @@ def _dispositions(settings: Settings, keys: Iterable[Result | Condition]) -> set
 
 def _shadowed(settings: Settings) -> Iterator[Finding]:
     """Yield settings that have no effect because another setting comes before them."""
-    for network in settings.exempt.networks:
-        if any(_holds(relay, network) for relay in settings.relays.trusted):
-            yield ("exempt", "networks"), f"{network} is in [relays] trusted, which goes first"
+    for place in settings.exempt.networks.among(settings.relays.trusted):
+        network = settings.exempt.networks[place]
+        yield ("exempt", "networks", place), f"{network} is in [relays] trusted, which goes first"
     for pattern in settings.recipients:
         if pattern in settings.exempt.recipients:
             yield (f"recipient:{pattern}", ""), "the recipient is in [exempt] recipients, which goes first"
-    senders = {sender.domain for sender in settings.exempt.senders if not sender.if_pass and not sender.networks}
+    senders = settings.exempt.senders
     for domain, section in settings.domains.items():
-        exempt = domain in senders or (not domain.startswith(".") and is_named(domain, senders))
+        patterns = [domain] if domain.startswith(".") else patterns_of(domain)
+        exempt = any(senders[place] == ExemptSender(name) for name in patterns for place in senders.places(name))
         if exempt and domain not in settings.exempt.forwarder_spf:
             yield (f"domain:{domain}", ""), "the domain is in [exempt] senders, which goes first"
-        for network in section.trust:
-            if any(_holds(other, network) for other in settings.exempt.networks):
-                yield (f"domain:{domain}", "trust"), f"{network} is in [exempt] networks, which goes first"
+        for place in section.trust.among(settings.exempt.networks):
+            network = section.trust[place]
+            yield (f"domain:{domain}", "trust", place), f"{network} is in [exempt] networks, which goes first"
 
 
 def _single_labels(settings: Settings) -> Iterator[Finding]:
@@ -168,30 +176,28 @@ def _single_labels(settings: Settings) -> Iterator[Finding]:
     for domain in settings.domains:
         if "." not in domain:
             yield (f"domain:{domain}", ""), f"{domain} {why}"
-    senders = tuple(sender.domain for sender in settings.exempt.senders)
-    for key, names in (("senders", senders), ("forwarder_spf", settings.exempt.forwarder_spf)):
-        for name in names:
+    lists: tuple[tuple[str, TextList[Any]], ...] = (
+        ("senders", settings.exempt.senders),
+        ("forwarder_spf", settings.exempt.forwarder_spf),
+    )
+    for key, names in lists:
+        for place, name in enumerate(names.keys()):
             if "." not in name:
-                yield ("exempt", key), f"{name} {why}"
+                yield ("exempt", key, place), f"{name} {why}"
 
 
 def _in_nat64(settings: Settings) -> Iterator[Finding]:
     """Yield IPv6 networks whose clients count as IPv4."""
-    for place, networks in (
-        (("exempt", "networks"), settings.exempt.networks),
-        (("relays", "trusted"), settings.relays.trusted),
-        *(((f"domain:{name}", "trust"), section.trust) for name, section in settings.domains.items()),
+    for section, key, networks in (
+        ("exempt", "networks", settings.exempt.networks),
+        ("relays", "trusted", settings.relays.trusted),
+        *((f"domain:{name}", "trust", section.trust) for name, section in settings.domains.items()),
     ):
-        for network in networks:
-            if any(_holds(prefix, network) for prefix in settings.policy.nat64_prefixes):
-                yield (
-                    place,
-                    f"clients in {network} count as IPv4 by [policy] nat64_prefixes: write their IPv4 addresses",
-                )
-
-
-def _holds(outer: object, inner: object) -> bool:
-    return type(outer) is type(inner) and inner.subnet_of(outer)  # type: ignore[attr-defined]
+        for prefix in settings.policy.nat64_prefixes:
+            for place in networks.within(prefix):
+                network = networks[place]
+                why = f"clients in {network} count as IPv4 by [policy] nat64_prefixes: write their IPv4 addresses"
+                yield (section, key, place), why
 
 
 def _sections(settings: Settings) -> Iterator[tuple[str, PolicyEntries]]:

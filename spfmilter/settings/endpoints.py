@@ -38,6 +38,8 @@ def is_address(host: str) -> bool:
 
 def is_network(text: str) -> bool:
     """Return whether the text is an IP address or network, with or without bits set below the prefix."""
+    if ":" not in text and not text[-1:].isdigit():  # most names, of which a list can have many
+        return False
     try:
         ip_network(text, strict=False)
     except ValueError:

@@ -20,10 +20,11 @@ _LOGIN = re.compile(r"(://).*@")  # of a URL, up to the last @: a password that 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingProblem:
-    """One error in the file; ``str()`` is the line that an administrator reads."""
+    """One error; ``str()`` is the line that an administrator reads, without the name of the file."""
 
     message: str
     line: int | None = None
+    file: str | None = None  # None: the INI file itself
     section: str | None = None
     key: str | None = None
 
@@ -68,6 +69,15 @@ def quoted(text: str) -> str:
         return "an empty value"
     text = _LOGIN.sub(r"\1***@", text)
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "...")
+
+
+def unprintable(text: str) -> str | None:
+    """Return an error that names the first character that is not printable; None: there is none."""
+    bad = None if text.isprintable() else next((c for c in text if c != "\t" and not c.isprintable()), None)
+    if bad is None:
+        return None
+    name = unicodedata.name(bad, "a control character")
+    return f"holds U+{ord(bad):04X} ({name}), which is not printable: remove it, or type it anew"
 
 
 def key_in(text: str) -> str | None:
@@ -135,7 +145,7 @@ class _Reader:
             line = raw.rstrip()
             if not line or line.lstrip()[0] in ";#":
                 continue
-            bad = next((c for c in line if c != "\t" and not c.isprintable()), None)
+            bad = unprintable(line)
             if bad is not None:
                 self._unprintable(number, line, bad)
             elif line[0].isspace():
@@ -151,8 +161,7 @@ class _Reader:
         self.document.problems.append(SettingProblem(message=message, line=line, section=section, key=key))
 
     def _unprintable(self, number: int, line: str, bad: str) -> None:
-        name = unicodedata.name(bad, "a control character")
-        self._problem(number, f"holds U+{ord(bad):04X} ({name}), which is not printable: remove it, or type it anew")
+        self._problem(number, bad)
         if line[0] == "[":
             self.section, self.entry, self.skipping = None, None, True
         elif not line[0].isspace():

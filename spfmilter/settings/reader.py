@@ -1,23 +1,26 @@
 """INI text in; the typed, frozen settings of the daemon out, or every problem with its section, key and line.
 
-Knows how the file, its schema and its problems fit together. ``parse`` is pure; ``load`` reads the file.
+Knows how the files, their schema and their problems fit together. ``parse`` is pure; ``load`` reads the files.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from spfmilter import ownership, units
-from spfmilter.settings import ini, schema
+from spfmilter.settings import files, ini, schema
 from spfmilter.settings.consistency import contradictions
 from spfmilter.settings.effective import Settings
 from spfmilter.settings.ini import SettingProblem
+from spfmilter.settings.listing import ReadFile
+from spfmilter.settings.lists import EntriesError
 from spfmilter.settings.values import to_ini
 
 DEFAULT_PATH = Path("/etc/spfmilter/spfmilter.ini")
@@ -25,25 +28,36 @@ _REMARK = re.compile(r"(?:^|\s)[;#]")  # in a value that is wrong: probably mean
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; ``problems`` holds every error, ``source`` the name of the file."""
+    """The settings cannot be used; ``problems`` holds every error, ``source`` the name of the INI file."""
 
     def __init__(self, source: str, problems: Iterable[SettingProblem]) -> None:
         self.source = source
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
-        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+        # By file, the INI file first; in the order of the lines.
+        self.problems = tuple(sorted(problems, key=lambda problem: (problem.file or "", problem.line or 0)))
+        super().__init__("\n".join(f"{self.file_of(problem)}: {problem}" for problem in self.problems))
+
+    def file_of(self, problem: SettingProblem) -> str:
+        """Return the name of the file in which a problem is."""
+        return problem.file or self.source
+
+    def named(self, problem: SettingProblem) -> str:
+        """Return a problem with the name of its file, unless that is the INI file."""
+        return f"{problem.file}: {problem}" if problem.file else str(problem)
 
     def counted(self) -> str:
-        """Return how many problems there are in which file, as a phrase."""
-        number = len(self.problems)
-        return f"{number} {'problem' if number == 1 else 'problems'} in {self.source}"
+        """Return how many problems there are in which files, as a phrase."""
+        number, places = len(self.problems), list(dict.fromkeys(map(self.file_of, self.problems)))
+        where = places[0] if len(places) == 1 else f"{places[0]} and {len(places) - 1} more"
+        return f"{number} {'problem' if number == 1 else 'problems'} in {where}"
 
 
 def load(path: Path) -> Settings:
-    """Read the settings from a file.
+    """Read the settings from an INI file, from those of ``conf.d`` beside it, and from the list files that they name.
 
     Raises:
-        SettingsError: the file cannot be read, or holds problems.
+        SettingsError: a file cannot be read, or holds problems.
     """
+    texts, problems = _Texts(), []
     try:
         with path.open("rb") as file:
             data = file.read(ini.SIZE_LIMIT + 1)  # one more than is taken, so that decode() can refuse it
@@ -53,10 +67,34 @@ def load(path: Path) -> Settings:
     except OSError as error:
         message = f"cannot be read: {error.strerror}{_advice(error, path)}"
         raise SettingsError(str(path), [SettingProblem(message=message)]) from None
-    text, problems = ini.decode(data)
-    if problems:
-        raise SettingsError(str(path), problems)
-    return parse(text, str(path))
+    texts.add(None, data)
+    try:
+        for further in files.further(path):
+            texts.read(str(further))
+    except files.FileError as error:
+        problems.append(SettingProblem(message=str(error)))
+    return _Merge(str(path), files.list_file, [*problems, *texts.problems]).settings(texts.found, str(path.parent))
+
+
+class _Texts:
+    """The INI texts of several files, in their order."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str | None, str]] = []  # the file, None for the first one, and its text
+        self.problems: list[SettingProblem] = []
+
+    def read(self, path: str) -> None:
+        """Read a file of conf.d."""
+        try:
+            self.add(path, files.read(path, ini.SIZE_LIMIT))
+        except files.FileError as error:
+            self.problems.append(SettingProblem(message=str(error), file=path))
+
+    def add(self, path: str | None, data: bytes) -> None:
+        """Add the content of a file."""
+        text, problems = ini.decode(data)
+        self.problems += [replace(problem, file=path) for problem in problems]
+        self.found.append((path, text))
 
 
 def _advice(error: OSError, path: Path) -> str:
@@ -81,43 +119,126 @@ def _to_let_read(path: Path) -> str:
     return f"{who}: chgrp {ownership.group()} {path} && chmod 0640 {path}"
 
 
-def parse(text: str, source: str = "settings") -> Settings:
+def parse(text: str, source: str = "settings", read_file: ReadFile | None = None) -> Settings:
     """Read the settings from an INI text.
+
+    Args:
+        text: the text.
+        source: its name.
+        read_file: reads a list file; None: that the text names one is an error.
 
     Raises:
         SettingsError: with every problem of the text, not only the first.
     """
-    document = ini.parse(text)
-    problems = list(document.problems)
-    values: dict[str, Any] = {attribute: {} for _, _, attribute in schema.NAMED_SECTIONS.values()}
-    lines: dict[tuple[str, str], int] = {}
-    failed: set[str] = set()
-    for section in (*document.sections.values(), *document.repeated):
-        known = schema.SECTIONS.get(section.name)
-        name = section.name
-        if known is not None:
-            attribute, model = known
-            value = _validated(section, model, problems)
-            if value is not None:
-                values[attribute] = value
+    return _Merge(source, read_file, []).settings([(None, text)], "")
+
+
+class _Merge:
+    """Makes the settings of several INI texts: of each key, the last one that a text sets.
+
+    Each section of each text is read by itself, so that what a later text replaces is found wrong all the same.
+    """
+
+    def __init__(self, source: str, read_file: ReadFile | None, problems: Iterable[SettingProblem]) -> None:
+        self._source, self._read_file = source, read_file
+        self._problems = list(problems)
+        self._incomplete = bool(self._problems)  # a file could not be read
+        self._values: dict[str, Any] = {attribute: {} for _, _, attribute in schema.NAMED_SECTIONS.values()}
+        self._lines: dict[tuple[str, str], int] = {}
+        self._files: dict[tuple[str, str], str] = {}  # of the same places, where it is not the first text
+        self._failed: set[str] = set()
+
+    def settings(self, texts: Iterable[tuple[str | None, str]], folder: str) -> Settings:
+        """Return the settings of the texts, each with its file.
+
+        Raises:
+            SettingsError: with every problem.
+        """
+        further = []
+        for file, text in texts:
+            self._text(file, text)
+            further += [file] if file is not None else []
+        settings = Settings(**self._values, lines=self._lines, files=self._files, folder=folder, further=tuple(further))
+        # Of a section with errors there are only defaults, which are not in the file: do not compare them.
+        if not self._incomplete and not self._failed & {"policy", "exempt", "milter", "dns", "web"}:
+            self._problems.extend(contradictions(settings))
+        if self._problems:
+            raise SettingsError(self._source, self._problems)
+        return settings
+
+    def _text(self, file: str | None, text: str) -> None:
+        """Take in one text."""
+        document = ini.parse(text)
+        problems = list(document.problems)
+        seen: dict[str, int] = {}  # the sections of this text that carry a name, by their normalized name
+        for section in (*document.sections.values(), *document.repeated):
+            known = schema.SECTIONS.get(section.name)
+            name = section.name
+            value = None
+            if known is not None:
+                attribute, model = known
+                value = _validated(section, model, problems, self._read_file)
+                if value is not None:
+                    self._values[attribute] = _merged(self._values.get(attribute), value)
+                else:
+                    self._failed.add(attribute)
             else:
-                failed.add(attribute)
-        else:
-            repeated = document.sections[section.name] is not section
-            name = _named_section(section, values, lines, problems, repeated=repeated)
-        lines.setdefault((name, ""), section.line)
-        lines |= {(name, key): entry.line for key, entry in section.entries.items()}
-    settings = Settings(**values, lines=lines)
-    # Of a section with errors there are only defaults, which are not in the file: do not compare them.
-    if not failed & {"policy", "exempt", "milter", "dns", "web"}:
-        problems.extend(contradictions(settings))
-    if problems:
-        raise SettingsError(source, problems)
-    return settings
+                repeated = document.sections[section.name] is not section
+                name = self._named_section(section, seen, problems, repeated=repeated)
+            self._note(file, name, section)
+        self._problems += [problem if problem.file else replace(problem, file=file) for problem in problems]
+
+    def _note(self, file: str | None, name: str, section: ini.Section) -> None:
+        """Note where the section and its keys stand."""
+        for key, line in (("", section.line), *((key, entry.line) for key, entry in section.entries.items())):
+            if key or (name, key) not in self._lines:
+                self._lines[name, key] = line
+                self._files.pop((name, key), None)
+                if file is not None:
+                    self._files[name, key] = file
+
+    def _named_section(
+        self, section: ini.Section, seen: dict[str, int], problems: list[SettingProblem], *, repeated: bool
+    ) -> str:
+        """Take in a section such as ``[domain:example.com]``; return its normalized name."""
+
+        def report(message: str) -> None:
+            problems.append(SettingProblem(message=message, line=section.line, section=section.name))
+
+        kind, colon, text = section.name.partition(":")
+        known = schema.NAMED_SECTIONS.get(kind)
+        if known is None or not colon:
+            report(f"there is no such section{_section_suggestion(kind, section.name)}")
+            return section.name
+        model, read_name, attribute = known
+        value = _validated(section, model, problems, self._read_file)
+        try:
+            name = read_name(text.strip())
+        except ValueError as error:
+            report(str(error))
+            return section.name
+        whole = f"{kind}:{name}"
+        if whole in seen:
+            if not repeated:  # or the INI reader has said it
+                report(f"means the same as the section in line {seen[whole]}: merge the two")
+        elif value is not None:
+            self._values[attribute][name] = _merged(self._values[attribute].get(name), value)
+        seen.setdefault(whole, section.line)
+        return whole
+
+
+def _merged(former: schema.SectionModel | None, value: schema.SectionModel) -> schema.SectionModel:
+    """Return a section with the keys of both, the later value of each."""
+    if former is None:
+        return value
+    return former.model_copy(update={name: getattr(value, name) for name in value.model_fields_set})
 
 
 def _validated(
-    section: ini.Section, model: type[schema.SectionModel], problems: list[SettingProblem]
+    section: ini.Section,
+    model: type[schema.SectionModel],
+    problems: list[SettingProblem],
+    read_file: ReadFile | None,
 ) -> schema.SectionModel | None:
     """Return the section as its model; add its errors to ``problems``."""
     by_key = {schema.key_of(model, attribute): attribute for attribute in model.model_fields}
@@ -131,7 +252,7 @@ def _validated(
         elif not swallowed:
             given[key] = entry.value
     try:
-        value = model.model_validate(given)
+        value = model.model_validate(given, context=read_file)
     except ValidationError as error:
         problems.extend(_of_pydantic(error, section))
         return None
@@ -160,47 +281,19 @@ def _swallowed(entry: ini.Entry, section: ini.Section, known: Collection[str]) -
             yield SettingProblem(message=message, line=number, section=section.name)
 
 
-def _named_section(
-    section: ini.Section,
-    values: dict[str, Any],
-    lines: Mapping[tuple[str, str], int],
-    problems: list[SettingProblem],
-    *,
-    repeated: bool,
-) -> str:
-    """Add a section such as ``[domain:example.com]`` to ``values``; return its normalized name."""
-
-    def report(message: str) -> None:
-        problems.append(SettingProblem(message=message, line=section.line, section=section.name))
-
-    kind, colon, text = section.name.partition(":")
-    known = schema.NAMED_SECTIONS.get(kind)
-    if known is None or not colon:
-        report(f"there is no such section{_section_suggestion(kind, section.name)}")
-        return section.name
-    model, read_name, attribute = known
-    value = _validated(section, model, problems)
-    try:
-        name = read_name(text.strip())
-    except ValueError as error:
-        report(str(error))
-        return section.name
-    whole = f"{kind}:{name}"
-    if (whole, "") in lines:
-        if not repeated:  # or the INI reader has said it
-            report(f"means the same as the section in line {lines[whole, '']}: merge the two")
-    elif value is not None:
-        values[attribute][name] = value
-    return whole
-
-
 def _of_pydantic(error: ValidationError, section: ini.Section) -> Iterator[SettingProblem]:
     """Yield pydantic's errors in the words of the file."""
     for finding in error.errors():
         key = str(finding["loc"][0])
         entry = section.entries[key]
         if finding["type"] == "value_error":
-            message = str(finding["ctx"]["error"])
+            raised = finding["ctx"]["error"]
+            message = str(raised)
+            if isinstance(raised, EntriesError):
+                for path, line, wrong in raised.found:
+                    yield SettingProblem(message=wrong, file=path, line=line, section=section.name, key=key)
+                if not message:
+                    continue
         else:  # every kind of value has its own reader, so that this is said by none of the present ones
             message = f"{ini.quoted(entry.value)}: {finding['msg'][0].lower()}{finding['msg'][1:]}"
         if _REMARK.search(entry.value):

@@ -13,13 +13,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spfmilter.addresses import is_named
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.settings import entries, names, networks, urls
+from spfmilter.settings import entries, listing, names, networks, urls
 from spfmilter.settings import values as types
-from spfmilter.settings.entries import ExemptSender, PolicyEntry
+from spfmilter.settings.entries import PolicyEntry
 from spfmilter.settings.journalurl import JournalUrl, journal_url
-from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Network, Size, SocketAddress, YesNo
+from spfmilter.settings.lists import ValueList, filled
+from spfmilter.settings.namelist import NameList, SenderList, ZoneList
+from spfmilter.settings.networklist import NetworkList
+from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Size, SocketAddress, YesNo
 from spfmilter.template import Template
 
 
@@ -86,13 +88,13 @@ class LogTarget(StrEnum):
 
 # RFC 6761, 6762 (appendix G), 7686, 8375, 9476; the reverse zones are those of RFC 6303 and 7793. Not test and example
 # (RFC 2606), which laboratories use, and our tests.
-PRIVATE_ZONES = tuple(
-    types.private_zone(zone)
-    for zone in (
+PRIVATE_ZONES = filled(
+    ZoneList(),
+    (
         *("localhost", "local", "localdomain", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa"),
         *("onion", "alt", "invalid", "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
         *("172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7", "fe80::/10"),
-    )
+    ),
 )
 
 
@@ -102,6 +104,13 @@ _REJECT = PolicyEntry(Disposition.REJECT)
 RequiredEntry = Annotated[PolicyEntry, types.reader(entries.policy_entry)]
 # An entry that may be empty: the more general one then applies.
 OptionalEntry = Annotated[PolicyEntry | None, types.reader(types.or_empty(entries.policy_entry))]
+# The lists of addresses, networks and domains, which may be in files.
+Networks = Annotated[NetworkList, listing.entries(NetworkList)]
+LOOPBACK = filled(NetworkList(), ("127.0.0.0/8", "::1"))
+DomainNames = Annotated[NameList, listing.entries(lambda: NameList(names.domain_or_subdomains))]
+Nameservers = Annotated[
+    ValueList[Nameserver], listing.entries(lambda: ValueList(types.nameserver), most=100, why=", which are all tried")
+]
 ReplyText = Annotated[tuple[Template, ...], types.reader(names.template_lines)]
 
 
@@ -137,10 +146,12 @@ class PolicySection(SectionModel):
     yield_to_dmarc: YesNo = False
     # A sender's server gives up after days, not hours; a domain whose DNS is repaired at all, is repaired sooner.
     defer_at_most: Annotated[Duration, types.reader(types.duration_between("0s", "7d"))] = Duration(4 * 3600)
-    own_addresses: Annotated[tuple[IPv4Address | IPv6Address, ...], types.list_reader(networks.public_address)] = ()
-    nat64_prefixes: Annotated[tuple[IPv6Network, ...], types.list_reader(networks.nat64_prefix)] = (
-        networks.nat64_prefix("64:ff9b::/96"),
-    )
+    own_addresses: Annotated[
+        ValueList[IPv4Address | IPv6Address], listing.entries(lambda: ValueList(networks.public_address), most=1000)
+    ] = ValueList(networks.public_address)
+    nat64_prefixes: Annotated[
+        ValueList[IPv6Network], listing.entries(lambda: ValueList(networks.nat64_prefix), most=1000)
+    ] = filled(ValueList(networks.nat64_prefix), ("64:ff9b::/96",))
 
 
 class PolicyEntries(SectionModel):
@@ -185,22 +196,26 @@ class HeloTable(ResultTable):
 class ExemptSection(SectionModel):
     """``[exempt]``: the messages that are not checked or not refused."""
 
-    networks: Annotated[tuple[Network, ...], types.list_reader(types.network)] = (
-        types.network("127.0.0.0/8"),
-        types.network("::1"),
-    )
+    networks: Networks = LOOPBACK
     private_clients: YesNo = True
     authenticated: YesNo = True
-    forwarders: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains)] = ()
-    forwarder_spf: Annotated[tuple[str, ...], types.list_reader(names.domain_name)] = ()
-    recipients: Annotated[tuple[str, ...], types.list_reader(names.recipient_pattern)] = ("postmaster@", "abuse@")
-    senders: Annotated[tuple[ExemptSender, ...], types.list_reader(entries.exempt_sender)] = ()
+    forwarders: DomainNames = NameList(names.domain_or_subdomains)
+    forwarder_spf: Annotated[
+        NameList,
+        listing.entries(
+            lambda: NameList(names.domain_name), most=100, why=", since a refusal first evaluates all of them"
+        ),
+    ] = NameList(names.domain_name)
+    recipients: Annotated[NameList, listing.entries(lambda: NameList(names.recipient_pattern))] = filled(
+        NameList(names.recipient_pattern), ("postmaster@", "abuse@")
+    )
+    senders: Annotated[SenderList, listing.entries(SenderList)] = SenderList()
 
 
 class RelaysSection(SectionModel):
     """``[relays]``: our own servers in front of this one."""
 
-    trusted: Annotated[tuple[Network, ...], types.list_reader(types.network)] = ()
+    trusted: Networks = NetworkList()
     refuse: YesNo = False
 
 
@@ -223,7 +238,7 @@ class DomainSection(OptionalEntries):
     """``[domain:NAME]``: a sender domain's own rules."""
 
     record: Annotated[str, types.reader(names.spf_record)] = ""
-    trust: Annotated[tuple[Network, ...], types.list_reader(types.network)] = ()
+    trust: Networks = NetworkList()
 
 
 class RecipientSection(OptionalEntries):
@@ -240,7 +255,7 @@ class ReplySection(SectionModel):
     )
     help_url: Annotated[Template | None, types.reader(names.help_url)] = None
     suggest_services: YesNo = True
-    own_domains: Annotated[tuple[str, ...], types.list_reader(names.domain_or_subdomains)] = ()
+    own_domains: DomainNames = NameList(names.domain_or_subdomains)
     contact: Annotated[Template, types.reader(names.contact_template)] = names.contact_template("postmaster@{hostname}")
     fail: ReplyText = ()
     softfail: ReplyText = ()
@@ -256,7 +271,9 @@ class ReplySection(SectionModel):
         It is so for the domains of the list, and for that of the server's name: example.net for mx.example.net.
         """
         own = hostname.lower().rstrip(".")
-        return ("." in domain and domain.lower() in {own, own.partition(".")[2]}) or is_named(domain, self.own_domains)
+        return ("." in domain and domain.lower() in {own, own.partition(".")[2]}) or (
+            self.own_domains.match(domain) is not None
+        )
 
     def lines(self, result: Result) -> tuple[Template, ...]:
         """Return the administrator's own text for a result; empty: use the built-in text."""
@@ -286,7 +303,7 @@ class HeadersSection(SectionModel):
 class DnsSection(SectionModel):
     """``[dns]``: the nameservers, and the limits of an evaluation."""
 
-    nameservers: Annotated[tuple[Nameserver, ...], types.list_reader(types.nameserver)] = ()
+    nameservers: Nameservers = ValueList(types.nameserver)
     # The MTA waits for the verdict: Postfix 30 s by default (milter_command_timeout).
     timeout: Annotated[Duration, types.reader(types.duration_between("1s", "2m"))] = Duration(20)
     lookup_limit: Annotated[int, types.reader(types.whole_number(1, 100))] = 10
@@ -295,7 +312,7 @@ class DnsSection(SectionModel):
     cache_entries: Annotated[int, types.reader(types.whole_number(0, 10_000_000))] = 50_000
     cache_max_ttl: Annotated[Duration, types.reader(types.duration_between("1s", "7d"))] = Duration(3600)
     serve_stale: Annotated[Duration, types.reader(types.duration_between("0s", "7d"))] = Duration(0)
-    private_zones: Annotated[tuple[str | Network, ...], types.list_reader(types.private_zone)] = PRIVATE_ZONES
+    private_zones: Annotated[ZoneList, listing.entries(ZoneList)] = PRIVATE_ZONES
 
 
 class LogSection(SectionModel):
@@ -335,12 +352,9 @@ class WebSection(SectionModel):
     secret_file: Annotated[str, types.reader(names.file_path)] = "/var/lib/spfmilter/secret"  # noqa: S105 - a path
     token_lifetime: Annotated[Duration, types.reader(types.duration_between("1h", "365d"))] = Duration(30 * 86400)
     rate: Annotated[str, types.reader(names.rate)] = "30/minute"
-    trusted_proxies: Annotated[tuple[Network, ...], types.list_reader(types.network)] = (
-        types.network("127.0.0.0/8"),
-        types.network("::1"),
-    )
+    trusted_proxies: Networks = LOOPBACK
     contact: Line = ""
-    nameservers: Annotated[tuple[Nameserver, ...], types.list_reader(types.nameserver)] = ()
+    nameservers: Nameservers = ValueList(types.nameserver)
 
 
 # INI section -> attribute of Settings and its model. The order is that of the shipped file.

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator
 
 from spfmilter.settings.endpoints import is_address, is_network, meant_endpoint, usable_address
 from spfmilter.settings.ini import quoted
+from spfmilter.settings.lists import EntryList
 from spfmilter.settings.names import domain_name, plain_line
 from spfmilter.template import Template
 
@@ -272,10 +273,9 @@ def nameserver(text: str, *, needed: str = "") -> Nameserver:
 def network(text: str) -> Network:
     """Read an address or a network; host bits below the prefix are an error, since address or prefix is then wrong."""
     host, slash, prefix = text.partition("/")
-    try:
-        meant = ip_network(text, strict=False)
-    except ValueError:
-        meant = None
+    meant = _network(text, strict=True)
+    exact = meant is not None  # no bits are set below the prefix
+    meant = meant or _network(text, strict=False)
     if meant is None or "%" in text:
         raise ValueError(
             f"{quoted(text)} is not an IP address or network: write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
@@ -285,11 +285,18 @@ def network(text: str) -> Network:
     if isinstance(meant, IPv6Network) and meant.subnet_of(_MAPPED):
         ip4 = IPv4Network((int(meant.network_address) & 0xFFFFFFFF, meant.prefixlen - 96))
         raise ValueError(f"{quoted(text)}: clients at mapped addresses count as IPv4 here: write {to_ini(ip4)}")
-    if ip_address(host) != meant.network_address:
+    if not exact:
         raise ValueError(
             f"{quoted(text)} has bits set below its prefix: write {meant} for the network, or {host} for the address"
         )
     return meant
+
+
+def _network(text: str, *, strict: bool) -> Network | None:
+    try:
+        return ip_network(text, strict=strict)
+    except ValueError:
+        return None
 
 
 def private_zone(text: str) -> str | Network:
@@ -387,6 +394,8 @@ def to_ini(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, EntryList):
+        return value.written()
     if isinstance(value, tuple):
         return ("\n" if any(isinstance(item, Template) for item in value) else ", ").join(map(to_ini, value))
     if isinstance(value, IPv4Network | IPv6Network) and value.num_addresses == 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -40,9 +41,7 @@ class Checked:
 class Checker:
     """Evaluate checks for the page."""
 
-    def __init__(
-        self, settings: DnsSection, nameservers: tuple[Nameserver, ...] = (), *, suggest: bool = False
-    ) -> None:
+    def __init__(self, settings: DnsSection, nameservers: Sequence[Nameserver] = (), *, suggest: bool = False) -> None:
         """Prepare to query the DNS as the daemon does.
 
         Args:

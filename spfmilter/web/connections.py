@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from ipaddress import ip_address
@@ -16,7 +16,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from spfmilter.settings.values import Network
+from spfmilter.settings.networklist import NetworkList
 from spfmilter.web.ratelimit import network_of
 
 MAX_CONNECTIONS = 1024  # connections at once; each takes a descriptor and some kilobytes
@@ -35,7 +35,7 @@ class _Phase(Enum):
 class Admission:
     """Decide who may connect. Each network has a share. If all places are taken, the longest silent one is closed."""
 
-    def __init__(self, proxies: Sequence[Network]) -> None:
+    def __init__(self, proxies: NetworkList) -> None:
         """Args: proxies: they connect for many visitors, so the share does not apply to them."""
         self._proxies = proxies
         self._networks: Counter[str] = Counter()
@@ -75,7 +75,7 @@ class Admission:
             address = ip_address(host)
         except ValueError:
             return False
-        return any(address in network for network in self._proxies)
+        return self._proxies.covers(address)
 
 
 class Connection(H11Protocol):
@@ -142,6 +142,6 @@ class Connection(H11Protocol):
             self._timer = self.loop.call_later(_ANSWER_TIME, self.drop)
 
 
-def protocol(proxies: Sequence[Network]) -> Callable[..., Connection]:
+def protocol(proxies: NetworkList) -> Callable[..., Connection]:
     """Return the connection factory of one server, for uvicorn. ``proxies`` may connect for many visitors."""
     return partial(Connection, admission=Admission(proxies))

@@ -15,6 +15,7 @@ from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
 from spfmilter.journal.rows import Decision
 from spfmilter.model import Result
+from spfmilter.packages import how_to_install
 from tests.report import traffic, values
 from tests.report.conftest import *  # noqa: F403 - the fixtures ``server`` and ``url``
 from tests.report.pages import HOSTILE, LONG, hostile
@@ -158,7 +159,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(run, recorded, tmp_pat
 def test_without_jinja_it_says_what_to_install(run, recorded, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     done = run("report", "-c", recorded([traffic.row()]), "--html", tmp_path / "x.html")
-    said = "--html needs jinja2, which is not installed: install spfmilter[web]\n"
+    said = f"--html needs jinja2, which is missing: {how_to_install('web', 'jinja2')}\n"
     assert (done.returncode, done.stderr) == (os.EX_UNAVAILABLE, said)
     assert run("report", "-c", tmp_path / "spfmilter.ini", "--offline").returncode == 0
 

@@ -1,14 +1,16 @@
 """With any untrusted Received fields and HELO, the walk ends at the client that our relay has seen."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 from spfmilter.model import Client, IPAddress
 from spfmilter.relays import originating_client
 from spfmilter.relays.received import MAX_LENGTH, parse
+from spfmilter.settings.lists import filled
+from spfmilter.settings.networklist import NetworkList
 
 RELAY = Client(address=ip_address("192.0.2.2"), name="mx2.example.net")
 CLIENT = ip_address("203.0.113.7")
-TRUSTED = (ip_network("192.0.2.0/28"), ip_network("2001:db8:1::/48"))
+TRUSTED = filled(NetworkList(), ("192.0.2.0/28", "2001:db8:1::/48"))
 
 
 def every_name(_name: str) -> frozenset[IPAddress]:

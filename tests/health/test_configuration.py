@@ -69,6 +69,8 @@ def test_for_programs() -> None:
         "file": "/etc/spfmilter/spfmilter.ini",
         "valid": True,
         "problems": [],
+        "further_files": [],
+        "list_files": {},
         "reload_needed": True,
         "restart_needed": ["[milter] socket"],
         "reload": {"done": False, "seconds": 60.0, "reason": "2 problems in spfmilter.ini"},

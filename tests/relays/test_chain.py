@@ -5,7 +5,7 @@ may stand before it. The client is `out.example.com` (203.0.113.7).
 """
 
 from collections.abc import Callable, Sequence
-from ipaddress import IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Network, ip_address
 
 import pytest
 from hypothesis import given
@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from spfmilter.model import Client, IPAddress
 from spfmilter.relays import OriginatingClient, originating_client
 from spfmilter.relays.chain import MAX_FIELDS, MAX_NAMES
-from spfmilter.settings.values import Network
+from spfmilter.settings.lists import filled
+from spfmilter.settings.networklist import NetworkList
 
-TRUSTED: tuple[Network, ...] = tuple(
-    ip_network(n) for n in ("192.0.2.0/28", "2001:db8:1::/48", "10.9.9.0/24", "127.0.0.0/8")
-)
+TRUSTED = filled(NetworkList(), ("192.0.2.0/28", "2001:db8:1::/48", "10.9.9.0/24", "127.0.0.0/8"))
 RELAY = Client(address=ip_address("192.0.2.2"), name="mx2.example.net")
 CLIENT = Client(address=ip_address("203.0.113.7"), name="mail.example.com")
 FOUND = OriginatingClient(client=CLIENT, helo="out.example.com", hops=0)

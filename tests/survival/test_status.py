@@ -109,7 +109,9 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
         **dict.fromkeys(("serving", "wanted", "generation", "sessions", "memory", "restarts"), ()),
         "workers": WORKER,
     },
-    "configuration": dict.fromkeys(("file", "valid", "problems", "reload_needed", "restart_needed", "reload"), ()),
+    "configuration": dict.fromkeys(
+        ("file", "valid", "problems", "further_files", "list_files", "reload_needed", "restart_needed", "reload"), ()
+    ),
     "resolver": {"nameservers": ("address", "answers", "seconds", "failure"), "silence": (), "errors": ()},
     "caches": {"answers": CACHE, "verdicts": CACHE},
     "versions": {
