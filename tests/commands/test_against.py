@@ -38,7 +38,7 @@ def rows() -> list[dict[str, Any]]:
     now = int(time.time() * 1000)
     soft = {"mailfrom_result": "softfail", "action": "tag"}
     fail = {"mailfrom_result": "fail", "action": "reject", "ended": "refused"}
-    found = [{"sender_domain": f"good-{number}.example"} for number in range(50)]
+    found: list[dict[str, Any]] = [{"sender_domain": f"good-{number}.example"} for number in range(50)]
     found += [{"sender_domain": f"soft-{number % 2}.example", "helo": f"h{number}", **soft} for number in range(6)]
     found += [{"sender_domain": "soft-old.example", "time": now - 30 * DAY, **soft}]
     found += [{"sender_domain": "fail.example", **fail}]
