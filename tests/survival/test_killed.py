@@ -187,7 +187,7 @@ def test_a_daemon_that_was_frozen_as_a_whole_spares_its_workers(dns: NameServer)
 def test_workers_that_never_start_end_the_daemon(dns: NameServer) -> None:
     """A time limit that libmilter does not take stands for any error that keeps workers from starting."""
     daemon = SpfmilterDaemon(
-        ini(inet_socket(), dns.address), command=shortened(worker__MTA_TIMEOUT=10**30), start_timeout=20
+        ini(inet_socket(), dns.address), command=shortened(handover__MTA_TIMEOUT=10**30), start_timeout=20
     )
     with pytest.raises(RuntimeError, match="ended with 70") as failure:
         daemon.start()
