@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from rich.console import Console  # noqa: E402 - after the path
 
-from bench import footprint, latency, mta, throughput  # noqa: E402
+from bench import footprint, latency, mta, settings, throughput  # noqa: E402
 from bench.programs import PyspfMilter, Workshop  # noqa: E402
 from bench.setting import Setting  # noqa: E402
 from bench.table import Report  # noqa: E402
@@ -32,6 +32,8 @@ BENCHES: dict[str, Callable[[Setting], Report]] = {
     "start": footprint.start,
     "postfix": mta.postfix_rate,
     "cpu": footprint.cpu,
+    "lists": settings.lists,
+    "against": settings.against,
 }
 
 

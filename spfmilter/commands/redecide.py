@@ -120,6 +120,8 @@ def _decided(recorded: Recorded, settings: Settings, evidence: _RecordedEvidence
         verdicts, action = policy.decide_at_mail(planned, evidence, settings)
     else:
         action = policy.decide_for(planned, verdicts, settings, evidence, NO_OWN_RULES, evidence.author)
+    if not evidence.author and policy.may_yield(verdicts, settings):
+        evidence.assumed.add("no From domain has a strict DMARC policy, unless recorded")
     if facts.relay is not None and not settings.relays.refuse:
         action = policy.downgrade(action, "but the relay would have to bounce it")
     if missing and (action.disposition is not Disposition.REJECT or settings.exempt.senders.any_if_pass):
