@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from rich.console import Console  # noqa: E402 - after the path
 
-from bench import footprint, journal, latency, mta, throughput  # noqa: E402
+from bench import footprint, journal, latency, mta, settings, throughput  # noqa: E402
 from bench.programs import PyspfMilter, Workshop  # noqa: E402
 from bench.setting import Setting  # noqa: E402
 from bench.table import Report  # noqa: E402
@@ -34,6 +34,8 @@ BENCHES: dict[str, Callable[[Setting], Report]] = {
     "cpu": footprint.cpu,
     "journal": journal.rate,
     "journal-killed": journal.killed,
+    "lists": settings.lists,
+    "against": settings.against,
 }
 
 

@@ -104,7 +104,7 @@ def config_check(
     elif attempt:
         raise click.UsageError("--try and --against do not go together: run the command twice")
     else:
-        wanted = comparing.Wanted(since=since.seconds, at_most=at_most)
+        wanted = comparing.Scope(since=since.seconds, at_most=at_most)
         looking.check_against(path, wanted, json_output=json_output)
 
 

@@ -17,7 +17,7 @@ from spfmilter.language import available
 from spfmilter.model import CONDITIONS, Condition, Disposition, Identity, Result, SkipReason
 from spfmilter.reply import Extras, reply_for
 from spfmilter.settings import Settings, parse, schema
-from spfmilter.settings.values import socket_address
+from spfmilter.settings.sockets import socket_address
 from tests import walls
 from tests.source import modules, nodes, tree
 from tests.values import action, check, facts, verdict

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "spfmilter"
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "": (),  # spfmilter/__init__.py: the version, which every module may know
     "value": (),
+    "edits": ("value",),
     "text": (),
     "caseid": (),
     "template": (),
@@ -42,8 +43,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "policy": ("addresses", "exemptions.inforce", "model", "policy", "settings", "spf.checks"),
     "relays": ("addresses", "model", "relays", "settings.networklist"),
     "reply": ("language", "model", "reply", "settings", "spf.services", "template", "text"),
-    "headers": ("addresses", "headers", "model", "reply", "settings", "text"),
-    "message": ("addresses", "headers", "message", "model", "policy", "relays", "reply", "settings", "value"),
+    "headers": ("addresses", "edits", "headers", "model", "reply", "settings", "text"),
+    "message": ("addresses", "edits", "headers", "message", "model", "policy", "relays", "reply", "settings", "value"),
     "session": ("addresses", "headers", "message", "model", "policy", "reply", "settings", "value"),
     "dns": ("counters", "dns", "model", "settings.values", "value", "zones"),
     "evaluation": ("counters", "dns", "evaluation", "model", "settings.schema", "spf", "text", "value", "zones"),
@@ -70,6 +71,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "milter": (
         "addresses",
         "caseid",
+        "edits",
         "evaluation.budget",
         "evaluation.engine",
         "evaluation.evidence",
@@ -146,6 +148,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "daemon.statusfile",
         "daemon.trial",
         "dns.answer",
+        "edits",
         "evaluation",
         "exemptions",
         "packages",
@@ -275,7 +278,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "commands.tree": ("dns.answer", "model", "reply", "spf.loops", "text"),
     "commands.redecide": ("addresses", "model", "policy", "settings"),
     "commands.against": ("commands.console", "commands.redecide", "journal", "model", "settings", "text"),
-    "commands.explain": ("commands.tree", "model", "reply", "text"),
+    "commands.explain": ("commands.tree", "edits", "model", "reply", "text"),
 }
 
 # Who may import a library that is not Python's own.
@@ -294,6 +297,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
         "journal.database",
         "journal.migrations",
         "journal.reader",
+        "journal.statistics",
         "journal.tables",
         "journal.writer",
     ),

@@ -8,7 +8,8 @@ from spfmilter import units
 from spfmilter.commands.postconf import AttachError
 from spfmilter.settings import Settings
 from spfmilter.settings.ini import quoted
-from spfmilter.settings.values import SocketAddress, nameserver, socket_address
+from spfmilter.settings.sockets import SocketAddress, socket_address
+from spfmilter.settings.values import nameserver
 
 _EDIT = f"systemctl edit {units.SOCKET}"
 _MISSING = (

@@ -26,7 +26,7 @@ _SHOWN = 20  # domains of a list, for people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Scope:
     """The options of the comparison."""
 
     since: float = 7 * 86400.0  # seconds
@@ -82,7 +82,7 @@ def compared(groups: Iterable[tuple[Recorded, int]], settings: Settings) -> Comp
     return result
 
 
-def compare(settings: Settings, wanted: Wanted, *, json_output: bool) -> None:
+def compare(settings: Settings, wanted: Scope, *, json_output: bool) -> None:
     """Print the comparison. Exit with 1 if more domains than allowed would be refused.
 
     Exit with 78 if the settings have no journal, and with 69 if it cannot be read.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spfmilter.daemon.trial import Finding
 
 
-def check_against(path: Path, wanted: against.Wanted, *, json_output: bool) -> None:
+def check_against(path: Path, wanted: against.Scope, *, json_output: bool) -> None:
     """Print what the settings of a file would have done to the recorded mail.
 
     Exit with 78 if the file has problems or names no journal, with 69 if the journal cannot be read, and with 1 if more

@@ -12,19 +12,17 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
 
 from spfmilter.commands.tree import STYLES, identity_name, milliseconds, verdict_tree
+from spfmilter.edits import Edits, HeaderField, Replacement
 from spfmilter.model import (
     EXEMPTION,
     Action,
     Condition,
     Consideration,
-    Edits,
     Facts,
-    HeaderField,
     IPAddress,
     LookupStep,
     Plan,
     RecordStep,
-    Replacement,
     Rule,
     Verdict,
 )

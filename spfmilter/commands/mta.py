@@ -19,7 +19,7 @@ from spfmilter.commands.postconf import AttachError, Changes, Postfix
 from spfmilter.health.handshake import Place
 from spfmilter.settings import Settings
 from spfmilter.settings.endpoints import reachable_host
-from spfmilter.settings.values import SocketAddress
+from spfmilter.settings.sockets import SocketAddress
 
 _MARGIN = 10  # seconds that an MTA waits beyond our own time limit
 _TIME = re.compile(r"([0-9]+)([smhdw]?)")  # of postconf(5) and of Sendmail's T=; seconds without a unit

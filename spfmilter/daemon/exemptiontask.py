@@ -38,7 +38,8 @@ def remembered(settings: Settings) -> Sequence[Exemption]:
         return saved.load(settings.state.folder, place(settings))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        log.warning("saved exemptions unusable", folder=settings.state.folder, reason=reason)
+        fix = "nothing, if the store answers; else give the file in that folder to the daemon's user, or remove it"
+        log.warning("saved exemptions unusable", folder=settings.state.folder, reason=reason, fix=fix)
         return ()
 
 
@@ -131,7 +132,9 @@ class ExemptionTask:
             lost = [one for one in self._known.values() if one.id not in found and one.is_in_force(now)]
             if lost:
                 self._store.give_back(lost)
-                log.warning("exemption store has lost exemptions, given back", store=self._place, number=len(lost))
+                fix = "let the server keep its data over a restart (docs/exemptions.md)"
+                event = "exemption store has lost exemptions, given back"
+                log.warning(event, store=self._place, number=len(lost), fix=fix)
                 found |= {one.id: one for one in lost}
         chosen = {one.id: one for one in choose(found.values(), now)}
         if len(chosen) < (wanted := sum(one.is_in_force(now) for one in found.values())):

@@ -16,7 +16,7 @@ from pathlib import Path
 from spfmilter import ownership
 from spfmilter.daemon import hints, sockethints
 from spfmilter.settings.schema import MilterSection
-from spfmilter.settings.values import SocketAddress
+from spfmilter.settings.sockets import SocketAddress
 
 _BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
 _TIMEOUT = 3.0  # seconds that workers of a killed daemon may take to close its socket

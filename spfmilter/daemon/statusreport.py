@@ -34,7 +34,7 @@ from spfmilter.daemon.statusfile import StatusFile
 from spfmilter.exemptions.store import place
 from spfmilter.observe import log
 from spfmilter.settings import Settings
-from spfmilter.settings.values import SocketAddress
+from spfmilter.settings.sockets import SocketAddress
 
 EVERY = 2.0  # seconds between two snapshots without a change
 _WARN_EVERY = 600.0  # seconds between two warnings

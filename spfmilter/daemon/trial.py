@@ -31,7 +31,8 @@ from spfmilter.packages import how_to_install
 from spfmilter.settings import Settings
 from spfmilter.settings.endpoints import reachable_host
 from spfmilter.settings.schema import LogTarget
-from spfmilter.settings.values import SocketAddress, nameserver
+from spfmilter.settings.sockets import SocketAddress
+from spfmilter.settings.values import nameserver
 from spfmilter.state import why_silent
 
 _CONNECT_TIME = 2.0  # seconds

@@ -12,22 +12,10 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from spfmilter.addresses import dns_domain
+from spfmilter.edits import Edits, HeaderField, Removal
 from spfmilter.headers import subjects
 from spfmilter.headers.forged import AUTHENTICATION_RESULTS, RECEIVED_SPF
-from spfmilter.model import (
-    Action,
-    Check,
-    Client,
-    Disposition,
-    Edits,
-    Facts,
-    HeaderField,
-    Identity,
-    Removal,
-    Result,
-    SkipReason,
-    Verdict,
-)
+from spfmilter.model import Action, Check, Client, Disposition, Facts, Identity, Result, SkipReason, Verdict
 from spfmilter.reply import problem_text, sentences
 from spfmilter.settings import Settings
 from spfmilter.settings.schema import FieldKind, Mode

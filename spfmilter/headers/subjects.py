@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from email.errors import MessageError
 from email.header import Header, decode_header
 
-from spfmilter.model import HeaderField, Replacement
+from spfmilter.edits import HeaderField, Replacement
 
 SUBJECT = "Subject"
 _LINE = 78  # characters (RFC 5322 section 2.1.1)

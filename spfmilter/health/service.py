@@ -14,7 +14,7 @@ from spfmilter.health.handshake import Handshake, Place, SilentError, shake
 from spfmilter.health.known import Known
 from spfmilter.health.parts import Gauge, Level, Part, ago, span
 from spfmilter.settings.endpoints import reachable_host
-from spfmilter.settings.values import SocketAddress, socket_address
+from spfmilter.settings.sockets import SocketAddress, socket_address
 
 _TIMEOUT = 4.0  # seconds for a handshake
 _HUNG = 30.0  # seconds without a status file after which the supervisor counts as hung, as for systemd's watchdog

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from spfmilter import headers, policy, reply
+from spfmilter.edits import Edits, Removal
 from spfmilter.headers import NotRemoved
-from spfmilter.model import Action, Disposition, Edits, Facts, Plan, Removal, Transaction, Verdict
+from spfmilter.model import Action, Disposition, Facts, Plan, Transaction, Verdict
 from spfmilter.policy import Evidence
 from spfmilter.reply import Extras, Reply
 from spfmilter.settings import Settings

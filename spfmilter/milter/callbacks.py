@@ -22,6 +22,7 @@ import milter
 
 from spfmilter import caseid, headers, policy
 from spfmilter.addresses import parse_address
+from spfmilter.edits import Edits
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evidence import ConnectionEvidence
 from spfmilter.exemptions.inforce import Exemptions
@@ -30,7 +31,7 @@ from spfmilter.message import Outcome
 from spfmilter.milter.macros import macro, macros
 from spfmilter.milter.negotiation import ACTIONS, OWN_ADDRESS, RECIPIENT, actions_for, steps_for
 from spfmilter.milter.running import AtWork, Running
-from spfmilter.model import Edits, SkipReason, Transaction
+from spfmilter.model import SkipReason, Transaction
 from spfmilter.observe import log
 from spfmilter.observe.metrics import Metrics
 from spfmilter.observe.ratelimited import RateLimitedLog

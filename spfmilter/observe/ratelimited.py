@@ -68,13 +68,20 @@ class RateLimitedLog:
 
     def exemptions_away(self, store: str, reason: str, number: int) -> None:
         """Warn that the store of the exemptions cannot be used. ``number`` are in force."""
+        fix = "repair the store, or let the daemon reach it; the list stays in force meanwhile"
         self._warn(
-            "exemption store not responding, last known exemptions in force", store=store, reason=reason, number=number
+            "exemption store not responding, last known exemptions in force",
+            store=store,
+            reason=reason,
+            number=number,
+            fix=fix,
         )
 
     def exemption_invalid(self, store: str, identity: str, reason: str) -> None:
         """Warn of a row in the store that is no exemption."""
-        self._warn("exemption invalid, ignored", store=store, id=identity, reason=reason)
+        self._warn(
+            "exemption invalid, ignored", store=store, id=identity, reason=reason, fix="remove that row from the store"
+        )
 
     def exemptions_too_many(self, number: int, most: int, most_by_spf: int) -> None:
         """Warn that the store has more exemptions than workers take."""
@@ -83,7 +90,8 @@ class RateLimitedLog:
 
     def exemptions_not_saved(self, folder: str, reason: str) -> None:
         """Warn that the exemptions cannot be saved for the next start."""
-        self._warn("exemptions not saved for the next start", folder=folder, reason=reason)
+        fix = "let the daemon's user write in that folder, or make space there"
+        self._warn("exemptions not saved for the next start", folder=folder, reason=reason, fix=fix)
 
     def rows_dropped(self, rows: int, reason: str) -> None:
         """Warn that this process has dropped rows of the journal: so many since its start, the last for this reason."""

@@ -14,14 +14,15 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from spfmilter.model import Condition, Disposition, Identity, Result
-from spfmilter.settings import entries, listing, names, networks, urls
+from spfmilter.settings import entries, listing, names, networks, sockets, urls
 from spfmilter.settings import values as types
 from spfmilter.settings.entries import PolicyEntry
 from spfmilter.settings.journalurl import JournalUrl, journal_url
 from spfmilter.settings.lists import ValueList, filled
 from spfmilter.settings.namelist import NameList, SenderList, ZoneList
 from spfmilter.settings.networklist import NetworkList
-from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Size, SocketAddress, YesNo
+from spfmilter.settings.sockets import SocketAddress
+from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Size, YesNo
 from spfmilter.template import Template
 
 
@@ -123,7 +124,7 @@ class SectionModel(BaseModel):
 class MilterSection(SectionModel):
     """``[milter]``: the daemon and its socket."""
 
-    socket: Annotated[SocketAddress, types.reader(types.socket_address)] = SocketAddress(
+    socket: Annotated[SocketAddress, types.reader(sockets.socket_address)] = SocketAddress(
         "inet", port=8890, host="127.0.0.1"
     )
     socket_mode: Annotated[FileMode, types.reader(types.file_mode)] = FileMode(0o660)

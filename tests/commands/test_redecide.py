@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spfmilter import policy
 from spfmilter.commands.against import Comparison, as_json, as_text, compared
-from spfmilter.commands.redecide import Change, Recorded, Unjudged, redecide
+from spfmilter.commands.redecide import Recorded, Redecision, Unjudged, redecide
 from spfmilter.journal.rows import COLUMNS, row_of
 from spfmilter.model import (
     CONDITIONS,
@@ -204,14 +204,16 @@ def test_the_same_settings_change_nothing(ini, results, sender, conditions, name
 
 
 def test_a_change_names_the_line_that_decides_now_and_what_was_assumed() -> None:
-    change = redecide(recorded(""), settings("[exempt]\nforwarders = a.example\nforwarder_spf = b.example\n"))
-    assert change == Change(
+    new = f"{YIELD}[exempt]\nforwarders = a.example\nforwarder_spf = b.example\n"
+    change = redecide(recorded(""), settings(new))
+    assert change == Redecision(
         before=REJECT,
         now=REJECT,
         rule="[policy.mailfrom] fail = reject",
         assumed=frozenset({
             "a client has no other confirmed name than the MTA's",
             "no domain of forwarder_spf lets the client send, unless recorded",
+            "no From domain has a strict DMARC policy, unless recorded",
         }),
     )  # fmt: skip
 

@@ -194,7 +194,7 @@ def test_the_journal_is_off(run, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "no such file: the daemon makes it when it records the first message"),
+        (None, "no such file: the daemon makes it when it starts"),
         (b"", "it has no table of decisions yet: the daemon makes it when it starts with this [journal] url"),
         (b"no database, but long enough to be read as one" * 20, "file is not a database"),
     ],

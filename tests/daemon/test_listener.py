@@ -15,7 +15,7 @@ from spfmilter import ownership, units
 from spfmilter.daemon import hints, sockethints
 from spfmilter.daemon.listener import ListenError, _hint, open_listener
 from spfmilter.settings import parse
-from spfmilter.settings.values import SocketAddress
+from spfmilter.settings.sockets import SocketAddress
 
 pytestmark = pytest.mark.outside
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

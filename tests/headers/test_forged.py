@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spfmilter.edits import Removal
 from spfmilter.headers import authserv_id, claims, edits, is_forged, watched
-from spfmilter.model import Disposition, Removal, Result
+from spfmilter.model import Disposition, Result
 from tests.headers.spellings import SETTINGS, Spelling, spellings
 from tests.values import action, facts, settings, verdict
 

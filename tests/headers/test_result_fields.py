@@ -10,19 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import readers
+from spfmilter.edits import HeaderField
 from spfmilter.headers import edits, result_fields
-from spfmilter.model import (
-    Client,
-    Disposition,
-    Facts,
-    HeaderField,
-    Identity,
-    Problem,
-    ProblemKind,
-    Result,
-    ReversePath,
-    Verdict,
-)
+from spfmilter.model import Client, Disposition, Facts, Identity, Problem, ProblemKind, Result, ReversePath, Verdict
 from tests.headers.received_spf import parse
 from tests.values import action, check, facts, settings, verdict
 

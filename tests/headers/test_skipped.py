@@ -2,8 +2,9 @@
 
 import pytest
 
+from spfmilter.edits import Edits
 from spfmilter.headers import edits
-from spfmilter.model import Edits, SkipReason
+from spfmilter.model import SkipReason
 from spfmilter.policy import plan
 from tests.values import decide, facts, settings
 

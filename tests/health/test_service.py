@@ -10,7 +10,7 @@ from spfmilter.health.handshake import Handshake, SilentError
 from spfmilter.health.known import IniFile, Known
 from spfmilter.health.parts import Level
 from spfmilter.health.service import daemon_part, service, socket_part
-from spfmilter.settings.values import socket_address
+from spfmilter.settings.sockets import socket_address
 from tests.health.snapshots import PID, known, snapshot
 from tests.values import settings
 

@@ -213,15 +213,15 @@ def test_a_folder_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("missing", "url", "fix"),
     [
-        ("psycopg", JournalUrl(host="db", database="x"), "pip install 'spfmilter[postgresql]'"),
-        ("sqlalchemy", JournalUrl(path="/tmp/x"), "pip install sqlalchemy"),  # noqa: S108 - nothing is made there
+        ("psycopg", JournalUrl(host="db", database="x"), "install 'spfmilter[postgresql]', and restart"),
+        ("sqlalchemy", JournalUrl(path="/tmp/x"), "install sqlalchemy, and restart"),  # noqa: S108 - nothing is made there
     ],
 )
 def test_a_missing_package(missing: str, url: JournalUrl, fix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place, "find_spec", lambda name: None if name == missing else name)
     reason, said = place.trouble(url) or ("", "")
     assert reason == f"the package {missing} is missing"
-    assert said.startswith(fix)
+    assert fix in said
     assert place.fix_for(url) == said
 
 

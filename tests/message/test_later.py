@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spfmilter.edits import Edits
 from spfmilter.headers import MAX_FORGED
 from spfmilter.message import CARRY_ON
-from spfmilter.model import Check, Condition, Disposition, DmarcPolicy, Edits, Result, SkipReason, Transaction
+from spfmilter.model import Check, Condition, Disposition, DmarcPolicy, Result, SkipReason, Transaction
 from spfmilter.reply import Reply
 from spfmilter.session import Macros, Session
 from tests.values import CASE, Known, new_case, no_extras, settings

@@ -8,11 +8,11 @@ from typing import Any
 import milter
 import pytest
 
+from spfmilter.edits import Edits, HeaderField
 from spfmilter.evaluation.engine import Engine
 from spfmilter.exemptions.inforce import Exemptions
 from spfmilter.message import Outcome
 from spfmilter.milter.callbacks import Callbacks
-from spfmilter.model import Edits, HeaderField
 from spfmilter.observe.metrics import Metrics
 from spfmilter.reply import Reply
 from spfmilter.session import Session

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from spfmilter.edits import Edits, Removal
 from spfmilter.message import CARRY_ON, Outcome
-from spfmilter.model import Check, Disposition, Edits, Identity, Removal, Result, SkipReason, Transaction, Verdict
+from spfmilter.model import Check, Disposition, Identity, Result, SkipReason, Transaction, Verdict
 from spfmilter.policy import NO_EVIDENCE, Evidence, NoEvidence
 from spfmilter.session import Macros, Session
 from tests.values import at_mail, new_case, no_extras, settings, verdict

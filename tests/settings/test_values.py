@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spfmilter.model import Identity
-from spfmilter.settings import names
+from spfmilter.settings import names, sockets
 from spfmilter.settings import values as types
+from spfmilter.settings.sockets import SocketAddress
 from spfmilter.settings.urls import state_url
-from spfmilter.settings.values import Duration, Nameserver, Size, SocketAddress, to_ini
+from spfmilter.settings.values import Duration, Nameserver, Size, to_ini
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_the_bounds_of_an_amount_are_included() -> None:
     ],
 )
 def test_sockets(text, value, shown) -> None:
-    assert types.socket_address(text) == value
+    assert sockets.socket_address(text) == value
     assert str(value) == shown
 
 
@@ -116,18 +117,18 @@ def test_sockets(text, value, shown) -> None:
 )
 def test_the_example_in_the_error_of_a_socket_has_what_was_typed(text, meant) -> None:
     with pytest.raises(ValueError, match=r"write |such as ") as caught:
-        types.socket_address(text)
+        sockets.socket_address(text)
     example = str(caught.value).split()[-1]
     assert example == meant
-    assert str(types.socket_address(example)) == meant
+    assert str(sockets.socket_address(example)) == meant
 
 
 def test_the_longest_path_leaves_room_for_the_name_that_the_listener_uses_first() -> None:
     path = "/" + "d" * 97
-    assert types.socket_address(f"unix:{path}").path == path
+    assert sockets.socket_address(f"unix:{path}").path == path
     assert len(f"{path}..4194304".encode()) <= 108, "sockaddr_un of unix(7), and the highest process id of Linux"
     with pytest.raises(ValueError, match="at most 98 bytes"):
-        types.socket_address(f"unix:{path}d")
+        sockets.socket_address(f"unix:{path}d")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_an_address_that_no_socket_can_use_is_told_what_to_write(read, host, sai
 )
 def test_a_socket_at_which_nothing_can_listen_is_told_what_to_write(text, said) -> None:
     with pytest.raises(ValueError, match=re.escape(said) + "$"):
-        types.socket_address(text)
+        sockets.socket_address(text)
 
 
 @pytest.mark.parametrize(
