@@ -69,7 +69,7 @@ class Unjudged(Exception):  # noqa: N818 - it is no error: the journal does not 
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Redecision:
     """What was done with a message, and what other settings would have done."""
 
     before: Disposition
@@ -78,7 +78,7 @@ class Change:
     assumed: frozenset[str] = frozenset()  # what was assumed, because the journal does not say
 
 
-def redecide(recorded: Recorded, settings: Settings) -> Change:
+def redecide(recorded: Recorded, settings: Settings) -> Redecision:
     """Return what was done with a message, and what these settings would have done.
 
     With ``mode = monitor`` nothing is refused, so what enforce mode would have done is compared.
@@ -113,7 +113,7 @@ def _refuse_foreign(recorded: Recorded) -> None:
         raise Unjudged("spfmilter itself failed")
 
 
-def _decided(recorded: Recorded, settings: Settings, evidence: _RecordedEvidence, before: Disposition) -> Change:
+def _decided(recorded: Recorded, settings: Settings, evidence: _RecordedEvidence, before: Disposition) -> Redecision:
     facts, planned = _plan(recorded, settings)
     verdicts, missing = _verdicts(planned, evidence)
     if settings.policy.reject_at is RejectAt.MAIL and not missing and facts.relay is None:
@@ -126,7 +126,7 @@ def _decided(recorded: Recorded, settings: Settings, evidence: _RecordedEvidence
         action = policy.downgrade(action, "but the relay would have to bounce it")
     if missing and (action.disposition is not Disposition.REJECT or settings.exempt.senders.any_if_pass):
         raise Unjudged(_unevaluated(missing))
-    return Change(
+    return Redecision(
         before=before,
         now=action.would or action.disposition,
         rule=str(action.rule),

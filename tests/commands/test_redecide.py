@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spfmilter import policy
 from spfmilter.commands.against import Comparison, as_json, as_text, compared
-from spfmilter.commands.redecide import Change, Recorded, Unjudged, redecide
+from spfmilter.commands.redecide import Recorded, Redecision, Unjudged, redecide
 from spfmilter.journal.rows import COLUMNS, row_of
 from spfmilter.model import (
     CONDITIONS,
@@ -206,7 +206,7 @@ def test_the_same_settings_change_nothing(ini, results, sender, conditions, name
 def test_a_change_names_the_line_that_decides_now_and_what_was_assumed() -> None:
     new = f"{YIELD}[exempt]\nforwarders = a.example\nforwarder_spf = b.example\n"
     change = redecide(recorded(""), settings(new))
-    assert change == Change(
+    assert change == Redecision(
         before=REJECT,
         now=REJECT,
         rule="[policy.mailfrom] fail = reject",
