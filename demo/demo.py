@@ -14,6 +14,7 @@ import subprocess
 import sys
 from types import FrameType
 
+from administrator import Administrator
 from screen import Screen
 from sender import Sender
 from stage import SPFMILTER, Stage, header_block
@@ -29,7 +30,7 @@ class Demo:
 
     def __init__(self, stage: Stage, screen: Screen) -> None:
         self.stage, self.screen = stage, screen
-        self.sender = Sender(stage, screen)
+        self.sender, self.letting_in = Sender(stage, screen), Administrator(stage, screen)
 
     def run(self) -> None:
         """Play everything: the story of one refusal, then other cases of the policy."""
@@ -38,6 +39,8 @@ class Demo:
         self.scene(next(numbers), LISTED)
         self.administrator(self.scene(next(numbers), REFUSED))
         self.sender.is_told(next(numbers))
+        if self.sender.case:
+            self.letting_in.lets_her_in(next(numbers), self.sender.case)
         if self.sender.link:
             self.sender.reads(next(numbers))
             self.sender.fixes_the_record(next(numbers))

@@ -23,11 +23,11 @@ OFFERED = f"v=spf1 include:spf.{DOMAIN} ip4:{SHOP} -all"
 
 
 class Sender:
-    """Alice, whose message was refused. `link` is the link that she finds in the bounce."""
+    """Alice, whose message was refused. `link` and `case` are the link and the case id that she finds in the bounce."""
 
     def __init__(self, stage: Stage, screen: Screen) -> None:
         self.stage, self.screen = stage, screen
-        self.link = ""
+        self.link = self.case = ""
 
     def is_told(self, number: int) -> None:
         """Show the bounce that her own server made from the refusal."""
@@ -41,6 +41,8 @@ class Sender:
         text = body.get_content() if body is not None else ""
         found = re.search(rf"http://127\.0\.0\.1:{self.stage.web_port}/spf/[\w.-]+", text)
         self.link = found[0] if found else ""
+        named = re.search(r"Case: ([0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4})", text)
+        self.case = named[1] if named else ""
         screen.letter(f"From: {bounce['From']}, Subject: {bounce['Subject']}", text.strip(), self.link)
         words = " ".join(text.split())
         screen.check(
@@ -48,7 +50,7 @@ class Sender:
             true=f"{SHOP} is not in the trusted sender list of {DOMAIN}" in words
             and f"add ip4:{SHOP} to the SPF record of {DOMAIN}" in words,
         )
-        screen.check("and the link to her own case", true=bool(self.link))
+        screen.check("and the link to her own case, and its id", true=bool(self.link and self.case))
         screen.close()
 
     def reads(self, number: int) -> None:

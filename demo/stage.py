@@ -42,6 +42,7 @@ class Stage:
                 milter=free_port(),
                 web=self.web_port,
                 nameserver=self.name_server.address,
+                folder=self.daemon.folder,
                 secret=self.daemon.folder / "secret",
             )
             self.daemon.rewrite(self._ini)
@@ -71,7 +72,7 @@ class Stage:
 
     def command(self, name: str, *arguments: str) -> list[str]:
         """Return the command line of one of spfmilter's commands, with this stage's INI file."""
-        return [str(SPFMILTER), name, "-c", str(self.daemon.ini_path), *arguments]
+        return [str(SPFMILTER), name, *arguments, "-c", str(self.daemon.ini_path)]
 
     def check(self, scene: Scene, *options: str) -> list[str]:
         """Return the command line of `spfmilter check` for a scene."""

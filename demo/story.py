@@ -48,6 +48,10 @@ help_url = http://127.0.0.1:{web}/spf/{{token}}
 authserv_id = mx.example.net
 [dns]
 nameservers = {nameserver}
+[state]
+folder = {folder}
+[journal]
+url = sqlite:///{folder}/journal.db
 [web]
 listen = 127.0.0.1:{web}
 secret_file = {secret}

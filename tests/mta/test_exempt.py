@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from lab.nsd import Nsd
-from lab.processes import until
-from tests.mta.site import Sent, Site
+from lab.postfix import Postfix
+from lab.processes import HUNG, until
+from lab.smtp import SmtpDialogue
+from tests.mta.site import MESSAGE, Sent, Site
 from tests.mta.zones import UNLISTED
 
 SENDER = "alice@mail163.example"
@@ -24,7 +26,7 @@ def spfmilter(site: Site, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=HUNG,
         env={**os.environ, "RUNTIME_DIRECTORY": str(site.daemon.folder)},
     )
     assert done.returncode == 0, done.stderr
@@ -76,4 +78,48 @@ def _known(site: Site, case: str) -> str:
         "-c",
         str(site.daemon.ini_path),
     ]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout  # noqa: S603 - as above
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=HUNG).stdout  # noqa: S603 - as above
+
+
+def test_from_the_bounce_by_why_to_exempt_to_the_delivered_message(name_server: Nsd, tmp_path: Path) -> None:
+    """The sender's own Postfix writes the bounce; both messages come from it, over loopback."""
+    settings = (
+        "[exempt]\nnetworks =\nprivate_clients = no\n"
+        f"[state]\nfolder = {tmp_path}\n[journal]\nurl = sqlite:///{tmp_path}/journal.db\n"
+    )
+    with (
+        Site(name_server, settings) as site,
+        Postfix(
+            hostname="out.mail163.example", domains=["mail163.example"], relayhost=f"[127.0.0.1]:{site.postfix.port}"
+        ) as own,
+    ):
+
+        def send() -> None:
+            with SmtpDialogue("127.0.0.1", own.port) as smtp:
+                smtp.ehlo("desk.mail163.example")
+                smtp.mail(SENDER)
+                smtp.rcpt("bob@example.net")
+                assert smtp.data(MESSAGE).code == 250
+
+        def accepted() -> bool:
+            with SmtpDialogue("127.0.0.1", site.postfix.port) as smtp:
+                smtp.ehlo("out.mail163.example")
+                smtp.mail(SENDER)
+                return smtp.rcpt("bob@example.net").code == 250
+
+        send()
+        [bounce] = own.delivered()
+        body = bounce.message.get_body(("plain",))
+        assert body is not None
+        [case] = set(re.findall(r"Case: ([0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4})", body.get_content()))
+        until(lambda: case in _known(site, case), 10, "the case in the journal")
+        [why] = json.loads(spfmilter(site, "why", case.lower(), "--json"))["decisions"]
+        assert why["case"] == case
+        assert f"--case {case}" in why["ways_in"][0]["command"]
+        added = json.loads(spfmilter(site, "exempt", "add", "--case", case, "--yes", "--json"))
+        assert (added["domain"], added["network"]) == ("mail163.example", "127.0.0.1")
+        until(accepted, 5, site.daemon.log)
+        send()
+        [delivered] = site.postfix.delivered()
+        assert delivered.sender == SENDER
+        assert str(delivered.message["Received-SPF"]).startswith("fail (")
