@@ -138,7 +138,18 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "text",
         "units",
     ),
-    "report": ("addresses", "caseid", "evaluation", "journal", "model", "packages", "report", "settings", "text"),
+    "report": (
+        "addresses",
+        "caseid",
+        "evaluation",
+        "exemptions.exemption",
+        "journal",
+        "model",
+        "packages",
+        "report",
+        "settings",
+        "text",
+    ),
     "commands": (
         "addresses",
         "caseid",
@@ -253,7 +264,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "report.page": ("report",),
     "report.as_json": ("report",),
     "report.wording": ("journal.sums", "report.summary"),
-    "report.gather": ("journal", "model", "report", "settings"),
+    "report.gather": ("exemptions.exemption", "journal", "model", "report", "settings"),
     "report.reverse": ("addresses", "evaluation", "report", "settings.schema"),
     "commands.reportview": ("report", "text"),
     "observe.journal": ("observe.sink",),  # the commands use it, too

@@ -20,6 +20,9 @@ from spfmilter.settings import Settings
 from spfmilter.text import unicode_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spfmilter.exemptions.exemption import Exemption
     from spfmilter.report.summary import MailReport
 
 _MODE = 0o640  # of the page: it names senders, so it is not for everybody
@@ -101,9 +104,33 @@ def _made(settings: Settings, options: ReportOptions, asked: WantedSpan) -> Mail
     confirm = None if options.offline else lambda forwarders: confirmed(forwarders, settings.dns)
     try:
         with nullcontext() if options.json_output else waiting("reading the journal"), reading(url) as journal:
-            return gather(journal, settings, asked, confirm=confirm)
+            return gather(journal, settings, asked, confirm=confirm, exemptions=_exemptions(settings))
     except JournalError as error:
         _fail(f"{url}: {unicode_line(str(error), 500)}", EX_UNAVAILABLE)
+
+
+def _exemptions(settings: Settings) -> Sequence[Exemption]:
+    """Return the temporary exemptions; none, and a line on standard error, if their store cannot be used."""
+    from spfmilter.exemptions.exemption import exemption_of  # noqa: PLC0415 - as above
+    from spfmilter.exemptions.opening import open_store  # noqa: PLC0415 - the same
+    from spfmilter.exemptions.store import StoreError, place  # noqa: PLC0415 - the same
+
+    if not place(settings):
+        return ()
+    found = []
+    try:
+        store = open_store(settings)
+        try:
+            rows = store.read()
+        finally:
+            store.close()
+    except StoreError as error:
+        click.echo(f"the temporary exemptions cannot be read: {unicode_line(str(error), 500)}", err=True)
+        return ()
+    for row in rows:
+        with suppress(ValueError):  # the daemon logs it
+            found.append(exemption_of(row))
+    return found
 
 
 def _shows_blocks() -> bool:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from spfmilter.addresses import is_named, parse_address
+from spfmilter.exemptions.exemption import Exemption
 from spfmilter.journal.sums import UsedOverride
 from spfmilter.model import OverrideType
-from spfmilter.report.advice import NextStep, without
+from spfmilter.report.advice import NextStep, command, without
 from spfmilter.settings import Settings
 from spfmilter.settings.entries import ExemptSender
 from spfmilter.settings.values import to_ini
@@ -66,6 +67,30 @@ def of_settings(
             rest = without(key, text, texts, settings)
             entries.append(ExemptEntry(text=f"[exempt] {key}: {text}", used=text in hits, steps=(rest,)))
     return entries
+
+
+def of_exemptions(
+    exemptions: Sequence[Exemption], overrides: Sequence[UsedOverride], now: int, since: int
+) -> list[ExemptEntry]:
+    """Return the temporary exemptions in force. One that is younger than the span counts as used: it had no chance yet.
+
+    Args:
+        exemptions: as the store has them.
+        overrides: that were a reason in the span.
+        now: milliseconds since 1970 UTC.
+        since: the same, the beginning of the span.
+    """
+    hits = {str(one.by) for one in overrides if one.type == OverrideType.EXEMPTION}
+    return [
+        ExemptEntry(
+            text=f"exemption {one.id}: {one.subject}",
+            used=one.id in hits or one.added * 1000 > since,
+            ends=one.until * 1000 if one.until is not None else None,
+            steps=(command("remove it", "exempt", "remove", one.id),),
+        )
+        for one in exemptions
+        if one.is_in_force(now / 1000)
+    ]
 
 
 def _is_by(override: UsedOverride, key: str) -> bool:

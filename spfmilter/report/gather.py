@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from spfmilter.exemptions.exemption import Exemption
 from spfmilter.journal.reader import Journal
 from spfmilter.journal.statistics import Statistics
 from spfmilter.model import Result
@@ -34,6 +35,7 @@ def gather(
     asked: WantedSpan,
     *,
     confirm: Confirm | None = None,
+    exemptions: Sequence[Exemption] = (),
 ) -> MailReport:
     """Return the report on a span of time.
 
@@ -42,6 +44,7 @@ def gather(
         settings: those of the INI file: the mode, and the exceptions.
         asked: the span.
         confirm: asks the DNS for the names of likely forwarders; None: do not ask.
+        exemptions: the temporary ones, as the store has them.
 
     Raises:
         SQLAlchemyError: the journal cannot be read; ``reading`` makes a ``JournalError`` of it.
@@ -87,7 +90,10 @@ def gather(
         temperrors=sums.temperrors(TOP) if failed_dns else [],
         outages=outages(sums.resolver_failures(_SLOTS)) if failed_dns else [],
         overrides=sorted(used, key=lambda one: (-one.messages, one.type or "", one.by or "")),
-        entries=exceptions.of_settings(settings, used, sums.skipped_clients, sums.skipped_senders),
+        entries=[
+            *exceptions.of_settings(settings, used, sums.skipped_clients, sums.skipped_senders),
+            *exceptions.of_exemptions(exemptions, used, now, since),
+        ],
     )
 
 

@@ -123,3 +123,5 @@ def test_from_the_bounce_by_why_to_exempt_to_the_delivered_message(name_server: 
         [delivered] = site.postfix.delivered()
         assert delivered.sender == SENDER
         assert str(delivered.message["Received-SPF"]).startswith("fail (")
+        report = json.loads(spfmilter(site, "report", "--json", "--offline"))
+        assert f"exemption {added['id']}: " in json.dumps(report), "it ends within a week"

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
+from spfmilter.exemptions.exemption import Exemption
 from spfmilter.journal.sums import UsedOverride
-from spfmilter.report.exceptions import SOON, ExemptEntry, of_settings
+from spfmilter.report.exceptions import SOON, ExemptEntry, of_exemptions, of_settings
 from tests.values import settings
 
 INI = """[exempt]
@@ -113,3 +114,28 @@ def test_what_ends_within_a_week_ends_soon() -> None:
     assert ExemptEntry(text="x", used=True, ends=SOON + 5).ends_soon(5)
     assert not ExemptEntry(text="x", used=True, ends=SOON + 6).ends_soon(5)
     assert not ExemptEntry(text="x", used=True).ends_soon(5)
+
+
+DAY = 86_400
+
+
+def temporary(identity: str, *, added: int, until: int | None, removed: int | None = None) -> Exemption:
+    return Exemption(id=identity, domain="example.com", added=added, until=until, removed=removed)
+
+
+def test_a_temporary_exemption_is_an_entry_as_long_as_it_is_in_force() -> None:
+    now, since = 100 * DAY, 93 * DAY
+    found = [
+        temporary("used", added=80 * DAY, until=101 * DAY),
+        temporary("unused", added=80 * DAY, until=None),
+        temporary("young", added=99 * DAY, until=130 * DAY),
+        temporary("ended", added=80 * DAY, until=99 * DAY),
+        temporary("removed", added=80 * DAY, until=None, removed=90 * DAY),
+    ]
+    entries = of_exemptions(found, [override("exemption", "used", "exemption used: x")], now * 1000, since * 1000)
+    assert [(one.text, one.used, one.ends_soon(now * 1000)) for one in entries] == [
+        ("exemption used: example.com", True, True),
+        ("exemption unused: example.com", False, False),
+        ("exemption young: example.com", True, False),
+    ]
+    assert [step.text for step in entries[0].steps] == ["spfmilter exempt remove used"]
