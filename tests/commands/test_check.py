@@ -262,6 +262,7 @@ def test_as_json(run, write) -> None:
         "value": "reject",
         "line": None,
         "remark": None,
+        "file": None,
     }
     assert shown["reply"][0].startswith("550-5.7.23 203.0.113.7 is not in the trusted sender list of example.com")
     helo, mailfrom = shown["verdicts"]
