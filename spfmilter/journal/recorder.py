@@ -26,7 +26,7 @@ _Ended = tuple[float, Transaction]  # a transaction, and the Unix time at which 
 
 
 class Recorder:
-    """CountsRecord the decisions of one worker. ``record`` may be called by several threads at once."""
+    """Record the decisions of one worker. ``record`` may be called by several threads at once."""
 
     def __init__(
         self,
