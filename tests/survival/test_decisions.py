@@ -233,9 +233,8 @@ def test_the_database_is_killed_and_comes_back(dns: NameServer) -> None:
             server.kill()
             running.daemon.wait_for_log("journal database unavailable", 30)
             load.wait_for(load.verdict_count + 200)
-            part = running.part()
-            assert part["status"] == "warning"
-            assert part["data"]["reachable"] is False
+            until(lambda: running.part()["status"] == "warning", 10, lambda: str(running.part()))
+            assert running.part()["data"]["reachable"] is False
             server.start()
             running.daemon.wait_for_log("journal database available", 60)
             load.wait_for(load.verdict_count + 100)
@@ -343,7 +342,7 @@ def test_a_read_only_folder(dns: NameServer, tmp_path: Path) -> None:
         assert ask(running.address, FAIL) == "550"
         running.daemon.wait_for_log("journal cannot be written.*fix=", 10)
         running.daemon.wait_for_log("journal database unavailable.*fix=", 30)
-        assert running.part()["status"] == "warning"
+        until(lambda: running.part()["status"] == "warning", 10, lambda: str(running.part()))
 
 
 def test_a_folder_that_is_made_later(dns: NameServer, tmp_path: Path) -> None:
