@@ -32,12 +32,13 @@ from spfmilter.exemptions.exemption import (
     NAME_LIMIT,
     TEXT_LIMIT,
     Exemption,
+    Row,
     Subject,
-    exemption_of,
     json_of,
     new_id,
     read_id,
     read_subject,
+    valid,
 )
 from spfmilter.exemptions.opening import open_store
 from spfmilter.exemptions.store import Store, StoreError, is_shared, place
@@ -352,13 +353,11 @@ def _drop(settings: Settings) -> None:
 
 def _valid(rows: Sequence[object]) -> list[Exemption]:
     """Return the exemptions of a store's rows. Name those that are none."""
-    found = []
-    for row in rows:
-        try:
-            found.append(exemption_of(row if isinstance(row, dict) else {}))
-        except ValueError as error:
-            click.echo(f"warning: a row of the store is no exemption, and is ignored: {error}", err=True)
-    return found
+
+    def refused(_row: Row, why: str) -> None:
+        click.echo(f"warning: a row of the store is no exemption, and is ignored: {why}", err=True)
+
+    return list(valid(rows, refused))
 
 
 def _in_force(rows: Sequence[object], now: float) -> list[Exemption]:

@@ -111,26 +111,21 @@ def _made(settings: Settings, options: ReportOptions, asked: WantedSpan) -> Mail
 
 def _exemptions(settings: Settings) -> Sequence[Exemption]:
     """Return the temporary exemptions; none, and a line on standard error, if their store cannot be used."""
-    from spfmilter.exemptions.exemption import exemption_of  # noqa: PLC0415 - as above
+    from spfmilter.exemptions.exemption import valid  # noqa: PLC0415 - as above
     from spfmilter.exemptions.opening import open_store  # noqa: PLC0415 - the same
     from spfmilter.exemptions.store import StoreError, place  # noqa: PLC0415 - the same
 
     if not place(settings):
         return ()
-    found = []
     try:
         store = open_store(settings)
         try:
-            rows = store.read()
+            return list(valid(store.read(), lambda _row, _why: None))  # the daemon logs what it refuses
         finally:
             store.close()
     except StoreError as error:
         click.echo(f"the temporary exemptions cannot be read: {unicode_line(str(error), 500)}", err=True)
         return ()
-    for row in rows:
-        with suppress(ValueError):  # the daemon logs it
-            found.append(exemption_of(row))
-    return found
 
 
 def _shows_blocks() -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 
 from spfmilter.daemon.exemptionboard import ExemptionBoard
 from spfmilter.exemptions import saved
-from spfmilter.exemptions.exemption import MOST, MOST_BY_SPF, Exemption, Row, exemption_of
+from spfmilter.exemptions.exemption import MOST, MOST_BY_SPF, Exemption, Row, valid
 from spfmilter.exemptions.inforce import choose, pack
 from spfmilter.exemptions.opening import open_store
 from spfmilter.exemptions.store import Store, StoreError, is_shared, place
@@ -127,7 +127,7 @@ class ExemptionTask:
 
     def _take(self, rows: Sequence[Row]) -> None:
         now = self._wall_clock()
-        found = {one.id: one for one in self._valid(rows)}
+        found = {one.id: one for one in valid(rows, self._refuse)}
         if self._store is not None and self._store.forgets:
             lost = [one for one in self._known.values() if one.id not in found and one.is_in_force(now)]
             if lost:
@@ -144,12 +144,8 @@ class ExemptionTask:
             self._put_in_force(chosen)
             self._log_changes(before, chosen, found)
 
-    def _valid(self, rows: Iterable[Row]) -> Iterable[Exemption]:
-        for row in rows:
-            try:
-                yield exemption_of(row)
-            except ValueError as error:
-                self._limits.exemption_invalid(self._place, str(row.get("id"))[:32], str(error))
+    def _refuse(self, row: Row, why: str) -> None:
+        self._limits.exemption_invalid(self._place, str(row.get("id"))[:32], why)
 
     def _log_changes(
         self, before: Mapping[str, Exemption], chosen: Mapping[str, Exemption], found: Mapping[str, Exemption]

@@ -6,7 +6,7 @@ Knows its fields and their limits, and reads a row of a store as untrusted input
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
@@ -132,6 +132,21 @@ def exemption_of(row: Row) -> Exemption:
         return _exemption_of(row)
     except ValueError as error:
         raise ValueError(unicode_line(str(error))) from None
+
+
+def valid(rows: Iterable[object], refused: Callable[[Row, str], None]) -> Iterator[Exemption]:
+    """Yield the exemptions of a store's rows.
+
+    Args:
+        rows: untrusted input.
+        refused: is told of each row that is no exemption, and why.
+    """
+    for each in rows:
+        row = each if isinstance(each, Mapping) else {}
+        try:
+            yield exemption_of(row)
+        except ValueError as error:
+            refused(row, str(error))
 
 
 def _exemption_of(row: Row) -> Exemption:
