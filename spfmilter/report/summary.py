@@ -34,14 +34,12 @@ REFUSING = tuple(str(disposition) for disposition in Disposition if disposition.
 _HOSTS = 200  # MTAs that are counted at a time
 
 
-@dataclass(frozen=True, slots=True)
-class TrendStep:
-    """One step of the trend."""
+class _Counted:
+    """Messages counted by action, and by what enforce mode would have done."""
 
-    start: int
-    label: str
-    actions: Counter[str]  # messages, by action
-    would: Counter[str]  # messages, by what enforce mode would have done
+    __slots__ = ()
+    actions: Counter[str]
+    would: Counter[str]
 
     @property
     def messages(self) -> int:
@@ -60,7 +58,17 @@ class TrendStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class TrendStep(_Counted):
+    """One step of the trend."""
+
+    start: int
+    label: str
+    actions: Counter[str]  # messages, by action
+    would: Counter[str]  # messages, by what enforce mode would have done
+
+
+@dataclass(frozen=True, slots=True)
+class Totals(_Counted):
     """The messages of the whole span, by what was found and what was done."""
 
     actions: Counter[str]
@@ -71,21 +79,6 @@ class Totals:
     skips: Counter[str]
     overrides: Counter[str]
     hosts: Counter[str]
-
-    @property
-    def messages(self) -> int:
-        """Return how many messages there were."""
-        return self.actions.total()
-
-    @property
-    def refused(self) -> int:
-        """Return how many messages were refused."""
-        return sum(self.actions[action] for action in REFUSING)
-
-    @property
-    def would_refuse(self) -> int:
-        """Return how many messages monitor mode would have refused."""
-        return sum(self.would[action] for action in REFUSING)
 
 
 @dataclass(slots=True)
