@@ -50,7 +50,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "evaluation": ("counters", "dns", "evaluation", "model", "settings.schema", "spf", "text", "value", "zones"),
     "evaluation.evidence": ("dns", "evaluation", "exemptions.inforce", "model", "policy"),
     "observe": ("addresses", "counters", "model", "observe", "settings", "text"),
-    "state": ("observe.log", "observe.ratelimited", "packages", "settings.urls", "state"),
+    "state": ("observe.log", "observe.ratelimited", "packages", "settings.urls", "state", "text"),
     "helplink": ("caseid", "evaluation", "helplink", "model", "ownership", "reply", "settings", "units"),
     "journal": (
         "addresses",

@@ -17,7 +17,6 @@ from spfmilter.commands.console import EX_CANTCREAT, EX_CONFIG, EX_UNAVAILABLE, 
 from spfmilter.packages import how_to_install
 from spfmilter.report.period import WantedSpan, read_time
 from spfmilter.settings import Settings
-from spfmilter.text import unicode_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +105,7 @@ def _made(settings: Settings, options: ReportOptions, asked: WantedSpan) -> Mail
         with nullcontext() if options.json_output else waiting("reading the journal"), reading(url) as journal:
             return gather(journal, settings, asked, confirm=confirm, exemptions=_exemptions(settings))
     except JournalError as error:
-        _fail(f"{url}: {unicode_line(str(error), 500)}", EX_UNAVAILABLE)
+        _fail(f"{url}: {error}", EX_UNAVAILABLE)
 
 
 def _exemptions(settings: Settings) -> Sequence[Exemption]:
@@ -124,7 +123,7 @@ def _exemptions(settings: Settings) -> Sequence[Exemption]:
         finally:
             store.close()
     except StoreError as error:
-        click.echo(f"the temporary exemptions cannot be read: {unicode_line(str(error), 500)}", err=True)
+        click.echo(f"the temporary exemptions cannot be read: {error}", err=True)
         return ()
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from spfmilter.journal.tables import DECISION
 from spfmilter.packages import how_to_install
 from spfmilter.settings.journalurl import JournalUrl
+from spfmilter.text import unicode_line
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -24,6 +25,7 @@ CONNECT = 5  # seconds until a server counts as away
 STATEMENT = 30_000  # milliseconds for one statement on PostgreSQL
 _WAL = 32 << 20  # bytes of SQLite's write-ahead log that stay on the disk
 _MODE = 0o640  # of SQLite's file: its group may read it
+_REASON = 500  # characters of a server's error
 _LOCK = 0x5350_464A  # PostgreSQL's advisory lock, so that only one of several hosts changes the schema
 
 
@@ -166,7 +168,7 @@ def _make_file(path: Path) -> None:
 
 
 def reason_of(error: SQLAlchemyError) -> str:
-    """Return one line that says what is wrong. It holds neither statement nor parameters."""
+    """Return one line that says what is wrong, sanitized: a server may say anything. No statement, no values."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return lines[0] if lines else type(cause).__name__
+    return unicode_line(lines[0], _REASON) if lines else type(cause).__name__

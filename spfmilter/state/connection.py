@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from spfmilter.settings.urls import StateUrl
 from spfmilter.state.metered import MAX_ANSWER, Metered
+from spfmilter.text import unicode_line
 
 _READ = 64 * 1024  # bytes that are read at a time, at most
 
@@ -75,8 +76,8 @@ def connect(url: StateUrl, *, seconds: float, most: int = MAX_ANSWER) -> redis.R
 
 
 def reason_of(error: Exception) -> str:
-    """Return what a server or the library says, shortened. A server may send anything."""
-    return str(error)[:_REASON] or type(error).__name__
+    """Return what a server or the library says: one line, sanitized and shortened. A server may send anything."""
+    return unicode_line(str(error), _REASON) or type(error).__name__
 
 
 _REASON = 200  # characters

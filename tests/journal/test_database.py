@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from spfmilter.journal import place
 from spfmilter.journal.backlog import Backlog, Leftovers
 from spfmilter.journal.channel import packets
-from spfmilter.journal.database import JournalError, attempt, open_engine, upgrade
+from spfmilter.journal.database import JournalError, attempt, open_engine, reason_of, upgrade
 from spfmilter.journal.reader import reading
 from spfmilter.journal.rows import Row
 from spfmilter.journal.tables import METADATA
@@ -223,6 +224,13 @@ def test_a_missing_package(missing: str, url: JournalUrl, fix: str, monkeypatch:
     assert reason == f"the package {missing} is missing"
     assert fix in said
     assert place.fix_for(url) == said
+
+
+def test_what_a_server_says_is_one_harmless_line() -> None:
+    """Commands print it, and a terminal would obey it."""
+    said = reason_of(OperationalError("SELECT 1", {}, Exception("\x1b[2Jaway\n" + "x" * 600)))
+    assert said == "?[2Jaway"
+    assert len(reason_of(SQLAlchemyError("y" * 600))) == 500
 
 
 def test_times_are_in_order(url: JournalUrl) -> None:
