@@ -88,6 +88,12 @@ def rate(setting: Setting) -> Report:
     return report
 
 
+def _wait_until_available(target: Spfmilter, times: int) -> None:
+    """Wait until the journal has had its database back so many times. Counted: a pattern with as many gaps is slow."""
+    daemon, line = target.daemon, "journal database available"
+    daemon.wait_for(lambda: daemon.log().count(line) >= times, 60, f"{times} times: {line}")
+
+
 def killed(setting: Setting) -> Report:
     """The time of a message while PostgreSQL is there, and in the seconds after it has been killed, in turns."""
     report = Report("journal-killed", f"ms a message at {_STEADY} messages/s; with PostgreSQL dead, of with it alive")
@@ -106,7 +112,7 @@ def killed(setting: Setting) -> Report:
             database.kill()
             _turn(setting, target, dead, 1, setting.seconds(1, 4), rate=_STEADY)
             database.start()
-            target.daemon.wait_for_log("(?s)" + "journal database available.*" * (number + 1), 60)
+            _wait_until_available(target, number + 1)
     report.add("PostgreSQL lives", median(lives.p50), median(lives.rates))
     ratio = ratios(dead.p50, lives.p50)
     report.add("PostgreSQL was killed", median(dead.p50), median(dead.rates), compared=ratio, target=_DELAY)
