@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Engine, delete, insert, select
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from spfmilter.journal.backlog import Backlog
 from spfmilter.journal.database import JournalError, open_engine, reason_of, upgrade
@@ -33,6 +33,8 @@ _REMOVAL_LOCK = 0x5350_464B  # PostgreSQL's advisory lock for that
 # A row that the database will never take. The last two come from a driver that cannot write a text or a number.
 _REFUSED = (DataError, IntegrityError, UnicodeError, OverflowError)
 
+_COPY = f"COPY {DECISION.name} ({', '.join(COLUMNS)}) FROM STDIN"
+
 
 class Writer:
     """A task of the storage process."""
@@ -48,7 +50,7 @@ class Writer:
             backlog: the rows.
         """
         self._url, self._keep, self._backlog = url, keep, backlog
-        self._sql = ""  # of the insertion, in the notation of the driver
+        self._sql = ""  # of SQLite's insertion
         self._pause = _FIRST_PAUSE
         self._away_since: float | None = None  # None: it is there, or has not been tried
         self._say_next = 0.0
@@ -81,7 +83,7 @@ class Writer:
         engine = open_engine(self._url)
         try:
             upgrade(engine, self._url)
-            self._sql = _insertion(engine)
+            self._sql = str(insert(DECISION).compile(engine, column_keys=list(COLUMNS)))
             with engine.connect() as connection:
                 self._settle_doubt(connection)
                 self._present()
@@ -162,7 +164,10 @@ class Writer:
             self._doubt = connection.exec_driver_sql("SELECT txid_current()").scalar_one()
 
     def _insert(self, connection: Connection, rows: Sequence[Row]) -> None:
-        connection.exec_driver_sql(self._sql, list(rows))
+        if self._url.embedded:
+            connection.exec_driver_sql(self._sql, list(rows))
+        else:
+            _copy(connection, rows)
 
     def _insert_what_it_takes(self, connection: Connection, rows: Sequence[Row]) -> int:
         """Find the rows that are refused, by halves. Return how many others there are."""
@@ -207,6 +212,19 @@ class Writer:
             return connection.execute(delete(DECISION).where(DECISION.c.id.in_(old))).rowcount
 
 
-def _insertion(engine: Engine) -> str:
-    """Return the SQL that inserts a row, with its values in the order of ``COLUMNS``."""
-    return str(insert(DECISION).compile(engine, column_keys=list(COLUMNS)))
+def _copy(connection: Connection, rows: Sequence[Row]) -> None:
+    """Write rows to PostgreSQL by COPY, which costs a quarter of as many INSERTs. SQLAlchemy has no words for it.
+
+    Raises:
+        SQLAlchemyError: as SQLAlchemy itself says it of a statement.
+    """
+    import psycopg  # noqa: PLC0415 - installed only where the journal is in PostgreSQL
+
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the URL names this driver
+    try:
+        with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:
+        raise DBAPIError.instance(_COPY, None, error, psycopg.Error) from error

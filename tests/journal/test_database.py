@@ -12,18 +12,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from spfmilter.journal import place
-from spfmilter.journal.backlog import Backlog, Leftovers
-from spfmilter.journal.channel import packets
 from spfmilter.journal.database import JournalError, attempt, open_engine, reason_of, upgrade
-from spfmilter.journal.reader import reading
 from spfmilter.journal.rows import Row
 from spfmilter.journal.tables import METADATA
-from spfmilter.journal.totals import TotalsFile
-from spfmilter.journal.writer import Writer
 from spfmilter.settings.journalurl import JournalUrl
-from tests.journal.values import TIME, row, rows
-
-KEEP = 400 * 86400.0
+from tests.journal.storage import Storage, hostile, written
+from tests.journal.values import TIME, rows
 
 
 @pytest.fixture
@@ -35,11 +29,6 @@ def made(url: JournalUrl) -> None:
     engine = open_engine(url)
     upgrade(engine, url)
     engine.dispose()
-
-
-def written(url: JournalUrl) -> list[Row]:
-    with reading(url) as journal:
-        return [tuple(each) for each in journal.decisions(since=0)]
 
 
 # -- the schema --------------------------------------------------------------------------------------------------------
@@ -115,37 +104,10 @@ def test_a_file_that_is_no_database(url: JournalUrl) -> None:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-class Storage:
-    """A storage process without a channel."""
-
-    def __init__(self, url: JournalUrl, keep: float = KEEP) -> None:
-        self.totals = TotalsFile()
-        self.backlog = Backlog(self.totals.of_storage(), Leftovers())
-        self.writer = Writer(url, keep, self.backlog)
-
-    def write(self, given: list[Row]) -> tuple[int, int]:
-        """Write these rows and end. Return how many are written, and how many are lost."""
-        self.backlog.add(packets(given), 1)
-        self.backlog.complete = True
-        self.backlog.enough.set()
-        ending = threading.Event()
-        ending.set()
-        self.writer.run(ending)
-        counts = self.totals.totals()
-        return counts.written, counts.dropped
-
-
 def test_rows_are_written_as_they_are(url: JournalUrl) -> None:
     given = rows(2500)
     assert Storage(url).write(given) == (2500, 0)
     assert written(url) == given
-
-
-def hostile(number: int, cell: object) -> Row:
-    """A row that no worker makes."""
-    made_row = list(row(number))
-    made_row[1] = cell  # type: ignore[call-overload]
-    return tuple(made_row)
 
 
 @pytest.fixture(params=["\ud800", None, 1 << 70], ids=["half of a pair", "null", "a large number"])

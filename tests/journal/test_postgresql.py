@@ -1,0 +1,80 @@
+"""The journal in PostgreSQL: what differs from SQLite, which writes rows by another statement."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import select, text
+
+from lab import postgresql
+from lab.postgresql import PostgreSQL
+from spfmilter.journal.database import open_engine
+from spfmilter.journal.rows import COLUMNS, TEXT_LIMIT, Cell
+from spfmilter.journal.tables import DECISION
+from spfmilter.settings.journalurl import JournalUrl, journal_url
+from tests.journal.storage import Storage, hostile, written
+from tests.journal.values import row, rows
+
+pytestmark = [
+    pytest.mark.outside,
+    pytest.mark.skipif(bool(postgresql.unavailable()), reason=postgresql.unavailable() or "there"),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    with PostgreSQL() as running:
+        yield running
+
+
+@pytest.fixture
+def url(server: PostgreSQL) -> JournalUrl:
+    """An empty database."""
+    found = journal_url(server.url)
+    assert found is not None
+    engine = open_engine(found)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    return found
+
+
+def test_rows_are_written_as_they_are(url: JournalUrl) -> None:
+    """More than one transaction, and all characters that its COPY has another meaning for."""
+    special = dict(zip(COLUMNS, row(2500, b"\\.\n\t\x00\xff"), strict=True))
+    special |= {
+        "helo": "\\N",
+        "client_name": "\\.",
+        "rule": "a\tb\nc\\d\re",
+        "term": "",
+        "problem_text": "中" * TEXT_LIMIT,
+    }
+    given = [*rows(2500, b"\x00answers"), tuple(special[name] for name in COLUMNS)]
+    assert Storage(url).write(given) == (2501, 0)
+    engine = open_engine(url)
+    with engine.connect() as connection:  # with their answers, which the journal reads one by one
+        read = connection.execute(select(*(DECISION.c[name] for name in COLUMNS)).order_by(DECISION.c.time))
+        assert [tuple(each) for each in read] == given
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["\ud800", None, "NUL \x00", "x" * 256],
+    ids=["half of a pair", "null", "NUL", "too long"],
+)
+def test_a_row_that_is_refused_does_not_stop_the_others(url: JournalUrl, cell: Cell) -> None:
+    given = rows(100)
+    assert Storage(url).write([*given[:7], hostile(7, cell), *given[7:]]) == (100, 1)
+    assert written(url) == given
+
+
+def test_a_database_without_the_table_keeps_the_rows(url: JournalUrl) -> None:
+    assert Storage(url).write(rows(1)) == (1, 0)
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE decision"))  # its version stays, so that it is not made again
+    engine.dispose()
+    storage = Storage(url)
+    assert storage.write(rows(3)) == (0, 0)
+    assert storage.totals.totals().waiting == 3
