@@ -313,7 +313,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
         "journal.writer",
     ),
     "alembic": ("journal.database", "journal.migrations"),
-    "psycopg": (),  # SQLAlchemy loads it
+    "psycopg": ("journal.writer",),  # COPY, which SQLAlchemy does not have
     "starlette": ("web",),
     "uvicorn": ("web.connections", "web.server"),
     "jinja2": ("commands.report", "report.page", "web.render"),  # the command asks only whether it is there
