@@ -334,10 +334,13 @@ def _id(text: str) -> str:
 
 
 def _open(settings: Settings) -> Store:
+    """Open the store; it is closed when the command ends."""
     try:
-        return open_store(settings)
+        store = open_store(settings)
     except StoreError as error:
         _stop(EX_UNAVAILABLE, str(error))
+    click.get_current_context().call_on_close(store.close)
+    return store
 
 
 def _who() -> str:

@@ -2,8 +2,10 @@
 
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -468,9 +470,7 @@ def test_nothing_in_a_row_reaches_the_terminal_as_it_is(run, ini, kept) -> None:
 def test_a_row_of_wrong_types_is_shown(run, ini, kept) -> None:
     """SQLite stores in each column what it is given."""
     kept(decided(failed()))
-    import sqlite3  # noqa: PLC0415
-
-    with sqlite3.connect(ini().parent / "journal.db") as connection:
+    with closing(sqlite3.connect(ini().parent / "journal.db")) as connection, connection:
         connection.execute(
             "UPDATE decision SET time='x', elapsed=1.5, authenticated='y', helo=5, answers='text', rule=7, term=x'00ff'"
         )
