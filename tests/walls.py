@@ -40,7 +40,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "units",
         "zones",
     ),
-    "exemptions": ("addresses", "exemptions", "model", "ownership", "packages", "settings", "text"),
+    "exemptions": ("addresses", "exemptions", "model", "ownership", "packages", "settings", "spf.providers", "text"),
     "policy": ("addresses", "exemptions.inforce", "model", "policy", "settings", "spf.checks"),
     "relays": ("addresses", "model", "relays", "settings.networklist"),
     "reply": (
