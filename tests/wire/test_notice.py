@@ -27,7 +27,7 @@ SERVICES: ZoneData = {
     "_spf.google.com": [{"TXT": "v=spf1 include:_netblocks.google.com ~all"}],
     "_netblocks.google.com": [{"TXT": "v=spf1 ip4:198.51.100.0/25 ~all"}],
     "hosted.example": [{"TXT": "v=spf1 ip4:192.0.2.0/24 -all"}, {"MX": [10, "aspmx.l.google.com"]}],
-    "slow.example": [{"TXT": "v=spf1 ip4:198.51.100.200 -all"}, {"MX": "TIMEOUT"}],
+    "slow.example": [{"TXT": "v=spf1 ip4:203.0.113.99 -all"}, {"MX": "TIMEOUT"}],
     "soft.example": [{"TXT": "v=spf1 ~all"}, {"MX": [10, "aspmx.l.google.com"]}],
 }
 ITS_TERM = "If you run fail.example: add include:_spf.google.com to its SPF record"
