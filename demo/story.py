@@ -32,6 +32,8 @@ ZONES = {
     "100.51.198.in-addr.arpa": f"77 PTR {ALUMNI_NAME}.",
     "bank.example": '@ TXT "v=spf1 ip4:192.0.2.0/25 -all"',
     "careful.example": '@ TXT "v=spf1 ip4:192.0.2.0/25 ~all"',
+    # Not its real record, and known to this name server alone.
+    "163.com": '@ TXT "v=spf1 ip4:192.0.2.0/25 -all"',
     "typo.example": '@ TXT "v=spf1 ipv4:192.0.2.0/25 -all"',
     "hotel.example": f"laptop A {HOTEL}",
     "example.net": '@ TXT "v=spf1 ip4:192.0.2.25 -all"',
@@ -146,15 +148,28 @@ REFUSED = Scene(
             word in o.lines[0] for word in (SHOP, DOMAIN, '"-all"')
         ),
         "then what to change, and that it is in the sender domain's DNS, not here": lambda o: (
-            f"add ip4:{SHOP} to the SPF record of {DOMAIN}" in o.text
-            and f"changed in the DNS of {DOMAIN}, not at this server" in o.text
+            f"If you run {DOMAIN}: add ip4:{SHOP} to its SPF record" in o.text
+            and f"forward this message to the administrator of {DOMAIN}: only they can change its SPF" in o.text
         ),
-        "a line links to the help page": lambda o: "Details: http://127.0.0.1:" in "".join(o.lines[-2:-1]),
+        "the second line links to the help page": lambda o: "Zhongwen): http://127.0.0.1:" in "".join(o.lines[1:2]),
         "the last line names the case": lambda o: "Case: " in "".join(o.lines[-1:]),
     },
 )
 
 OTHERS = (
+    Scene(
+        title="A user of a freemail domain is told what they can do",
+        happens="Carol writes with her 163.com address through a shop's server. She cannot change the DNS of 163.com.",
+        address=SHOP,
+        name=SHOP_NAME,
+        sender="carol@163.com",
+        checks={
+            "refused, with the server of her own provider and its port": lambda o: (
+                o.code == 550 and "smtp.163.com, port 465" in o.text
+            ),
+            "and with no record to change": lambda o: o.code == 550 and "ip4:" not in o.text,
+        },
+    ),
     Scene(
         title="A doubtful message is delivered with a notice",
         happens='careful.example ends its record in "~all" (softfail): probably forged, but not to be refused.',
@@ -165,7 +180,7 @@ OTHERS = (
         checks={
             "delivered": _accepted,
             "X-SPF-Notice says why and what to change": lambda o: (
-                "SPF softfail" in o.field("X-SPF-Notice") and f"add ip4:{SHOP}" in o.field("X-SPF-Notice")
+                "SPF check: softfail" in o.field("X-SPF-Notice") and f"add ip4:{SHOP}" in o.field("X-SPF-Notice")
             ),
         },
     ),
@@ -179,7 +194,7 @@ OTHERS = (
         checks={
             "delivered": _accepted,
             "X-SPF-Notice names the term at fault": lambda o: (
-                "SPF permerror" in o.field("X-SPF-Notice") and '"ipv4:192.0.2.0/25"' in o.field("X-SPF-Notice")
+                "SPF check: permerror" in o.field("X-SPF-Notice") and '"ipv4:192.0.2.0/25"' in o.field("X-SPF-Notice")
             ),
         },
     ),

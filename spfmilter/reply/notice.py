@@ -10,16 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spfmilter.language import SOURCE, Language, first, language
-from spfmilter.model import Condition, Facts, Identity, Problem, Verdict
+from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, Verdict
 from spfmilter.reply import texts
-from spfmilter.reply.advice import Advice, advice
+from spfmilter.reply.advice import NO_CLUES, Advice, advice
 from spfmilter.settings import Settings
-from spfmilter.spf.services import Service
+from spfmilter.spf.clues import Clues
 from spfmilter.text import ascii_line, utf8_line
 
 MAX_LINE = 480  # bytes: with code, status and CRLF inside the 512 of RFC 5321 section 4.5.3.1.5
 _LONG_NAME = 120  # of what a client says of itself, where more would push aside what matters
 _PROBLEM = 300
+PAGE_LANGUAGES = "English, Zhongwen"  # the languages of the help page, in ASCII
 
 _Clean = Callable[[str, int], str]
 
@@ -28,7 +29,7 @@ _Clean = Callable[[str, int], str]
 class Extras:
     """The content of a notice besides the verdict; looked up only where a message is refused, since it takes time."""
 
-    service: Service | None = None  # to which the client belongs
+    clues: Clues = NO_CLUES  # to the client
     link: str = ""  # to the help page, for this very case
     case: str = ""  # the case id
 
@@ -44,25 +45,47 @@ def notice(
     settings: Settings,
     extras: Extras,
     *,
+    disposition: Disposition,
     condition: Condition | None,
 ) -> tuple[str, ...]:
-    """Return the lines that explain a verdict: identity, domain, address and term, what to change, and whom to ask."""
+    """Return the lines that explain a verdict: what happened, the link, who can do what about it, and the case id.
+
+    An administrator's own lines are followed by the domain's explanation, the link and the case id.
+
+    Args:
+        verdict: the one that decided.
+        facts: the client, who is shown ASCII unless it uses SMTPUTF8.
+        settings: the language, the administrator's own lines, the contact.
+        extras: what was looked up, the link, the case id.
+        disposition: what becomes of the message; one that is refused begins with that.
+        condition: the condition whose policy entry applied; None: that of the plain result.
+    """
     language, clean = notice_language(facts, settings), utf8_line if facts.smtputf8 else ascii_line
     # Who has logged in already, and is checked all the same, is not told to log in.
     ours = not facts.authenticated and settings.reply.owns(verdict.check.domain, facts.hostname)
-    found = advice(verdict, extras.service, condition, own=ours)
+    found = advice(verdict, extras.clues, condition, own=ours)
     values = _values(found, verdict, facts, settings, language, clean) | {"case": extras.case}
+    link = [_help(extras.link, language)] if extras.link else []
     own = settings.reply.lines(verdict.result)
-    templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found))
+    templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found, disposition))
     filled = (clean(template.fill(values), MAX_LINE) for template in templates)
-    lines = [line for line in filled if line.strip()]  # never none: the settings take no text without words
+    first, *others = (line for line in filled if line.strip())  # the settings take no text without words
     if values["explanation"]:
-        lines.insert(1, clean(texts.template(texts.EXPLANATION, language).fill(values), MAX_LINE))
-    if extras.link:
-        lines.append(texts.template(texts.DETAILS, language).fill({"url": extras.link}))
+        others.insert(0, clean(texts.template(texts.EXPLANATION, language).fill(values), MAX_LINE))
+    if own:
+        lines = [first, *others, *link]
+    else:
+        before = texts.BEFORE.get(disposition)
+        if before is not None:
+            first = clean(texts.template(before, language).fill({"sentence": first}), MAX_LINE)
+        lines = [first, *link, *others]
     if extras.case and not any(extras.case in line for line in lines):
         lines.append(case_line(extras.case, language))
     return tuple(lines)
+
+
+def _help(url: str, language: Language) -> str:
+    return texts.template(texts.HELP, language).fill({"url": url, "languages": PAGE_LANGUAGES})
 
 
 def case_line(case: str, language: Language) -> str:
@@ -73,9 +96,9 @@ def case_line(case: str, language: Language) -> str:
 def sentences(
     verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None, case: str
 ) -> tuple[str, ...]:
-    """Return the same as whole sentences, which can follow each other in a line."""
+    """Return the notice of an accepted message as whole sentences, which can follow each other in a line."""
     stop = texts.template(texts.SENTENCE, notice_language(facts, settings))
-    lines = notice(verdict, facts, settings, Extras(case=case), condition=condition)
+    lines = notice(verdict, facts, settings, Extras(case=case), disposition=Disposition.TAG, condition=condition)
     return tuple(line if line.endswith((".", "!", "?", "。")) else stop.fill({"sentence": line}) for line in lines)
 
 
@@ -98,7 +121,7 @@ def _values(
         "result": found.result,
         "term": ascii_line(found.term or "default", _LONG_NAME),
         "record_domain": ascii_line(found.record_domain),
-        "problem": clean(texts.clause(problem, language), _PROBLEM) if problem is not None else "",
+        "problem": clean(texts.clause(problem, language, known=found.domain), _PROBLEM) if problem is not None else "",
         "add": found.add,
         "contact": settings.reply.contact.fill({"hostname": hostname}),
         "hostname": hostname,
@@ -106,6 +129,22 @@ def _values(
         "explanation": _quotable(verdict.explanation or ""),
         "at": ascii_line(problem.term or "", _LONG_NAME) if problem is not None else "",
         "where": ascii_line((problem.domain if problem is not None else None) or found.domain),
+        **_values_of_names(found, clean),
+    }
+
+
+def _values_of_names(found: Advice, clean: _Clean) -> dict[str, str]:
+    """Return the placeholders' values for what names and flaws show about the client and the domain."""
+    provider, flaw = found.provider, found.flaws[0] if found.flaws else None
+    return {
+        "server": provider.server if provider is not None else "",
+        "port": str(provider.port) if provider is not None else "",
+        "services": ", ".join(service.name for service in found.listed),
+        "client_name": ascii_line(found.client_name, _LONG_NAME),
+        "organization": ascii_line(found.other_organization, _LONG_NAME),
+        "flaw": clean(flaw.term, _LONG_NAME) if flaw is not None else "",
+        "flaw_domain": ascii_line(flaw.domain) if flaw is not None else "",
+        "instead": clean(flaw.instead, _LONG_NAME) if flaw is not None else "",
     }
 
 
