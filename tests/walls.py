@@ -193,7 +193,8 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "daemon.events": ("daemon.link",),
     "daemon.slots": ("daemon.events", "daemon.link"),
     "daemon.fleet": ("daemon.events", "daemon.slots"),
-    "daemon.exemptionboard": ("exemptions.inforce", "observe.log"),
+    "daemon.board": (),
+    "daemon.exemptionboard": ("daemon.board", "exemptions.inforce", "observe.log"),
     "daemon.exemptiontask": ("daemon.exemptionboard", "exemptions", "observe", "settings"),
     "daemon.storage": (
         "daemon.background",
