@@ -13,7 +13,14 @@ class Counters:
     misses: int = 0
     evictions: int = 0
     stale: int = 0  # expired answers that were used in place of fresh ones (RFC 8767)
+    outdated: int = 0  # entries that were forgotten because the DNS has other answers by now
 
     def numbers(self) -> dict[str, int]:
         """Return the counts by the word under which the metrics show each."""
-        return {"hit": self.hits, "miss": self.misses, "eviction": self.evictions, "stale": self.stale}
+        return {
+            "hit": self.hits,
+            "miss": self.misses,
+            "eviction": self.evictions,
+            "stale": self.stale,
+            "outdated": self.outdated,
+        }

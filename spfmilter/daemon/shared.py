@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from spfmilter.daemon.exemptionboard import ExemptionBoard, ExemptionReader
 from spfmilter.daemon.figures import SharedFigures
+from spfmilter.daemon.refreshboard import RefreshBoard
 from spfmilter.daemon.snapshot import Figures
 from spfmilter.dns.reports import ReportFile, Reports
 from spfmilter.journal.backlog import Leftovers
@@ -29,6 +30,7 @@ class WorkerShare:
     reports: Reports  # of silent nameservers
     report: Callable[[Figures], None]  # stores its figures, for the status file
     exemptions: ExemptionReader
+    refreshed: RefreshBoard
     sender: Sender  # of the journal's rows
     counts: CountsRecord  # of those rows
 
@@ -41,6 +43,7 @@ class StorageShare:
     counts: CountsRecord  # of those rows
     leftovers: Leftovers  # rows that one storage process leaves to the next
     exemptions: ExemptionBoard
+    refreshed: RefreshBoard
 
 
 class Shared:
@@ -52,7 +55,7 @@ class Shared:
         Raises:
             OSError: the system refuses the descriptors.
         """
-        self.figures, self.exemptions = SharedFigures(), ExemptionBoard()
+        self.figures, self.exemptions, self._refreshed = SharedFigures(), ExemptionBoard(), RefreshBoard()
         self._deferrals, self._reports = Table(), ReportFile()
         self._channel, self._totals, self._leftovers = RowChannel(), TotalsFile(), Leftovers()
 
@@ -64,6 +67,7 @@ class Shared:
             reports=self._reports.of(slot),
             report=functools.partial(self.figures.write, slot),
             exemptions=ExemptionReader(self.exemptions),
+            refreshed=self._refreshed,
             sender=self._channel.to_send(),
             counts=self._totals.of_worker(slot),
         )
@@ -75,6 +79,7 @@ class Shared:
             counts=self._totals.of_storage(),
             leftovers=self._leftovers,
             exemptions=self.exemptions,
+            refreshed=self._refreshed,
         )
 
     def let_go(self) -> None:

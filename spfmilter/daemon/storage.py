@@ -20,6 +20,7 @@ from spfmilter.daemon.shared import Shared, StorageShare
 from spfmilter.journal.backlog import Backlog
 from spfmilter.journal.intake import Intake
 from spfmilter.observe import log
+from spfmilter.refresh.wanted import has_hosts, has_page
 from spfmilter.settings import Settings
 
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 60.0  # seconds after a failure, doubled each time
@@ -44,7 +45,10 @@ def purpose(settings: Settings) -> Hashable:
     journal = (settings.journal.url, settings.journal.keep) if settings.journal.url is not None else None
     # Both URLs are compared with their passwords.
     exemptions = (settings.state, settings.journal.url) if exemptiontask.is_wanted(settings) else None
-    return (journal, exemptions, settings.log) if journal or exemptions else None
+    # With all that an evaluation depends on.
+    about = (settings.state, settings.journal.url, settings.dns, settings.web, settings.reply.help_url)
+    refresh = about if has_page(settings) or has_hosts(settings) else None
+    return (journal, exemptions, refresh, settings.log) if journal or exemptions or refresh else None
 
 
 def working(settings: Settings, shared: Shared) -> Work:
@@ -85,6 +89,10 @@ def _tasks(settings: Settings, share: StorageShare) -> tuple[Sequence[_Maker], C
     tasks: list[_Maker] = []
     if exemptiontask.is_wanted(settings):
         tasks.append((ExemptionTask.name, lambda: ExemptionTask(settings, share.exemptions)))
+    if has_page(settings) or has_hosts(settings):
+        from spfmilter.daemon import refreshtask  # noqa: PLC0415 - its packages are those of the help page
+
+        tasks.extend((task.name, _made(task)) for task in refreshtask.tasks(settings, share.refreshed))
     if url is None:
         return tasks, lambda: None
     backlog = Backlog(share.counts, share.leftovers)
@@ -95,6 +103,11 @@ def _tasks(settings: Settings, share: StorageShare) -> tuple[Sequence[_Maker], C
         return Writer(url, keep, backlog)
 
     return [*tasks, ("journal channel", lambda: Intake(share.receiver, backlog)), ("journal", write)], backlog.leave
+
+
+def _made(task: Task) -> Callable[[], Task]:
+    """Return a maker for a task that is made already."""
+    return lambda: task
 
 
 def _repeat(name: str, make: Callable[[], Task], ending: threading.Event) -> None:

@@ -27,6 +27,7 @@ from spfmilter.daemon.handover import CannotServeError, dead_end, hand_over
 from spfmilter.daemon.link import Word
 from spfmilter.daemon.nameservers import NameserverWatch
 from spfmilter.daemon.ownfigures import OwnFigures
+from spfmilter.daemon.refreshboard import RefreshReader
 from spfmilter.daemon.shared import WorkerShare
 from spfmilter.daemon.snapshot import Figures
 from spfmilter.dns.answer import Answer
@@ -85,6 +86,7 @@ class Worker:
         self._journal = _recorder(settings, share, receiver)
         signer = _signer(settings)
         self._exemptions = share.exemptions
+        self._refreshed = RefreshReader(share.refreshed, self._engine)
         self._callbacks = Callbacks(
             settings,
             self._engine,
@@ -194,6 +196,7 @@ class Worker:
         self._metrics.log_lines_lost(log.lost())
         self._nameservers.look()
         self._exemptions.refresh()
+        self._refreshed.look()
         ready = dict(self._poll.poll(seconds * 1000))
         if self._wakeup.fileno() in ready:
             self._wakeup.recv(4096)

@@ -109,6 +109,20 @@ class AnswerCache:
                 self._bytes -= gone.size
                 self.counters.evictions += 1
 
+    def forget(self, key: Key, *, unless: Callable[[Answer], bool]) -> bool:
+        """Remove an answer, unless it is what the caller takes for the present one. Return whether it was removed.
+
+        It is not served stale, either: it is known to be wrong.
+        """
+        with self._lock:
+            entry = self._kept.get(key)
+            if entry is None or unless(entry.answer):
+                return False
+            del self._kept[key]
+            self._bytes -= entry.size
+            self.counters.outdated += 1
+            return True
+
     def __contains__(self, key: Key) -> bool:
         """Tell whether there is an answer, even an expired one."""
         return key in self._kept

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from sys import getsizeof
 
@@ -131,6 +131,16 @@ class VerdictCache:
                 _, gone = self._known.popitem(last=False)
                 self.counters.evictions += len(gone.verdicts)
                 self._drop(gone)
+
+    def forget(self, domains: Collection[str]) -> int:
+        """Remove the verdicts on these domains, given in lower case. Return how many there were."""
+        with self._lock:
+            gone = [where for where in self._known if where[2].lower() in domains]
+            before = self._count
+            for where in gone:
+                self._drop(self._known.pop(where))
+            self.counters.outdated += before - self._count
+            return before - self._count
 
     def __len__(self) -> int:
         return self._count

@@ -93,6 +93,16 @@ class RateLimitedLog:
         fix = "let the daemon's user write in that folder, or make space there"
         self._warn("exemptions not saved for the next start", folder=folder, reason=reason, fix=fix)
 
+    def page_unheard(self, folder: str, reason: str) -> None:
+        """Warn that the help page of this host cannot report corrected records."""
+        fix = "let the daemon's user write in that folder; until then, a correction counts after [dns] cache_max_ttl"
+        self._warn("help page cannot report corrected records", folder=folder, reason=reason, fix=fix)
+
+    def hosts_unreached(self, reason: str) -> None:
+        """Warn that the other hosts do not learn of corrected records, and that we do not learn of theirs."""
+        fix = "look after this server; until then, a correction counts there after [dns] cache_max_ttl"
+        self._warn("corrected records not exchanged with other hosts", reason=reason, fix=fix)
+
     def rows_dropped(self, rows: int, reason: str) -> None:
         """Warn that this process has dropped rows of the journal: so many since its start, the last for this reason."""
         self._warn("journal rows dropped", rows=rows, reason=reason, fix=_JOURNAL)

@@ -27,10 +27,10 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from spfmilter.helplink.token import Case, Signer, TokenError
-from spfmilter.model import Check, Identity
+from spfmilter.helplink.check import check_of
+from spfmilter.helplink.token import Signer, TokenError
+from spfmilter.model import Check, Result
 from spfmilter.settings import Settings
-from spfmilter.spf.checks import domain_check, helo_check
 from spfmilter.text import is_dot_atom
 from spfmilter.web import form, languages
 from spfmilter.web.case import CaseView, OriginalResult, build_view
@@ -82,13 +82,13 @@ class _Pages:
     async def case(self, request: Request) -> Response:
         """Return the page of a token."""
         try:
-            case = self._signer.read(
-                request.path_params["token"], max_age=self._web.token_lifetime.seconds, now=time.time()
-            )
+            token = request.path_params["token"]
+            case = self._signer.read(token, max_age=self._web.token_lifetime.seconds, now=time.time())
         except TokenError as error:
             raise _Stop(ErrorPage(error.kind)) from None
         then = OriginalResult(result=case.result, time=case.time, case=case.id)
-        view = await self._view(request, _check_of(case), then)
+        refused = token if case.result is not Result.PASS else ""
+        view = await self._view(request, check_of(case), then, refused)
         return self._page(request, "case.html", view=view)
 
     async def by_hand(self, request: Request) -> Response:
@@ -100,8 +100,10 @@ class _Pages:
         view = await self._view(request, entered.check)
         return self._page(request, "case.html", form=entered, view=view)
 
-    async def _view(self, request: Request, check: Check, then: OriginalResult | None = None) -> CaseView:
-        """Evaluate a check now.
+    async def _view(
+        self, request: Request, check: Check, then: OriginalResult | None = None, refused: str = ""
+    ) -> CaseView:
+        """Evaluate a check now. ``refused``: see ``Checker.evaluate``.
 
         Raises:
             _Stop: the visitor's network has used up its rate, or the server is busy.
@@ -112,13 +114,20 @@ class _Pages:
         if wait is not None:
             raise _Stop(ErrorPage.TOO_MANY, retry_after=wait)
         try:
-            outcome = await self._checker.evaluate(check, network_of(host))
+            outcome = await self._checker.evaluate(check, network_of(host), refused=refused)
         except BusyError:
             raise _Stop(ErrorPage.BUSY, retry_after=_SOON) from None
         if outcome.verdict.fault is not None:
             raise RuntimeError(outcome.verdict.fault)
         own = self._owns(outcome.verdict.check.domain, self._hostname)
-        return build_view(outcome.verdict, outcome.clues, own=own, then=then, longest_ttl=self._longest_ttl)
+        return build_view(
+            outcome.verdict,
+            outcome.clues,
+            own=own,
+            then=then,
+            longest_ttl=self._longest_ttl,
+            refreshed=outcome.refreshed,
+        )
 
     async def file(self, request: Request) -> Response:
         """Return the style sheet or the icon."""
@@ -181,13 +190,6 @@ class _Pages:
         return HTMLResponse(html, status, headers=headers)
 
 
-def _check_of(case: Case) -> Check:
-    """Return the check of a token, which has no local part."""
-    if case.identity is Identity.HELO:
-        return helo_check(case.address, case.domain)
-    return domain_check(case.address, case.domain, helo="", record="")
-
-
 def _switch(parameters: Mapping[str, str]) -> Callable[[PageLanguage], str]:
     """Return a function that gives the relative address of the same page in another language."""
     fields = [(name, parameters[name]) for name in form.FIELDS if name in parameters]
@@ -214,7 +216,12 @@ def build(
         hostname: the mail server's name, to show to people.
         checker: evaluates the checks; None: a new one.
     """
-    checker = checker or Checker(settings.dns, settings.web.nameservers, suggest=settings.reply.suggest_services)
+    checker = checker or Checker(
+        settings.dns,
+        settings.web.nameservers,
+        suggest=settings.reply.suggest_services,
+        folder=settings.state.folder,
+    )
     pages = _Pages(settings, Signer(secrets), checker, hostname)
     routes = [
         Route("/healthz", pages.health),

@@ -107,6 +107,7 @@ class CaseView:
     added: str  # the term for the address, if no whole record can be suggested
     service: str | None  # the service whose servers ``added`` stands for
     wait: int  # minutes until a change is seen
+    delay: int  # minutes for which the mail server may still use a former record; 0: it does not
     lookups: int
     partial: bool  # the record uses values that a link does not hold: the local part, or the HELO name
 
@@ -128,6 +129,7 @@ def build_view(
     own: bool = False,
     then: OriginalResult | None = None,
     longest_ttl: float = 3600.0,
+    refreshed: bool = False,
 ) -> CaseView:
     """Return the view of a current verdict and of the result ``then``.
 
@@ -137,6 +139,7 @@ def build_view(
         own: the receiver's own users have the domain.
         then: what the token says; None for a check by hand.
         longest_ttl: seconds for which the receiving server caches an answer at most.
+        refreshed: the receiving server does not use a former record any more.
     """
     check, problem = verdict.check, verdict.problem
     # If the record cannot be read now, show the reason of the refusal.
@@ -166,6 +169,7 @@ def build_view(
         added=advised.add,
         service=advised.service.name if advised.service is not None else None,
         wait=max(1, math.ceil(min(verdict.ttl or 0, longest_ttl) / 60)),
+        delay=0 if refreshed else math.ceil(longest_ttl / 60),
         lookups=verdict.lookups,
         partial=then is not None and check.identity is Identity.MAILFROM and bool(verdict.letters & {"l", "s", "h"}),
     )

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.suggestion import service_of
-from spfmilter.model import Check, Client, Facts, ReversePath, Verdict
+from spfmilter.model import Check, Client, Facts, Result, ReversePath, Verdict
+from spfmilter.refresh import pagelink
+from spfmilter.refresh.limits import RefreshOutcome
 from spfmilter.settings.schema import DnsSection
 from spfmilter.settings.values import Duration, Nameserver
 from spfmilter.spf.clues import Clues
@@ -23,7 +25,6 @@ _THREADS = 8
 _PLACES = 4 * _THREADS  # evaluated or waiting
 _SHARE = _THREADS // 2  # places of one network: otherwise it could block all threads with silent name servers
 _TIME = 10.0  # seconds, waiting included: a person looks at an empty page meanwhile
-_FRESH = 60.0  # seconds for which an answer is cached at most: a person who fixes a record wants to see the effect
 
 
 class BusyError(Exception):
@@ -36,36 +37,46 @@ class Checked:
 
     verdict: Verdict
     clues: Clues = field(default_factory=Clues)  # to the client
+    refreshed: bool = False  # the daemon has confirmed that it does not use the former record any more
 
 
 class Checker:
     """Evaluate checks for the page."""
 
-    def __init__(self, settings: DnsSection, nameservers: Sequence[Nameserver] = (), *, suggest: bool = False) -> None:
+    def __init__(
+        self,
+        settings: DnsSection,
+        nameservers: Sequence[Nameserver] = (),
+        *,
+        suggest: bool = False,
+        folder: str = "",
+    ) -> None:
         """Prepare to query the DNS as the daemon does.
 
         Args:
             settings: the daemon's DNS settings.
             nameservers: queried in place of the daemon's; empty: the daemon's.
             suggest: whether to look for the mail service of a client that is not allowed.
+            folder: ``[state] folder``, in which the daemon of this host listens; empty: there is none.
         """
-        longest = Duration(min(_FRESH, settings.cache_max_ttl.seconds))
         time = Duration(min(_TIME, settings.timeout.seconds))
-        limited = settings.model_copy(update={"cache_max_ttl": longest, "serve_stale": Duration(0), "timeout": time})
+        # No cache: a person who corrects a record and loads the page again wants to see the effect at once.
+        limited = settings.model_copy(update={"cache_entries": 0, "serve_stale": Duration(0), "timeout": time})
         if nameservers:
             limited = limited.model_copy(update={"nameservers": nameservers})
         self._engine = Engine(limited)
-        self._time, self._suggest = time.seconds, suggest
+        self._time, self._suggest, self._folder = time.seconds, suggest, folder
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="check")
         self._lock = threading.Lock()
         self._taken: Counter[str] = Counter()  # places, by network
 
-    async def evaluate(self, check: Check, network: str = "") -> Checked:
+    async def evaluate(self, check: Check, network: str = "", *, refused: str = "") -> Checked:
         """Return the current verdict, with its tree, and the client's service.
 
         Args:
             check: what to evaluate.
             network: the visitor's network; empty if unknown.
+            refused: the token of a case that was not passed. If it passes now, the daemon is told; empty: none.
 
         Raises:
             BusyError: all places are taken, or the network has used its share of them.
@@ -75,7 +86,7 @@ class Checker:
                 raise BusyError
             self._taken[network] += 1
         try:
-            future = self._pool.submit(self._evaluate, check, self._engine.clock() + self._time)
+            future = self._pool.submit(self._evaluate, check, self._engine.clock() + self._time, refused)
         except RuntimeError:  # it has been closed
             self._free(network)
             raise
@@ -92,15 +103,19 @@ class Checker:
         """Stop. Waiting evaluations are not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _evaluate(self, check: Check, deadline: float) -> Checked:
+    def _evaluate(self, check: Check, deadline: float, refused: str) -> Checked:
         if self._engine.clock() >= deadline:
             raise BusyError
         inquiry = self._engine.inquiry()
         try:
             inquiry.expect([check])
             verdict = inquiry.evaluate(check, deadline=deadline, trace=True)
-            service = service_of(verdict, _facts(check), inquiry) if self._suggest else None
-            return Checked(verdict=verdict, clues=Clues(service=service))
+            passes = bool(refused) and verdict.result is Result.PASS
+            return Checked(
+                verdict=verdict,
+                clues=Clues(service=service_of(verdict, _facts(check), inquiry) if self._suggest else None),
+                refreshed=passes and pagelink.ask(self._folder, refused) is RefreshOutcome.REFRESHED,
+            )
         finally:
             inquiry.close()
 

@@ -282,4 +282,4 @@ def test_the_counters_count(clock: Clock) -> None:
     cache.get(KEY)
     cache.get(KEY, counted=False)
     cache.get(name(1), counted=False)
-    assert cache.counters.numbers() == {"hit": 1, "miss": 1, "eviction": 0, "stale": 0}
+    assert cache.counters.numbers() == {"hit": 1, "miss": 1, "eviction": 0, "stale": 0, "outdated": 0}

@@ -274,7 +274,7 @@ def test_the_number_of_verdicts_is_bounded_and_the_oldest_go(clock: Clock) -> No
     for one in asked[3:]:
         cache.put(verdict(check=one))
     assert [cache.knows(one) for one in asked] == [True, False, False, True, True]
-    assert cache.counters.numbers() == {"hit": 1, "miss": 0, "eviction": 2, "stale": 0}
+    assert cache.counters.numbers() == {"hit": 1, "miss": 0, "eviction": 2, "stale": 0, "outdated": 0}
 
 
 def test_local_parts_without_number_do_not_fill_it(clock: Clock) -> None:

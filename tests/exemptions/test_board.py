@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from spfmilter.daemon import exemptionboard
+from spfmilter.daemon import board as memory
 from spfmilter.daemon.exemptionboard import ExemptionBoard, ExemptionReader
 from spfmilter.exemptions.inforce import pack
 from tests.exemptions.samples import NOW, exempt
@@ -61,7 +61,7 @@ def test_a_list_that_is_half_written_is_not_taken(monkeypatch: pytest.MonkeyPatc
         os,
         "pread",
         lambda file, length, place: (
-            read(file, length, place)[:-1] + b"?" if place >= exemptionboard._HALVES[0] else read(file, length, place)
+            read(file, length, place)[:-1] + b"?" if place >= memory._HALVES[0] else read(file, length, place)
         ),
     )
     reader.refresh()

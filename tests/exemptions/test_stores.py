@@ -22,6 +22,7 @@ from spfmilter.exemptions.opening import open_store
 from spfmilter.exemptions.server import KEY, ServerStore
 from spfmilter.exemptions.store import KEPT, Store, StoreError
 from spfmilter.journal.database import open_engine
+from spfmilter.refresh.overredis import RedisHosts
 from spfmilter.settings import parse
 from spfmilter.settings.journalurl import journal_url
 from spfmilter.settings.urls import state_url
@@ -225,6 +226,11 @@ def test_the_rights_of_a_user_of_redis_are_enough(redis_server: Redis) -> None:
     url = state_url(f"redis://spfmilter:geheim@127.0.0.1:{redis_server.port}/2")
     assert url is not None
     use(ServerStore(url))
+    hosts = RedisHosts(url)
+    assert hosts.receive() == ()
+    hosts.send("a.b")
+    assert hosts.receive() == ["a.b"]
+    assert hosts.receive() == []
     there.execute_command("ACL", "SETUSER", "spfmilter", "-hset")
     with pytest.raises(StoreError, match="ermission"):
         ServerStore(url).add(exempt("192.0.2.8", 8))

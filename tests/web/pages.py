@@ -16,14 +16,16 @@ from tests.web.site import SECRET, ZONE
 class InMemory:
     """A Checker whose DNS is a dictionary; counts what it is asked for."""
 
-    def __init__(self, zone: Zone) -> None:
-        self.world = World(zone)
+    def __init__(self, zone: Zone, *, refreshed: bool = False) -> None:
+        self.world, self.refreshed = World(zone), refreshed
         self.checks: list[Check] = []
+        self.refused: list[str] = []  # the tokens of cases that were not passed
 
-    async def evaluate(self, check: Check, network: str = "") -> Checked:  # noqa: ARG002 - as Checker's
+    async def evaluate(self, check: Check, network: str = "", *, refused: str = "") -> Checked:  # noqa: ARG002 - as Checker's
         """As Checker does it."""
         self.checks.append(check)
-        return Checked(verdict=Evaluator().evaluate(check, self.world, trace=True))
+        self.refused.append(refused)
+        return Checked(verdict=Evaluator().evaluate(check, self.world, trace=True), refreshed=self.refreshed)
 
 
 def settings(text: str = "") -> Settings:

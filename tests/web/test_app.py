@@ -57,6 +57,25 @@ def test_each_result_has_its_page(browser, domain, said) -> None:
         assert text in words(response)
 
 
+@pytest.mark.parametrize("refreshed", [True, False])
+def test_a_corrected_record_counts_at_once_if_the_daemon_has_said_so(refreshed: bool) -> None:
+    with client("rate = 9/second", checker=InMemory(ZONE, refreshed=refreshed)) as browser:
+        text = words(browser.get(f"/spf/{token('pass.example')}"))
+    assert "Send the same message again" in text
+    assert ("wait up to 60 minutes: the mail server may still remember" in text) is not refreshed
+
+
+def test_only_signed_cases_that_were_not_passed_are_told_to_the_daemon() -> None:
+    checker = InMemory(ZONE)
+    with client("rate = 90/second", checker=checker) as browser:
+        case = token("pass.example")
+        browser.get(f"/spf/{case}")
+        browser.get(f"/spf/{token('pass.example', result=Result.PASS)}")
+        browser.get(f"/spf/{FOREIGN}")
+        browser.get("/spf/", params=BY_HAND)
+    assert checker.refused == [case, "", ""]
+
+
 def test_the_page_tells_the_whole_case(browser) -> None:
     text = words(browser.get(f"/spf/{token(time=1_795_000_000)}?lang=en", headers={"Accept-Language": "zh"}))
     for part in (
@@ -257,7 +276,7 @@ class Broken:
     def __init__(self, *, busy: bool) -> None:
         self.busy = busy
 
-    async def evaluate(self, check: Check, network: str = "") -> Checked:  # noqa: ARG002 - as Checker's
+    async def evaluate(self, check: Check, network: str = "", *, refused: str = "") -> Checked:  # noqa: ARG002 - as Checker's
         """One of both."""
         if self.busy:
             raise BusyError

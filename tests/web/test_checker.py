@@ -6,6 +6,8 @@ import pytest
 
 from lab.dnsserver import ScriptedDNS
 from spfmilter.model import Result
+from spfmilter.refresh import pagelink
+from spfmilter.refresh.limits import RefreshOutcome
 from spfmilter.settings import parse
 from spfmilter.web import checker as module
 from spfmilter.web import wording
@@ -25,7 +27,8 @@ def checker(dns: ScriptedDNS, more: str = "") -> Checker:
     return Checker(parse(f"[dns]\nnameservers = {dns.address}\n{more}").dns)
 
 
-def test_a_verdict_has_its_tree_and_repeats_come_from_the_cache() -> None:
+def test_a_verdict_has_its_tree_and_repeats_ask_the_dns_again() -> None:
+    """So a corrected record is seen at once."""
     with ScriptedDNS(ZONE) as dns:
         checks = checker(dns)
         for _ in range(3):
@@ -33,7 +36,7 @@ def test_a_verdict_has_its_tree_and_repeats_come_from_the_cache() -> None:
             assert verdict.result is Result.FAIL
             assert verdict.trace is not None
         checks.close()
-        assert dns.queries["quick.example", "TXT"] == 1
+        assert dns.queries["quick.example", "TXT"] == 3
 
 
 @pytest.mark.parametrize("suggest", [True, False])
@@ -48,6 +51,29 @@ def test_the_service_of_the_client_is_found_where_that_is_wanted(suggest) -> Non
         service = asyncio.run(checks.evaluate(check("customer.example"))).clues.service
         checks.close()
     assert (service.term if service else None) == ("include:zohomail.com" if suggest else None)
+
+
+@pytest.mark.parametrize(
+    ("domain", "refused", "answer", "refreshed"),
+    [
+        ("open.example", "a.b", RefreshOutcome.REFRESHED, True),
+        ("open.example", "a.b", RefreshOutcome.LIMITED, False),
+        ("open.example", "a.b", None, False),
+        ("open.example", "", RefreshOutcome.REFRESHED, False),
+        ("quick.example", "a.b", RefreshOutcome.REFRESHED, False),
+    ],
+)
+def test_the_daemon_is_told_of_a_refused_case_that_passes(
+    monkeypatch: pytest.MonkeyPatch, domain: str, refused: str, answer: RefreshOutcome | None, refreshed: bool
+) -> None:
+    told = []
+    monkeypatch.setattr(pagelink, "ask", lambda *given: told.append(given) or answer)
+    with ScriptedDNS({**ZONE, "open.example": [{"TXT": "v=spf1 ?exists:no.example +all"}]}) as dns:
+        checks = Checker(parse(f"[dns]\nnameservers = {dns.address}").dns, folder="/folder")
+        found = asyncio.run(checks.evaluate(check(domain), refused=refused))
+        checks.close()
+    assert found.refreshed is refreshed
+    assert told == ([("/folder", refused)] if refused and domain == "open.example" else [])
 
 
 def test_dead_name_servers_cost_only_their_visitors_the_time_limit() -> None:
@@ -70,7 +96,7 @@ def test_who_finds_no_place_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     with ScriptedDNS(ZONE) as dns:
         checks = checker(dns)
         gate = threading.Event()
-        monkeypatch.setattr(checks, "_evaluate", lambda check, deadline: gate.wait(30))  # noqa: ARG005
+        monkeypatch.setattr(checks, "_evaluate", lambda check, deadline, refused: gate.wait(30))  # noqa: ARG005
 
         async def crowd() -> None:
             waiting = [asyncio.ensure_future(checks.evaluate(check())) for _ in range(module._PLACES)]
@@ -89,20 +115,20 @@ def test_who_finds_no_place_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "time", "remembered"),
+    ("text", "time"),
     [
-        ("", 10, 60),
-        ("timeout = 2m\ncache_max_ttl = 1d\nserve_stale = 1d", 10, 60),
-        ("timeout = 2s\ncache_max_ttl = 5s", 2, 5),
+        ("", 10),
+        ("timeout = 2m\ncache_max_ttl = 1d\nserve_stale = 1d", 10),
+        ("timeout = 2s\ncache_max_ttl = 5s", 2),
     ],
 )
-def test_the_page_waits_shorter_and_forgets_sooner_than_the_daemon(monkeypatch, text, time, remembered) -> None:
+def test_the_page_waits_shorter_than_the_daemon_and_remembers_nothing(monkeypatch, text, time) -> None:
     """A person waits, and wants to see the corrected record."""
     given: list[Any] = []
     monkeypatch.setattr(module, "Engine", given.append)
     Checker(parse(f"[dns]\n{text}\n").dns).close()
     (dns,) = given
-    assert (dns.timeout.seconds, dns.cache_max_ttl.seconds, dns.serve_stale.seconds) == (time, remembered, 0)
+    assert (dns.timeout.seconds, dns.cache_entries, dns.serve_stale.seconds) == (time, 0, 0)
 
 
 INSIDE = {
@@ -141,7 +167,7 @@ def test_a_network_has_a_share_of_the_places(monkeypatch: pytest.MonkeyPatch) ->
     with ScriptedDNS(ZONE) as dns:
         checks = checker(dns)
         gate = threading.Event()
-        monkeypatch.setattr(checks, "_evaluate", lambda check, deadline: gate.wait(30))  # noqa: ARG005
+        monkeypatch.setattr(checks, "_evaluate", lambda check, deadline, refused: gate.wait(30))  # noqa: ARG005
 
         async def crowd() -> None:
             waiting = [asyncio.ensure_future(checks.evaluate(check(), "192.0.2.0/24")) for _ in range(module._SHARE)]

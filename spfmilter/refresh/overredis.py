@@ -1,0 +1,67 @@
+"""Tokens between hosts by a stream of a Redis or Valkey server, which keeps the last ones for a minute.
+
+Knows the server's commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from spfmilter.refresh.hosts import MAX_TOKENS, HostsError
+from spfmilter.settings.urls import StateUrl
+from spfmilter.state.connection import connect, reason_of
+
+KEY = "spfmilter:refreshed"  # on the server: a contract between hosts of all versions
+FIELD = "token"
+_SECONDS = 5.0  # for an answer
+_MOST = 256 << 10  # bytes of an answer
+_KEPT = 60  # seconds
+_BEGIN = "0-0"
+_T = TypeVar("_T")
+
+
+class RedisHosts:
+    """See ``Hosts``."""
+
+    def __init__(self, url: StateUrl) -> None:
+        self.name = str(url)
+        self._server = connect(url, seconds=_SECONDS, most=_MOST)
+        self._last: Any = None  # the id of the last entry that was read; None: nothing was read yet
+
+    def send(self, token: str) -> None:
+        """See ``Hosts``."""
+
+        def add() -> None:
+            whole = self._server.pipeline(transaction=True)
+            whole.xadd(KEY, {FIELD: token}, maxlen=MAX_TOKENS, approximate=False)
+            whole.expire(KEY, _KEPT)
+            whole.execute()
+
+        self._asked(add)
+
+    def receive(self) -> Sequence[str]:
+        """See ``Hosts``."""
+        if self._last is None:
+            found: Any = self._asked(lambda: self._server.xrevrange(KEY, count=1))
+            self._last = found[0][0] if found else _BEGIN
+            return ()
+        read: Any = self._asked(lambda: self._server.xread({KEY: self._last}, count=MAX_TOKENS))
+        entries = read[0][1] if read else ()
+        if entries:
+            self._last = entries[-1][0]
+        texts = [fields.get(FIELD.encode(), b"") for _, fields in entries if fields]
+        return [text.decode("ascii", "replace") for text in texts]
+
+    def close(self) -> None:
+        """See ``Hosts``."""
+        self._server.connection_pool.disconnect()
+
+    def _asked(self, ask: Callable[[], _T]) -> _T:
+        try:
+            return ask()
+        except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
+            # Surplus bytes from the server must not be taken for the answer to the next question.
+            self._server.connection_pool.disconnect()
+            self._last = None  # it may have lost its memory
+            raise HostsError(f"{self.name}: {reason_of(error)}") from None
