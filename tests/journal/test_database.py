@@ -27,8 +27,10 @@ def url(tmp_path: Path) -> JournalUrl:
 
 def made(url: JournalUrl) -> None:
     engine = open_engine(url)
-    upgrade(engine, url)
-    engine.dispose()
+    try:
+        upgrade(engine, url)
+    finally:
+        engine.dispose()
 
 
 # -- the schema --------------------------------------------------------------------------------------------------------
