@@ -19,6 +19,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "template": (),
     "language": (),
     "zones": (),
+    "organization": (),
     "counters": (),
     "interfaces": (),
     "ownership": (),
@@ -42,7 +43,19 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "exemptions": ("addresses", "exemptions", "model", "ownership", "packages", "settings", "text"),
     "policy": ("addresses", "exemptions.inforce", "model", "policy", "settings", "spf.checks"),
     "relays": ("addresses", "model", "relays", "settings.networklist"),
-    "reply": ("language", "model", "reply", "settings", "spf.services", "template", "text"),
+    "reply": (
+        "language",
+        "model",
+        "organization",
+        "reply",
+        "settings",
+        "spf.clues",
+        "spf.flaws",
+        "spf.providers",
+        "spf.services",
+        "template",
+        "text",
+    ),
     "headers": ("addresses", "edits", "headers", "model", "reply", "settings", "text"),
     "message": ("addresses", "edits", "headers", "message", "model", "policy", "relays", "reply", "settings", "value"),
     "session": ("addresses", "headers", "message", "model", "policy", "reply", "settings", "value"),
@@ -51,7 +64,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "evaluation.evidence": ("dns", "evaluation", "exemptions.inforce", "model", "policy"),
     "observe": ("addresses", "counters", "model", "observe", "settings", "text"),
     "state": ("observe.log", "observe.ratelimited", "packages", "settings.urls", "state", "text"),
-    "helplink": ("caseid", "evaluation", "helplink", "model", "ownership", "reply", "settings", "units"),
+    "helplink": ("caseid", "evaluation", "helplink", "model", "ownership", "reply", "settings", "spf.clues", "units"),
     "journal": (
         "addresses",
         "dns.answer",
@@ -119,6 +132,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "reply.advice",
         "settings",
         "spf.checks",
+        "spf.clues",
         "spf.loops",
         "spf.services",
         "text",
@@ -145,6 +159,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "exemptions.exemption",
         "journal",
         "model",
+        "organization",
         "packages",
         "report",
         "settings",
@@ -188,7 +203,14 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 
 # Narrower than the package around them.
 NARROWER: Mapping[str, tuple[str, ...]] = {
-    "reply.advice": ("model", "spf.services"),  # the help page gives the same advice
+    "reply.advice": (
+        "model",
+        "organization",
+        "spf.clues",
+        "spf.flaws",
+        "spf.providers",
+        "spf.services",
+    ),  # the help page gives the same advice
     "reply.texts": ("language", "model", "reply.advice", "template"),
     "daemon.events": ("daemon.link",),
     "daemon.slots": ("daemon.events", "daemon.link"),
@@ -270,7 +292,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),
     "web.fixes": ("model", "text"),
-    "web.case": ("model", "reply.advice", "spf.loops", "spf.services", "text", "web"),
+    "web.case": ("model", "reply.advice", "spf.clues", "spf.loops", "text", "web"),
     "web.errors": ("helplink.token", "web.wording"),
     "web.security": ("observe.log",),
     "commands.milterlist": (),

@@ -15,6 +15,7 @@ from spfmilter.evaluation.suggestion import service_of
 from spfmilter.model import Facts, Result, Verdict
 from spfmilter.reply import Extras
 from spfmilter.settings import Settings
+from spfmilter.spf.clues import Clues
 
 if TYPE_CHECKING:
     from spfmilter.helplink.token import Signer
@@ -30,7 +31,7 @@ class Refusals:
         """Return the extras for the notice of one refused message, whose case id is ``case``."""
         suggest = self._settings.reply.suggest_services
         return Extras(
-            service=service_of(verdict, facts, inquiry) if suggest else None,
+            clues=Clues(service=service_of(verdict, facts, inquiry) if suggest else None),
             link=self._link(verdict, case),
             case=case,
         )

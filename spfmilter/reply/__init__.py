@@ -4,17 +4,19 @@
 ``reply`` the SMTP reply. No I/O, no clock; the catalogues of other languages are loaded by ``spfmilter.language``.
 """
 
-from spfmilter.reply.advice import Advice, Remedy, Situation, advice
+from spfmilter.reply.advice import Advice, Audience, Remedy, Situation, advice, audience_of
 from spfmilter.reply.notice import Extras, notice, notice_language, problem_text, sentences
 from spfmilter.reply.reply import Reply, forged_fields, internal_error, reply_for, separate_message
 
 __all__ = [
     "Advice",
+    "Audience",
     "Extras",
     "Remedy",
     "Reply",
     "Situation",
     "advice",
+    "audience_of",
     "forged_fields",
     "internal_error",
     "notice",

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spfmilter.model import CONDITIONS, Condition, Identity, IPAddress, Problem, ProblemKind, Result, Verdict
+from spfmilter.organization import organization
+from spfmilter.spf.clues import Clues
+from spfmilter.spf.flaws import Flaw
+from spfmilter.spf.providers import Provider, provider_of
 from spfmilter.spf.services import Service
 
 
@@ -31,6 +35,16 @@ class Situation(StrEnum):
     OUR_FAULT = "our-fault"  # the same, because the receiving server's own resolver does not answer
 
 
+class Audience(StrEnum):
+    """The person who can do something about a refusal."""
+
+    USER = "user"  # who only uses the address
+    DOMAIN = "domain"  # who can change the domain's record
+    SERVER = "server"  # who can configure the sending server
+    FORWARDER = "forwarder"  # whose server forwarded the message
+    FORM = "form"  # who runs a web form or a device that sends
+
+
 class Remedy(StrEnum):
     """One thing that a sender can do; several are alternatives, the most likely one first."""
 
@@ -39,7 +53,14 @@ class Remedy(StrEnum):
     PUBLISH = "publish"  # publish a record, with ``Advice.add`` in it
     NARROW = "narrow"  # let the record name servers in place of ``Advice.term``
     FIX = "fix"  # correct what ``Advice.problem`` says
-    OTHER_SERVER = "other-server"  # send through a server that the record lists
+    ADD_INCLUDE = "add-include"  # add the include: that ``Advice.other_organization`` documents for its customers
+    LIST_SERVERS = "list-servers"  # the record says that the domain sends no mail: if it does, list its servers
+    MEND_FLAW = "mend-flaw"  # correct ``Advice.flaws``
+    SUBMIT = "submit"  # send through the webmail or the SMTP server of the domain, or of a service that it lists
+    USE_PROVIDER = "use-provider"  # the same, for a freemail user: through ``Advice.provider``
+    TELL_PROVIDER = "tell-provider"  # tell the freemail provider, whose record or server it is
+    FORWARDED = "forwarded"  # ask the recipient for their final address; the forwarder needs SRS
+    FROM_OWN_DOMAIN = "from-own-domain"  # let the form or device send from a domain of its own
     OWN_NAME = "own-name"  # let the server greet with its own host name
     OTHER_SENDER = "other-sender"  # send with an address in a domain that has a record
     LATER = "later"  # send again later
@@ -62,8 +83,28 @@ class Advice:
     add: str  # the term that allows the address: ip4, ip6 or a service's include
     service: Service | None = None  # whose servers ``add`` stands for
     problem: Problem | None = None
+    provider: Provider | None = None  # of free mailboxes, if the domain is one of its own
+    provider_fault: bool = False  # the client's confirmed name is the provider's, or below the domain
+    listed: tuple[Service, ...] = ()  # well-known services that the record lists already
+    client_name: str = ""  # the client's confirmed host name; empty: unknown
+    other_organization: str = ""  # that ``client_name`` belongs to, if not to the sender's; empty: the same, or unknown
+    flaws: tuple[Flaw, ...] = ()
 
 
+NO_CLUES = Clues()
+_AUDIENCES = {
+    Remedy.ADD: Audience.DOMAIN,
+    Remedy.ADD_BEFORE: Audience.DOMAIN,
+    Remedy.ADD_INCLUDE: Audience.DOMAIN,
+    Remedy.PUBLISH: Audience.DOMAIN,
+    Remedy.LIST_SERVERS: Audience.DOMAIN,
+    Remedy.NARROW: Audience.DOMAIN,
+    Remedy.FIX: Audience.DOMAIN,
+    Remedy.MEND_FLAW: Audience.DOMAIN,
+    Remedy.OWN_NAME: Audience.SERVER,
+    Remedy.FORWARDED: Audience.FORWARDER,
+    Remedy.FROM_OWN_DOMAIN: Audience.FORM,
+}
 _ALL = "all"
 _WITHOUT_DOMAIN = {Identity.MAILFROM: (Remedy.OTHER_SENDER,), Identity.HELO: (Remedy.OWN_NAME,)}
 
@@ -82,17 +123,17 @@ _CONDITIONS = {
 
 
 def advice(
-    verdict: Verdict, service: Service | None = None, condition: Condition | None = None, *, own: bool = False
+    verdict: Verdict, clues: Clues = NO_CLUES, condition: Condition | None = None, *, own: bool = False
 ) -> Advice:
     """Return the advice on a verdict.
 
     Args:
         verdict: the outcome of a check.
-        service: the well-known service whose published record passes the address; None: none is known.
+        clues: what was looked up about the client.
         condition: the condition whose policy entry applied; None: that of the plain result.
         own: the receiver's own users have this domain. Their address at home does not belong into its record.
     """
-    check, problem = verdict.check, verdict.problem
+    check, problem, service = verdict.check, verdict.problem, clues.service
     situation = _situation(verdict, condition)
     where = problem.domain if problem is not None and verdict.result is Result.PERMERROR else verdict.term_domain
     return Advice(
@@ -109,12 +150,35 @@ def advice(
         add=service.term if service is not None else f"ip{check.address.version}:{check.address}",
         service=service,
         problem=problem,
+        provider=provider_of(check.domain),
+        provider_fault=_is_own_host(clues.client_name, check.domain),
+        listed=clues.listed,
+        client_name=clues.client_name,
+        other_organization=_other_organization(clues.client_name, check.domain),
+        flaws=clues.flaws,
     )
+
+
+def audience_of(remedy: Remedy) -> Audience:
+    """Return the person who can apply a remedy."""
+    return _AUDIENCES.get(remedy, Audience.USER)
 
 
 def is_all(term: str) -> bool:
     """Return whether a term is ``all``, which fits every address."""
     return term.lstrip("+-~?").lower() == _ALL
+
+
+def _is_own_host(name: str, domain: str) -> bool:
+    """Tell whether a host's name is below the domain, or one of the domain's freemail provider."""
+    provider = provider_of(domain)
+    return name == domain or name.endswith("." + domain) or (provider is not None and provider.runs(name))
+
+
+def _other_organization(name: str, domain: str) -> str:
+    """Return the organization of a host, if it is not the domain's."""
+    owner = organization(name)
+    return "" if not domain or _is_own_host(name, domain) or owner == organization(domain) else owner
 
 
 def _situation(verdict: Verdict, condition: Condition | None) -> Situation:
@@ -143,7 +207,7 @@ def _remedies(situation: Situation, identity: Identity) -> tuple[Remedy, ...]:
         case Situation.UNLISTED | Situation.REDIRECTED | Situation.DENIED:
             add = Remedy.ADD_BEFORE if situation is Situation.DENIED else Remedy.ADD
             # A wrong name in HELO is the server's mistake more often than the record's.
-            return (add, Remedy.OTHER_SERVER) if identity is Identity.MAILFROM else (Remedy.OWN_NAME, add)
+            return (add, Remedy.SUBMIT) if identity is Identity.MAILFROM else (Remedy.OWN_NAME, add)
         case Situation.NO_MAIL:
             return (Remedy.ADD,) if identity is Identity.MAILFROM else (Remedy.OWN_NAME, Remedy.ADD)
         case Situation.WIDE_OPEN:
@@ -157,6 +221,6 @@ def _remedies(situation: Situation, identity: Identity) -> tuple[Remedy, ...]:
         case Situation.SILENT | Situation.OUR_FAULT:
             return (Remedy.LATER,)
         case Situation.PINNED:
-            return (Remedy.ASK, Remedy.OTHER_SERVER)
+            return (Remedy.ASK, Remedy.SUBMIT)
         case Situation.ALLOWED:
             return ()

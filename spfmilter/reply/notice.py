@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from spfmilter.language import SOURCE, Language, first, language
 from spfmilter.model import Condition, Facts, Identity, Problem, Verdict
 from spfmilter.reply import texts
-from spfmilter.reply.advice import Advice, advice
+from spfmilter.reply.advice import NO_CLUES, Advice, advice
 from spfmilter.settings import Settings
-from spfmilter.spf.services import Service
+from spfmilter.spf.clues import Clues
 from spfmilter.text import ascii_line, utf8_line
 
 MAX_LINE = 480  # bytes: with code, status and CRLF inside the 512 of RFC 5321 section 4.5.3.1.5
@@ -28,7 +28,7 @@ _Clean = Callable[[str, int], str]
 class Extras:
     """The content of a notice besides the verdict; looked up only where a message is refused, since it takes time."""
 
-    service: Service | None = None  # to which the client belongs
+    clues: Clues = NO_CLUES  # to the client
     link: str = ""  # to the help page, for this very case
     case: str = ""  # the case id
 
@@ -50,7 +50,7 @@ def notice(
     language, clean = notice_language(facts, settings), utf8_line if facts.smtputf8 else ascii_line
     # Who has logged in already, and is checked all the same, is not told to log in.
     ours = not facts.authenticated and settings.reply.owns(verdict.check.domain, facts.hostname)
-    found = advice(verdict, extras.service, condition, own=ours)
+    found = advice(verdict, extras.clues, condition, own=ours)
     values = _values(found, verdict, facts, settings, language, clean) | {"case": extras.case}
     own = settings.reply.lines(verdict.result)
     templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found))

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from spfmilter.addresses import parse_address
 from spfmilter.journal.sums import FailingHost
+from spfmilter.organization import organization
 from spfmilter.report.heaviest import Heaviest
-from spfmilter.report.related import network_of, organization, usable_name
+from spfmilter.report.related import network_of, usable_name
 
 LEAST_DOMAINS = 3  # unrelated domains, if name and HELO speak for a forwarder
 _LEAST_WITH_ONE = 6  # if only one of them does

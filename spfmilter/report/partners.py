@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from spfmilter.addresses import parse_address
 from spfmilter.journal.sums import BrokenDomain, SenderHost
-from spfmilter.report.related import organization
+from spfmilter.organization import organization
 
 LEAST_FAILURES = 3  # of one address
 _FEW = 5  # addresses

@@ -1,8 +1,4 @@
-"""Which names belong together: the organization of a domain, and the network of an address. Pure.
-
-Knows no list of public suffixes: a list of its own would be out of date. So ``organization`` is a guess, which two
-customers of one unusual registry share.
-"""
+"""The network of an address, and the name of a client as far as it can be a mail server's. Pure."""
 
 from __future__ import annotations
 
@@ -14,20 +10,8 @@ from spfmilter.model import IPAddress
 
 # Addresses of this network count as one, as for deferrals.
 _PREFIX = {4: 24, 6: 64}
-# Second labels below which registries of countries sell names: co.uk, com.br, or.jp.
-_SECOND = frozenset({
-    "ac", "asso", "biz", "co", "com", "ed", "edu", "go", "gob", "gouv", "gov", "govt", "gv", "id", "info", "k12", "lg",
-    "ltd", "mil", "ne", "net", "nhs", "nom", "or", "org", "plc", "police", "sch", "school", "web",
-})  # fmt: skip
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
 _HEX = re.compile(r"[0-9a-f]{8}")
-
-
-def organization(domain: str) -> str:
-    """Return the part of a domain that was registered, as far as it can be told: two labels, or three."""
-    labels = domain.lower().rstrip(".").split(".")
-    registry = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND
-    return ".".join(labels[-3 if registry else -2 :])
 
 
 def network_of(client: str) -> str:

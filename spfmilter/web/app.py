@@ -118,7 +118,7 @@ class _Pages:
         if outcome.verdict.fault is not None:
             raise RuntimeError(outcome.verdict.fault)
         own = self._owns(outcome.verdict.check.domain, self._hostname)
-        return build_view(outcome.verdict, outcome.service, own=own, then=then, longest_ttl=self._longest_ttl)
+        return build_view(outcome.verdict, outcome.clues, own=own, then=then, longest_ttl=self._longest_ttl)
 
     async def file(self, request: Request) -> Response:
         """Return the style sheet or the icon."""

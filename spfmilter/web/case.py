@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spfmilter.model import Identity, LookupStep, RecordStep, Result, TermStep, Verdict
-from spfmilter.reply.advice import Advice, Remedy, Situation, advice
+from spfmilter.reply.advice import NO_CLUES, Advice, Remedy, Situation, advice
+from spfmilter.spf.clues import Clues
 from spfmilter.spf.loops import loop_at
-from spfmilter.spf.services import Service
 from spfmilter.text import unicode_line
 from spfmilter.web import wording
 from spfmilter.web.fixes import SuggestedRecord, suggest_record
@@ -123,7 +123,7 @@ class CaseView:
 
 def build_view(
     verdict: Verdict,
-    service: Service | None = None,
+    clues: Clues = NO_CLUES,
     *,
     own: bool = False,
     then: OriginalResult | None = None,
@@ -133,7 +133,7 @@ def build_view(
 
     Args:
         verdict: the current one, with its trace.
-        service: the well-known mail service that the client belongs to, if known.
+        clues: what was looked up about the client.
         own: the receiver's own users have the domain.
         then: what the token says; None for a check by hand.
         longest_ttl: seconds for which the receiving server caches an answer at most.
@@ -141,7 +141,7 @@ def build_view(
     check, problem = verdict.check, verdict.problem
     # If the record cannot be read now, show the reason of the refusal.
     told = then.result if then is not None and verdict.result is Result.TEMPERROR else verdict.result
-    advised = advice(verdict, service, own=own)
+    advised = advice(verdict, clues, own=own)
     suggested = suggest_record(verdict, advised.add)
     fixed = then is not None and then.result is not Result.PASS and verdict.result is Result.PASS
     return CaseView(

@@ -10,14 +10,14 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.suggestion import service_of
 from spfmilter.model import Check, Client, Facts, ReversePath, Verdict
 from spfmilter.settings.schema import DnsSection
 from spfmilter.settings.values import Duration, Nameserver
-from spfmilter.spf.services import Service
+from spfmilter.spf.clues import Clues
 
 _THREADS = 8
 _PLACES = 4 * _THREADS  # evaluated or waiting
@@ -35,7 +35,7 @@ class Checked:
     """The result of an evaluation for a visitor."""
 
     verdict: Verdict
-    service: Service | None = None  # the well-known mail service that the client belongs to
+    clues: Clues = field(default_factory=Clues)  # to the client
 
 
 class Checker:
@@ -99,9 +99,8 @@ class Checker:
         try:
             inquiry.expect([check])
             verdict = inquiry.evaluate(check, deadline=deadline, trace=True)
-            return Checked(
-                verdict=verdict, service=service_of(verdict, _facts(check), inquiry) if self._suggest else None
-            )
+            service = service_of(verdict, _facts(check), inquiry) if self._suggest else None
+            return Checked(verdict=verdict, clues=Clues(service=service))
         finally:
             inquiry.close()
 

@@ -13,6 +13,7 @@ from spfmilter.language import available
 from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, ProblemKind, Result, ReversePath, Verdict
 from spfmilter.reply import Extras, notice, problem_text, reply_for, sentences
 from spfmilter.reply.texts import all_texts
+from spfmilter.spf.clues import Clues
 from spfmilter.spf.services import SERVICES
 from tests.values import NO_EXTRAS, action, check, facts, settings, verdict
 
@@ -111,7 +112,7 @@ def test_a_term_that_refuses_by_itself_is_to_be_changed_since_one_behind_it_is_n
 @pytest.mark.parametrize("result", [Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE])
 def test_a_service_that_the_client_belongs_to_is_to_be_included(result: Result) -> None:
     service = SERVICES[0]
-    lines = said(verdict(result), extras=Extras(service=service))
+    lines = said(verdict(result), extras=Extras(clues=Clues(service=service)))
     assert service.term in lines[1]
     assert "ip4:203.0.113.7" not in lines[1]
     assert lines[2].startswith(f"{service.term} stands for all servers of {service.name}, and this is one of them.")
@@ -128,7 +129,7 @@ def test_a_record_that_lets_this_server_in_by_another_term_is_not_told_to_give_u
 
 @pytest.mark.parametrize("result", [Result.PERMERROR, Result.TEMPERROR, Result.PASS])
 def test_no_service_helps_where_a_term_would_change_nothing(result: Result) -> None:
-    assert said(verdict(result), extras=Extras(service=SERVICES[0])) == said(verdict(result))
+    assert said(verdict(result), extras=Extras(clues=Clues(service=SERVICES[0]))) == said(verdict(result))
 
 
 def test_softfail_and_neutral_do_not_speak_as_if_the_mail_were_forbidden() -> None:
@@ -346,7 +347,8 @@ def test_no_hostile_text_makes_an_invalid_reply_or_an_exception(
     own = "\n".join(f"{name} = {{said}} {{helo}} {{sender}} {{problem}}." for name in Result)
     for ini in ("", own):
         chosen = settings(f"[reply]\nlanguages = {language}\n{ini}")
-        answer = reply_for(action(disposition, found), about, chosen, Extras(service=SERVICES[0], link=LINK))
+        extras = Extras(clues=Clues(service=SERVICES[0]), link=LINK)
+        answer = reply_for(action(disposition, found), about, chosen, extras)
         assert answer is not None
         lines = str(answer).split("\n")
         assert len(lines) == len(answer.lines) <= 32

@@ -1,28 +1,9 @@
-"""Which domains, addresses and names belong together."""
+"""Which addresses belong together, and which names can be a mail server's."""
 
 import pytest
 
 from spfmilter.report.heaviest import Heaviest
-from spfmilter.report.related import network_of, organization, usable_name
-
-
-@pytest.mark.parametrize(
-    ("domain", "expected"),
-    [
-        ("example.com", "example.com"),
-        ("a.b.Example.com.", "example.com"),
-        ("mail.example.co.uk", "example.co.uk"),
-        ("mail.example.com.br", "example.com.br"),
-        ("co.uk", "co.uk"),
-        ("www.de", "www.de"),
-        ("mail.example.de", "example.de"),
-        ("localhost", "localhost"),
-        ("", ""),
-        ("..", ""),
-    ],
-)
-def test_the_organization_of_a_domain(domain, expected) -> None:
-    assert organization(domain) == expected
+from spfmilter.report.related import network_of, usable_name
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_service_of_the_client_is_found_where_that_is_wanted(suggest) -> Non
     }
     with ScriptedDNS(zone) as dns:
         checks = Checker(parse(f"[dns]\nnameservers = {dns.address}").dns, suggest=suggest)
-        service = asyncio.run(checks.evaluate(check("customer.example"))).service
+        service = asyncio.run(checks.evaluate(check("customer.example"))).clues.service
         checks.close()
     assert (service.term if service else None) == ("include:zohomail.com" if suggest else None)
 

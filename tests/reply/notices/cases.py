@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.reply import Extras
+from spfmilter.spf.clues import Clues
 from spfmilter.spf.services import SERVICES
 from tests.values import CASE, NO_EXTRAS, check, verdict
 
@@ -69,14 +70,15 @@ def cases() -> Iterator[Case]:
         yield Case(title=f"none of {identity}, no domain", verdict=nameless(identity))
         yield Case(title=f"pass of {identity}", verdict=verdict(Result.PASS, identity, term="+all", term_domain=owner))
         yield from problems(identity, owner)
-    ours = Extras(service=GOOGLE, link=LINK, case=CASE)
+    ours = Extras(clues=Clues(service=GOOGLE), link=LINK, case=CASE)
     title = "fail of a service's customer, with a link and a case id"
     yield Case(title=title, verdict=verdict(Result.FAIL), extras=ours)
-    yield Case(title="none of a service's customer", verdict=verdict(Result.NONE), extras=Extras(service=GOOGLE))
+    customer = Extras(clues=Clues(service=GOOGLE))
+    yield Case(title="none of a service's customer", verdict=verdict(Result.NONE), extras=customer)
     yield Case(
         title="fail of a service's customer, by a term",
         verdict=verdict(Result.FAIL, term="-ip4:203.0.113.0/24", term_domain="example.com"),
-        extras=Extras(service=GOOGLE),
+        extras=customer,
     )
     yield Case(title="fail with the domain's explanation", verdict=verdict(Result.FAIL, explanation="Use our servers."))
     yield Case(title="fail of a domain that sends no mail", verdict=verdict(Result.FAIL), condition=Condition.NO_MAIL)
