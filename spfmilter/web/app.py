@@ -87,8 +87,8 @@ class _Pages:
             )
         except TokenError as error:
             raise _Stop(ErrorPage(error.kind)) from None
-        then = OriginalResult(result=case.result, time=case.time, case=case.id)
-        view = await self._view(request, _check_of(case), then)
+        then = OriginalResult(result=case.result, time=case.time, case=case.id, helo=case.helo)
+        view = await self._view(request, _check_of(case), then, case.client_name)
         return self._page(request, "case.html", view=view)
 
     async def by_hand(self, request: Request) -> Response:
@@ -100,8 +100,10 @@ class _Pages:
         view = await self._view(request, entered.check)
         return self._page(request, "case.html", form=entered, view=view)
 
-    async def _view(self, request: Request, check: Check, then: OriginalResult | None = None) -> CaseView:
-        """Evaluate a check now.
+    async def _view(
+        self, request: Request, check: Check, then: OriginalResult | None = None, name: str = ""
+    ) -> CaseView:
+        """Evaluate a check now. ``name`` is what the client was called; empty if unknown.
 
         Raises:
             _Stop: the visitor's network has used up its rate, or the server is busy.
@@ -112,7 +114,7 @@ class _Pages:
         if wait is not None:
             raise _Stop(ErrorPage.TOO_MANY, retry_after=wait)
         try:
-            outcome = await self._checker.evaluate(check, network_of(host))
+            outcome = await self._checker.evaluate(check, network_of(host), name=name)
         except BusyError:
             raise _Stop(ErrorPage.BUSY, retry_after=_SOON) from None
         if outcome.verdict.fault is not None:
@@ -182,10 +184,10 @@ class _Pages:
 
 
 def _check_of(case: Case) -> Check:
-    """Return the check of a token, which has no local part."""
+    """Return the check of a token, which has no local part, and perhaps no HELO name."""
     if case.identity is Identity.HELO:
         return helo_check(case.address, case.domain)
-    return domain_check(case.address, case.domain, helo="", record="")
+    return domain_check(case.address, case.domain, helo=case.helo, record="")
 
 
 def _switch(parameters: Mapping[str, str]) -> Callable[[PageLanguage], str]:
@@ -209,12 +211,17 @@ def build(
     """Return the application.
 
     Args:
-        settings: the sections web, dns and reply are read, and ``[policy] nat64_prefixes``.
+        settings: the sections web, dns, reply and service are read, and ``[policy] nat64_prefixes``.
         secrets: for the tokens, see ``Signer``.
         hostname: the mail server's name, to show to people.
         checker: evaluates the checks; None: a new one.
     """
-    checker = checker or Checker(settings.dns, settings.web.nameservers, suggest=settings.reply.suggest_services)
+    checker = checker or Checker(
+        settings.dns,
+        settings.web.nameservers,
+        suggest=settings.reply.suggest_services,
+        services=settings.own_services,
+    )
     pages = _Pages(settings, Signer(secrets), checker, hostname)
     routes = [
         Route("/healthz", pages.health),

@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from spfmilter.evaluation.engine import Engine
-from spfmilter.evaluation.suggestion import service_of
+from spfmilter.evaluation.suggestion import clues_of
 from spfmilter.model import Check, Client, Facts, ReversePath, Verdict
 from spfmilter.settings.schema import DnsSection
 from spfmilter.settings.values import Duration, Nameserver
 from spfmilter.spf.clues import Clues
+from spfmilter.spf.services import Service
 
 _THREADS = 8
 _PLACES = 4 * _THREADS  # evaluated or waiting
@@ -41,13 +42,21 @@ class Checked:
 class Checker:
     """Evaluate checks for the page."""
 
-    def __init__(self, settings: DnsSection, nameservers: Sequence[Nameserver] = (), *, suggest: bool = False) -> None:
+    def __init__(
+        self,
+        settings: DnsSection,
+        nameservers: Sequence[Nameserver] = (),
+        *,
+        suggest: bool = False,
+        services: Sequence[Service] = (),
+    ) -> None:
         """Prepare to query the DNS as the daemon does.
 
         Args:
             settings: the daemon's DNS settings.
             nameservers: queried in place of the daemon's; empty: the daemon's.
-            suggest: whether to look for the mail service of a client that is not allowed.
+            suggest: whether to look for the name and the mail service of a client that is not allowed.
+            services: the administrator's, in addition to the well-known ones.
         """
         longest = Duration(min(_FRESH, settings.cache_max_ttl.seconds))
         time = Duration(min(_TIME, settings.timeout.seconds))
@@ -55,17 +64,18 @@ class Checker:
         if nameservers:
             limited = limited.model_copy(update={"nameservers": nameservers})
         self._engine = Engine(limited)
-        self._time, self._suggest = time.seconds, suggest
+        self._time, self._suggest, self._services = time.seconds, suggest, services
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="check")
         self._lock = threading.Lock()
         self._taken: Counter[str] = Counter()  # places, by network
 
-    async def evaluate(self, check: Check, network: str = "") -> Checked:
-        """Return the current verdict, with its tree, and the client's service.
+    async def evaluate(self, check: Check, network: str = "", *, name: str = "") -> Checked:
+        """Return the current verdict, with its tree, and the clues to the client.
 
         Args:
             check: what to evaluate.
             network: the visitor's network; empty if unknown.
+            name: what the client was called when its message came; empty if unknown. The DNS has to confirm it now.
 
         Raises:
             BusyError: all places are taken, or the network has used its share of them.
@@ -75,7 +85,7 @@ class Checker:
                 raise BusyError
             self._taken[network] += 1
         try:
-            future = self._pool.submit(self._evaluate, check, self._engine.clock() + self._time)
+            future = self._pool.submit(self._evaluate, check, name, self._engine.clock() + self._time)
         except RuntimeError:  # it has been closed
             self._free(network)
             raise
@@ -92,23 +102,24 @@ class Checker:
         """Stop. Waiting evaluations are not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _evaluate(self, check: Check, deadline: float) -> Checked:
+    def _evaluate(self, check: Check, name: str, deadline: float) -> Checked:
         if self._engine.clock() >= deadline:
             raise BusyError
         inquiry = self._engine.inquiry()
         try:
             inquiry.expect([check])
             verdict = inquiry.evaluate(check, deadline=deadline, trace=True)
-            service = service_of(verdict, _facts(check), inquiry) if self._suggest else None
-            return Checked(verdict=verdict, clues=Clues(service=service))
+            if not self._suggest:
+                return Checked(verdict=verdict)
+            return Checked(verdict=verdict, clues=clues_of(verdict, _facts(check, name), inquiry, self._services))
         finally:
             inquiry.close()
 
 
-def _facts(check: Check) -> Facts:
+def _facts(check: Check, name: str) -> Facts:
     """Return the few facts known about the message. Its host names hint at a service."""
     return Facts(
-        client=Client(address=check.address),
+        client=Client(address=check.address, name=name),
         helo=check.helo,
         reverse_path=ReversePath(local=check.local, domain=check.domain),
     )

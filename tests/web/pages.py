@@ -19,10 +19,12 @@ class InMemory:
     def __init__(self, zone: Zone) -> None:
         self.world = World(zone)
         self.checks: list[Check] = []
+        self.names: list[str] = []
 
-    async def evaluate(self, check: Check, network: str = "") -> Checked:  # noqa: ARG002 - as Checker's
+    async def evaluate(self, check: Check, network: str = "", *, name: str = "") -> Checked:  # noqa: ARG002 - as Checker's
         """As Checker does it."""
         self.checks.append(check)
+        self.names.append(name)
         return Checked(verdict=Evaluator().evaluate(check, self.world, trace=True))
 
 
