@@ -96,9 +96,9 @@ def _includes(verdict: Verdict) -> Iterator[str]:
 
     An included record's own includes are left out: the domain's administrator may not know of them.
     """
-    decided = verdict.term_domain or verdict.check.domain
-    for domain in dict.fromkeys((verdict.check.domain, decided)):
-        if domain != verdict.check.domain:
+    checked = verdict.check.domain.lower()
+    for domain in dict.fromkeys((checked, (verdict.term_domain or checked).lower())):
+        if domain != checked:
             yield domain
         for directive in _directives(verdict, domain):
             if directive.mechanism == "all":

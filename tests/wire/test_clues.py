@@ -23,6 +23,7 @@ NAMES: ZoneData = {
     "30.100.51.198.in-addr.arpa": [{"PTR": "smtp30.bulk.example"}],
     "smtp30.bulk.example": [{"A": BULK}],
     "spf.bulk.example": [{"TXT": "v=spf1 ip4:198.51.100.30 -all"}],
+    "customer.example": [{"TXT": "v=spf1 ip4:192.0.2.77 -all"}],
     "byhelo.example": [{"TXT": "v=spf1 exists:%{h}.allowed.example -all"}],
     "mail.example.allowed.example": [{"A": "127.0.0.2"}],
 }
@@ -91,18 +92,18 @@ def case_of(notice: str, secret: Path) -> Case:
 def test_the_link_holds_the_confirmed_name_and_helo(
     daemon: Running, secret: Path, address: str, name: str, confirmed: str
 ) -> None:
-    case = case_of(refused(daemon, "<u@fail.example>", address, name=name, helo="HELO.Example"), secret)
+    case = case_of(refused(daemon, "<u@customer.example>", address, name=name, helo="HELO.Example"), secret)
     assert (case.client_name, case.helo) == (confirmed, "helo.example")
 
 
 def test_a_service_of_the_administrators_is_named_by_the_notice_and_by_the_page(
     daemon: Running, names: ScriptedDNS, secret: Path
 ) -> None:
-    notice = refused(daemon, "<u@fail.example>", BULK)
+    notice = refused(daemon, "<u@customer.example>", BULK)
     assert "include:spf.bulk.example" in notice
     assert "Bulk Mail" in notice
     shown = page(names, secret, notice)
-    assert "v=spf1 include:spf.bulk.example -all" in shown
+    assert "v=spf1 ip4:192.0.2.77 include:spf.bulk.example -all" in shown
     assert "Bulk Mail" in shown
 
 
