@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfmilter.settings.schema import PRIVATE_ZONES
+from spfmilter.settings.namelist import PRIVATE_ZONES
 from spfmilter.zones import Zones, reverse_zones
 
 

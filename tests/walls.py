@@ -28,6 +28,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "dns.answer": ("value",),
     "model": ("dns.answer", "value"),
     "addresses": ("model",),
+    "hostname": ("addresses", "model"),
     "spf": ("addresses", "model", "spf", "text"),
     "settings": (
         "addresses",
@@ -36,6 +37,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "ownership",
         "settings",
         "spf.record",
+        "spf.services",
         "template",
         "units",
         "zones",
@@ -44,6 +46,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "policy": ("addresses", "exemptions.inforce", "model", "policy", "settings", "spf.checks"),
     "relays": ("addresses", "model", "relays", "settings.networklist"),
     "reply": (
+        "hostname",
         "language",
         "model",
         "organization",
@@ -61,7 +64,18 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "message": ("addresses", "edits", "headers", "message", "model", "policy", "relays", "reply", "settings", "value"),
     "session": ("addresses", "headers", "message", "model", "policy", "reply", "settings", "value"),
     "dns": ("counters", "dns", "model", "settings.values", "value", "zones"),
-    "evaluation": ("counters", "dns", "evaluation", "model", "settings.schema", "spf", "text", "value", "zones"),
+    "evaluation": (
+        "counters",
+        "dns",
+        "evaluation",
+        "hostname",
+        "model",
+        "settings.schema",
+        "spf",
+        "text",
+        "value",
+        "zones",
+    ),
     "evaluation.evidence": ("dns", "evaluation", "exemptions.inforce", "model", "policy"),
     "observe": ("addresses", "counters", "model", "observe", "settings", "text"),
     "state": ("observe.log", "observe.ratelimited", "packages", "settings.urls", "state", "text"),
@@ -178,6 +192,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "caseid",
         "evaluation",
         "exemptions.exemption",
+        "hostname",
         "journal",
         "model",
         "organization",
@@ -225,6 +240,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 # Narrower than the package around them.
 NARROWER: Mapping[str, tuple[str, ...]] = {
     "reply.advice": (
+        "hostname",
         "model",
         "organization",
         "spf.clues",
@@ -326,7 +342,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "report.as_json": ("report",),
     "report.wording": ("journal.sums", "report.summary"),
     "report.gather": ("exemptions.exemption", "journal", "model", "report", "settings"),
-    "report.reverse": ("addresses", "evaluation", "report", "settings.schema"),
+    "report.reverse": ("addresses", "evaluation", "hostname", "report", "settings.schema"),
     "commands.reportview": ("report", "text"),
     "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),

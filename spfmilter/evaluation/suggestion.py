@@ -1,4 +1,4 @@
-"""Find the well-known mail service that a refused client belongs to, so that the notice can name its ``include:``.
+"""Find out about a refused client what the advice needs: its confirmed name, and the well-known mail services.
 
 Knows how to find it cheaply. Names that are known already hint at a service, or one lookup does. The service's own SPF
 record then confirms that the client is one of its hosts. Used for refused messages only. The answers are in the caches
@@ -7,16 +7,22 @@ that all messages share.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
+from spfmilter.dns.answer import Type
 from spfmilter.evaluation import hosts
 from spfmilter.evaluation.engine import Inquiry
+from spfmilter.hostname import is_host, usable_name
 from spfmilter.model import Check, Facts, Identity, IPAddress, Result, Verdict
+from spfmilter.spf import record
 from spfmilter.spf.checks import domain_check
-from spfmilter.spf.services import Service, hinted
+from spfmilter.spf.clues import Clues
+from spfmilter.spf.services import Service, hinted, included
 
 # Seconds after the evaluation: the MTA waits at least this much longer than [dns] timeout.
 _TIME = 1.0
+_NAME_TIME = 0.4  # of these, for the client's name, whose name servers may be slow on purpose
 # The limits of RFC 7208 section 4.6.4. If the advice exceeds them, it breaks the record for all mail of the domain.
 _LOOKUPS, _VOID_LOOKUPS = 10, 2
 _UNKNOWN_CLIENT = {4: ip_address("0.0.0.0"), 6: ip_address("::")}  # noqa: S104 - addresses that no record passes
@@ -24,15 +30,57 @@ _UNKNOWN_CLIENT = {4: ip_address("0.0.0.0"), 6: ip_address("::")}  # noqa: S104 
 _FIXABLE = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE})
 
 
-def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | None:
+def clues_of(verdict: Verdict, facts: Facts, inquiry: Inquiry, own: Sequence[Service] = ()) -> Clues:
+    """Return what the DNS tells about the client of a refused message, within a second. Empty where it would not help.
+
+    Args:
+        verdict: the one that decided.
+        facts: of the message. The client's name and HELO hint at a service; a name is confirmed before it is told.
+        inquiry: makes the lookups.
+        own: the administrator's services.
+    """
+    check = verdict.check
+    if verdict.result not in _FIXABLE or not check.domain or check.record:
+        return Clues()
+    deadline = inquiry.clock() + _TIME
+    name = _confirmed_name(check.address, facts.client.name, inquiry)
+    if check.identity is not Identity.MAILFROM:
+        return Clues(client_name=name)
+    names = (name or facts.client.name, facts.helo or "")
+    return Clues(
+        service=_service(verdict, names, inquiry, own, deadline),
+        listed=included(_includes(verdict), own),
+        client_name=name,
+    )
+
+
+def _confirmed_name(address: IPAddress, known: str, inquiry: Inquiry) -> str:
+    """Return a host name that has the address, in lower case; empty if there is none, or the DNS takes too long.
+
+    Args:
+        address: the client's.
+        known: what the MTA, a relay or a link calls it. It is tried first, and proves nothing.
+        inquiry: makes the lookups.
+    """
+    deadline = inquiry.clock() + _NAME_TIME
+    name = known.lower().removesuffix(".")
+    if is_host(name) and hosts.has_address(
+        name, address, lambda host, rdtype: inquiry.guarded.ask(host, rdtype, deadline)
+    ):
+        return name
+    names = hosts.confirmed_names(inquiry.channel, inquiry.guarded, address, deadline) or ()
+    # One that is not made of the address tells more. The order of DNS records changes, that of the alphabet does not.
+    return min(filter(is_host, names), key=lambda name: (not usable_name(name, str(address)), name), default="")
+
+
+def _service(
+    verdict: Verdict, names: Sequence[str], inquiry: Inquiry, own: Sequence[Service], deadline: float
+) -> Service | None:
     """Return the service that a name hints at, if its published record passes the client; else None."""
     check = verdict.check
-    if verdict.result not in _FIXABLE or check.identity is not Identity.MAILFROM or not check.domain or check.record:
-        return None
-    deadline = inquiry.clock() + _TIME
-    services = hinted((facts.client.name, facts.helo or ""))
+    services = hinted(names, own)
     if not services:
-        services = hinted(hosts.exchanges_of(inquiry.guarded, check.domain, deadline))
+        services = hinted(hosts.exchanges_of(inquiry.guarded, check.domain, deadline), own)
     checks = [_check_of(service, check.address) for service in services]
     inquiry.expect(checks)
     for service, about in zip(services, checks, strict=True):
@@ -41,6 +89,34 @@ def service_of(verdict: Verdict, facts: Facts, inquiry: Inquiry) -> Service | No
         ):
             return service
     return None
+
+
+def _includes(verdict: Verdict) -> Iterator[str]:
+    """Yield the domains to which the refused record itself leads: by ``include:``, or ``redirect=``.
+
+    An included record's own includes are left out: the domain's administrator may not know of them.
+    """
+    checked = verdict.check.domain.lower()
+    for domain in dict.fromkeys((checked, (verdict.term_domain or checked).lower())):
+        if domain != checked:
+            yield domain
+        for directive in _directives(verdict, domain):
+            if directive.mechanism == "all":
+                break
+            if directive.mechanism == "include" and directive.result is Result.PASS:
+                yield directive.text.partition(":")[2].lower().removesuffix(".")
+
+
+def _directives(verdict: Verdict, domain: str) -> tuple[record.Directive, ...]:
+    """Return the directives of a domain's record, from the lookups of the evaluation; none if they are not known."""
+    for name, rdtype, answer in verdict.asked or ():
+        if rdtype is Type.TXT and name.lower() == domain:
+            try:
+                text = record.only_one((text for text in answer.records if isinstance(text, bytes)), domain)
+                return record.parse(text).directives if text is not None else ()
+            except record.RecordError:  # its verdict is another one: an evaluation has read it since
+                return ()
+    return ()
 
 
 def _fits(verdict: Verdict, service: Service, inquiry: Inquiry, deadline: float) -> bool:

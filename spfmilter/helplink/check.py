@@ -11,4 +11,4 @@ def check_of(case: Case) -> Check:
     """Return the check of a case, which has no local part."""
     if case.identity is Identity.HELO:
         return helo_check(case.address, case.domain)
-    return domain_check(case.address, case.domain, helo="", record="")
+    return domain_check(case.address, case.domain, helo=case.helo, record="")

@@ -1,7 +1,7 @@
-"""Add to a refusal's notice what the verdict lacks: the client's mail service and the link to the help page.
+"""Add to a refusal's notice what the verdict lacks: the clues to the client, and the link to the help page.
 
-Knows when these are wanted, and the time of day. Used for refused messages only: the service costs DNS lookups, the
-link a signature.
+Knows when these are wanted, and the time of day. Used for refused messages only: the clues cost DNS lookups, the link a
+signature.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spfmilter.evaluation.engine import Inquiry
-from spfmilter.evaluation.suggestion import service_of
+from spfmilter.evaluation.suggestion import clues_of
 from spfmilter.model import Facts, Result, Verdict
 from spfmilter.reply import Extras
 from spfmilter.settings import Settings
@@ -19,6 +19,10 @@ from spfmilter.spf.clues import Clues
 
 if TYPE_CHECKING:
     from spfmilter.helplink.token import Signer
+
+
+# Characters. A line of a reply has 480 bytes, and there are words before the link.
+_MAX_LINK = 360
 
 
 class Refusals:
@@ -30,13 +34,10 @@ class Refusals:
     def extras(self, inquiry: Inquiry, verdict: Verdict, facts: Facts, case: str) -> Extras:
         """Return the extras for the notice of one refused message, whose case id is ``case``."""
         suggest = self._settings.reply.suggest_services
-        return Extras(
-            clues=Clues(service=service_of(verdict, facts, inquiry) if suggest else None),
-            link=self._link(verdict, case),
-            case=case,
-        )
+        clues = clues_of(verdict, facts, inquiry, self._settings.own_services) if suggest else Clues()
+        return Extras(clues=clues, link=self._link(verdict, clues.client_name, case), case=case)
 
-    def _link(self, verdict: Verdict, case: str) -> str:
+    def _link(self, verdict: Verdict, client_name: str, case: str) -> str:
         url, check = self._settings.reply.help_url, verdict.check
         if url is None or self._signer is None or not check.domain or check.record or verdict.result is Result.PASS:
             return ""  # the page shows what is in the DNS: nothing here, or not what decided
@@ -49,8 +50,11 @@ class Refusals:
             result=verdict.result,
             time=int(time.time()),
             id=case,
+            client_name=client_name,
+            helo=check.helo,
         )
-        return url.fill({"token": self._signer.sign(signed)})
+        link = url.fill({"token": self._signer.sign(signed)})
+        return link if len(link) <= _MAX_LINK else ""  # a long domain of unusual characters
 
 
 def open_signer(settings: Settings) -> Signer | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from spfmilter.hostname import usable_name
 from spfmilter.model import CONDITIONS, Condition, Identity, IPAddress, Problem, ProblemKind, Result, Verdict
 from spfmilter.organization import organization
 from spfmilter.spf.clues import Clues
@@ -148,6 +149,8 @@ def advice(
     """
     check, problem, service = verdict.check, verdict.problem, clues.service
     situation = _situation(verdict, condition)
+    # A name that is made of the address is a subscriber's line, and not a server of the provider's.
+    host = usable_name(clues.client_name, str(check.address))
     where = problem.domain if problem is not None and verdict.result is Result.PERMERROR else verdict.term_domain
     found = Advice(
         result=verdict.result,
@@ -165,7 +168,7 @@ def advice(
         provider_fault=_is_own_host(clues.client_name, check.domain),
         listed=clues.listed,
         client_name=clues.client_name,
-        other_organization=_other_organization(clues.client_name, check.domain),
+        other_organization=_other_organization(host, check.domain),
         flaws=clues.flaws,
         names_host=check.identity is Identity.HELO or check.null_sender,
     )

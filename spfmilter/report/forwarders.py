@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from spfmilter.addresses import parse_address
+from spfmilter.hostname import usable_name
 from spfmilter.journal.sums import FailingHost
 from spfmilter.organization import organization
 from spfmilter.report.heaviest import Heaviest
-from spfmilter.report.related import network_of, usable_name
+from spfmilter.report.related import network_of
 
 LEAST_DOMAINS = 3  # unrelated domains, if name and HELO speak for a forwarder
 _LEAST_WITH_ONE = 6  # if only one of them does

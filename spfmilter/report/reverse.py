@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from spfmilter.addresses import parse_address
 from spfmilter.evaluation import hosts
 from spfmilter.evaluation.engine import CLIENT_TIME, Engine
+from spfmilter.hostname import usable_name
 from spfmilter.report.forwarders import Forwarder
-from spfmilter.report.related import usable_name
 from spfmilter.settings.schema import DnsSection
 
 _TIME = 10.0  # seconds for all together

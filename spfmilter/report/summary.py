@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from spfmilter.hostname import usable_name
 from spfmilter.journal.sums import Count, RefusedClient, RefusedDomain, Temperrors, UsedOverride
 from spfmilter.model import Disposition, Result
 from spfmilter.report.exceptions import ExemptEntry
@@ -16,7 +17,7 @@ from spfmilter.report.forwarders import Forwarder
 from spfmilter.report.heaviest import Heaviest
 from spfmilter.report.partners import Partner
 from spfmilter.report.period import Period, place
-from spfmilter.report.related import network_of, usable_name
+from spfmilter.report.related import network_of
 from spfmilter.report.resolver import Outage
 
 ACTIONS = tuple(map(str, Disposition))

@@ -54,8 +54,24 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
                 "there"
             )
             yield settings.problem("exempt", "forwarder_spf", found, place)
+    yield from _services(settings)
     yield from _whole_internet(settings)
     yield from _one_address(settings)
+
+
+def _services(settings: Settings) -> Iterator[SettingProblem]:
+    """Yield a problem for each mail service that lacks something, or whose record is not looked up."""
+    for name, section in settings.services.items():
+        place = f"service:{name}"
+        if not section.include:
+            yield settings.problem(
+                place, "include", "is missing: write the domain that the service's customers include"
+            )
+        elif settings.dns.private_zones.zones.holds(section.include):
+            found = f"{section.include} is in a zone of [dns] private_zones, whose names are not looked up"
+            yield settings.problem(place, "include", found)
+        if not section.hosts:
+            yield settings.problem(place, "hosts", "is missing: write the domain in which the service's hosts are")
 
 
 def _refuses(contact: str, settings: Settings) -> bool:

@@ -14,6 +14,7 @@ from spfmilter.settings import schema
 from spfmilter.settings.ini import SettingProblem
 from spfmilter.settings.lists import EntryList, Origin
 from spfmilter.settings.values import to_ini
+from spfmilter.spf.services import Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Settings:
     web: schema.WebSection = field(default_factory=schema.WebSection)
     domains: Mapping[str, schema.DomainSection] = field(default_factory=dict)  # by the name of [domain:NAME]
     recipients: Mapping[str, schema.RecipientSection] = field(default_factory=dict)  # by the pattern
+    services: Mapping[str, schema.ServiceSection] = field(default_factory=dict)  # by the name
     # (section, key) -> line in the file, key "" for the section itself; two files that say the same are equal settings
     lines: Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False, repr=False)
     # The same places -> the file, where it is one of conf.d
@@ -47,6 +49,14 @@ class Settings:
     def table(self, identity: Identity) -> schema.ResultTable:
         """Return the policy table of an identity."""
         return self.helo if identity is Identity.HELO else self.mailfrom
+
+    @property
+    def own_services(self) -> tuple[Service, ...]:
+        """Return the administrator's mail services."""
+        return tuple(
+            Service(name=name, include=section.include, hosts=tuple(section.hosts), provider=name)
+            for name, section in self.services.items()
+        )
 
     def rule(self, section: str, key: str, place: int | None = None) -> Rule:
         """Return the line of the file that sets a key, or the default, for the log and for people.

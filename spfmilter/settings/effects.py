@@ -62,6 +62,9 @@ def _found(settings: Settings) -> Iterator[Finding]:
         yield ("headers", "skipped"), "write has no authentication-results, the only field that says so"
     if len(settings.headers.authserv_id) > 1 and not settings.headers.remove_forged:
         yield ("headers", "authserv_id"), "names after the first are those of fields to remove, and remove_forged = no"
+    if not settings.reply.suggest_services:
+        for name in settings.services:
+            yield (f"service:{name}", ""), "[reply] suggest_services = no"
     if not settings.dns.cache_entries:
         for key in ("cache_max_ttl", "serve_stale"):
             yield ("dns", key), "cache_entries = 0 remembers no answer"

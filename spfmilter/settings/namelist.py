@@ -14,7 +14,7 @@ from spfmilter.addresses import patterns_of
 from spfmilter.model import IPAddress
 from spfmilter.settings.endpoints import is_network
 from spfmilter.settings.entries import ExemptSender, exempt_sender
-from spfmilter.settings.lists import EntryList
+from spfmilter.settings.lists import EntryList, filled
 from spfmilter.settings.values import Network, private_zone, to_ini
 from spfmilter.zones import Zones, reverse_zones
 
@@ -190,3 +190,15 @@ class ZoneList(TextList[str | Network]):
 
 def _key(text: str) -> str:
     return text.partition(" ")[0]
+
+
+# RFC 6761, 6762 (appendix G), 7686, 8375, 9476; the reverse zones are those of RFC 6303 and 7793. Not test and example
+# (RFC 2606), which laboratories use, and our tests.
+PRIVATE_ZONES = filled(
+    ZoneList(),
+    (
+        *("localhost", "local", "localdomain", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa"),
+        *("onion", "alt", "invalid", "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7", "fe80::/10"),
+    ),
+)

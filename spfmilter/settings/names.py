@@ -20,12 +20,15 @@ MAX_REPLY_LINES = 8  # libmilter takes 32, but many senders' servers show only t
 # has more than 100.
 MAX_URL_BASE = 60
 
+MAX_SERVICE = 40  # characters of a mail service's name
+
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9/._~!$&'()*+,;=:@?%{}-]*")
 _URL_EXAMPLE = "https://mx.example.net/spf/{token}"
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,253}")  # RFC 2045 token, what an authserv-id is without quotes
 _RATE = re.compile(r"([1-9][0-9]{0,4}) ?/ ?(second|minute|hour)")
 _FILE = re.compile(r"(?:/[^/\x00-\x1f\x7f]+)+")
+_SERVICE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 .,:;&()+/_'-]{{0,{MAX_SERVICE - 1}}}")
 _FIELD_NAME = re.compile(r"X-[A-Z0-9](?:[A-Z0-9-]{0,72})", re.IGNORECASE)  # RFC 5322, without its unusual characters
 
 
@@ -95,6 +98,40 @@ def domain_or_subdomains(text: str) -> str:
     if text.startswith("*."):
         raise ValueError(f"{quoted(text)} is not a domain name: write {text[1:]} for all names below {text[2:]}")
     return "." + domain_name(text[1:]) if text.startswith(".") else domain_name(text)
+
+
+def service_name(text: str) -> str:
+    """Read the name of a mail service, as the notice shows it to every client."""
+    name = " ".join(text.split())
+    if _SERVICE.fullmatch(name) is None:
+        raise ValueError(
+            f"{quoted(text)} is not the name of a service: write letters, digits and signs of ASCII, such as "
+            f"[service:Bulk Mail], {MAX_SERVICE} characters at most"
+        )
+    return name
+
+
+def service_include(text: str) -> str:
+    """Read the domain that customers of a mail service include; empty for none."""
+    if not text:
+        return ""
+    if text.lower().startswith("include:"):
+        raise ValueError(f"{quoted(text)} is a term: write its domain only, such as spf.bulk.example")
+    return _two_labels(text, "spf.bulk.example")
+
+
+def service_host(text: str) -> str:
+    """Read a name that a service's hosts have, or below which they have theirs."""
+    if text.startswith((".", "*.")):
+        raise ValueError(f"{quoted(text)}: write {text.lstrip('*.')}, which stands for all names below it as well")
+    return _two_labels(text, "bulk.example")
+
+
+def _two_labels(text: str, example: str) -> str:
+    name = domain_name(text)
+    if "." not in name:
+        raise ValueError(f"{quoted(text)} has one label only: write a name such as {example}")
+    return name
 
 
 def recipient_pattern(text: str) -> str:

@@ -19,7 +19,7 @@ from spfmilter.settings import values as types
 from spfmilter.settings.entries import PolicyEntry
 from spfmilter.settings.journalurl import JournalUrl, journal_url
 from spfmilter.settings.lists import ValueList, filled
-from spfmilter.settings.namelist import NameList, SenderList, ZoneList
+from spfmilter.settings.namelist import PRIVATE_ZONES, NameList, SenderList, ZoneList
 from spfmilter.settings.networklist import NetworkList
 from spfmilter.settings.sockets import SocketAddress
 from spfmilter.settings.values import Duration, FileMode, Line, Nameserver, Size, YesNo
@@ -85,18 +85,6 @@ class LogTarget(StrEnum):
     STDERR = "stderr"
     SYSLOG = "syslog"
     JOURNAL = "journal"
-
-
-# RFC 6761, 6762 (appendix G), 7686, 8375, 9476; the reverse zones are those of RFC 6303 and 7793. Not test and example
-# (RFC 2606), which laboratories use, and our tests.
-PRIVATE_ZONES = filled(
-    ZoneList(),
-    (
-        *("localhost", "local", "localdomain", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa"),
-        *("onion", "alt", "invalid", "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-        *("172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7", "fe80::/10"),
-    ),
-)
 
 
 _ACCEPT = PolicyEntry(Disposition.ACCEPT)
@@ -246,6 +234,15 @@ class RecipientSection(OptionalEntries):
     """``[recipient:PATTERN]``: a recipient's own rules."""
 
 
+class ServiceSection(SectionModel):
+    """``[service:NAME]``: a mail service that the notice may name, in addition to the well-known ones."""
+
+    include: Annotated[str, types.reader(names.service_include)] = ""
+    hosts: Annotated[NameList, listing.entries(lambda: NameList(names.service_host), most=20)] = NameList(
+        names.service_host
+    )
+
+
 class ReplySection(SectionModel):
     """``[reply]``: the notice. A text per result; empty means the built-in one."""
 
@@ -379,6 +376,7 @@ SECTIONS: dict[str, tuple[str, type[SectionModel]]] = {
 NAMED_SECTIONS: dict[str, tuple[type[SectionModel], Callable[[str], str], str]] = {
     "domain": (DomainSection, names.domain_or_subdomains, "domains"),
     "recipient": (RecipientSection, names.recipient_pattern, "recipients"),
+    "service": (ServiceSection, names.service_name, "services"),
 }
 
 

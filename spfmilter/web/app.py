@@ -86,9 +86,9 @@ class _Pages:
             case = self._signer.read(token, max_age=self._web.token_lifetime.seconds, now=time.time())
         except TokenError as error:
             raise _Stop(ErrorPage(error.kind)) from None
-        then = OriginalResult(result=case.result, time=case.time, case=case.id)
+        then = OriginalResult(result=case.result, time=case.time, case=case.id, helo=case.helo)
         refused = token if case.result is not Result.PASS else ""
-        view = await self._view(request, check_of(case), then, refused)
+        view = await self._view(request, check_of(case), then, name=case.client_name, refused=refused)
         return self._page(request, "case.html", view=view)
 
     async def by_hand(self, request: Request) -> Response:
@@ -101,9 +101,9 @@ class _Pages:
         return self._page(request, "case.html", form=entered, view=view)
 
     async def _view(
-        self, request: Request, check: Check, then: OriginalResult | None = None, refused: str = ""
+        self, request: Request, check: Check, then: OriginalResult | None = None, *, name: str = "", refused: str = ""
     ) -> CaseView:
-        """Evaluate a check now. ``refused``: see ``Checker.evaluate``.
+        """Evaluate a check now. ``name`` and ``refused``: see ``Checker.evaluate``.
 
         Raises:
             _Stop: the visitor's network has used up its rate, or the server is busy.
@@ -114,7 +114,7 @@ class _Pages:
         if wait is not None:
             raise _Stop(ErrorPage.TOO_MANY, retry_after=wait)
         try:
-            outcome = await self._checker.evaluate(check, network_of(host), refused=refused)
+            outcome = await self._checker.evaluate(check, network_of(host), name=name, refused=refused)
         except BusyError:
             raise _Stop(ErrorPage.BUSY, retry_after=_SOON) from None
         if outcome.verdict.fault is not None:
@@ -211,7 +211,7 @@ def build(
     """Return the application.
 
     Args:
-        settings: the sections web, dns and reply are read, and ``[policy] nat64_prefixes``.
+        settings: the sections web, dns, reply and service are read, and ``[policy] nat64_prefixes``.
         secrets: for the tokens, see ``Signer``.
         hostname: the mail server's name, to show to people.
         checker: evaluates the checks; None: a new one.
@@ -220,6 +220,7 @@ def build(
         settings.dns,
         settings.web.nameservers,
         suggest=settings.reply.suggest_services,
+        services=settings.own_services,
         folder=settings.state.folder,
     )
     pages = _Pages(settings, Signer(secrets), checker, hostname)

@@ -82,6 +82,7 @@ class OriginalResult:
     result: Result
     time: int
     case: str = ""  # the case id; empty in links of an older version
+    helo: str = ""  # the HELO name of that time; empty: the link does not hold it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,7 @@ class CaseView:
     wait: int  # minutes until a change is seen
     delay: int  # minutes for which the mail server may still use a former record; 0: it does not
     lookups: int
-    partial: bool  # the record uses values that a link does not hold: the local part, or the HELO name
+    partial: bool  # the record uses values that the link does not hold: the local part, perhaps the HELO name
 
     @property
     def fixed(self) -> bool:
@@ -171,8 +172,13 @@ def build_view(
         wait=max(1, math.ceil(min(verdict.ttl or 0, longest_ttl) / 60)),
         delay=0 if refreshed else math.ceil(longest_ttl / 60),
         lookups=verdict.lookups,
-        partial=then is not None and check.identity is Identity.MAILFROM and bool(verdict.letters & {"l", "s", "h"}),
+        partial=then is not None and check.identity is Identity.MAILFROM and bool(verdict.letters & _missing(then)),
     )
+
+
+def _missing(then: OriginalResult) -> set[str]:
+    """Return the macro letters whose values the link does not hold (RFC 7208 section 7.2)."""
+    return {"l", "s"} if then.helo else {"l", "s", "h"}
 
 
 def _lead(advised: Advice, told: Result) -> str:

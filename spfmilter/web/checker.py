@@ -13,13 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from spfmilter.evaluation.engine import Engine
-from spfmilter.evaluation.suggestion import service_of
+from spfmilter.evaluation.suggestion import clues_of
 from spfmilter.model import Check, Client, Facts, Result, ReversePath, Verdict
 from spfmilter.refresh import pagelink
 from spfmilter.refresh.limits import RefreshOutcome
 from spfmilter.settings.schema import DnsSection
 from spfmilter.settings.values import Duration, Nameserver
 from spfmilter.spf.clues import Clues
+from spfmilter.spf.services import Service
 
 _THREADS = 8
 _PLACES = 4 * _THREADS  # evaluated or waiting
@@ -49,6 +50,7 @@ class Checker:
         nameservers: Sequence[Nameserver] = (),
         *,
         suggest: bool = False,
+        services: Sequence[Service] = (),
         folder: str = "",
     ) -> None:
         """Prepare to query the DNS as the daemon does.
@@ -56,7 +58,8 @@ class Checker:
         Args:
             settings: the daemon's DNS settings.
             nameservers: queried in place of the daemon's; empty: the daemon's.
-            suggest: whether to look for the mail service of a client that is not allowed.
+            suggest: whether to look for the name and the mail service of a client that is not allowed.
+            services: the administrator's, in addition to the well-known ones.
             folder: ``[state] folder``, in which the daemon of this host listens; empty: there is none.
         """
         time = Duration(min(_TIME, settings.timeout.seconds))
@@ -65,17 +68,18 @@ class Checker:
         if nameservers:
             limited = limited.model_copy(update={"nameservers": nameservers})
         self._engine = Engine(limited)
-        self._time, self._suggest, self._folder = time.seconds, suggest, folder
+        self._time, self._suggest, self._services, self._folder = time.seconds, suggest, services, folder
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="check")
         self._lock = threading.Lock()
         self._taken: Counter[str] = Counter()  # places, by network
 
-    async def evaluate(self, check: Check, network: str = "", *, refused: str = "") -> Checked:
-        """Return the current verdict, with its tree, and the client's service.
+    async def evaluate(self, check: Check, network: str = "", *, name: str = "", refused: str = "") -> Checked:
+        """Return the current verdict, with its tree, and the clues to the client.
 
         Args:
             check: what to evaluate.
             network: the visitor's network; empty if unknown.
+            name: what the client was called when its message came; empty if unknown. The DNS has to confirm it now.
             refused: the token of a case that was not passed. If it passes now, the daemon is told; empty: none.
 
         Raises:
@@ -86,7 +90,7 @@ class Checker:
                 raise BusyError
             self._taken[network] += 1
         try:
-            future = self._pool.submit(self._evaluate, check, self._engine.clock() + self._time, refused)
+            future = self._pool.submit(self._evaluate, check, self._engine.clock() + self._time, name, refused)
         except RuntimeError:  # it has been closed
             self._free(network)
             raise
@@ -103,7 +107,7 @@ class Checker:
         """Stop. Waiting evaluations are not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _evaluate(self, check: Check, deadline: float, refused: str) -> Checked:
+    def _evaluate(self, check: Check, deadline: float, name: str, refused: str) -> Checked:
         if self._engine.clock() >= deadline:
             raise BusyError
         inquiry = self._engine.inquiry()
@@ -113,17 +117,17 @@ class Checker:
             passes = bool(refused) and verdict.result is Result.PASS
             return Checked(
                 verdict=verdict,
-                clues=Clues(service=service_of(verdict, _facts(check), inquiry) if self._suggest else None),
+                clues=clues_of(verdict, _facts(check, name), inquiry, self._services) if self._suggest else Clues(),
                 refreshed=passes and pagelink.ask(self._folder, refused) is RefreshOutcome.REFRESHED,
             )
         finally:
             inquiry.close()
 
 
-def _facts(check: Check) -> Facts:
+def _facts(check: Check, name: str) -> Facts:
     """Return the few facts known about the message. Its host names hint at a service."""
     return Facts(
-        client=Client(address=check.address),
+        client=Client(address=check.address, name=name),
         helo=check.helo,
         reverse_path=ReversePath(local=check.local, domain=check.domain),
     )

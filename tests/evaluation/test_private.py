@@ -15,8 +15,9 @@ from lab.dnszone import ZoneData
 from lab.processes import free_port
 from spfmilter.evaluation.engine import Engine
 from spfmilter.evaluation.evidence import ConnectionEvidence
-from spfmilter.evaluation.suggestion import service_of
+from spfmilter.evaluation.suggestion import clues_of
 from spfmilter.model import Check, Client, Condition, Facts, Identity, Result, ReversePath
+from spfmilter.spf.clues import Clues
 from tests.evaluation import world
 from tests.values import settings as ini
 
@@ -115,10 +116,9 @@ def test_nor_do_helo_mail_from_dmarc_and_the_service(server: ScriptedDNS) -> Non
             verdict = asking.inquiry.evaluate(one)
             assert verdict.result is Result.NONE
             assert asking.holds(Condition.UNREACHABLE, verdict)
-            facts = Facts(
-                client=Client(address=ip_address(CLIENT)), helo="h", reverse_path=ReversePath(local="a", domain=domain)
-            )
-            assert service_of(verdict, facts, asking.inquiry) is None
+            client = Client(address=ip_address(CLIENT), name="mx.corp")
+            facts = Facts(client=client, helo="h", reverse_path=ReversePath(local="a", domain=domain))
+            assert clues_of(verdict, facts, asking.inquiry) == Clues()
         asking.expect_dmarc("corp")
         assert asking.dmarc("corp") is None
     assert asked(server, *INSIDES) == 0

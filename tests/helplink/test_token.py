@@ -62,6 +62,81 @@ def test_a_url_is_short(length, longest) -> None:
     assert len(BASE + token) <= longest
 
 
+CLIENT_NAMES = (
+    st.just("") | NAMES | st.sampled_from(["example.com", "mail.example.com", "unknown", "x", "evilexample.com"])
+)
+
+
+@given(domain=NAMES | st.just("example.com"), name=CLIENT_NAMES, helo=CLIENT_NAMES, address=st.ip_addresses())
+def test_the_clients_names_come_back_as_they_were_or_are_left_out(domain, name, helo, address) -> None:
+    """The client's name is left out first, since the page can look it up."""
+    signed = case(domain=domain, client_name=name, helo=helo, address=address, id=caseid.of_bits(1))
+    token = SIGNER.sign(signed)
+    found = read(token)
+    assert found.domain == domain.lower()
+    assert found.helo in {"", helo.lower()}
+    assert found.client_name in ({"", name.lower()} if found.helo == helo.lower() else {""})
+    assert len(token) <= 299 or not (found.helo or found.client_name)
+    assert read(SIGNER.sign(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "helo"),
+    [
+        ("mail.example.com", "mail.example.com"),
+        ("mail.example.com", ""),
+        ("", "mail.example.com"),
+        ("example.com", "example.com"),
+        ("m.example.com", "unknown"),
+        ("mail-eastus2azon11010011.outbound.protection.outlook.com", "EUR05-DB8-obe.outbound.protection.outlook.com"),
+        ("a" * 60 + ".example.net", "b" * 60 + ".example.org"),
+    ],
+)
+@pytest.mark.parametrize("identity", list(Identity))
+def test_usual_names_of_a_client_come_back(name: str, helo: str, identity: Identity) -> None:
+    found = read(SIGNER.sign(case(client_name=name, helo=helo, identity=identity)))
+    assert (found.domain, found.client_name, found.helo) == ("example.com", name, helo.lower())
+
+
+LONG = ".".join(["n" * 63] * 3) + "." + "n" * 61
+
+
+@pytest.mark.parametrize(
+    ("name", "helo", "kept"),
+    [
+        (LONG, "mail.example.com", ("", "mail.example.com")),
+        ("mail.example.com", LONG, ("", LONG)),
+        (LONG, LONG, (LONG, LONG)),  # once
+        ("mail.example.com", "n" * 254, ("", "")),
+        ("mail.example.com", "a/b.example.com", ("", "")),
+        ("mail.example.com", "mail~7.example.com", ("", "")),
+        ("mail.example.com", "mail.example.com.", ("", "")),
+    ],
+)
+def test_names_that_do_not_fit_are_left_out(name: str, helo: str, kept: tuple[str, str]) -> None:
+    domain = "d" * 12 + ".example"
+    found = read(SIGNER.sign(case(domain=domain, client_name=name, helo=helo, address=IPv6Address("2001:db8::7"))))
+    assert (found.domain, found.client_name, found.helo) == (domain, *kept)
+
+
+def test_a_token_of_an_older_version_has_no_names_of_the_client() -> None:
+    """As the version before the names has signed it."""
+    older = "GGtJ0gDLAHEH0KW4VoaBJQ.XMF2Wn-003pnzu8SSA"
+    assert read(older) == case()
+
+
+@pytest.mark.parametrize("told", ["", "example.com", "/a/b", "a/b/c/d", "a" * 200 + "/" + "b" * 60 + ".", "////"])
+def test_names_that_another_version_has_put_together_are_malformed(told: str) -> None:
+    from itsdangerous.encoding import base64_encode  # noqa: PLC0415 - as below
+
+    from spfmilter.helplink import token  # noqa: PLC0415 - its inside, only here
+
+    head = bytes([0x80]) + NOW.to_bytes(4) + case().address.packed
+    packed = token._pack(told, token._RADIX)
+    assert packed is not None
+    assert kind(SIGNER._signer.sign(base64_encode(head + packed)).decode()) is TokenProblem.MALFORMED
+
+
 @pytest.mark.parametrize("name", ["mail/7." * 36 + "x", "a" * 253, "-" * 253])
 @pytest.mark.parametrize("address", ["203.0.113.7", "2001:db8:ffff::7"])
 def test_the_longest_name_comes_back(name: str, address: str) -> None:

@@ -181,6 +181,22 @@ def test_the_term_to_add_is_the_address_or_the_services_include() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "address", "other"),
+    [
+        ("smtp30.bulk.example", "203.0.113.7", "bulk.example"),
+        ("mail.example.com", "203.0.113.7", ""),
+        ("203-0-113-7.dyn.isp.example", "203.0.113.7", ""),
+        ("7.113.0.203.isp.example", "203.0.113.7", ""),
+        ("2001-0db8-0000-0000.isp.example", "2001:db8::7", ""),
+        ("", "203.0.113.7", ""),
+    ],
+)
+def test_a_subscribers_line_is_no_server_of_another_organization(name: str, address: str, other: str) -> None:
+    found = advice(verdict(Result.FAIL, check=check(address=address)), Clues(client_name=name))
+    assert found.other_organization == other
+
+
+@pytest.mark.parametrize(
     ("term", "expected"),
     [
         ("all", True),

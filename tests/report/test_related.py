@@ -3,7 +3,7 @@
 import pytest
 
 from spfmilter.report.heaviest import Heaviest
-from spfmilter.report.related import network_of, usable_name
+from spfmilter.report.related import network_of
 
 
 @pytest.mark.parametrize(
@@ -19,31 +19,6 @@ from spfmilter.report.related import network_of, usable_name
 )
 def test_the_network_of_an_address(client, expected) -> None:
     assert network_of(client) == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "client", "expected"),
-    [
-        ("Mail.Example.com.", "203.0.113.7", "mail.example.com"),
-        ("mx7.example.com", "203.0.113.7", "mx7.example.com"),
-        ("unknown", "203.0.113.7", ""),
-        ("[203.0.113.7]", "203.0.113.7", ""),
-        ("203.0.113.7", "203.0.113.7", ""),
-        (None, "203.0.113.7", ""),
-        ("203-0-113-7.dsl.example", "203.0.113.7", ""),
-        ("7.113.0.203.static.example", "203.0.113.7", ""),
-        ("host203000113007.example", "203.0.113.7", ""),
-        ("cb007107.dyn.example", "203.0.113.7", ""),
-        ("2001-0db8-0000-0000.example", "2001:db8::7", ""),
-        ("mail.example.com", "2001:db8::7", "mail.example.com"),
-        ("mail.example.com", "nonsense", "mail.example.com"),
-        ("<b>.example.com", "203.0.113.7", ""),
-        ("$(reboot).example.com", "203.0.113.7", ""),
-        ("a b.example", "203.0.113.7", ""),
-    ],
-)
-def test_the_name_of_a_mail_server(name, client, expected) -> None:
-    assert usable_name(name, client) == expected
 
 
 class Pile:

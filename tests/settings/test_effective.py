@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from spfmilter.settings import Settings, schema
+from spfmilter.spf.services import Service
 from tests.values import settings
 
 INI = """
@@ -40,6 +41,22 @@ def test_a_rule_is_the_line_of_a_key_with_its_value(section: str, key: str, text
     chosen = settings(INI)
     assert str(chosen.rule(section, key)) == text
     assert chosen.rule(section, key) is chosen.rule(section, key), "made once"
+
+
+def test_a_service_is_known_by_its_name_as_it_is_written() -> None:
+    text = "[service:Bulk  Mail]\ninclude = SPF.bulk.example\nhosts = Bulk.example, bücher.example.\n"
+    assert settings(text).own_services == (
+        Service(
+            name="Bulk Mail",
+            include="spf.bulk.example",
+            hosts=("bulk.example", "xn--bcher-kva.example"),
+            provider="Bulk Mail",
+        ),
+    )
+    assert str(settings(text).rule("service:Bulk Mail", "include")) == (
+        "[service:Bulk Mail] include = spf.bulk.example (line 2)"
+    )
+    assert settings().own_services == ()
 
 
 def test_every_key_has_a_rule() -> None:

@@ -10,6 +10,7 @@ from tests.values import settings
 SHIPPED = Path(__file__).parents[2] / "conf" / "spfmilter.ini"
 DEFER = "[policy.mailfrom]\ntemperror = defer\n"
 ALL_ACCEPTED = "".join(f"{key} = accept\n" for key in ("softfail", "fail", "permerror"))
+SERVICE = "[service:Bulk]\ninclude = spf.bulk.example\nhosts = bulk.example\n"
 NO_TAG = "[policy.mailfrom]\nsoftfail = accept\npermerror = reject\n"
 NO_REFUSAL = f"[policy.helo]\nfail = accept\n[policy.mailfrom]\n{ALL_ACCEPTED}"
 
@@ -55,6 +56,7 @@ def found(text: str, *, is_public: bool = True) -> list[str]:
         ("[exempt]\nforwarder_spf = mailer", "exempt forwarder_spf 2: mailer has one label only"),
         ("[exempt]\nnetworks = 64:ff9b::c000:201", "exempt networks 2: clients in 64:ff9b::c000:201/128 count as IPv4"),
         ("[relays]\ntrusted = 64:ff9b::/96", "relays trusted 2: clients in 64:ff9b::/96 count as IPv4"),
+        (f"{SERVICE}[reply]\nsuggest_services = no", "service:Bulk None 1: [reply] suggest_services = no"),
         ("[domain:a.example]\ntrust = 127.0.0.1", "domain:a.example trust 2: 127.0.0.1/32 is in [exempt] networks"),
     ],
 )  # fmt: skip
@@ -81,6 +83,7 @@ def test_a_setting_without_effect_is_named(text: str, said: str) -> None:
         "[policy]\ncheck = helo\n[exempt]\nforwarder_spf = a.example\n[domain:a.example]\nrecord = v=spf1 a -all",
         "[exempt]\nsenders = a.example\n[domain:b.example]\nfail = tag",
         "[relays]\ntrusted = 192.0.2.7\nrefuse = yes",
+        SERVICE,
     ],
 )
 def test_the_same_is_silent_where_it_has_an_effect(text: str) -> None:

@@ -223,6 +223,18 @@ def test_of_each_key_the_last_file_counts(tmp_path: Path) -> None:
     ]
 
 
+def test_a_service_may_be_in_conf_d_and_in_two_files(tmp_path: Path) -> None:
+    texts = {
+        "spfmilter.ini": "[service:Bulk Mail]\ninclude = spf.bulk.example\nhosts = old.example\n",
+        "conf.d/1.ini": "[service:Bulk Mail]\nhosts = file:{folder}/hosts\n",
+        "hosts": "bulk.example\n",
+    }
+    [service] = settings_of(tmp_path, texts).own_services
+    assert (service.name, service.include, service.hosts) == ("Bulk Mail", "spf.bulk.example", ("bulk.example",))
+    [problem] = problems_of(tmp_path, {"conf.d/1.ini": "\n[service:Other]\nhosts = other.example\n"})
+    assert problem.startswith("{folder}/conf.d/1.ini: line 2: [service:Other] include: is missing: write the domain")
+
+
 def test_a_rule_names_the_entry_of_a_list_file(tmp_path: Path) -> None:
     texts = {
         "spfmilter.ini": "[exempt]\nnetworks = ::1, file:{folder}/partners.txt, file:{folder}/other/more\n",

@@ -19,11 +19,20 @@ class InMemory:
     def __init__(self, zone: Zone, *, refreshed: bool = False) -> None:
         self.world, self.refreshed = World(zone), refreshed
         self.checks: list[Check] = []
+        self.names: list[str] = []
         self.refused: list[str] = []  # the tokens of cases that were not passed
 
-    async def evaluate(self, check: Check, network: str = "", *, refused: str = "") -> Checked:  # noqa: ARG002 - as Checker's
+    async def evaluate(
+        self,
+        check: Check,
+        network: str = "",  # noqa: ARG002 - as Checker's
+        *,
+        name: str = "",
+        refused: str = "",
+    ) -> Checked:
         """As Checker does it."""
         self.checks.append(check)
+        self.names.append(name)
         self.refused.append(refused)
         return Checked(verdict=Evaluator().evaluate(check, self.world, trace=True), refreshed=self.refreshed)
 

@@ -14,6 +14,7 @@ from spfmilter.helplink.token import Case, Signer
 from spfmilter.model import Check, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.web.checker import BusyError, Checked
 from spfmilter.web.security import HEADERS
+from tests.evaluation.world import Zone
 from tests.web.pages import InMemory, Page, client
 from tests.web.site import CLIENT, ZONE, token
 
@@ -99,6 +100,27 @@ def test_a_helo_is_told_as_one(browser) -> None:
     assert "203.0.113.7 may not call itself mail.example.com" in text
     assert text.index("Configure the server to use its own name") < text.index("Change the record of mail.example.com")
     assert "v=spf1 a ip4:203.0.113.7 -all" in text
+
+
+@pytest.mark.parametrize(
+    ("helo", "said", "exact"),
+    [
+        ("mail.example.com", "this one decided: allowed", True),
+        ("other.example.com", "this one decided: not allowed", True),
+        ("", "this one decided: not allowed", False),  # a link of an older version
+    ],
+)
+def test_the_helo_name_of_the_link_is_what_a_record_is_evaluated_for(helo: str, said: str, exact: bool) -> None:
+    zone: Zone = {
+        "h.example": [{"TXT": "v=spf1 exists:%{h}.ok.example -all"}],
+        "mail.example.com.ok.example": [{"A": "127.0.0.2"}],
+    }
+    checker = InMemory(zone)
+    link = token("h.example", helo=helo, client_name="smtp30.bulk.example")
+    text = words(client("", checker=checker).get(f"/spf/{link}"))
+    assert said in text
+    assert ("For an exact answer, check by hand" not in text) is exact
+    assert checker.names == ["smtp30.bulk.example"]
 
 
 def test_an_ipv6_client_is_told_of_its_own_term() -> None:
@@ -276,7 +298,14 @@ class Broken:
     def __init__(self, *, busy: bool) -> None:
         self.busy = busy
 
-    async def evaluate(self, check: Check, network: str = "", *, refused: str = "") -> Checked:  # noqa: ARG002 - as Checker's
+    async def evaluate(
+        self,
+        check: Check,
+        network: str = "",  # noqa: ARG002
+        *,
+        name: str = "",  # noqa: ARG002
+        refused: str = "",  # noqa: ARG002
+    ) -> Checked:
         """One of both."""
         if self.busy:
             raise BusyError

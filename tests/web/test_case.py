@@ -182,6 +182,15 @@ def test_a_link_cannot_tell_of_records_that_look_at_more_than_it_holds(text, par
     assert not told.partial, "the name in HELO is in the link, and the local part is always postmaster"
 
 
+@pytest.mark.parametrize(
+    ("helo", "letter", "partial"),
+    [("mail.example", "h", False), ("", "h", True), ("mail.example", "l", True), ("mail.example", "s", True)],
+)
+def test_a_record_that_uses_the_helo_name_is_exact_if_the_link_holds_it(helo: str, letter: str, partial: bool) -> None:
+    then = replace(THEN, helo=helo)
+    assert case(f"v=spf1 exists:%{{{letter}}}.x.example -all", then).partial is partial
+
+
 def test_minutes_are_those_of_the_record_and_never_more_than_are_remembered_here() -> None:
     verdict = ours({"e.example": [{"TXT": "v=spf1 -all"}, {"TTL": 1000}]}, trace=True)
     assert build_view(verdict).wait == 17

@@ -9,6 +9,7 @@ from spfmilter.model import Result
 from spfmilter.refresh import pagelink
 from spfmilter.refresh.limits import RefreshOutcome
 from spfmilter.settings import parse
+from spfmilter.spf.services import Service
 from spfmilter.web import checker as module
 from spfmilter.web import wording
 from spfmilter.web.case import build_view
@@ -76,6 +77,33 @@ def test_the_daemon_is_told_of_a_refused_case_that_passes(
     assert told == ([("/folder", refused)] if refused and domain == "open.example" else [])
 
 
+@pytest.mark.parametrize(
+    ("name", "confirmed"),
+    [
+        ("mail.bulk.example", "mail.bulk.example"),
+        ("other.bulk.example", "smtp30.bulk.example"),
+        ("", "smtp30.bulk.example"),
+    ],
+)
+def test_a_name_of_the_link_is_trusted_only_if_the_dns_confirms_it_now(name: str, confirmed: str) -> None:
+    """Else the one of today is shown, which also names the administrator's own service."""
+    zone: dict[str, list[Any]] = {
+        "customer.example": [{"TXT": "v=spf1 include:spf.bulk.example -all"}],
+        "1.2.0.192.in-addr.arpa": [{"PTR": "smtp30.bulk.example"}, {"PTR": "forged.example"}],
+        "smtp30.bulk.example": [{"A": "192.0.2.1"}],
+        "mail.bulk.example": [{"A": "192.0.2.1"}],
+        "other.bulk.example": [{"A": "192.0.2.99"}],
+        "forged.example": [{"A": "192.0.2.99"}],
+        "spf.bulk.example": [{"TXT": "v=spf1 ~all"}],
+    }
+    own = Service(name="Bulk", include="spf.bulk.example", hosts=("bulk.example",), provider="Bulk")
+    with ScriptedDNS(zone) as dns:
+        checks = Checker(parse(f"[dns]\nnameservers = {dns.address}").dns, suggest=True, services=(own,))
+        clues = asyncio.run(checks.evaluate(check("customer.example"), name=name)).clues
+        checks.close()
+    assert (clues.client_name, clues.listed, clues.service) == (confirmed, (own,), None)
+
+
 def test_dead_name_servers_cost_only_their_visitors_the_time_limit() -> None:
     """All threads wait for an answer that never comes; who comes then waits no longer than that either."""
     with ScriptedDNS(ZONE) as dns:
@@ -96,7 +124,7 @@ def test_who_finds_no_place_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     with ScriptedDNS(ZONE) as dns:
         checks = checker(dns)
         gate = threading.Event()
-        monkeypatch.setattr(checks, "_evaluate", lambda check, deadline, refused: gate.wait(30))  # noqa: ARG005
+        monkeypatch.setattr(checks, "_evaluate", lambda *_: gate.wait(30))
 
         async def crowd() -> None:
             waiting = [asyncio.ensure_future(checks.evaluate(check())) for _ in range(module._PLACES)]
@@ -167,7 +195,7 @@ def test_a_network_has_a_share_of_the_places(monkeypatch: pytest.MonkeyPatch) ->
     with ScriptedDNS(ZONE) as dns:
         checks = checker(dns)
         gate = threading.Event()
-        monkeypatch.setattr(checks, "_evaluate", lambda check, deadline, refused: gate.wait(30))  # noqa: ARG005
+        monkeypatch.setattr(checks, "_evaluate", lambda *_: gate.wait(30))
 
         async def crowd() -> None:
             waiting = [asyncio.ensure_future(checks.evaluate(check(), "192.0.2.0/24")) for _ in range(module._SHARE)]
