@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spfmilter.evaluation.engine import Inquiry
+from spfmilter.evaluation.recordflaws import record_flaws
 from spfmilter.evaluation.suggestion import service_of
 from spfmilter.model import Facts, Result, Verdict
 from spfmilter.reply import Extras
@@ -30,8 +31,9 @@ class Refusals:
     def extras(self, inquiry: Inquiry, verdict: Verdict, facts: Facts, case: str) -> Extras:
         """Return the extras for the notice of one refused message, whose case id is ``case``."""
         suggest = self._settings.reply.suggest_services
+        service = service_of(verdict, facts, inquiry) if suggest else None
         return Extras(
-            clues=Clues(service=service_of(verdict, facts, inquiry) if suggest else None),
+            clues=Clues(service=service, flaws=record_flaws(verdict, service)),
             link=self._link(verdict, case),
             case=case,
         )

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from spfmilter.evaluation.engine import Engine
+from spfmilter.evaluation.recordflaws import record_flaws
 from spfmilter.evaluation.suggestion import service_of
 from spfmilter.model import Check, Client, Facts, ReversePath, Verdict
 from spfmilter.settings.schema import DnsSection
@@ -100,7 +101,7 @@ class Checker:
             inquiry.expect([check])
             verdict = inquiry.evaluate(check, deadline=deadline, trace=True)
             service = service_of(verdict, _facts(check), inquiry) if self._suggest else None
-            return Checked(verdict=verdict, clues=Clues(service=service))
+            return Checked(verdict=verdict, clues=Clues(service=service, flaws=record_flaws(verdict, service)))
         finally:
             inquiry.close()
 
