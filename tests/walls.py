@@ -168,6 +168,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "settings",
         "spf.checks",
         "spf.clues",
+        "spf.flaws",
         "spf.loops",
         "spf.services",
         "text",
@@ -250,7 +251,8 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     ),  # the help page gives the same advice
     "reply.catalogue": ("language", "template"),
     "reply.firstlines": ("model", "reply.advice", "reply.catalogue"),
-    "reply.problemtexts": ("language", "model", "reply.catalogue", "spf.flaws", "spf.record"),
+    "reply.flawtexts": ("reply.catalogue", "spf.flaws"),
+    "reply.problemtexts": ("language", "model", "reply.catalogue", "spf.record"),
     "reply.remedytexts": ("model", "reply", "spf.providers"),
     "reply.texts": ("model", "reply"),
     "daemon.events": ("daemon.link",),
@@ -346,8 +348,9 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "commands.reportview": ("report", "text"),
     "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),
+    "web.flaws": ("spf.flaws", "text", "web.wording"),
     "web.fixes": ("model", "text"),
-    "web.case": ("model", "reply.advice", "spf.clues", "spf.loops", "text", "web"),
+    "web.case": ("evaluation.recordflaws", "model", "reply.advice", "spf.clues", "spf.loops", "text", "web"),
     "web.errors": ("helplink.token", "web.wording"),
     "web.security": ("observe.log",),
     "commands.milterlist": (),
@@ -363,10 +366,10 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "commands.mta": ("commands.milterlist", "commands.postconf", "health.handshake", "settings"),
     "commands.survey": ("commands", "health.handshake", "units"),
     "commands.status": ("health",),
-    "commands.tree": ("dns.answer", "model", "reply", "spf.loops", "text"),
+    "commands.tree": ("dns.answer", "evaluation.recordflaws", "model", "reply", "spf.loops", "text"),
     "commands.redecide": ("addresses", "model", "policy", "settings"),
     "commands.against": ("commands.console", "commands.redecide", "journal", "model", "settings", "text"),
-    "commands.explain": ("commands.tree", "edits", "model", "reply", "text"),
+    "commands.explain": ("commands.tree", "edits", "evaluation.recordflaws", "model", "reply", "text"),
 }
 
 # Who may import a library that is not Python's own.
@@ -426,6 +429,7 @@ PURE = (
     "dns.wire",
     "evaluation.budget",
     "evaluation.limits",
+    "evaluation.recordflaws",
     "evaluation.explanation",
     "evaluation.influence",
     "evaluation.trace",
@@ -455,6 +459,7 @@ PURE = (
     "commands.redecide",
     "web.form",
     "web.fixes",
+    "web.flaws",
     "web.case",
     "web.errors",
     "web.wording",

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from spfmilter.commands.tree import STYLES, identity_name, milliseconds, verdict_tree
 from spfmilter.edits import Edits, HeaderField, Replacement
+from spfmilter.evaluation.recordflaws import record_flaws
 from spfmilter.model import (
     EXEMPTION,
     Action,
@@ -26,7 +27,7 @@ from spfmilter.model import (
     Rule,
     Verdict,
 )
-from spfmilter.reply import Reply, problem_text
+from spfmilter.reply import Reply, flaw_text, problem_text
 from spfmilter.text import unicode_line
 
 _PLAIN = "not bold default"
@@ -123,6 +124,10 @@ def verdict_json(verdict: Verdict, action: Action | None = None) -> dict[str, ob
         if problem is None
         else {"kind": problem.kind, "text": problem.text, "term": problem.term, "domain": problem.domain},
         "explanation": verdict.explanation,
+        "flaws": [
+            {"kind": flaw.kind, "term": flaw.term, "instead": flaw.instead or None, "text": flaw_text(flaw)}
+            for flaw in record_flaws(verdict)
+        ],
         "lookups": verdict.lookups,
         "void": verdict.void_lookups,
         "ms": milliseconds(verdict.elapsed),

@@ -12,8 +12,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from spfmilter.dns.answer import ANSWERED
+from spfmilter.evaluation.recordflaws import record_flaws
 from spfmilter.model import Identity, LookupStep, ProblemKind, RecordStep, Result, TermStep, Verdict
-from spfmilter.reply import problem_text
+from spfmilter.reply import flaw_text, problem_text
 from spfmilter.spf.loops import loop_at
 from spfmilter.text import unicode_line
 
@@ -31,6 +32,7 @@ _QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
 _MARKS = {Result.PASS: "✔", Result.FAIL: "✘", Result.SOFTFAIL: "✘", Result.NEUTRAL: "○"}
 _SHOWN_ANSWERS = 6
 _VERSION = "v=spf1"  # RFC 7208 section 4.5
+_SHOWN_FLAWS = 8  # of one record
 _SHOWN_TEXT = 1000  # characters of a record
 
 Question = tuple[str, str]  # type and name, in lower case
@@ -80,6 +82,8 @@ def verdict_tree(verdict: Verdict, details: Details = _USUAL) -> Tree:
         tree.add(Text(f"the domain's own explanation: {unicode_line(verdict.explanation)}", style="italic"))
     if verdict.problem is not None:
         tree.add(Text(problem_text(verdict.problem), style="magenta"))
+    for flaw in record_flaws(verdict)[:_SHOWN_FLAWS]:
+        tree.add(Text(flaw_text(flaw), style="magenta"))
     return tree
 
 

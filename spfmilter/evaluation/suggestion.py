@@ -1,4 +1,4 @@
-"""Find out about a refused client what the advice needs: its confirmed name, and the well-known mail services.
+"""Find out about a refused message what the advice needs: the client's confirmed name, mail services, record flaws.
 
 Knows how to find it cheaply. Names that are known already hint at a service, or one lookup does. The service's own SPF
 record then confirms that the client is one of its hosts. Used for refused messages only. The answers are in the caches
@@ -8,11 +8,13 @@ that all messages share.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 
 from spfmilter.dns.answer import Type
 from spfmilter.evaluation import hosts
 from spfmilter.evaluation.engine import Inquiry
+from spfmilter.evaluation.recordflaws import record_flaws
 from spfmilter.hostname import is_host, usable_name
 from spfmilter.model import Check, Facts, Identity, IPAddress, Result, Verdict
 from spfmilter.spf import record
@@ -30,15 +32,24 @@ _UNKNOWN_CLIENT = {4: ip_address("0.0.0.0"), 6: ip_address("::")}  # noqa: S104 
 _FIXABLE = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.NONE})
 
 
-def clues_of(verdict: Verdict, facts: Facts, inquiry: Inquiry, own: Sequence[Service] = ()) -> Clues:
-    """Return what the DNS tells about the client of a refused message, within a second. Empty where it would not help.
+def clues_of(
+    verdict: Verdict, facts: Facts, inquiry: Inquiry, own: Sequence[Service] = (), *, suggest: bool = True
+) -> Clues:
+    """Return what is known of a refused message's record, and what the DNS tells about its client within a second.
 
     Args:
         verdict: the one that decided.
         facts: of the message. The client's name and HELO hint at a service; a name is confirmed before it is told.
         inquiry: makes the lookups.
         own: the administrator's services.
+        suggest: whether to look anything up.
     """
+    found = _looked_up(verdict, facts, inquiry, own) if suggest else Clues()
+    return replace(found, flaws=record_flaws(verdict, found.service))
+
+
+def _looked_up(verdict: Verdict, facts: Facts, inquiry: Inquiry, own: Sequence[Service]) -> Clues:
+    """Return what lookups tell; empty where it would not help."""
     check = verdict.check
     if verdict.result not in _FIXABLE or not check.domain or check.record:
         return Clues()

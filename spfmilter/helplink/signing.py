@@ -15,7 +15,6 @@ from spfmilter.evaluation.suggestion import clues_of
 from spfmilter.model import Facts, Result, Verdict
 from spfmilter.reply import Extras
 from spfmilter.settings import Settings
-from spfmilter.spf.clues import Clues
 
 if TYPE_CHECKING:
     from spfmilter.helplink.token import Signer
@@ -34,7 +33,7 @@ class Refusals:
     def extras(self, inquiry: Inquiry, verdict: Verdict, facts: Facts, case: str) -> Extras:
         """Return the extras for the notice of one refused message, whose case id is ``case``."""
         suggest = self._settings.reply.suggest_services
-        clues = clues_of(verdict, facts, inquiry, self._settings.own_services) if suggest else Clues()
+        clues = clues_of(verdict, facts, inquiry, self._settings.own_services, suggest=suggest)
         return Extras(clues=clues, link=self._link(verdict, clues.client_name, case), case=case)
 
     def _link(self, verdict: Verdict, client_name: str, case: str) -> str:

@@ -5,7 +5,7 @@
 """
 
 from spfmilter.reply.advice import Advice, Audience, Remedy, Situation, advice, audience_of
-from spfmilter.reply.notice import Extras, notice, notice_language, problem_text, sentences
+from spfmilter.reply.notice import Extras, flaw_text, notice, notice_language, problem_text, sentences
 from spfmilter.reply.reply import Reply, forged_fields, internal_error, reply_for, separate_message
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Situation",
     "advice",
     "audience_of",
+    "flaw_text",
     "forged_fields",
     "internal_error",
     "notice",

@@ -13,7 +13,7 @@ from spfmilter.hostname import usable_name
 from spfmilter.model import CONDITIONS, Condition, Identity, IPAddress, Problem, ProblemKind, Result, Verdict
 from spfmilter.organization import organization
 from spfmilter.spf.clues import Clues
-from spfmilter.spf.flaws import Flaw, FlawKind
+from spfmilter.spf.flaws import HARMLESS, Flaw
 from spfmilter.spf.providers import Provider, provider_of
 from spfmilter.spf.services import Service
 
@@ -169,7 +169,7 @@ def advice(
         listed=clues.listed,
         client_name=clues.client_name,
         other_organization=_other_organization(host, check.domain),
-        flaws=clues.flaws,
+        flaws=tuple(flaw for flaw in clues.flaws if flaw.kind not in HARMLESS),
         names_host=check.identity is Identity.HELO or check.null_sender,
     )
     if found.names_host:
@@ -287,7 +287,7 @@ def _mending(found: Advice) -> tuple[Remedy, ...]:
 
 def _adding(found: Advice) -> tuple[Remedy, ...]:
     """Return what adds the client to the record; nothing if the record has the term already, or a slip of it."""
-    if any(flaw.kind is FlawKind.PRESENT or found.add in {flaw.term, flaw.instead} for flaw in found.flaws):
+    if any(flaw.present for flaw in found.flaws):
         return ()
     add = Remedy.ADD_BEFORE if found.situation is Situation.DENIED else Remedy.ADD
     # A mail service has many servers, and they change. Its include: lists them all.

@@ -13,8 +13,8 @@ from spfmilter.template import PLACEHOLDERS, Template
 
 # Placeholders of these texts that an administrator's own texts do not have.
 _MORE = frozenset({
-    "at", "clause", "client_name", "explanation", "flaw", "flaw_domain", "instead", "languages", "organization", "port",
-    "sentence", "server", "service", "services", "url", "where",
+    "at", "cause", "clause", "client_name", "explanation", "flaw", "flaw_domain", "instead", "languages",
+    "organization", "port", "sentence", "server", "service", "services", "url", "where",
 })  # fmt: skip
 _texts: list[str] = []  # all texts of the notice, in English
 

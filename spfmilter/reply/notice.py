@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from spfmilter.language import SOURCE, Language, first, language
 from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, Verdict
-from spfmilter.reply import texts
+from spfmilter.reply import flawtexts, texts
 from spfmilter.reply.advice import NO_CLUES, Advice, advice
 from spfmilter.settings import Settings
 from spfmilter.spf.clues import Clues
+from spfmilter.spf.flaws import Flaw
 from spfmilter.text import ascii_line, utf8_line
 
 MAX_LINE = 480  # bytes: with code, status and CRLF inside the 512 of RFC 5321 section 4.5.3.1.5
@@ -107,6 +108,12 @@ def problem_text(problem: Problem) -> str:
     return ascii_line(texts.clause(problem, language(SOURCE)), _PROBLEM)
 
 
+def flaw_text(flaw: Flaw) -> str:
+    """Return in English, as one line of ASCII, how to correct a flaw of a record."""
+    filled = texts.template(flawtexts.flaw_text(flaw), language(SOURCE)).fill(_values_of_flaw(flaw, ascii_line))
+    return ascii_line(filled, MAX_LINE)
+
+
 def _values(
     found: Advice, verdict: Verdict, facts: Facts, settings: Settings, language: Language, clean: _Clean
 ) -> dict[str, str]:
@@ -135,16 +142,23 @@ def _values(
 
 def _values_of_names(found: Advice, clean: _Clean) -> dict[str, str]:
     """Return the placeholders' values for what names and flaws show about the client and the domain."""
-    provider, flaw = found.provider, found.flaws[0] if found.flaws else None
+    provider = found.provider
     return {
         "server": provider.server if provider is not None else "",
         "port": str(provider.port) if provider is not None else "",
         "services": ", ".join(service.name for service in found.listed),
         "client_name": ascii_line(found.client_name, _LONG_NAME),
         "organization": ascii_line(found.other_organization, _LONG_NAME),
+        **_values_of_flaw(found.flaws[0] if found.flaws else None, clean),
+    }
+
+
+def _values_of_flaw(flaw: Flaw | None, clean: _Clean) -> dict[str, str]:
+    return {
         "flaw": clean(flaw.term, _LONG_NAME) if flaw is not None else "",
         "flaw_domain": ascii_line(flaw.domain) if flaw is not None else "",
         "instead": clean(flaw.instead, _LONG_NAME) if flaw is not None else "",
+        "cause": clean(flaw.cause, _LONG_NAME) if flaw is not None else "",
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from spfmilter.language import SOURCE, Language
 from spfmilter.model import Problem, ProblemKind
 from spfmilter.reply.catalogue import _, template
-from spfmilter.spf.flaws import Flaw, FlawKind
 from spfmilter.spf.record import meant_mechanism
 
 # Used for translations only: the evaluation's own English text has more detail.
@@ -80,27 +79,6 @@ _VOID_BY_MACRO = _(
     "Ask the provider that gave you this term."
 )
 
-# What is wrong in a record that is valid, or is none because of it.
-_FLAWS: dict[FlawKind, str] = {
-    FlawKind.BEHIND_ALL: _(
-        'If you run {flaw_domain}: "{flaw}" stands behind all in its SPF record, where it has no effect. '
-        "Move it before all."
-    ),
-    FlawKind.REDIRECT_BESIDE_ALL: _(
-        'If you run {flaw_domain}: "{flaw}" has no effect in its SPF record, because the record has all as well. '
-        "Remove one of the two."
-    ),
-    FlawKind.UNKNOWN_MODIFIER: _(
-        'If you run {flaw_domain}: "{flaw}" has no effect in its SPF record. Write "{instead}".'
-    ),
-    FlawKind.NEAR_MISS: _('If you run {flaw_domain}: "{flaw}" in its SPF record is a mistake. Write "{instead}".'),
-    FlawKind.PRESENT: _(
-        'If you run {flaw_domain}: "{flaw}" is in its SPF record already, but where it has no effect. '
-        "Move it to the front."
-    ),
-}
-_FLAW_ANY = _('If you run {flaw_domain}: correct "{flaw}" in its SPF record.')
-
 
 def clause(problem: Problem, language: Language, *, known: str = "") -> str:
     """Return what is wrong in one clause: the error, the term, the record. It contains untrusted input.
@@ -136,9 +114,3 @@ def mending(problem: Problem | None) -> str:
     if problem.kind is ProblemKind.VOID_LOOKUP_LIMIT and problem.term is not None and "%{" in problem.term:
         text = _VOID_BY_MACRO
     return _MEND_ANY if "{at}" in text and problem.term is None else text
-
-
-def flaw_text(flaw: Flaw) -> str:
-    """Return how to correct a flaw of a record, in English."""
-    text = _FLAWS[flaw.kind]
-    return _FLAW_ANY if "{instead}" in text and not flaw.instead else text

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from spfmilter.model import Disposition
 from spfmilter.reply.advice import Advice, Remedy, Situation, is_all
 from spfmilter.reply.catalogue import _
-from spfmilter.reply.problemtexts import flaw_text, mending
+from spfmilter.reply.flawtexts import flaw_text
+from spfmilter.reply.problemtexts import mending
 from spfmilter.spf.providers import Credential
 
 # -- who only uses the address

@@ -6,6 +6,7 @@ that is linear in the length of the text.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import socket
@@ -175,6 +176,25 @@ def _parse(text: str) -> Record:
     redirect_text, redirect = modifiers.get("redirect", ("", None))
     _, exp = modifiers.get("exp", ("", None))
     return Record(text, tuple(directives), redirect, redirect_text, exp, len(terms))
+
+
+def is_valid(text: str) -> bool:
+    """Return whether ``parse`` can read a text. It is not kept, so that no other record has to be parsed anew."""
+    try:
+        _parse(text)
+    except RecordError:
+        return False
+    return True
+
+
+def directives(terms: Iterable[str]) -> tuple[Directive, ...]:
+    """Return the directives among some terms. Terms that break the grammar are left out."""
+    found = []
+    for term in terms:
+        if _MODIFIER.fullmatch(term) is None:
+            with contextlib.suppress(RecordError):
+                found.append(_directive(term))
+    return tuple(found)
 
 
 _parse_known = functools.lru_cache(maxsize=128)(_parse)

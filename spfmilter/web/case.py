@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from spfmilter.evaluation.recordflaws import mended_record
 from spfmilter.model import Identity, LookupStep, RecordStep, Result, TermStep, Verdict
 from spfmilter.reply.advice import NO_CLUES, Advice, Remedy, Situation, advice
 from spfmilter.spf.clues import Clues
@@ -19,6 +20,7 @@ from spfmilter.spf.loops import loop_at
 from spfmilter.text import unicode_line
 from spfmilter.web import wording
 from spfmilter.web.fixes import SuggestedRecord, suggest_record
+from spfmilter.web.flaws import FlawView, flaw_views
 
 _SHOWN_RECORD = 1500  # characters
 _SHOWN_TERM = 300
@@ -106,6 +108,8 @@ class CaseView:
     remedies: tuple[Remedy, ...]  # alternatives for the sender, the most likely one first
     suggested: SuggestedRecord | None
     added: str  # the term for the address, if no whole record can be suggested
+    flaws: tuple[FlawView, ...]  # of the record
+    mended: str  # the record without them; empty: it cannot be given
     service: str | None  # the service whose servers ``added`` stands for
     wait: int  # minutes until a change is seen
     delay: int  # minutes for which the mail server may still use a former record; 0: it does not
@@ -168,6 +172,8 @@ def build_view(
         remedies=advised.remedies,
         suggested=suggested,
         added=advised.add,
+        flaws=flaw_views(clues.flaws),
+        mended=unicode_line(mended_record(verdict), _SHOWN_RECORD) if clues.flaws else "",
         service=advised.service.name if advised.service is not None else None,
         wait=max(1, math.ceil(min(verdict.ttl or 0, longest_ttl) / 60)),
         delay=0 if refreshed else math.ceil(longest_ttl / 60),

@@ -117,7 +117,7 @@ class Checker:
             passes = bool(refused) and verdict.result is Result.PASS
             return Checked(
                 verdict=verdict,
-                clues=clues_of(verdict, _facts(check, name), inquiry, self._services) if self._suggest else Clues(),
+                clues=clues_of(verdict, _facts(check, name), inquiry, self._services, suggest=self._suggest),
                 refreshed=passes and pagelink.ask(self._folder, refused) is RefreshOutcome.REFRESHED,
             )
         finally:

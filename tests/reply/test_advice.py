@@ -216,8 +216,15 @@ def test_all_is_all_with_any_qualifier_and_case(term: str, *, expected: bool) ->
 
 GOOGLE, MICROSOFT = SERVICES[0], next(service for service in SERVICES if service.name == "Microsoft 365")
 BEHIND = Flaw(kind=FlawKind.BEHIND_ALL, term="ip4:198.51.100.1", domain="example.com")
-PRESENT = Flaw(kind=FlawKind.PRESENT, term="ip4:203.0.113.7", domain="example.com")
-SLIP = Flaw(kind=FlawKind.UNKNOWN_MODIFIER, term="ip4=203.0.113.7", domain="example.com", instead="ip4:203.0.113.7")
+PRESENT = Flaw(kind=FlawKind.PRESENT, term="ip4:203.0.113.7", domain="example.com", present=True)
+HARMLESS = Flaw(kind=FlawKind.SECOND_ALL, term="~all", domain="example.com", cause="-all")
+SLIP = Flaw(
+    kind=FlawKind.UNKNOWN_MODIFIER,
+    term="ip4=203.0.113.7",
+    domain="example.com",
+    instead="ip4:203.0.113.7",
+    present=True,
+)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +239,7 @@ SLIP = Flaw(kind=FlawKind.UNKNOWN_MODIFIER, term="ip4=203.0.113.7", domain="exam
         (Clues(client_name="example.com"), "add, submit"),
         (Clues(client_name="notexample.com"), "submit, add-include, add, forwarded, from-own-domain"),
         (Clues(flaws=(BEHIND,)), "mend-flaw, submit, add, forwarded, from-own-domain"),
+        (Clues(flaws=(HARMLESS,)), "submit, add, forwarded, from-own-domain"),
         (Clues(flaws=(PRESENT,)), "mend-flaw, submit, forwarded, from-own-domain"),
         (Clues(flaws=(BEHIND, SLIP)), "mend-flaw, submit, forwarded, from-own-domain"),
     ],
@@ -239,7 +247,11 @@ SLIP = Flaw(kind=FlawKind.UNKNOWN_MODIFIER, term="ip4=203.0.113.7", domain="exam
 def test_the_likeliest_cause_comes_first(clues: Clues, remedies: str) -> None:
     advised = advice(verdict(Result.FAIL), clues)
     assert ", ".join(advised.remedies) == remedies
-    assert (advised.listed, advised.client_name, advised.flaws) == (clues.listed, clues.client_name, clues.flaws)
+    assert (advised.listed, advised.client_name, advised.flaws) == (
+        clues.listed,
+        clues.client_name,
+        tuple(one for one in clues.flaws if one is not HARMLESS),
+    )
 
 
 @pytest.mark.parametrize(

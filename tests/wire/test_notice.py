@@ -29,6 +29,10 @@ SERVICES: ZoneData = {
     "hosted.example": [{"TXT": "v=spf1 ip4:192.0.2.0/24 -all"}, {"MX": [10, "aspmx.l.google.com"]}],
     "slow.example": [{"TXT": "v=spf1 ip4:203.0.113.99 -all"}, {"MX": "TIMEOUT"}],
     "soft.example": [{"TXT": "v=spf1 ~all"}, {"MX": [10, "aspmx.l.google.com"]}],
+    "behind.example": [{"TXT": "v=spf1 -all ip4:198.51.100.0/24"}],
+    "equals.example": [{"TXT": "v=spf1 ip4=198.51.100.9 -all"}],
+    "strings.example": [{"TXT": ["v=spf1 ip4:198.51.100.9", "ip4:192.0.2.0/24 -all"]}],
+    "nearly.example": [{"TXT": '"v=spf1 ip4:198.51.100.9 -all"'}],
 }
 ITS_TERM = "If you run fail.example: add include:_spf.google.com to its SPF record"
 ITS_NAME = "only if you send through Google Workspace. It allows all of its servers, and this is one of them."
@@ -120,6 +124,27 @@ def test_it_can_be_left_out(names: ScriptedDNS) -> None:
     with running(names, "[reply]\nsuggest_services = no\n") as serving:
         text = "\n".join(refused(serving, name="mail.google.com").lines)
     assert f"add ip4:{THEIRS}" in text
+
+
+# -- flaws of the record -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("domain", "flaw"),
+    [
+        ("behind.example", 'after "-all". Move it before "-all".'),
+        ("equals.example", 'Write "ip4:198.51.100.9", with a colon.'),
+        ("strings.example", 'Write "ip4:198.51.100.9 ip4:192.0.2.0/24".'),
+        ("nearly.example", 'it is no SPF record. Write "v=spf1".'),
+    ],
+)
+def test_a_record_that_has_the_client_already_is_to_be_corrected(names: ScriptedDNS, domain: str, flaw: str) -> None:
+    with running(names, "[policy.mailfrom]\nnone = reject\npermerror = reject\n") as serving:
+        names.reset_counts()
+        text = "\n".join(refused(serving, f"<u@{domain}>").lines)
+        assert flaw in text
+        assert "add ip4:" not in text
+        assert names.queries[domain, "TXT"] == 1  # the text is among the answers that the verdict keeps
 
 
 # -- languages ---------------------------------------------------------------------------------------------------------

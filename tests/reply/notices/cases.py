@@ -149,16 +149,27 @@ def clues() -> Iterator[Case]:
 
 def flaws() -> Iterator[Case]:
     """With what is wrong in a record that is valid, or is none because of it."""
-    for kind, term, instead in (
-        (FlawKind.BEHIND_ALL, "ip4:203.0.113.7", ""),
-        (FlawKind.REDIRECT_BESIDE_ALL, "redirect=_spf.example.com", ""),
-        (FlawKind.UNKNOWN_MODIFIER, "ip4=203.0.113.7", "ip4:203.0.113.7"),
-        (FlawKind.NEAR_MISS, "ip4: 203.0.113.7", "ip4:203.0.113.7"),
-        (FlawKind.NEAR_MISS, "~all;", ""),
-        (FlawKind.PRESENT, "ip4:203.0.113.7", ""),
+    for kind, term, instead, cause in (
+        (FlawKind.VERSION, '"v=spf1', "v=spf1", ""),
+        (FlawKind.CHARACTERS, "\u201c-all", "-all", ""),
+        (FlawKind.NEAR_MISS, "ip4: 203.0.113.7", "ip4:203.0.113.7", ""),
+        (FlawKind.NEAR_MISS, '"', "", ""),
+        (FlawKind.JOINED, "ip4:203.0.113.7a", "ip4:203.0.113.7 a", ""),
+        (FlawKind.INCOMPLETE, "include:", "", ""),
+        (FlawKind.UNKNOWN_MODIFIER, "ip4=203.0.113.7", "ip4:203.0.113.7", ""),
+        (FlawKind.ITSELF, "include:example.com", "", ""),
+        (FlawKind.TWO_RECORDS, "v=spf1", "", ""),
+        (FlawKind.PRESENT, "ip4:203.0.113.7", "", "?exists:%{i}.a.example"),
+        (FlawKind.QUALIFIER, "?ip4:203.0.113.7", "ip4:203.0.113.7", ""),
+        (FlawKind.BEHIND_ALL, "ip4:203.0.113.7", "ip4:203.0.113.7 -all", "-all"),
+        (FlawKind.REDIRECT_BESIDE_ALL, "-all", "", "redirect=_spf.example.com"),
+        (FlawKind.VOID, "a:gone.example.com", "", ""),
+        (FlawKind.MACRO_VOID, "include:%{d}._spf.provider.example", "", "_spf.provider.example"),
     ):
-        extras = Extras(clues=Clues(flaws=(Flaw(kind=kind, term=term, domain="example.com", instead=instead),)))
-        yield Case(title=f"fail with {kind}: {term}", verdict=verdict(Result.FAIL), extras=extras)
+        flaw = Flaw(kind=kind, term=term, domain="example.com", instead=instead, cause=cause)
+        yield Case(
+            title=f"fail with {kind}: {term}", verdict=verdict(Result.FAIL), extras=Extras(clues=Clues(flaws=(flaw,)))
+        )
 
 
 def nameless(identity: Identity) -> Verdict:
