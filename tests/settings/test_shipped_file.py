@@ -93,6 +93,7 @@ def test_its_own_advice_about_templates_works() -> None:
         "[milter]\nsocket = systemd\nworkers = 7\nmemory_limit = 1024M\n[metrics]\nlisten = [::1]:9890\n",
         "[state]\nurl = rediss://[2001:db8::9]:7000?ssl_ca_certs=/etc/ca.pem\n",
         "[web]\nrate = 7 / Hour\ntrusted_proxies =\ntoken_lifetime = 48h\ncontact = \u5ba2\u670d +86 10 1234\n",
+        "[web]\nname = \u67d0\u5927\u5b66\n",
         "[dns]\nprefetch = no\ncache_entries = 0\ncache_max_ttl = 300s\nserve_stale = 48h\n",
     ],
 )
