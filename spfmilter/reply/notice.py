@@ -20,7 +20,7 @@ from spfmilter.text import ascii_line, utf8_line
 MAX_LINE = 480  # bytes: with code, status and CRLF inside the 512 of RFC 5321 section 4.5.3.1.5
 _LONG_NAME = 120  # of what a client says of itself, where more would push aside what matters
 _PROBLEM = 300
-_PAGE = "English, Zhongwen"  # the languages of the help page, in ASCII
+PAGE_LANGUAGES = "English, Zhongwen"  # the languages of the help page, in ASCII
 
 _Clean = Callable[[str, int], str]
 
@@ -65,7 +65,7 @@ def notice(
     ours = not facts.authenticated and settings.reply.owns(verdict.check.domain, facts.hostname)
     found = advice(verdict, extras.clues, condition, own=ours)
     values = _values(found, verdict, facts, settings, language, clean) | {"case": extras.case}
-    link = [texts.template(texts.HELP, language).fill({"url": extras.link, "languages": _PAGE})] if extras.link else []
+    link = [_help(extras.link, language)] if extras.link else []
     own = settings.reply.lines(verdict.result)
     templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found, disposition))
     filled = (clean(template.fill(values), MAX_LINE) for template in templates)
@@ -82,6 +82,10 @@ def notice(
     if extras.case and not any(extras.case in line for line in lines):
         lines.append(case_line(extras.case, language))
     return tuple(lines)
+
+
+def _help(url: str, language: Language) -> str:
+    return texts.template(texts.HELP, language).fill({"url": url, "languages": PAGE_LANGUAGES})
 
 
 def case_line(case: str, language: Language) -> str:

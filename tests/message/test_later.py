@@ -430,7 +430,7 @@ def test_where_it_may_be_refused_it_is() -> None:
     _, reply, ended = relayed(RELAYS.replace("[relays]", "[relays]\nrefuse = yes"), hop("203.0.113.9"))
     assert reply is not None
     assert (reply.code, ended.ended) == (550, "refused")
-    assert reply.lines[0].startswith("203.0.113.9 is not in the trusted sender list of fail.example")
+    assert reply.lines[0].startswith("Message refused: 203.0.113.9 is not in the trusted sender list of fail.example")
 
 
 def test_where_the_walk_fails_the_message_is_skipped() -> None:
@@ -648,7 +648,9 @@ def test_a_message_that_hides_a_forged_field_in_another_is_refused_for_any_spf_r
     connection.header(name, HIDING)
     _, reply, ended = end(connection)
     assert reply is not None
-    assert str(reply).startswith("550-5.7.0 One header field of the message hides another one that only the receiving")
+    assert str(reply).startswith(
+        "550-5.7.0 Message refused: One header field of the message hides another one that only the receiving"
+    )
     assert (
         str(ended.action.rule) == "[headers] remove_forged = yes, and one is hidden in another field or in the sender"
     )

@@ -45,7 +45,7 @@ def test_a_quarantined_message_is_held_and_the_log_says_why(severe: Site) -> Non
     assert sent.accepted
     [entry] = [entry for entry in severe.postfix.queue() if entry["queue_id"] == sent.queue_id]
     assert (entry["queue_name"], entry["sender"]) == ("hold", "held@soft.example.com")
-    assert "X-SPF-Notice: quarantine; 203.0.113.7 is probably not a sender" in severe.postfix.cat(sent.queue_id)
+    assert "X-SPF-Notice: quarantine; The server 203.0.113.7 is probably" in severe.postfix.cat(sent.queue_id)
     line = severe.logged(queue_id=sent.queue_id)
     assert (line["action"], line["rule"]) == ("quarantine", "[policy.mailfrom] softfail = quarantine (line 10)")
     severe.postfix.wait_for_log(rf"{sent.queue_id}: milter-hold: END-OF-MESSAGE")
@@ -54,7 +54,11 @@ def test_a_quarantined_message_is_held_and_the_log_says_why(severe: Site) -> Non
 @pytest.mark.parametrize(
     ("domain", "status", "said"),
     [
-        ("neutral.example.com", "4.7.23", "does not say whether 203.0.113.7 may send for it (SPF neutral)"),
+        (
+            "neutral.example.com",
+            "4.7.23",
+            "does not say whether the server 203.0.113.7 may send its mail (SPF check: neutral)",
+        ),
         (UNREACHABLE, "4.7.24", "cannot be looked up at present"),
     ],
 )
@@ -68,25 +72,28 @@ def test_a_deferred_sender_is_told_to_come_again_and_why(severe: Site, domain: s
 def test_a_record_in_error_can_be_refused_naming_the_term_at_fault(severe: Site) -> None:
     answer = severe.send("refused@wrong.example.com").answer
     assert answer.code == 550
-    assert answer.lines[0].startswith("5.7.24 The SPF record of wrong.example.com is in error")
+    assert answer.lines[0].startswith("5.7.24 Message refused: The SPF record of wrong.example.com has a mistake")
     assert '"ipv4:192.0.2.0/24"' in answer.lines[0]
     assert answer.lines[1].startswith(
-        '5.7.24 To have it checked, correct "ipv4:192.0.2.0/24" in the SPF record of wrong.example.com: '
+        '5.7.24 If you run wrong.example.com: correct "ipv4:192.0.2.0/24" in its SPF record. '
     )
-    assert answer.lines[2].endswith("Contact here: the postmaster, at +1 555 0100")
+    assert answer.lines[2].endswith("Questions to mx.example.net: the postmaster, at +1 555 0100")
 
 
 def test_an_address_without_a_domain_can_be_refused(severe: Site) -> None:
     answer = severe.send("a@[192.0.2.1]").answer
     assert answer.code == 550
-    assert answer.lines[0].startswith('5.7.23 The sender address "a@[192.0.2.1]" has no domain that SPF can check')
+    assert answer.lines[0].startswith('5.7.23 Message refused: The sender address "a@[192.0.2.1]" has no domain')
 
 
 @pytest.mark.parametrize(
     ("sender", "said"),
     [
-        ("nodomain", "5.7.23 mx.example.net publishes no SPF record"),  # Postfix appends its own name ($myorigin)
-        ("50%off", '5.7.23 The sender address "50@off" has no domain'),
+        (
+            "nodomain",
+            "5.7.23 Message refused: mx.example.net has no SPF record",
+        ),  # Postfix appends its own name ($myorigin)
+        ("50%off", '5.7.23 Message refused: The sender address "50@off" has no domain'),
     ],
 )
 def test_an_address_that_postfix_completes_is_checked_as_completed(severe: Site, sender: str, said: str) -> None:

@@ -164,7 +164,9 @@ def test_a_temporary_error_defers_the_recipients_but_those_who_are_exempt(at_rcp
         smtp.mail(f"later@{UNREACHABLE}")
         deferred, taken = smtp.send_many(*rcpt("bob@example.net", "abuse@example.net"))
     assert (deferred.code, taken.code) == (451, 250)
-    assert deferred.lines[0].startswith(f"4.7.24 The SPF record of {UNREACHABLE} cannot be looked up at present")
+    assert deferred.lines[0].startswith(
+        f"4.7.24 Not accepted yet: The SPF record of {UNREACHABLE} cannot be looked up at present"
+    )
 
 
 @pytest.mark.parametrize("sender", ["", "six@mail163.example"])
@@ -218,7 +220,7 @@ def test_a_recipient_who_would_take_what_others_refuse_needs_a_message_of_its_ow
         taken, later = smtp.send_many(*rcpt("abuse@example.net", "bob@example.net"))
         assert (taken.code, later.code) == (250, 452)
         assert later.lines[0].startswith(
-            "4.5.3 This message cannot be taken for this recipient together with the recip"
+            "4.5.3 Not accepted yet: this recipient has other rules than the recipients bef"
         )
         sent = Sent(answer=smtp.data(MESSAGE), recipient="abuse@example.net")
         smtp.mail("mixed@mail163.example")

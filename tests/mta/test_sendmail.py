@@ -26,16 +26,20 @@ temperror = defer
 """
 REFUSAL = [
     (
-        "5.7.23 <alice@mail163.test>... 127.0.113.7 is not in the trusted sender list of mail163.test "
-        '(SPF fail, matched "-all")'
+        "5.7.23 <alice@mail163.test>... Message refused: 127.0.113.7 is not in the trusted sender list of mail163.test "
+        '(SPF check: fail, matched "-all")'
     ),
     (
-        "5.7.23 To allow it, add ip4:127.0.113.7 to the SPF record of mail163.test, "
-        "or send through a server that the record lists."
+        "5.7.23 If you only use this address: send through the webmail or the mail server (SMTP) of mail163.test. "
+        "Your mailbox is fine."
     ),
     (
-        "5.7.23 The record is changed in the DNS of mail163.test, not at this server. "
-        "Contact here: postmaster@mx.example.net"
+        "5.7.23 If you run mail163.test: add ip4:127.0.113.7 to its SPF record, but only if this server is yours "
+        "and no one else sends from its address."
+    ),
+    (
+        "5.7.23 Otherwise forward this message to the administrator of mail163.test: only they can change its SPF "
+        "record, mx.example.net cannot. Questions to mx.example.net: postmaster@mx.example.net"
     ),
 ]
 
@@ -68,7 +72,7 @@ def test_a_forged_sender_is_refused_at_mail_from(site: SendmailSite) -> None:
     line = site.logged(**{"from": "<alice@mail163.test>"})
     assert (line["client"], line["term"], line["action"]) == (LOCAL_UNLISTED, "-all", "reject")
     assert line["queue_id"], "which Postfix would not have given yet (docs/log.md)"
-    site.sendmail.wait_for_log(r"milter=filter0, action=mail, reject=550-5\.7\.23 127\.0\.113\.7 is not in")
+    site.sendmail.wait_for_log(r"milter=filter0, action=mail, reject=550-5\.7\.23 Message refused: 127\.0\.113\.7 ")
 
 
 def test_a_good_one_is_delivered_with_the_results_above_sendmails_own_received(site: SendmailSite) -> None:
@@ -92,7 +96,9 @@ def test_a_good_one_is_delivered_with_the_results_above_sendmails_own_received(s
 def test_a_softfail_is_delivered_with_the_notice_folded_in_three_lines_or_more(site: SendmailSite) -> None:
     sent = site.send("tagged@soft.mail163.test")
     [notice] = site.field(sent, "X-SPF-Notice")
-    assert notice.startswith(f"tag; {LOCAL_UNLISTED} is probably not a sender of soft.mail163.test (SPF softfail")
+    assert notice.startswith(
+        f"tag; The server {LOCAL_UNLISTED} is probably not allowed to send mail for soft.mail163.test (SPF check: "
+    )
     lines = site.received(sent).raw.partition(b"X-SPF-Notice:")[2].split(b"\n")
     assert [line[:1] for line in lines[1:4]] == [b" "] * 3
 
@@ -114,7 +120,7 @@ def test_a_deferred_sender_is_told_to_come_again(site: SendmailSite) -> None:
     answer = site.send(f"deferred@{UNREACHABLE}").answer
     assert answer.code == 451
     assert all(line.startswith("4.7.24 ") for line in answer.lines)
-    assert answer.lines[0].startswith(f"4.7.24 The SPF record of {UNREACHABLE} cannot be looked up")
+    assert answer.lines[0].startswith(f"4.7.24 Not accepted yet: The SPF record of {UNREACHABLE} cannot be looked up")
 
 
 def test_a_bounce_is_checked_by_the_name_in_helo(site: SendmailSite) -> None:
@@ -125,7 +131,8 @@ def test_a_bounce_is_checked_by_the_name_in_helo(site: SendmailSite) -> None:
     refused = site.send("", helo="mail.mail163.test").answer
     assert refused.code == 550
     assert refused.lines[0] == (
-        '5.7.23 <>... 127.0.113.7 may not use the host name mail.mail163.test (SPF fail for HELO, matched "-all")'
+        "5.7.23 <>... Message refused: The server 127.0.113.7 calls itself mail.mail163.test, "
+        'but mail.mail163.test does not allow that (SPF check: fail for HELO, matched "-all")'
     )
 
 
@@ -187,7 +194,7 @@ def test_a_client_of_ipv6_is_checked_by_its_own_address(site: SendmailSite) -> N
     assert 'client-ip="::1"' in site.field(good, "Received-SPF")[0]
     refused = site.send("v6@strict.mail163.test", "::1").answer
     assert "... ::1 is not in the trusted sender list of strict.mail163.test" in refused.lines[0]
-    assert "add ip6:::1 to" in refused.lines[1]
+    assert "add ip6:::1 to" in refused.lines[2]
 
 
 @pytest.mark.parametrize(

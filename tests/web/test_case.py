@@ -366,7 +366,7 @@ def test_a_record_that_looks_at_more_leads_to_the_form() -> None:
 
 def test_a_tree_of_many_records_is_cut_and_keeps_the_terms_that_decided() -> None:
     inside = " ".join(f"ip6:2001:db8:1234:5678:9abc:def0:{n}::/112" for n in range(19))
-    zone = {f"i{n}.example": [{"TXT": f"v=spf1 {inside} ?all"}] for n in range(9)}
+    zone: dict[str, Any] = {f"i{n}.example": [{"TXT": f"v=spf1 {inside} ?all"}] for n in range(9)}
     view = case("v=spf1 " + " ".join(f"include:{name}" for name in zone) + " -all", **zone)
     assert view.record is not None
     assert view.record.terms[-1].decided

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from spfmilter.model import Condition, Disposition, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.reply import Extras
@@ -131,8 +132,8 @@ def freemail() -> Iterator[Case]:
 
 def clues() -> Iterator[Case]:
     """With what was looked up about the client."""
-    by_term = {"term": "-ip4:203.0.113.0/24", "term_domain": "example.com"}
-    by_redirect = {"term": "-all", "term_domain": "_spf.provider.example"}
+    by_term: dict[str, Any] = {"term": "-ip4:203.0.113.0/24", "term_domain": "example.com"}
+    by_redirect: dict[str, Any] = {"term": "-all", "term_domain": "_spf.provider.example"}
     bulk, own = Clues(client_name="smtp30.bulk.example"), Clues(client_name="mail.example.com")
     microsoft = next(service for service in SERVICES if service.include == "spf.protection.outlook.com")
     for found, title in (
