@@ -193,7 +193,7 @@ def test_a_client_of_ipv6_is_checked_by_its_own_address(site: SendmailSite) -> N
     good = site.send("v6@mail163.test", "::1")
     assert 'client-ip="::1"' in site.field(good, "Received-SPF")[0]
     refused = site.send("v6@strict.mail163.test", "::1").answer
-    assert "... ::1 is not in the trusted sender list of strict.mail163.test" in refused.lines[0]
+    assert "... Message refused: ::1 is not in the trusted sender list of strict.mail163.test" in refused.lines[0]
     assert "add ip6:::1 to" in refused.lines[2]
 
 
