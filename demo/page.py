@@ -4,13 +4,19 @@ It knows HTTP and the elements of the page. It does not know which case is shown
 """
 
 import http.client
-import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
-# (element, class) -> the field for its text
-_PARTS = {("p", "kicker"): "kicker", ("h1", ""): "title", ("dd", ""): "values", ("p", "copy"): "record"}
+# (element, the first word of its class) -> the field for its text. Then and now are shown where they differ.
+_PARTS = {
+    ("p", "kicker"): "kicker",
+    ("h1", ""): "title",
+    ("p", "lead"): "lead",
+    ("p", "again-now"): "checked",
+    ("dl", "then-now"): "checked",
+    ("p", "copy"): "record",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +25,8 @@ class Page:
 
     kicker: str
     title: str
-    then: str
-    now: str
+    lead: str
+    checked: str  # the result of a new check, beside the former one if that was another
     record: str  # the record to publish; empty if there is nothing to change
 
 
@@ -44,9 +50,8 @@ def _page(body: str) -> Page:
     reader.feed(body)
     reader.close()
     texts = {part: [" ".join(text.split()) for text in found] for part, found in reader.found.items()}
-    then, now = (re.sub(r" (\w+)$", r" (\1)", value) for value in texts["values"][:2])  # put the result in parentheses
-    [title], [kicker] = texts["title"], texts["kicker"]
-    return Page(kicker=kicker, title=title, then=then, now=now, record=next(iter(texts["record"]), ""))
+    [title], [kicker], [lead], [checked] = (texts[part] for part in ("title", "kicker", "lead", "checked"))
+    return Page(kicker=kicker, title=title, lead=lead, checked=checked, record=next(iter(texts["record"]), ""))
 
 
 class _Reader(HTMLParser):
@@ -59,7 +64,7 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin to collect at an element of _PARTS (HTMLParser calls this)."""
-        part = _PARTS.get((tag, dict(attrs).get("class") or ""))
+        part = _PARTS.get((tag, (dict(attrs).get("class") or "").partition(" ")[0]))
         if part and not self._inside:
             self._inside, self._part = tag, part
             self.found[part].append("")

@@ -64,10 +64,10 @@ class TokenProblem(StrEnum):
 
 
 class TokenError(ValueError):
-    """The token is rejected; ``kind`` says why."""
+    """The token is rejected; ``kind`` says why. ``case`` is that of an expired token, which is signed."""
 
-    def __init__(self, kind: TokenProblem) -> None:
-        self.kind = kind
+    def __init__(self, kind: TokenProblem, case: Case | None = None) -> None:
+        self.kind, self.case = kind, case
         super().__init__(f"{kind} token")
 
 
@@ -125,7 +125,7 @@ class Signer:
             raise TokenError(TokenProblem.MALFORMED) from None
         case = _case(payload)
         if now - case.time > max_age:
-            raise TokenError(TokenProblem.EXPIRED)
+            raise TokenError(TokenProblem.EXPIRED, case)
         return case
 
 

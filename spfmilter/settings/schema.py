@@ -352,6 +352,7 @@ class WebSection(SectionModel):
     rate: Annotated[str, types.reader(names.rate)] = "30/minute"
     trusted_proxies: Networks = LOOPBACK
     contact: Line = ""
+    name: Line = ""
     nameservers: Nameservers = ValueList(types.nameserver)
 
 

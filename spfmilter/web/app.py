@@ -22,14 +22,15 @@ from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from spfmilter.helplink.check import check_of
-from spfmilter.helplink.token import Signer, TokenError
-from spfmilter.model import Check, Result
+from spfmilter.helplink.token import Case, Signer, TokenError
+from spfmilter.model import Check, Identity, Result
 from spfmilter.settings import Settings
 from spfmilter.text import is_dot_atom
 from spfmilter.web import form, languages
@@ -44,12 +45,13 @@ from spfmilter.web.security import SecurityHeaders
 _STATIC = Path(__file__).parent / "static"
 _FILES = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 _FOREVER = "public, max-age=31536000, immutable"  # the address of a static file changes with its content
+_COMPRESSION = 6  # zlib's own default
 _SOON = 5  # seconds after which a visitor should try a busy server again
 
 
 class _Stop(Exception):  # noqa: N818 - it ends a request early, with a page that says why
-    def __init__(self, page: ErrorPage, *, retry_after: int | None = None) -> None:
-        self.page, self.retry_after = page, retry_after
+    def __init__(self, page: ErrorPage, *, retry_after: int | None = None, case: Case | None = None) -> None:
+        self.page, self.retry_after, self.case = page, retry_after, case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,21 +77,23 @@ class _Pages:
         self._rate_limit = RateLimit(settings.web.rate)
         self._hostname, self._owns = hostname, settings.reply.owns
         self._contact = Contact.of(settings.web.contact or settings.reply.contact.fill({"hostname": hostname}))
+        self._name, self._help_url = settings.web.name or hostname, settings.reply.help_url
         self._limit, self._nat64 = settings.dns.lookup_limit, settings.policy.nat64_prefixes
         self._files = {name: (_STATIC / name).read_bytes() for name in _FILES}
         self._versions = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in self._files.items()}
 
     async def case(self, request: Request) -> Response:
         """Return the page of a token."""
+        token = request.path_params["token"]
         try:
-            token = request.path_params["token"]
             case = self._signer.read(token, max_age=self._web.token_lifetime.seconds, now=time.time())
         except TokenError as error:
-            raise _Stop(ErrorPage(error.kind)) from None
+            raise _Stop(ErrorPage(error.kind), case=error.case) from None
         then = OriginalResult(result=case.result, time=case.time, case=case.id, helo=case.helo)
         refused = token if case.result is not Result.PASS else ""
         view = await self._view(request, check_of(case), then, name=case.client_name, refused=refused)
-        return self._page(request, "case.html", view=view)
+        own_link = self._help_url.fill({"token": token}) if self._help_url is not None else ""
+        return self._page(request, "case.html", case, view=view, own_link=own_link)
 
     async def by_hand(self, request: Request) -> Response:
         """Return the form, and the result of the check if its fields are filled in."""
@@ -145,7 +149,7 @@ class _Pages:
     async def stopped(self, request: Request, error: Exception) -> Response:
         """Return a page that says why the requested one cannot be shown."""
         assert isinstance(error, _Stop)  # noqa: S101 - it is registered for this
-        return self._error_page(request, error.page, retry_after=error.retry_after)
+        return self._error_page(request, error.page, error.case, retry_after=error.retry_after)
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """Return a page for a request that Starlette refuses: an unknown address, or a method other than GET."""
@@ -159,35 +163,55 @@ class _Pages:
         """Return the page for an internal error."""
         return self._error_page(request, ErrorPage.FAULT)
 
-    def _error_page(self, request: Request, page: ErrorPage, *, retry_after: int | None = None) -> Response:
-        response = self._page(
-            request,
-            "error.html",
-            status=page.status,
-            page=page,
-            seconds=retry_after,
-        )
+    def _error_page(
+        self, request: Request, page: ErrorPage, case: Case | None = None, *, retry_after: int | None = None
+    ) -> Response:
+        response = self._page(request, "error.html", case, status=page.status, page=page, seconds=retry_after)
         if retry_after is not None:
             response.headers["Retry-After"] = str(retry_after)
         return response
 
-    def _page(self, request: Request, template: str, *, status: int = HTTPStatus.OK, **values: object) -> Response:
-        wanted = request.query_params.get("lang")
-        language = languages.choose(wanted, request.headers.get("accept-language"))
+    def _page(
+        self,
+        request: Request,
+        template: str,
+        case: Case | None = None,
+        *,
+        status: int = HTTPStatus.OK,
+        **values: object,
+    ) -> Response:
+        """Return a page, which links to the form. The form is filled in for a case."""
+        asked = request.query_params.get("lang")
+        language = languages.choose(asked, request.headers.get("accept-language"))
+        wanted = language.tag if asked == language.tag else ""
+        root = _root(request.url.path)
         html = render(
             template,
             language,
             **values,
             hostname=self._hostname,
+            site_name=self._name,
             contact=self._contact,
             limit=self._limit,
             versions=self._versions,
-            wanted=language.tag if wanted == language.tag else "",
+            wanted=wanted,
             switch=_switch(request.query_params),
-            root=_root(request.url.path),
+            root=root,
+            form_link=root + _form_query(case, wanted),
         )
         headers = {"Content-Language": language.tag, "Vary": "Accept-Language"}
         return HTMLResponse(html, status, headers=headers)
+
+
+def _form_query(case: Case | None, wanted: str) -> str:
+    """Return the query that fills in the form for a case, in the language of the switch, if one was chosen."""
+    fields = [("lang", wanted)] if wanted else []
+    if case is not None and case.identity is Identity.HELO:
+        fields = [("ip", str(case.address)), ("helo", case.domain), *fields]
+    elif case is not None:
+        helo = [("helo", case.helo)] if case.helo else []
+        fields = [("ip", str(case.address)), ("mail_from", case.domain), *helo, *fields]
+    return "?" + urlencode(fields) if fields else ""
 
 
 def _switch(parameters: Mapping[str, str]) -> Callable[[PageLanguage], str]:
@@ -237,4 +261,5 @@ def build(
         exception_handlers={_Stop: pages.stopped, HTTPException: pages.refused, Exception: pages.failed},
     )
     app.router.redirect_slashes = False
-    return SecurityHeaders(app)
+    # No page holds a secret that its visitor does not know already (docs/decisions/0066), so it may be compressed.
+    return SecurityHeaders(GZipMiddleware(app, compresslevel=_COMPRESSION))

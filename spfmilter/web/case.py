@@ -1,4 +1,4 @@
-"""A case as the page shows it: the result then, the result now, the tree of terms, the record to publish.
+"""A case as the page shows it: the result then and now, what each reader can do, the record to publish.
 
 Knows which values the page needs. All untrusted input passes the sanitizer here, so a template only has to show it.
 Decides nothing, and knows no HTML.
@@ -7,74 +7,25 @@ Decides nothing, and knows no HTML.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from spfmilter.evaluation.recordflaws import mended_record
-from spfmilter.model import Identity, LookupStep, RecordStep, Result, TermStep, Verdict
-from spfmilter.reply.advice import NO_CLUES, Advice, Remedy, Situation, advice
+from spfmilter.model import Identity, Result, Verdict
+from spfmilter.organization import organization
+from spfmilter.reply.advice import NO_CLUES, Advice, Audience, Remedy, Situation, advice, audience_of
 from spfmilter.spf.clues import Clues
-from spfmilter.spf.loops import loop_at
+from spfmilter.spf.providers import Provider
 from spfmilter.text import unicode_line
 from spfmilter.web import wording
+from spfmilter.web.costs import Cost, costs_of
 from spfmilter.web.fixes import SuggestedRecord, suggest_record
 from spfmilter.web.flaws import FlawView, flaw_views
+from spfmilter.web.tree import SHOWN_RECORD, RecordView, tree_of
 
-_SHOWN_RECORD = 1500  # characters
-_SHOWN_TERM = 300
+_SHOWN_TERM = 300  # characters
 _SHOWN_EXPLANATION = 400
-_SHOWN_TERMS = 20  # of one record: a record of 16 KB may have a thousand terms
-_SHOWN_ANSWERS = 12
-_QUALIFIERS = {"-": Result.FAIL, "~": Result.SOFTFAIL, "?": Result.NEUTRAL}
+_SHARED_CARD = {Audience.FORM: Audience.FORWARDER}  # neither sent the message through the domain's servers
 _RECORD_CHANGES = frozenset({Remedy.ADD, Remedy.ADD_BEFORE, Remedy.PUBLISH})
-_TERM = re.compile(r"[-+?~]?([A-Za-z0-9]+)[:=]?(.*)", re.DOTALL)
-
-
-class Step(StrEnum):
-    """How far the evaluation of a term went."""
-
-    PASSED_OVER = "passed-over"
-    MATCHED = "matched"
-    LED_ON = "led-on"  # to another record, which decided
-    BROKE_OFF = "broke-off"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup:
-    """A DNS query and its answer, in short."""
-
-    question: str
-    answers: tuple[str, ...]
-    more: int  # answers that are not shown
-    outcome: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
-    """A term of a record: its meaning and its effect."""
-
-    text: str
-    meaning: str  # a key of the catalogue; empty where there is none
-    value: str  # for the meaning
-    step: Step
-    result: Result | None  # of a match
-    decided: bool  # this term decided the result
-    lookups: tuple[Lookup, ...]
-    record: RecordView | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordView:
-    """A record, with the terms that were evaluated."""
-
-    domain: str
-    text: str | None
-    unread: str  # why there is no text, in the trace's words, if the DNS failed; else empty
-    problem: str  # the same, as a key of the catalogue, if what the DNS holds cannot be read; else empty
-    terms: tuple[Term, ...]
-    hidden: int  # terms that are not shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,29 +39,45 @@ class OriginalResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What one kind of reader can do."""
+
+    audience: Audience
+    remedies: tuple[Remedy, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseView:
     """Everything that the page shows of a case."""
 
     identity: Identity
+    situation: Situation
     address: str
+    client_name: str  # the confirmed host name of the address; empty: unknown
     domain: str
-    helo: str
     then: OriginalResult | None  # None: checked by hand
     now: Result
-    title: str  # keys of the catalogue, which take address and domain
+    title: str  # keys of the catalogue, which take address, domain, server and hostname
     lead: str
     term: str | None  # the term that decided
+    term_domain: str  # whose record holds it
     record_domain: str  # the domain whose record has to be changed
+    at_top: bool  # this domain is an organization's, so its panel may call it @
     problem: str | None  # a key of the catalogue
     problem_term: str | None
     explanation: str | None
     record: RecordView | None
-    remedies: tuple[Remedy, ...]  # alternatives for the sender, the most likely one first
+    cards: tuple[Card, ...]  # the most likely reader first
     suggested: SuggestedRecord | None
     added: str  # the term for the address, if no whole record can be suggested
     flaws: tuple[FlawView, ...]  # of the record
     mended: str  # the record without them; empty: it cannot be given
     service: str | None  # the service whose servers ``added`` stands for
+    listed: tuple[str, ...]  # services that the record lists already
+    other_organization: str  # that the server belongs to, if not to the sender's; empty: the same, or unknown
+    provider: Provider | None  # of free mailboxes, if the domain is its own
+    provider_fault: bool  # the server is the provider's own
+    costs: tuple[Cost, ...]  # of a record that needs too many lookups
     wait: int  # minutes until a change is seen
     delay: int  # minutes for which the mail server may still use a former record; 0: it does not
     lookups: int
@@ -120,6 +87,11 @@ class CaseView:
     def fixed(self) -> bool:
         """Return whether the check failed then and passes now."""
         return self.then is not None and self.then.result is not Result.PASS and self.now is Result.PASS
+
+    @property
+    def remedies(self) -> frozenset[Remedy]:
+        """Return those of all cards."""
+        return frozenset(remedy for card in self.cards for remedy in card.remedies)
 
     @property
     def changes_record(self) -> bool:
@@ -147,34 +119,43 @@ def build_view(
         refreshed: the receiving server does not use a former record any more.
     """
     check, problem = verdict.check, verdict.problem
-    # If the record cannot be read now, show the reason of the refusal.
-    told = then.result if then is not None and verdict.result is Result.TEMPERROR else verdict.result
     advised = advice(verdict, clues, own=own)
-    suggested = suggest_record(verdict, advised.add)
-    fixed = then is not None and then.result is not Result.PASS and verdict.result is Result.PASS
+    # The record of a domain without mail, or of a freemail provider, is not the reader's to extend.
+    extended = advised.situation is not Situation.NO_MAIL and advised.provider is None
+    suggested = suggest_record(verdict, advised.add) if extended else None
+    record_domain = suggested.domain if suggested is not None else advised.record_domain
+    title, lead = _words(advised, then)
     return CaseView(
         identity=check.identity,
+        situation=advised.situation,
         address=str(check.address),
+        client_name=unicode_line(advised.client_name),
         domain=unicode_line(check.domain),
-        helo=unicode_line(check.helo),
         then=then,
         now=verdict.result,
-        title=wording.TITLE_FIXED if fixed else wording.TITLES[check.identity][told],
-        lead=wording.FIXED if fixed else _lead(advised, told),
+        title=title,
+        lead=lead,
         term=unicode_line(verdict.term, _SHOWN_TERM) if verdict.term is not None else None,
-        record_domain=unicode_line(suggested.domain if suggested is not None else advised.record_domain),
+        term_domain=unicode_line(verdict.term_domain or check.domain),
+        record_domain=unicode_line(record_domain),
+        at_top=organization(record_domain) == record_domain,
         problem=wording.PROBLEMS[problem.kind] if problem is not None else None,
         problem_term=unicode_line(problem.term, _SHOWN_TERM) if problem is not None and problem.term else None,
         explanation=unicode_line(" ".join(verdict.explanation.split()), _SHOWN_EXPLANATION)
         if verdict.explanation
         else None,
-        record=_record(verdict.trace, verdict, last=True) if verdict.trace is not None else None,
-        remedies=advised.remedies,
+        record=tree_of(verdict),
+        cards=_cards(advised.remedies),
         suggested=suggested,
         added=advised.add,
         flaws=flaw_views(clues.flaws),
-        mended=unicode_line(mended_record(verdict), _SHOWN_RECORD) if clues.flaws else "",
+        mended=unicode_line(mended_record(verdict), SHOWN_RECORD) if clues.flaws else "",
         service=advised.service.name if advised.service is not None else None,
+        listed=tuple(service.name for service in advised.listed),
+        other_organization=unicode_line(advised.other_organization),
+        provider=advised.provider,
+        provider_fault=advised.provider_fault,
+        costs=costs_of(verdict),
         wait=max(1, math.ceil(min(verdict.ttl or 0, longest_ttl) / 60)),
         delay=0 if refreshed else math.ceil(longest_ttl / 60),
         lookups=verdict.lookups,
@@ -187,80 +168,26 @@ def _missing(then: OriginalResult) -> set[str]:
     return {"l", "s"} if then.helo else {"l", "s", "h"}
 
 
-def _lead(advised: Advice, told: Result) -> str:
-    if advised.situation is Situation.DENIED and advised.result is told and advised.identity is Identity.MAILFROM:
-        return wording.RULED_OUT
-    return wording.STORIES[advised.identity][told]
+def _words(advised: Advice, then: OriginalResult | None) -> tuple[str, str]:
+    """Return the title and the lead."""
+    now, identity = advised.result, advised.identity
+    denied = advised.situation is Situation.DENIED and identity is Identity.MAILFROM
+    if then is None:
+        return wording.TITLES[identity][now], wording.RULED_OUT if denied else wording.STORIES[identity][now]
+    if now is Result.PASS and then.result is not Result.PASS:
+        return wording.TITLE_FIXED, wording.FIXED
+    told = then.result if now is Result.TEMPERROR else now  # cannot be read now: show the reason of the refusal
+    title = wording.TITLE_DELAYED if told is Result.TEMPERROR else wording.TITLE_REFUSED
+    if advised.situation is Situation.NO_MAIL and identity is Identity.MAILFROM:
+        return title, wording.NO_MAIL
+    return title, wording.DENIED if denied and told is now else wording.REFUSALS[identity][told]
 
 
-def _record(step: RecordStep, verdict: Verdict, above: tuple[RecordStep, ...] = (), *, last: bool) -> RecordView:
-    """Return the view of a record in the trace.
-
-    Args:
-        step: the record.
-        verdict: that of the evaluation.
-        above: the records that led to it, the first one first.
-        last: the term that matches in this record decided.
-    """
-    shown = step.terms[:_SHOWN_TERMS]
-    if len(step.terms) > _SHOWN_TERMS:
-        shown = (*shown[:-1], step.terms[-1])  # the last term is the one that decided
-    failed = step.unread is not None and verdict.result is Result.TEMPERROR
-    return RecordView(
-        domain=unicode_line(step.domain),
-        text=unicode_line(step.text, _SHOWN_RECORD) if step.text is not None else None,
-        unread=unicode_line(step.lookups[-1].outcome) if failed and step.lookups else "",
-        problem=wording.PROBLEMS[step.unread] if step.unread is not None and not failed else "",
-        terms=tuple(_term(term, (*above, step), verdict, last=last) for term in shown),
-        hidden=len(step.terms) - len(shown),
-    )
-
-
-def _term(term: TermStep, above: tuple[RecordStep, ...], verdict: Verdict, *, last: bool) -> Term:
-    """Return the view of a term of the last record in ``above``.
-
-    A term that leads back to one of these records ends the branch: the same terms would follow, until a limit.
-    """
-    loop = loop_at(term, above)
-    if loop is not None:
-        step = Step.BROKE_OFF
-    elif term.matched:
-        step = Step.MATCHED
-    elif term.matched is not None:
-        step = Step.PASSED_OVER
-    else:
-        step = Step.LED_ON if term.record is not None and (term.redirects or not verdict.problem) else Step.BROKE_OFF
-    meaning, value = _meaning(term, above[-1].domain) if loop is None else (wording.LOOP, loop.domain)
-    inside = term.record if loop is None else None
-    return Term(
-        text=unicode_line(term.text, _SHOWN_TERM),
-        meaning=meaning,
-        value=unicode_line(value),
-        step=step,
-        result=_QUALIFIERS.get(term.text[:1], Result.PASS) if term.matched else None,
-        decided=last and term.matched is True,
-        lookups=tuple(_lookups(term.lookups)) if loop is None else (),
-        record=_record(inside, verdict, above, last=last and term.redirects) if inside is not None else None,
-    )
-
-
-def _meaning(term: TermStep, domain: str) -> tuple[str, str]:
-    """Return the meaning of a term, as a key of the catalogue, and its value."""
-    found = _TERM.fullmatch(term.text)
-    if found is None:
-        return "", ""
-    value = term.target or found[2]
-    if value.startswith("/") or not value:  # a, mx/24: the domain itself
-        value = domain + value
-    return wording.TERMS.get(found[1].lower(), ""), value
-
-
-def _lookups(steps: tuple[LookupStep, ...]) -> Iterator[Lookup]:
-    for step in steps:
-        answers = () if step.type == "TXT" else step.answers  # the record itself is shown elsewhere
-        yield Lookup(
-            question=unicode_line(f"{step.type} {step.name}"),
-            answers=tuple(unicode_line(answer) for answer in answers[:_SHOWN_ANSWERS]),
-            more=max(0, len(answers) - _SHOWN_ANSWERS),
-            outcome=unicode_line(step.outcome),
-        )
+def _cards(remedies: tuple[Remedy, ...]) -> tuple[Card, ...]:
+    """Return the remedies by their reader, each in the order of the advice."""
+    found: dict[Audience, tuple[Remedy, ...]] = {}
+    for remedy in remedies:
+        audience = audience_of(remedy)
+        audience = _SHARED_CARD.get(audience, audience)
+        found[audience] = (*found.get(audience, ()), remedy)
+    return tuple(Card(audience=audience, remedies=shown) for audience, shown in found.items())

@@ -33,7 +33,7 @@ class ErrorPage(StrEnum):
 
     @property
     def text(self) -> str:
-        """Return the explanation, a key of the catalogue; it may have a placeholder for seconds."""
+        """Return the explanation, a key of the catalogue; empty where the template has one with a number of seconds."""
         return _WORDS[self][2]
 
 
@@ -41,41 +41,41 @@ _WORDS: dict[ErrorPage, tuple[HTTPStatus, str, str]] = {
     ErrorPage.MALFORMED: (
         HTTPStatus.NOT_FOUND,
         N_("This link is not complete"),
-        N_("Some mail programs cut long lines. Please copy the whole link from the notice, up to its last letter."),
+        N_("Some mail programs cut long links. Copy the whole link from the notice, up to its last character."),
     ),
     ErrorPage.FORGED: (
         HTTPStatus.NOT_FOUND,
-        N_("This link is not one of ours"),
-        N_("It was changed on the way, or it belongs to another mail server. Please copy it from the notice again."),
+        N_("This link is not valid"),
+        N_("It was changed on the way, or it belongs to another mail server. Copy it from the notice again."),
     ),
     ErrorPage.EXPIRED: (
         HTTPStatus.GONE,
         N_("This link has expired"),
-        N_("A link in a notice is good for a limited time. You can look at the case once more by hand."),
+        N_("A link in a notice is good for a limited time. You can still check the same server by hand."),
     ),
     ErrorPage.MISSING: (
         HTTPStatus.NOT_FOUND,
         N_("There is no such page"),
-        N_("The link in the notice about your message begins with this site's address and is rather long."),
+        N_("Check that you copied the whole link. It starts with this site's address and ends in a long code."),
     ),
     ErrorPage.METHOD: (
         HTTPStatus.METHOD_NOT_ALLOWED,
-        N_("This page can only be read"),
-        N_("The browser has tried to send something here."),
+        N_("This page does not accept data"),
+        N_("Use the form to check a server."),
     ),
     ErrorPage.TOO_MANY: (
         HTTPStatus.TOO_MANY_REQUESTS,
         N_("Too many checks"),
-        N_("Many checks have come from your network. Please try again in %(seconds)s seconds."),
+        "",
     ),
     ErrorPage.BUSY: (
         HTTPStatus.SERVICE_UNAVAILABLE,
         N_("Too many visitors at once"),
-        N_("Please reload this page in %(seconds)s seconds."),
+        "",
     ),
     ErrorPage.FAULT: (
         HTTPStatus.INTERNAL_SERVER_ERROR,
         N_("Something went wrong here"),
-        N_("That is not your fault. It has been written down for the administrator."),
+        N_("This is not your fault. The error has been logged for the administrator."),
     ),
 }

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from spfmilter.model import Result, Verdict
 from spfmilter.text import unicode_line
+from spfmilter.web.tree import size
 
-_MAX_LENGTH = 4096  # characters: a longer record is not suggested, since people do not copy it
+_MAX_SIZE = 3000  # octets in the page: a longer record is not suggested, since people do not copy it
+_STRING = 255  # characters of one string of a TXT record (RFC 1035 section 3.3.14)
 _WORD = re.compile(r"[^ ]+")
 
 
@@ -31,6 +33,11 @@ class SuggestedRecord:
         """Return the whole record."""
         return self.before + self.added + self.after
 
+    @property
+    def long(self) -> bool:
+        """Return whether the record takes several strings of a TXT record."""
+        return len(self.record) > _STRING
+
 
 def suggest_record(verdict: Verdict, added: str) -> SuggestedRecord | None:
     """Return a record with which the same client would pass; None if there is none to suggest.
@@ -47,7 +54,7 @@ def suggest_record(verdict: Verdict, added: str) -> SuggestedRecord | None:
         return None
     record = verdict.trace  # the domain's own record, which is read before the one that it redirects to
     text = record.text
-    if text is None or not text.isascii() or unicode_line(text, _MAX_LENGTH) != text:
+    if text is None or not text.isascii() or size(text) > _MAX_SIZE or unicode_line(text, len(text)) != text:
         return None
     last = record.terms[-1] if record.terms else None
     place = _place(text, last.text if last is not None and last.redirects else verdict.term)

@@ -17,6 +17,7 @@ from spfmilter.web.wording import N_
 
 FIELDS = ("ip", "mail_from", "helo")
 _MAX_LENGTH = 320  # characters of a field: an address has 254 (RFC 5321 section 4.5.3.1.3)
+_NO_SENDER = N_("Enter an email address or a domain, such as name@example.com or example.com")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +47,17 @@ def read(parameters: Mapping[str, str], nat64: Sequence[IPv6Network] = ()) -> Fo
     address = parse_address(values["ip"])
     address = address and embedded_ip4(address, nat64)
     if address is None:
-        complaints["ip"] = N_("Please write an IP address, such as 203.0.113.7 or 2001:db8::7.")
+        complaints["ip"] = N_("Enter an IP address, such as 203.0.113.7 or 2001:db8::7")
     elif is_private(address) or address.is_loopback:  # what our DNS says of these is private, too
-        complaints["ip"] = N_(
-            "This is a private address, about which no SPF record says anything. Please write the public one."
-        )
+        complaints["ip"] = N_("This is a private address. Enter the public IP address of the server")
     if values["helo"] and not dns_domain(values["helo"]):
-        complaints["helo"] = N_("This is not the full name of a server. Please write one such as mail.example.com.")
-    if not values["mail_from"] and not values["helo"]:
-        complaints["mail_from"] = N_("Please write an email address or a domain, such as example.com.")
-    elif values["mail_from"] and not _domain(values["mail_from"]):
-        complaints["mail_from"] = N_("There is no domain in this. Please write one such as example.com.")
+        complaints["helo"] = N_("Enter the full name of the server, such as mail.example.com")
+    sender = values["mail_from"]
+    if not (_domain(sender) if sender else values["helo"]):
+        complaints["mail_from"] = _NO_SENDER
     if complaints or address is None:
         return Form(values=values, complaints=complaints)
-    return Form(values=values, complaints={}, check=_check(address, values["mail_from"], values["helo"]))
+    return Form(values=values, complaints={}, check=_check(address, sender, values["helo"]))
 
 
 def _domain(sender: str) -> str:

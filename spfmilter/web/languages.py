@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from gettext import NullTranslations
 
 from babel import Locale, UnknownLocaleError
@@ -85,7 +85,31 @@ def translations(language: PageLanguage) -> NullTranslations:
     return catalogues.language(language.tag, _DOMAIN).catalogue
 
 
-def moment(seconds: int, language: PageLanguage) -> str:
-    """Return a time in UTC, formatted for the language."""
+# Languages whose readers share a zone: the zone, and the pattern that names it. China and Taiwan have no summer time.
+_EAST_8 = timezone(timedelta(hours=8))
+_OF_ONE_ZONE = {
+    "zh-Hans": (_EAST_8, "y年M月d日 HH:mm（北京时间）"),
+    "zh-Hant": (_EAST_8, "y年M月d日 HH:mm（台北時間）"),
+}
+_ZONE = "'UTC'xxx"  # UTC+01:00
+_LOCAL_CLOCK = "HH:mm " + _ZONE
+
+
+def moment(seconds: int, language: PageLanguage, local: tzinfo = UTC) -> str:
+    """Return a time, formatted for the language: in the zone of its readers, else in UTC and in the server's own zone.
+
+    Args:
+        seconds: since 1970.
+        language: that of the page.
+        local: the server's zone at that time.
+    """
     when = datetime.fromtimestamp(seconds, UTC)
-    return format_datetime(when, language.clock, locale=language.locale)
+    if language.tag in _OF_ONE_ZONE:
+        zone, pattern = _OF_ONE_ZONE[language.tag]
+        return format_datetime(when, pattern, tzinfo=zone, locale=language.locale)
+    shown = format_datetime(when, language.clock, locale=language.locale)
+    here = when.astimezone(local)
+    if not here.utcoffset():
+        return shown
+    pattern = _LOCAL_CLOCK if here.date() == when.date() else language.clock.replace("'UTC'", _ZONE)
+    return f"{shown} ({format_datetime(here, pattern, tzinfo=local, locale=language.locale)})"

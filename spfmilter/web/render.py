@@ -5,12 +5,14 @@ Knows the templates and how a text is translated. Everything is escaped. Only a 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spfmilter.web import wording
 from spfmilter.web.languages import LANGUAGES, PageLanguage, moment, translations
+from spfmilter.web.mailto import mailto
 
 
 @cache
@@ -30,13 +32,19 @@ def _environment(language: PageLanguage) -> Environment:
         language=language,
         languages=LANGUAGES,
         gap=language.gap,
-        moment=lambda time: moment(time, language),
+        moment=lambda time: moment(time, language, _zone_at(time)),
         words=wording.RESULTS,
         outcomes=wording.OUTCOMES,
         what_spf_is=wording.WHAT_SPF_IS,
-        came=wording.CAME,
+        cards=wording.CARDS,
+        mailto=mailto,
     )
     return environment
+
+
+def _zone_at(time: int) -> tzinfo:
+    """Return this host's zone at a time in seconds since 1970."""
+    return datetime.fromtimestamp(time).astimezone().tzinfo or UTC
 
 
 def render(template: str, language: PageLanguage, **values: object) -> str:

@@ -94,6 +94,7 @@ def test_its_own_advice_about_templates_works() -> None:
         "[state]\nurl = rediss://[2001:db8::9]:7000?ssl_ca_certs=/etc/ca.pem\n",
         "[web]\nrate = 7 / Hour\ntrusted_proxies =\ntoken_lifetime = 48h\ncontact = \u5ba2\u670d +86 10 1234\n",
         "[service:Bulk  Mail]\ninclude = SPF.bulk.example.\nhosts = bulk.example,\n  b\u00fccher.example\n",
+        "[web]\nname = \u67d0\u5927\u5b66\n",
         "[dns]\nprefetch = no\ncache_entries = 0\ncache_max_ttl = 300s\nserve_stale = 48h\n",
     ],
 )

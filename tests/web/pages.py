@@ -61,7 +61,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """One of HTMLParser's events."""
         self.elements.append((tag, dict(attrs)))
-        if tag not in {"a", "bdi", "code", "mark", "span", "strong"}:
+        if tag not in {"a", "bdi", "code", "ins", "span", "strong"}:
             self.text += " "
 
     def handle_data(self, data: str) -> None:

@@ -39,6 +39,13 @@ ZONE: ZoneData = {
     "long.example": [{"TXT": "v=spf1 " + "ip4:192.0.2.1 " * 400 + "-all"}],
     "huge.example": [{"TXT": "v=spf1 " + "a" * 64_000 + " -all"}],
     "plain.example": [{"TXT": "v=spf1 -all"}],
+    "shop.example": [{"TXT": "v=spf1 ip4:192.0.2.0/24 -all"}],
+    "many.example": [{"TXT": "v=spf1 a include:one.many.example include:two.many.example -all"}, {"A": "192.0.2.1"}],
+    **{
+        name: [{"TXT": f"v=spf1 {' '.join(f'a:h{n}.many.example' for n in range(6))} ?all"}]
+        for name in ("one.many.example", "two.many.example")
+    },
+    **{f"h{n}.many.example": [{"A": "192.0.2.1"}] for n in range(6)},
 }
 
 
@@ -76,6 +83,7 @@ def ini(dns: ScriptedDNS, folder: Path, port: int, more: str = "") -> str:
         secret.write_text(SECRET + "\n")
     return (
         f"[dns]\nnameservers = {dns.address}\n[headers]\nauthserv_id = mx.example.net\n"
+        f"[reply]\nhelp_url = http://127.0.0.1:{port}/spf/{{token}}\n"
         f"[web]\nlisten = 127.0.0.1:{port}\nsecret_file = {secret}\n{more}\n"
     )
 

@@ -1,6 +1,7 @@
 """The page in a real browser: from the link to "passes now", and what every page must do."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -9,9 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from spfmilter.model import Identity, Result
+from spfmilter.web import app as application
 from tests.web.browser import CHROMIUM, DESKTOP, PHONE, chromium
 from tests.web.site import CLIENT, ZONE, Site, serving
 
@@ -20,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: tools/setup.sh web"),
 ]
 DAY = 86_400
+STYLE = Path(application.__file__).parent / "static" / "style.css"
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +52,36 @@ def page(context: BrowserContext, site: Site) -> Iterator[Page]:
     assert [text for text in complaints if not text.startswith("Failed to load resource: the server responded")] == []
 
 
+def to_publish(page: Page) -> Locator:
+    """The record to publish, in the card of the domain's administrator, opened."""
+    card = page.locator("details.card.domain")
+    if card.get_attribute("open") is None:
+        card.locator("summary").first.click()
+    return card.get_by_role("group", name="The record to publish")
+
+
 # -- the story ---------------------------------------------------------------------------------------------------------
 
 
 def test_from_the_link_to_passes_now(site: Site, page: Page) -> None:
     """A refused sender follows the link, reads the case in each language, has the record corrected, and is told so."""
-    page.goto(site.link("plain.example"))
-    expect(page.get_by_role("heading", level=1)).to_have_text("203.0.113.7 may not send mail for plain.example")
+    page.goto(site.link("shop.example"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your message was refused")
+    expect(page.locator(".lead")).to_contain_text(
+        "203.0.113.7 that sent it is not allowed to send mail for shop.example"
+    )
     page.get_by_role("link", name="简体中文").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("203.0.113.7 无权代 plain.example 发送邮件")
+    expect(page.get_by_role("heading", level=1)).to_have_text("您的邮件被拒收")
     page.get_by_role("link", name="繁體中文").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("203.0.113.7 無權代 plain.example 寄送郵件")
+    expect(page.get_by_role("heading", level=1)).to_have_text("您的郵件被拒收")
     expect(page.locator("html")).to_have_attribute("lang", "zh-Hant")
     page.get_by_role("link", name="English").click()
 
-    record = page.get_by_role("group", name="The record to publish")
+    record = to_publish(page)
     offered = record.inner_text()
-    assert offered == "v=spf1 ip4:203.0.113.7 -all"
-    expect(record.locator("mark")).to_have_text("ip4:203.0.113.7")
-    site.dns.load({**ZONE, "plain.example": [{"TXT": offered}]})
+    assert offered == "v=spf1 ip4:192.0.2.0/24 ip4:203.0.113.7 -all"
+    expect(record.locator("ins")).to_have_text("ip4:203.0.113.7")
+    site.dns.load({**ZONE, "shop.example": [{"TXT": offered}]})
     try:
         page.reload()
         expect(page.get_by_role("heading", level=1)).to_have_text("It passes now. Please send your message again.")
@@ -83,9 +97,10 @@ def test_a_check_by_hand(site: Site, page: Page) -> None:
     page.get_by_label("Address of the sending server").fill("203.0.113.300")
     page.get_by_role("button", name="Check").click()
     expect(page.get_by_label("Address of the sending server")).to_have_accessible_description(
-        "The IP address in the notice, such as 203.0.113.7 "
-        "Please write an IP address, such as 203.0.113.7 or 2001:db8::7."
+        "The IP address in the notice, such as 203.0.113.7 Enter an IP address, such as 203.0.113.7 or 2001:db8::7"
     )
+    page.get_by_role("alert").get_by_role("link", name="Enter an IP address").click()
+    expect(page.get_by_label("Address of the sending server")).to_be_focused()
     page.get_by_label("Address of the sending server").fill("192.0.2.25")
     page.get_by_label("Your email address, or its domain").fill("alice@example.com")
     page.keyboard.press("Enter")
@@ -97,7 +112,7 @@ def test_a_check_by_hand(site: Site, page: Page) -> None:
 def test_one_click_marks_the_whole_record(site: Site, page: Page) -> None:
     """There is no script that could copy it."""
     page.goto(site.link())
-    page.get_by_role("group", name="The record to publish").locator("code").click(position={"x": 5, "y": 5})
+    to_publish(page).locator("code").click(position={"x": 5, "y": 5})
     chosen = page.evaluate("getSelection().toString()")
     expected = "v=spf1 ip4:192.0.2.0/24 mx include:_spf.provider.example ip4:203.0.113.7 -all exp=why.example.com"
     assert chosen.strip() == expected
@@ -180,8 +195,36 @@ def test_the_style_sheet_is_applied_in_both_schemes(site: Site, page: Page) -> N
     assert paper == ["rgb(251, 250, 246)", "rgb(21, 23, 27)"]
 
 
-def test_on_paper_there_is_the_case_alone(site: Site, page: Page) -> None:
-    page.goto(site.link())
+def test_on_paper_there_is_the_whole_case_with_its_link(site: Site, page: Page) -> None:
+    """And what is new in the record is marked without colour."""
+    link = site.link()
+    page.goto(link)
     page.emulate_media(media="print")
     expect(page.get_by_role("navigation")).to_be_hidden()
-    expect(page.get_by_role("group", name="The record to publish")).to_be_visible()
+    expect(page.get_by_text(link)).to_be_visible()
+    for card in page.locator("details.card").all():
+        assert (card.bounding_box() or {"height": 0})["height"] > 100, "a folded card is printed as well"
+    new = page.locator("details.card.domain ins")
+    assert new.evaluate("e => getComputedStyle(e).textDecorationLine") == "underline"
+
+
+@pytest.mark.parametrize("name", ["example", "long", "many", "longname", "complaints"])
+def test_at_400_percent_everything_is_there_without_scrolling_sideways(site: Site, page: Page, name: str) -> None:
+    """A window of 1280 pixels shows 320 (WCAG 2.2, 1.4.10), with all that is folded open."""
+    page.set_viewport_size({"width": 320, "height": 256})
+    page.goto(pages(site)[name])
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_a_page_of_a_language_written_from_right_to_left_is_its_mirror(site: Site, page: Page) -> None:
+    """The style sheet names no left and no right."""
+    page.goto(site.link())
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    page.set_viewport_size({"width": 320, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    site_name, nav = page.locator(".site").bounding_box(), page.locator(".masthead").bounding_box()
+    assert site_name is not None
+    assert nav is not None
+    assert site_name["x"] + site_name["width"] >= nav["x"] + nav["width"] - 1
+    assert not re.search(r"\b(left|right)\b", STYLE.read_text())

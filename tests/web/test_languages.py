@@ -1,4 +1,5 @@
 import re
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,20 @@ def test_the_catalogues_are_compiled_and_found() -> None:
 def test_a_time_is_written_as_the_language_does() -> None:
     assert [languages.moment(1_800_000_000, choose(tag, None)) for tag in ("en", "zh-Hans", "zh-Hant")] == [
         "15 January 2027, 08:00 UTC",
-        "2027年1月15日 08:00 UTC",
-        "2027年1月15日 08:00 UTC",
+        "2027年1月15日 16:00（北京时间）",
+        "2027年1月15日 16:00（台北時間）",
     ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown"),
+    [
+        (0, "15 January 2027, 08:00 UTC"),
+        (1, "15 January 2027, 08:00 UTC (09:00 UTC+01:00)"),
+        (-9.5, "15 January 2027, 08:00 UTC (14 January 2027, 22:30 UTC-09:30)"),
+    ],
+)
+def test_readers_in_many_zones_see_utc_and_the_time_of_the_server(hours: float, shown: str) -> None:
+    here = timezone(timedelta(hours=hours))
+    assert languages.moment(1_800_000_000, choose("en", None), here) == shown
+    assert "UTC" not in languages.moment(1_800_000_000, choose("zh-Hans", None), here)
