@@ -10,7 +10,7 @@ Catalogues are part of the program, as its modules are: each is read once, when 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from gettext import NullTranslations, translation
@@ -106,8 +106,3 @@ def _parts(tag: str) -> tuple[str | None, str | None, str | None]:
     if language == "pt" and region not in {None, "br"}:
         region = "pt"  # as CLDR: the Portuguese of Africa and Asia is that of Portugal
     return language if _LANGUAGE.fullmatch(language) else None, script, region
-
-
-def first(tags: Iterable[str], fits: Callable[[Language], bool]) -> Language:
-    """Return the first of the languages that fits, or English."""
-    return next((found for found in map(language, tags) if fits(found)), language(SOURCE))

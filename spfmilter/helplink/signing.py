@@ -1,4 +1,4 @@
-"""Add to a refusal's notice what the verdict lacks: the client's mail service and the link to the help page.
+"""Add to a refusal's notice what the verdict lacks: the client's mail service, the sender's languages, and the link.
 
 Knows when these are wanted, and the time of day. Used for refused messages only: the service costs DNS lookups, the
 link a signature.
@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spfmilter.evaluation.engine import Inquiry
+from spfmilter.evaluation.senderlanguages import sender_languages
 from spfmilter.evaluation.suggestion import service_of
 from spfmilter.model import Facts, Result, Verdict
 from spfmilter.reply import Extras
 from spfmilter.settings import Settings
+from spfmilter.settings.names import AUTO
 from spfmilter.spf.clues import Clues
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Refusals:
             clues=Clues(service=service_of(verdict, facts, inquiry) if suggest else None),
             link=self._link(verdict, case),
             case=case,
+            languages=sender_languages(verdict, facts, inquiry) if AUTO in self._settings.reply.languages else (),
         )
 
     def _link(self, verdict: Verdict, case: str) -> str:

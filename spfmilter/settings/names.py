@@ -20,6 +20,8 @@ MAX_REPLY_LINES = 8  # libmilter takes 32, but many senders' servers show only t
 # has more than 100.
 MAX_URL_BASE = 60
 
+AUTO = "auto"  # in [reply] languages: the language that the sender's domain suggests
+
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9/._~!$&'()*+,;=:@?%{}-]*")
 _URL_EXAMPLE = "https://mx.example.net/spf/{token}"
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
@@ -174,9 +176,9 @@ def contact_template(text: str) -> Template:
     return _template(plain_line(text), ("hostname",))
 
 
-def language_tag(text: str) -> str:
-    """Read the tag of a language that has a catalogue (BCP 47), in any case."""
-    known = {tag.lower(): tag for tag in available()}
+def notice_language(text: str) -> str:
+    """Read ``auto``, or the tag of a language that has a catalogue (BCP 47), in any case."""
+    known = {tag.lower(): tag for tag in (AUTO, *available())}
     if text.lower() not in known:
         raise ValueError(f"{quoted(text)} is not one of {', '.join(known.values())}")
     return known[text.lower()]

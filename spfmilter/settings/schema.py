@@ -249,7 +249,7 @@ class RecipientSection(OptionalEntries):
 class ReplySection(SectionModel):
     """``[reply]``: the notice. A text per result; empty means the built-in one."""
 
-    languages: Annotated[tuple[str, ...], types.list_reader(names.language_tag, needed="en, for example")] = (
+    languages: Annotated[tuple[str, ...], types.list_reader(names.notice_language, needed="en, for example")] = (
         "en",
         "zh-Hans",
         "zh-Hant",
