@@ -8,29 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spfmilter.exemptions.exemption import Exemption, Network
+from spfmilter.spf.providers import provider_of
 
 # IPv4: 65 536 addresses. Few senders have more; the networks of a country or of a large provider do. IPv6: a /32 is
 # what a registry gives to a provider as a whole (RIPE-738 section 5.1), so that a wider network is that of several.
 WIDEST = {4: 16, 6: 32}
 LONGEST = 366 * 86400  # seconds; what lasts longer is a setting, and belongs into the INI file
 
-# Providers at which anyone can have a mailbox. The names are of the list of Apache SpamAssassin
-# (rules/20_freemail_domains.cf and 20_freemail_mailcom_domains.cf, as of 2024-10-24), which has some of them as
-# patterns, such as yahoo.* and gmx.*. Of its thousands of names these are the largest providers.
-FREEMAIL = frozenset(
-    (
-        *("163.com", "126.com", "yeah.net", "139.com", "21cn.com", "aliyun.com", "foxmail.com", "qq.com", "vip.qq.com"),
-        *("sina.cn", "sina.com", "sohu.com"),
-        *("daum.net", "hanmail.net", "nate.com", "naver.com", "yahoo.co.jp", "rediffmail.com"),
-        *("gmail.com", "googlemail.com", "hotmail.com", "live.com", "msn.com", "outlook.com"),
-        *("aol.com", "comcast.net", "icloud.com", "mac.com", "me.com", "rocketmail.com", "yahoo.com", "ymail.com"),
-        *("fastmail.com", "hushmail.com", "mail.com", "protonmail.com", "zoho.com"),
-        *("free.fr", "laposte.net", "orange.fr", "hotmail.co.uk", "yahoo.co.uk"),
-        *("freenet.de", "gmx.at", "gmx.com", "gmx.de", "gmx.net", "t-online.de", "web.de", "libero.it"),
-        *("inbox.ru", "mail.ru", "ya.ru", "yandex.com", "yandex.ru", "o2.pl", "seznam.cz", "wp.pl"),
-        *("bol.com.br", "uol.com.br"),
-    )
-)
 # Below a country's domain these words are no organization's name but a registry's: they repeat the generic domains of
 # RFC 1591 section 2 (com, edu, gov, mil, net, org), or are the short forms that registries use (co.uk, ac.jp, or.kr).
 _REGISTRY_WORDS = frozenset(("ac", "co", "com", "edu", "go", "gob", "gov", "mil", "ne", "net", "or", "org"))
@@ -63,7 +47,7 @@ def _wide(network: Network) -> Iterator[str]:
 
 def _anyones(domain: str) -> Iterator[str]:
     name = domain.removeprefix(".")
-    if name in FREEMAIL:
+    if provider_of(name) is not None:
         yield f"{name} gives mailboxes to anyone, and forged mail in its name is common: name the client, by --from"
 
 

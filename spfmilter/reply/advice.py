@@ -6,13 +6,13 @@ words. Untrusted input is kept as it came; the code that shows it must sanitize 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from spfmilter.model import CONDITIONS, Condition, Identity, IPAddress, Problem, ProblemKind, Result, Verdict
 from spfmilter.organization import organization
 from spfmilter.spf.clues import Clues
-from spfmilter.spf.flaws import Flaw
+from spfmilter.spf.flaws import Flaw, FlawKind
 from spfmilter.spf.providers import Provider, provider_of
 from spfmilter.spf.services import Service
 
@@ -89,6 +89,7 @@ class Advice:
     client_name: str = ""  # the client's confirmed host name; empty: unknown
     other_organization: str = ""  # that ``client_name`` belongs to, if not to the sender's; empty: the same, or unknown
     flaws: tuple[Flaw, ...] = ()
+    names_host: bool = False  # the name of a server was checked (HELO, or for the null sender): no user has chosen it
 
 
 NO_CLUES = Clues()
@@ -106,15 +107,27 @@ _AUDIENCES = {
     Remedy.FROM_OWN_DOMAIN: Audience.FORM,
 }
 _ALL = "all"
-_WITHOUT_DOMAIN = {Identity.MAILFROM: (Remedy.OTHER_SENDER,), Identity.HELO: (Remedy.OWN_NAME,)}
-
-
 # Where a user who did not log in is the likeliest cause.
 _OF_OWN_USERS = frozenset({
     Situation.UNLISTED, Situation.REDIRECTED, Situation.DENIED, Situation.PINNED, Situation.NO_MAIL,
     Situation.NO_RECORD,
 })  # fmt: skip
+# Where another server can make the message pass.
+_BY_SERVER = frozenset({Situation.UNLISTED, Situation.REDIRECTED, Situation.DENIED})
+# Where only a change of the record can.
+_BY_CHANGE = frozenset({
+    Situation.BROKEN, Situation.NO_RECORD, Situation.UNREACHABLE, Situation.WIDE_OPEN, Situation.NO_MAIL,
+})  # fmt: skip
 _BY_RECORD = frozenset({Result.FAIL, Result.SOFTFAIL, Result.NEUTRAL, Result.PERMERROR})
+_ALWAYS = {
+    Situation.WIDE_OPEN: (Remedy.NARROW,),
+    Situation.UNREACHABLE: (Remedy.PUBLISH,),
+    Situation.NO_DOMAIN: (Remedy.OTHER_SENDER,),
+    Situation.SILENT: (Remedy.LATER,),
+    Situation.OUR_FAULT: (Remedy.LATER,),
+    Situation.PINNED: (Remedy.ASK, Remedy.SUBMIT),
+    Situation.ALLOWED: (),
+}
 _CONDITIONS = {
     Condition.NO_MAIL: Situation.NO_MAIL,
     Condition.WIDE_OPEN: Situation.WIDE_OPEN,
@@ -136,13 +149,11 @@ def advice(
     check, problem, service = verdict.check, verdict.problem, clues.service
     situation = _situation(verdict, condition)
     where = problem.domain if problem is not None and verdict.result is Result.PERMERROR else verdict.term_domain
-    return Advice(
+    found = Advice(
         result=verdict.result,
         identity=check.identity,
         situation=situation,
-        remedies=(Remedy.LOG_IN,)
-        if own and check.identity is Identity.MAILFROM and situation in _OF_OWN_USERS
-        else _remedies(situation, check.identity),
+        remedies=(),
         address=check.address,
         domain=check.domain,
         record_domain=where or check.domain,
@@ -156,7 +167,13 @@ def advice(
         client_name=clues.client_name,
         other_organization=_other_organization(clues.client_name, check.domain),
         flaws=clues.flaws,
+        names_host=check.identity is Identity.HELO or check.null_sender,
     )
+    if found.names_host:
+        return replace(found, remedies=_for_host(found))
+    if own and situation in _OF_OWN_USERS:
+        return replace(found, remedies=(Remedy.LOG_IN,))
+    return replace(found, remedies=_for_provider(found) or _remedies(found))
 
 
 def audience_of(remedy: Remedy) -> Audience:
@@ -172,6 +189,8 @@ def is_all(term: str) -> bool:
 def _is_own_host(name: str, domain: str) -> bool:
     """Tell whether a host's name is below the domain, or one of the domain's freemail provider."""
     provider = provider_of(domain)
+    if not name or not domain:
+        return False
     return name == domain or name.endswith("." + domain) or (provider is not None and provider.runs(name))
 
 
@@ -186,6 +205,9 @@ def _situation(verdict: Verdict, condition: Condition | None) -> Situation:
         return Situation.PINNED
     if condition is not None and CONDITIONS.get(verdict.result) is condition:
         return _CONDITIONS[condition]
+    # Whether or not a policy entry names the condition: no server may be added to such a record without a thought.
+    if verdict.result is Result.FAIL and verdict.condition is Condition.NO_MAIL:
+        return Situation.NO_MAIL
     match verdict.result:
         case Result.PASS:
             return Situation.ALLOWED
@@ -202,25 +224,69 @@ def _situation(verdict: Verdict, condition: Condition | None) -> Situation:
     return Situation.DENIED if verdict.term is not None and not is_all(verdict.term) else Situation.UNLISTED
 
 
-def _remedies(situation: Situation, identity: Identity) -> tuple[Remedy, ...]:
-    match situation:
+def _for_host(found: Advice) -> tuple[Remedy, ...]:
+    """Return the remedies where a host name was checked.
+
+    A wrong name is the server's mistake more often than the record's, and a freemail provider's own domain always is.
+    """
+    if found.situation in _BY_SERVER:
+        change = (*_mending(found), *_adding(found))
+    elif found.situation is Situation.NO_MAIL:
+        change = (*_mending(found), Remedy.LIST_SERVERS)
+    elif found.situation is Situation.NO_DOMAIN:
+        change = ()
+    else:
+        return _remedies(found)
+    return (Remedy.OWN_NAME, *(change if found.provider is None else ()))
+
+
+def _for_provider(found: Advice) -> tuple[Remedy, ...]:
+    """Return the remedies of a freemail user, who cannot change any record; empty: the same as for all others."""
+    if found.provider is None:
+        return ()
+    if found.situation in _BY_SERVER and not found.provider_fault:
+        return (Remedy.USE_PROVIDER, Remedy.FROM_OWN_DOMAIN, Remedy.FORWARDED)
+    return (Remedy.TELL_PROVIDER,) if found.situation in _BY_SERVER | _BY_CHANGE else ()
+
+
+def _remedies(found: Advice) -> tuple[Remedy, ...]:
+    """Return the remedies where the sender can change the record, or knows who can."""
+    match found.situation:
         case Situation.UNLISTED | Situation.REDIRECTED | Situation.DENIED:
-            add = Remedy.ADD_BEFORE if situation is Situation.DENIED else Remedy.ADD
-            # A wrong name in HELO is the server's mistake more often than the record's.
-            return (add, Remedy.SUBMIT) if identity is Identity.MAILFROM else (Remedy.OWN_NAME, add)
+            return _where_listing_helps(found)
         case Situation.NO_MAIL:
-            return (Remedy.ADD,) if identity is Identity.MAILFROM else (Remedy.OWN_NAME, Remedy.ADD)
-        case Situation.WIDE_OPEN:
-            return (Remedy.NARROW,)
-        case Situation.NO_RECORD | Situation.UNREACHABLE:
-            return (Remedy.PUBLISH,)
-        case Situation.NO_DOMAIN:
-            return _WITHOUT_DOMAIN[identity]
+            return (*_mending(found), Remedy.OTHER_SENDER, Remedy.LIST_SERVERS)
+        case Situation.NO_RECORD:
+            return _mending(found) or (Remedy.PUBLISH,)
         case Situation.BROKEN:
-            return (Remedy.FIX,)
-        case Situation.SILENT | Situation.OUR_FAULT:
-            return (Remedy.LATER,)
-        case Situation.PINNED:
-            return (Remedy.ASK, Remedy.SUBMIT)
-        case Situation.ALLOWED:
-            return ()
+            return (*_mending(found), Remedy.FIX)
+        case _:
+            return _ALWAYS[found.situation]
+
+
+def _where_listing_helps(found: Advice) -> tuple[Remedy, ...]:
+    """Return the remedies where the record does not allow the client.
+
+    The likeliest cause comes first: a mistake in the record; a server of the domain itself, or a service that it uses,
+    which the record forgot; or else a message that went through a wrong server.
+    """
+    mending, adding = _mending(found), _adding(found)
+    if found.provider_fault:
+        return (*mending, *adding, Remedy.SUBMIT)
+    is_forgotten = found.service is not None and not found.listed
+    order = (*adding, Remedy.SUBMIT) if is_forgotten else (Remedy.SUBMIT, *adding)
+    return (*mending, *order, Remedy.FORWARDED, Remedy.FROM_OWN_DOMAIN)
+
+
+def _mending(found: Advice) -> tuple[Remedy, ...]:
+    return (Remedy.MEND_FLAW,) if found.flaws else ()
+
+
+def _adding(found: Advice) -> tuple[Remedy, ...]:
+    """Return what adds the client to the record; nothing if the record has the term already, or a slip of it."""
+    if any(flaw.kind is FlawKind.PRESENT or found.add in {flaw.term, flaw.instead} for flaw in found.flaws):
+        return ()
+    add = Remedy.ADD_BEFORE if found.situation is Situation.DENIED else Remedy.ADD
+    # A mail service has many servers, and they change. Its include: lists them all.
+    by_include = found.other_organization and found.service is None and not found.names_host
+    return (Remedy.ADD_INCLUDE, add) if by_include else (add,)

@@ -6,17 +6,19 @@ input before it is shown: as ASCII, or as UTF-8 for a client that uses SMTPUTF8 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spfmilter.folding import is_foldable
-from spfmilter.language import SOURCE, Language, available, closest, language
-from spfmilter.model import Condition, Facts, Identity, Problem, Verdict
+from spfmilter.language import PAGE_DOMAIN, SOURCE, Language, available, closest, language
+from spfmilter.languagetable import language_names
+from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, Verdict
 from spfmilter.reply import texts
 from spfmilter.reply.advice import NO_CLUES, Advice, advice
 from spfmilter.settings import Settings
 from spfmilter.settings.names import AUTO
 from spfmilter.spf.clues import Clues
+from spfmilter.template import Template
 from spfmilter.text import ascii_line, utf8_line
 
 MAX_LINE = 480  # bytes: with code, status and CRLF inside the 512 of RFC 5321 section 4.5.3.1.5
@@ -72,63 +74,87 @@ def notice(
     settings: Settings,
     extras: Extras,
     *,
+    disposition: Disposition,
     condition: Condition | None,
 ) -> tuple[str, ...]:
-    """Return the lines that explain a verdict: identity, domain, address and term, what to change, and whom to ask.
+    """Return the lines that explain a verdict: what happened, the link, who can do what about it, and the case id.
 
-    In a guessed language, the English text stands beside it.
+    In a guessed language, the English text stands beside it. An administrator's own lines are followed by the domain's
+    explanation, the link and the case id.
+
+    Args:
+        verdict: the one that decided.
+        facts: the client, who is shown ASCII unless it uses SMTPUTF8.
+        settings: the language, the administrator's own lines, the contact.
+        extras: what was looked up, the link, the case id.
+        disposition: what becomes of the message; one that is refused begins with that.
+        condition: the condition whose policy entry applied; None: that of the plain result.
     """
     guessed = extras.languages if AUTO in settings.reply.languages else ()
     chosen = notice_language(facts, settings, guessed)
     # Who has logged in already, and is checked all the same, is not told to log in.
     ours = not facts.authenticated and settings.reply.owns(verdict.check.domain, facts.hostname)
     found = advice(verdict, extras.clues, condition, own=ours)
-    lines = _lines(found, verdict, facts, settings, extras, chosen)
-    last = []
-    if extras.link:
-        last.append(texts.template(texts.DETAILS, chosen).fill({"url": extras.link}))
-    if extras.case and not any(extras.case in line for line in lines):
-        last.append(case_line(extras.case, chosen))
-    if guessed and chosen.tag != SOURCE and not settings.reply.lines(verdict.result):
-        english = _lines(found, verdict, facts, settings, extras, language(SOURCE))
-        return in_both(english, lines, last)
-    return (*lines, *last)
+
+    own, clean = settings.reply.lines(verdict.result), utf8_line if facts.smtputf8 else ascii_line
+    before = None if own else texts.BEFORE.get(disposition)
+
+    def lines_in(language: Language) -> list[str]:
+        values = _values(found, verdict, facts, settings, language, clean) | {"case": extras.case}
+        templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found, disposition))
+        return _lines(templates, values, before, language, clean)
+
+    lines = lines_in(chosen)
+    link = [_help(extras.link, chosen)] if extras.link else []
+    case = [case_line(extras.case, chosen)] if extras.case and not any(extras.case in line for line in lines) else []
+    if own:
+        return (*lines, *link, *case)
+    if guessed and chosen.tag != SOURCE:
+        return in_both(lines_in(language(SOURCE)), lines, link, case)
+    return (lines[0], *link, *lines[1:], *case)
 
 
 def _lines(
-    found: Advice, verdict: Verdict, facts: Facts, settings: Settings, extras: Extras, language: Language
+    templates: Sequence[Template], values: Mapping[str, str], before: str | None, language: Language, clean: _Clean
 ) -> list[str]:
-    """Return the lines of a notice in one language, without the link and the case id."""
-    clean = utf8_line if facts.smtputf8 else ascii_line
-    values = _values(found, verdict, facts, settings, language, clean) | {"case": extras.case}
-    own = settings.reply.lines(verdict.result)
-    templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found))
+    """Return the lines of a notice in one language, without the link and the line of the case id.
+
+    ``before`` is the text that says what becomes of the message; the first line stands in it.
+    """
     filled = (clean(template.fill(values), MAX_LINE) for template in templates)
-    lines = [line for line in filled if line.strip()]  # never none: the settings take no text without words
+    first, *others = (line for line in filled if line.strip())  # the settings take no text without words
+    if before is not None:
+        first = clean(texts.template(before, language).fill({"sentence": first}), MAX_LINE)
     if values["explanation"]:
-        lines.insert(1, clean(texts.template(texts.EXPLANATION, language).fill(values), MAX_LINE))
-    return lines
+        others.insert(0, clean(texts.template(texts.EXPLANATION, language).fill(values), MAX_LINE))
+    return [first, *others]
 
 
-def in_both(english: Sequence[str], guessed: Sequence[str], last: Sequence[str]) -> tuple[str, ...]:
+def in_both(
+    english: Sequence[str], guessed: Sequence[str], link: Sequence[str], last: Sequence[str]
+) -> tuple[str, ...]:
     """Return the notice in two languages.
 
-    The first line is English, since many servers show only this line. The guessed language follows as a whole, and then
-    the other English lines, as many as fit.
+    The first line is English, since many servers show only this line. The link and the whole notice in the guessed
+    language follow, and then the other English lines, as many as fit.
     """
     first, *others = english
-    room = MAX_BOTH - sum(map(_size, (first, *guessed, *last)))
+    room = MAX_BOTH - sum(map(_size, (first, *link, *guessed, *last)))
     for place, line in enumerate(others):
         room -= _size(line)
         if room < 0:
             others = others[:place]
             break
-    return (first, *guessed, *others, *last)
+    return (first, *link, *guessed, *others, *last)
 
 
 def _size(line: str) -> int:
     """Return the octets of a line of the reply, with code, status and line feed: ``550-5.7.23``."""
     return len("550-5.7.23 ") + len(line.encode()) + 1
+
+
+def _help(url: str, language: Language) -> str:
+    return texts.template(texts.HELP, language).fill({"url": url, "languages": language_names(available(PAGE_DOMAIN))})
 
 
 def case_line(case: str, language: Language) -> str:
@@ -139,9 +165,9 @@ def case_line(case: str, language: Language) -> str:
 def sentences(
     verdict: Verdict, facts: Facts, settings: Settings, *, condition: Condition | None, case: str
 ) -> tuple[str, ...]:
-    """Return the same as whole sentences, which can follow each other in a line."""
+    """Return the notice of an accepted message as whole sentences, which can follow each other in a line."""
     stop = texts.template(texts.SENTENCE, notice_language(facts, settings))
-    lines = notice(verdict, facts, settings, Extras(case=case), condition=condition)
+    lines = notice(verdict, facts, settings, Extras(case=case), disposition=Disposition.TAG, condition=condition)
     return tuple(line if line.endswith((".", "!", "?", "。")) else stop.fill({"sentence": line}) for line in lines)
 
 
@@ -164,7 +190,7 @@ def _values(
         "result": found.result,
         "term": ascii_line(found.term or "default", _LONG_NAME),
         "record_domain": ascii_line(found.record_domain),
-        "problem": clean(texts.clause(problem, language), _PROBLEM) if problem is not None else "",
+        "problem": clean(texts.clause(problem, language, known=found.domain), _PROBLEM) if problem is not None else "",
         "add": found.add,
         "contact": settings.reply.contact.fill({"hostname": hostname}),
         "hostname": hostname,
@@ -172,6 +198,22 @@ def _values(
         "explanation": _quotable(verdict.explanation or ""),
         "at": ascii_line(problem.term or "", _LONG_NAME) if problem is not None else "",
         "where": ascii_line((problem.domain if problem is not None else None) or found.domain),
+        **_values_of_names(found, clean),
+    }
+
+
+def _values_of_names(found: Advice, clean: _Clean) -> dict[str, str]:
+    """Return the placeholders' values for what names and flaws show about the client and the domain."""
+    provider, flaw = found.provider, found.flaws[0] if found.flaws else None
+    return {
+        "server": provider.server if provider is not None else "",
+        "port": str(provider.port) if provider is not None else "",
+        "services": ", ".join(service.name for service in found.listed),
+        "client_name": ascii_line(found.client_name, _LONG_NAME),
+        "organization": ascii_line(found.other_organization, _LONG_NAME),
+        "flaw": clean(flaw.term, _LONG_NAME) if flaw is not None else "",
+        "flaw_domain": ascii_line(flaw.domain) if flaw is not None else "",
+        "instead": clean(flaw.instead, _LONG_NAME) if flaw is not None else "",
     }
 
 

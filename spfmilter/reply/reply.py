@@ -60,7 +60,7 @@ def reply_for(action: Action, facts: Facts, settings: Settings, extras: Extras) 
     if action.verdict is None or action.verdict.fault is not None:
         return replace(_INTERNAL, lines=_with_case(_INTERNAL.lines, facts, settings, extras.case))
     code, status = _codes(action.disposition, action.verdict.result, action.condition)
-    lines = notice(action.verdict, facts, settings, extras, condition=action.condition)
+    lines = notice(action.verdict, facts, settings, extras, disposition=action.disposition, condition=action.condition)
     return Reply(code=code, status=status, lines=lines, utf8=facts.smtputf8)
 
 
@@ -75,7 +75,9 @@ def forged_fields(facts: Facts, settings: Settings, *, hidden: bool, case: str) 
     They are too many, or ``hidden`` in another field. The status is that of security in general (RFC 3463 section 3.8):
     the sender may write here, but not this.
     """
-    line = texts.template(texts.HIDDEN if hidden else texts.FORGED, notice_language(facts, settings)).fill({})
+    language = notice_language(facts, settings)
+    sentence = texts.template(texts.HIDDEN if hidden else texts.FORGED, language).fill({})
+    line = texts.template(texts.REFUSED, language).fill({"sentence": sentence})
     lines = _with_case((line,), facts, settings, case)
     return Reply(code=550, status="5.7.0", lines=lines, utf8=facts.smtputf8)
 

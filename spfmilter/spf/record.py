@@ -199,6 +199,12 @@ def _of_macro(error: macros.MacroError, term: str) -> RecordError:
     return RecordError(kind, str(error), term=term)
 
 
+def meant_mechanism(term: str) -> str | None:
+    """Return the mechanism for which a term's unknown one was probably written; None if there is none."""
+    found = _DIRECTIVE.fullmatch(term)
+    return MISTAKEN_NAMES.get(found[2].lower()) if found is not None else None
+
+
 def _directive(term: str) -> Directive:
     found = _DIRECTIVE.fullmatch(term)
     if found is None:
@@ -206,7 +212,7 @@ def _directive(term: str) -> Directive:
     qualifier, name, rest = found.groups()
     mechanism, result = name.lower(), _QUALIFIERS.get(qualifier, Result.PASS)
     if mechanism not in MECHANISMS or (rest and rest[0] not in ":/"):
-        hint = MISTAKEN_NAMES.get(mechanism)
+        hint = meant_mechanism(term)
         text = f"unknown mechanism (did you mean {hint}?)" if hint else "unknown mechanism"
         raise RecordError(ProblemKind.UNKNOWN_MECHANISM, text, term=term)
     match mechanism:

@@ -55,7 +55,7 @@ action        reject
     )
     lines = reply.splitlines()
     assert all(re.match(r"  550[- ]5\.7\.23 ", line) for line in lines)
-    assert '203.0.113.7 is not in the trusted sender list of example.com (SPF fail, matched "-all")' in lines[0]
+    assert '203.0.113.7 is not in the trusted sender list of example.com (SPF check: fail, matched "-all")' in lines[0]
     assert any("add ip4:203.0.113.7 to the SPF record of example.com" in line for line in lines)
     assert "postmaster@example.net" in reply
     assert "header fields" not in done.stdout, "a refused message gets none"
@@ -79,7 +79,10 @@ def test_a_softfail_is_tagged_with_a_notice(run, write) -> None:
     line = path.read_text().splitlines().index("softfail = tag") + 1
     assert f"rule          [policy.mailfrom] softfail = tag (line {line})\n" in done.stdout
     assert "action        tag\n" in done.stdout
-    assert "  X-SPF-Notice: tag; 203.0.113.7 is probably not a sender of soft.example.com" in unfolded(done.stdout)
+    assert (
+        "  X-SPF-Notice: tag; The server 203.0.113.7 is probably not allowed to send mail for soft.example.com"
+        in unfolded(done.stdout)
+    )
 
 
 @pytest.mark.parametrize(
@@ -264,7 +267,9 @@ def test_as_json(run, write) -> None:
         "remark": None,
         "file": None,
     }
-    assert shown["reply"][0].startswith("550-5.7.23 203.0.113.7 is not in the trusted sender list of example.com")
+    assert shown["reply"][0].startswith(
+        "550-5.7.23 Message refused: 203.0.113.7 is not in the trusted sender list of example.com"
+    )
     helo, mailfrom = shown["verdicts"]
     assert (helo["identity"], helo["result"], helo["term"]) == ("helo", "pass", "a")
     assert (mailfrom["result"], mailfrom["term"], mailfrom["record"]) == ("fail", "-all", "example.com")

@@ -430,7 +430,7 @@ def test_where_it_may_be_refused_it_is() -> None:
     _, reply, ended = relayed(RELAYS.replace("[relays]", "[relays]\nrefuse = yes"), hop("203.0.113.9"))
     assert reply is not None
     assert (reply.code, ended.ended) == (550, "refused")
-    assert reply.lines[0].startswith("203.0.113.9 is not in the trusted sender list of fail.example")
+    assert reply.lines[0].startswith("Message refused: 203.0.113.9 is not in the trusted sender list of fail.example")
 
 
 def test_where_the_walk_fails_the_message_is_skipped() -> None:

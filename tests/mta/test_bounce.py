@@ -26,7 +26,7 @@ def test_the_bounce_tells_the_sender_what_was_refused_and_what_to_change(name_se
         body = bounce.message.get_body(("plain",))
         assert body is not None
         text = " ".join(body.get_content().split())
-        assert "550-5.7.23 127.0.0.1 is not in the trusted sender list of mail163.example" in text
+        assert "550-5.7.23 Message refused: 127.0.0.1 is not in the trusted sender list of mail163.example" in text
         assert "To allow it, add ip4:127.0.0.1 to the SPF record of mail163.example" in text
         assert "not at this server. Contact here: postmaster@mx.example.net" in text
         report = next(part for part in bounce.message.walk() if part.get_content_type() == "message/delivery-status")

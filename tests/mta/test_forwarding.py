@@ -39,7 +39,9 @@ def test_without_srs_the_forwarder_is_refused_as_it_is_no_server_of_the_senders_
     target.configure(CHECKED)
     refused = forward(target).answer
     assert refused.code == 550
-    assert refused.text.startswith("5.7.23 127.0.9.1 is not in the trusted sender list of mail163.example")
+    assert refused.text.startswith(
+        "5.7.23 Message refused: 127.0.9.1 is not in the trusted sender list of mail163.example"
+    )
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_quarantined_message_is_held_and_the_log_says_why(severe: Site) -> Non
     assert sent.accepted
     [entry] = [entry for entry in severe.postfix.queue() if entry["queue_id"] == sent.queue_id]
     assert (entry["queue_name"], entry["sender"]) == ("hold", "held@soft.example.com")
-    assert "X-SPF-Notice: quarantine; 203.0.113.7 is probably not a sender" in severe.postfix.cat(sent.queue_id)
+    assert "X-SPF-Notice: quarantine; The server 203.0.113.7 is probably" in severe.postfix.cat(sent.queue_id)
     line = severe.logged(queue_id=sent.queue_id)
     assert (line["action"], line["rule"]) == ("quarantine", "[policy.mailfrom] softfail = quarantine (line 10)")
     severe.postfix.wait_for_log(rf"{sent.queue_id}: milter-hold: END-OF-MESSAGE")
@@ -54,7 +54,7 @@ def test_a_quarantined_message_is_held_and_the_log_says_why(severe: Site) -> Non
 @pytest.mark.parametrize(
     ("domain", "status", "said"),
     [
-        ("neutral.example.com", "4.7.23", "does not say whether 203.0.113.7 may send for it (SPF neutral)"),
+        ("neutral.example.com", "4.7.23", "does not say whether 203.0.113.7 may send for it (SPF check: neutral)"),
         (UNREACHABLE, "4.7.24", "cannot be looked up at present"),
     ],
 )

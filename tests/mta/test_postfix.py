@@ -12,7 +12,7 @@ from tests.values import without_case
 
 NEEDS_IPV6 = pytest.mark.skipif(not has_ipv6(), reason="no ::1 here")
 REFUSAL = [
-    '5.7.23 203.0.113.7 is not in the trusted sender list of mail163.example (SPF fail, matched "-all")',
+    '5.7.23 Message refused: 203.0.113.7 is not in the trusted sender list of mail163.example (SPF check: fail, matched "-all")',
     (
         "5.7.23 To allow it, add ip4:203.0.113.7 to the SPF record of mail163.example, "
         "or send through a server that the record lists."
@@ -111,7 +111,7 @@ def test_a_softfail_is_delivered_with_the_notice(site: Site) -> None:
     sent = site.send("tagged@soft.example.com")
     [notice] = site.field(sent, "X-SPF-Notice")
     assert notice.startswith(
-        'tag; 203.0.113.7 is probably not a sender of soft.example.com (SPF softfail, matched "~all"). '
+        'tag; The server 203.0.113.7 is probably not allowed to send mail for soft.example.com (SPF check: softfail, matched "~all"). '
         "If it may send for soft.example.com, add ip4:203.0.113.7 to the SPF record of soft.example.com. If not, "
     )
     assert site.logged(queue_id=sent.queue_id)["action"] == "tag"
@@ -120,7 +120,7 @@ def test_a_softfail_is_delivered_with_the_notice(site: Site) -> None:
 def test_a_record_in_error_is_delivered_with_what_is_wrong_with_it(site: Site) -> None:
     sent = site.send("tagged@wrong.example.com")
     [notice] = site.field(sent, "X-SPF-Notice")
-    assert 'ipv4:192.0.2.0/24" in the record of wrong.example.com (SPF permerror)' in notice
+    assert 'ipv4:192.0.2.0/24" in the record of wrong.example.com (SPF check: permerror)' in notice
     assert site.field(sent, "Received-SPF")[0].startswith("permerror (")
     assert site.logged(queue_id=sent.queue_id)["problem_term"] == "ipv4:192.0.2.0/24"
 
@@ -168,7 +168,9 @@ def test_a_client_of_ipv6_is_checked_by_its_own_address(site: Site) -> None:
     good = site.send("v6@mail163.example", LISTED_V6)
     assert f'client-ip="{LISTED_V6}"' in site.field(good, "Received-SPF")[0]
     refused = site.send("v6@mail163.example", UNLISTED_V6).answer
-    assert refused.lines[0].startswith(f"5.7.23 {UNLISTED_V6} is not in the trusted sender list of mail163.example")
+    assert refused.lines[0].startswith(
+        f"5.7.23 Message refused: {UNLISTED_V6} is not in the trusted sender list of mail163.example"
+    )
     assert f"add ip6:{UNLISTED_V6} to" in refused.lines[1]
 
 
@@ -205,7 +207,7 @@ def test_mail_from_this_host_is_left_alone_with_the_fields_that_it_carries(site:
 
 def test_a_redirect_names_the_record_to_change(site: Site) -> None:
     answer = site.send("someone@moved.example.com").answer
-    assert 'of moved.example.com (SPF fail, matched "-all" in mail163.example)' in answer.lines[0]
+    assert 'of moved.example.com (SPF check: fail, matched "-all" in mail163.example)' in answer.lines[0]
     assert "to the SPF record of moved.example.com, before its redirect to mail163.example" in answer.lines[1]
 
 
@@ -214,7 +216,7 @@ def test_a_percent_sign_reaches_the_client_once(site: Site) -> None:
     term = site.send("someone@listed.example.com").answer
     assert term.lines[0] == (
         "5.7.23 203.0.113.7 is refused by the SPF record of listed.example.com "
-        '(SPF fail, matched "-exists:%{ir}.bl.example.com")'
+        '(SPF check: fail, matched "-exists:%{ir}.bl.example.com")'
     )
     explained = site.send("someone@explained.example.com").answer
     assert explained.lines[1] == (

@@ -164,7 +164,9 @@ def test_a_temporary_error_defers_the_recipients_but_those_who_are_exempt(at_rcp
         smtp.mail(f"later@{UNREACHABLE}")
         deferred, taken = smtp.send_many(*rcpt("bob@example.net", "abuse@example.net"))
     assert (deferred.code, taken.code) == (451, 250)
-    assert deferred.lines[0].startswith(f"4.7.24 The SPF record of {UNREACHABLE} cannot be looked up at present")
+    assert deferred.lines[0].startswith(
+        f"4.7.24 Not accepted yet: The SPF record of {UNREACHABLE} cannot be looked up at present"
+    )
 
 
 @pytest.mark.parametrize("sender", ["", "six@mail163.example"])

@@ -118,7 +118,9 @@ def test_a_client_that_spf_says_nothing_about_is_not_checked_behind_the_relay_ei
 def test_another_server_of_the_same_network_is_no_relay(site: Site) -> None:
     with Neighbour(site.postfix.port, "backup.example.net", "127.0.9.4") as neighbour:
         answer = by_way_of(neighbour, site, "other@mail163.example", LISTED).answer
-    assert answer.text.startswith("5.7.23 127.0.9.4 is not in the trusted sender list of mail163.example")
+    assert answer.text.startswith(
+        "5.7.23 Message refused: 127.0.9.4 is not in the trusted sender list of mail163.example"
+    )
 
 
 def test_the_relay_is_refused_at_the_end_of_the_message_if_the_administrator_wants_so(
@@ -131,5 +133,7 @@ def test_the_relay_is_refused_at_the_end_of_the_message_if_the_administrator_wan
     finally:
         site.configure(TRUSTING)
     assert refused.code == 550
-    assert refused.text.startswith(f"5.7.23 {UNLISTED} is not in the trusted sender list of mail163.example")
+    assert refused.text.startswith(
+        f"5.7.23 Message refused: {UNLISTED} is not in the trusted sender list of mail163.example"
+    )
     assert "end of DATA" in backup.log()

@@ -26,8 +26,8 @@ temperror = defer
 """
 REFUSAL = [
     (
-        "5.7.23 <alice@mail163.test>... 127.0.113.7 is not in the trusted sender list of mail163.test "
-        '(SPF fail, matched "-all")'
+        "5.7.23 <alice@mail163.test>... Message refused: 127.0.113.7 is not in the trusted sender list of mail163.test "
+        '(SPF check: fail, matched "-all")'
     ),
     (
         "5.7.23 To allow it, add ip4:127.0.113.7 to the SPF record of mail163.test, "
@@ -92,7 +92,9 @@ def test_a_good_one_is_delivered_with_the_results_above_sendmails_own_received(s
 def test_a_softfail_is_delivered_with_the_notice_folded_in_three_lines_or_more(site: SendmailSite) -> None:
     sent = site.send("tagged@soft.mail163.test")
     [notice] = site.field(sent, "X-SPF-Notice")
-    assert notice.startswith(f"tag; {LOCAL_UNLISTED} is probably not a sender of soft.mail163.test (SPF softfail")
+    assert notice.startswith(
+        f"tag; The server {LOCAL_UNLISTED} is probably not allowed to send mail for soft.mail163.test (SPF check: softfail"
+    )
     lines = site.received(sent).raw.partition(b"X-SPF-Notice:")[2].split(b"\n")
     assert [line[:1] for line in lines[1:4]] == [b" "] * 3
 
@@ -114,7 +116,7 @@ def test_a_deferred_sender_is_told_to_come_again(site: SendmailSite) -> None:
     answer = site.send(f"deferred@{UNREACHABLE}").answer
     assert answer.code == 451
     assert all(line.startswith("4.7.24 ") for line in answer.lines)
-    assert answer.lines[0].startswith(f"4.7.24 The SPF record of {UNREACHABLE} cannot be looked up")
+    assert answer.lines[0].startswith(f"4.7.24 Not accepted yet: The SPF record of {UNREACHABLE} cannot be looked up")
 
 
 def test_a_bounce_is_checked_by_the_name_in_helo(site: SendmailSite) -> None:

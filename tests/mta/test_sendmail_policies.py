@@ -144,7 +144,7 @@ def test_a_temporary_error_defers_the_recipients_but_those_who_are_exempt(at_rcp
         smtp.mail(f"later@{UNREACHABLE}")
         deferred, taken = smtp.send_many(*rcpt("bob@example.net", "abuse@example.net"))
     assert (deferred.code, taken.code) == (451, 250)
-    assert deferred.lines[0].startswith(f"4.7.24 The SPF record of {UNREACHABLE} cannot be looked up")
+    assert deferred.lines[0].startswith(f"4.7.24 Not accepted yet: The SPF record of {UNREACHABLE} cannot be looked up")
 
 
 # -- at the end of the message -----------------------------------------------------------------------------------------

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from spfmilter.model import CONDITIONS, Condition, Identity, Problem, ProblemKind, Result, Verdict
-from spfmilter.reply import Remedy, Situation, advice
+from spfmilter.model import CONDITIONS, Check, Condition, Identity, Problem, ProblemKind, Result, Verdict
+from spfmilter.reply import Audience, Remedy, Situation, advice, audience_of
 from spfmilter.reply.advice import is_all
 from spfmilter.spf.clues import Clues
+from spfmilter.spf.flaws import Flaw, FlawKind
 from spfmilter.spf.services import SERVICES
 from tests.values import check, verdict
 
@@ -22,20 +23,34 @@ BROKEN = Problem(kind=ProblemKind.SYNTAX, text="...", domain=ELSEWHERE, term="x"
 # term, whose record it stands in, problem -> situation, what a MAIL FROM can do, what a HELO can do
 TABLE: dict[Result, list[tuple[Any, ...]]] = {
     Result.FAIL: [
-        ("-all", "own", None, "unlisted", "add, submit", "own-name, add"),
-        ("-all", ELSEWHERE, None, "redirected", "add, submit", "own-name, add"),
-        ("-ip4:203.0.113.0/24", "own", None, "denied", "add-before, submit", "own-name, add-before"),
-        ("-ip4:203.0.113.0/24", ELSEWHERE, None, "redirected", "add, submit", "own-name, add"),
+        ("-all", "own", None, "unlisted", "submit, add, forwarded, from-own-domain", "own-name, add"),
+        ("-all", ELSEWHERE, None, "redirected", "submit, add, forwarded, from-own-domain", "own-name, add"),
+        (
+            "-ip4:203.0.113.0/24",
+            "own",
+            None,
+            "denied",
+            "submit, add-before, forwarded, from-own-domain",
+            "own-name, add-before",
+        ),
+        (
+            "-ip4:203.0.113.0/24",
+            ELSEWHERE,
+            None,
+            "redirected",
+            "submit, add, forwarded, from-own-domain",
+            "own-name, add",
+        ),
     ],
     Result.SOFTFAIL: [
-        ("~all", "own", None, "unlisted", "add, submit", "own-name, add"),
-        ("~all", ELSEWHERE, None, "redirected", "add, submit", "own-name, add"),
-        ("~mx", "own", None, "denied", "add-before, submit", "own-name, add-before"),
+        ("~all", "own", None, "unlisted", "submit, add, forwarded, from-own-domain", "own-name, add"),
+        ("~all", ELSEWHERE, None, "redirected", "submit, add, forwarded, from-own-domain", "own-name, add"),
+        ("~mx", "own", None, "denied", "submit, add-before, forwarded, from-own-domain", "own-name, add-before"),
     ],
     Result.NEUTRAL: [
-        (None, None, None, "unlisted", "add, submit", "own-name, add"),
-        ("?all", "own", None, "unlisted", "add, submit", "own-name, add"),
-        ("?mx", "own", None, "denied", "add-before, submit", "own-name, add-before"),
+        (None, None, None, "unlisted", "submit, add, forwarded, from-own-domain", "own-name, add"),
+        ("?all", "own", None, "unlisted", "submit, add, forwarded, from-own-domain", "own-name, add"),
+        ("?mx", "own", None, "denied", "submit, add-before, forwarded, from-own-domain", "own-name, add-before"),
     ],
     Result.NONE: [
         (None, None, None, "no-record", "publish", "publish"),
@@ -48,10 +63,10 @@ TABLE: dict[Result, list[tuple[Any, ...]]] = {
         (None, None, OURS, "our-fault", "later", "later"),
     ],
 }
-# Remedies that no verdict has yet.
-LATER = {
-    Remedy.ADD_INCLUDE, Remedy.LIST_SERVERS, Remedy.MEND_FLAW, Remedy.USE_PROVIDER, Remedy.TELL_PROVIDER,
-    Remedy.FORWARDED, Remedy.FROM_OWN_DOMAIN,
+# Remedies for which a verdict alone is not enough.
+BY_MORE = {
+    Remedy.ASK, Remedy.NARROW, Remedy.LOG_IN, Remedy.ADD_INCLUDE, Remedy.LIST_SERVERS, Remedy.MEND_FLAW,
+    Remedy.USE_PROVIDER, Remedy.TELL_PROVIDER,
 }  # fmt: skip
 ROWS = [(result, row) for result, rows in TABLE.items() for row in rows]
 
@@ -76,20 +91,20 @@ def test_every_result_situation_and_remedy_is_in_the_table() -> None:
     below = {Situation.PINNED, Situation.NO_MAIL, Situation.WIDE_OPEN, Situation.UNREACHABLE}
     assert {row[3] for _, row in ROWS} | below == set(Situation)
     tabled = {remedy for _, row in ROWS for cell in row[4:] for remedy in cell.split(", ") if remedy}
-    assert tabled | {Remedy.ASK, Remedy.NARROW, Remedy.LOG_IN} | LATER == set(Remedy)
+    assert tabled | BY_MORE == set(Remedy)
 
 
 @pytest.mark.parametrize(
-    ("condition", "result", "situation", "remedy"),
+    ("condition", "result", "situation", "remedies"),
     [
-        (Condition.NO_MAIL, Result.FAIL, Situation.NO_MAIL, Remedy.ADD),
-        (Condition.WIDE_OPEN, Result.PASS, Situation.WIDE_OPEN, Remedy.NARROW),
-        (Condition.UNREACHABLE, Result.NONE, Situation.UNREACHABLE, Remedy.PUBLISH),
+        (Condition.NO_MAIL, Result.FAIL, Situation.NO_MAIL, (Remedy.OTHER_SENDER, Remedy.LIST_SERVERS)),
+        (Condition.WIDE_OPEN, Result.PASS, Situation.WIDE_OPEN, (Remedy.NARROW,)),
+        (Condition.UNREACHABLE, Result.NONE, Situation.UNREACHABLE, (Remedy.PUBLISH,)),
     ],
 )
-def test_a_condition_has_its_remedy_where_it_has_decided(condition, result, situation, remedy) -> None:
+def test_a_condition_has_its_remedies_where_it_has_decided(condition, result, situation, remedies) -> None:
     advised = advice(verdict(result), condition=condition)
-    assert (advised.situation, advised.remedies) == (situation, (remedy,))
+    assert (advised.situation, advised.remedies) == (situation, remedies)
     assert advice(verdict(result)).situation is not situation
     others = [advice(verdict(other), condition=condition).situation for other in Result if other is not result]
     assert situation not in others, "it is one of this result alone"
@@ -102,7 +117,14 @@ def test_each_condition_has_a_situation_of_its_own() -> None:
 
 def test_a_host_name_that_sends_no_mail_may_be_the_wrong_name() -> None:
     advised = advice(verdict(Result.FAIL, Identity.HELO), condition=Condition.NO_MAIL)
-    assert advised.remedies == (Remedy.OWN_NAME, Remedy.ADD)
+    assert advised.remedies == (Remedy.OWN_NAME, Remedy.LIST_SERVERS)
+
+
+@pytest.mark.parametrize("identity", list(Identity))
+def test_a_record_that_allows_no_server_is_no_record_to_add_one_to_whether_or_not_the_policy_names_it(identity) -> None:
+    advised = advice(verdict(Result.FAIL, identity, condition=Condition.NO_MAIL))
+    assert advised.situation is Situation.NO_MAIL
+    assert not {Remedy.ADD, Remedy.ADD_BEFORE, Remedy.ADD_INCLUDE, Remedy.PUBLISH} & set(advised.remedies)
 
 
 LOG_IN = {"unlisted", "redirected", "denied", "no-record"}
@@ -172,3 +194,108 @@ def test_the_term_to_add_is_the_address_or_the_services_include() -> None:
 )
 def test_all_is_all_with_any_qualifier_and_case(term: str, *, expected: bool) -> None:
     assert is_all(term) is expected
+
+
+# -- what was looked up about the client -------------------------------------------------------------------------------
+
+GOOGLE, MICROSOFT = SERVICES[0], next(service for service in SERVICES if service.name == "Microsoft 365")
+BEHIND = Flaw(kind=FlawKind.BEHIND_ALL, term="ip4:198.51.100.1", domain="example.com")
+PRESENT = Flaw(kind=FlawKind.PRESENT, term="ip4:203.0.113.7", domain="example.com")
+SLIP = Flaw(kind=FlawKind.UNKNOWN_MODIFIER, term="ip4=203.0.113.7", domain="example.com", instead="ip4:203.0.113.7")
+
+
+@pytest.mark.parametrize(
+    ("clues", "remedies"),
+    [
+        (Clues(), "submit, add, forwarded, from-own-domain"),
+        (Clues(service=GOOGLE), "add, submit, forwarded, from-own-domain"),
+        (Clues(service=GOOGLE, listed=(MICROSOFT,)), "submit, add, forwarded, from-own-domain"),
+        (Clues(service=GOOGLE, client_name="mail-x.google.com"), "add, submit, forwarded, from-own-domain"),
+        (Clues(client_name="smtp.bulk.example"), "submit, add-include, add, forwarded, from-own-domain"),
+        (Clues(client_name="mail.example.com"), "add, submit"),
+        (Clues(client_name="example.com"), "add, submit"),
+        (Clues(client_name="notexample.com"), "submit, add-include, add, forwarded, from-own-domain"),
+        (Clues(flaws=(BEHIND,)), "mend-flaw, submit, add, forwarded, from-own-domain"),
+        (Clues(flaws=(PRESENT,)), "mend-flaw, submit, forwarded, from-own-domain"),
+        (Clues(flaws=(BEHIND, SLIP)), "mend-flaw, submit, forwarded, from-own-domain"),
+    ],
+)
+def test_the_likeliest_cause_comes_first(clues: Clues, remedies: str) -> None:
+    advised = advice(verdict(Result.FAIL), clues)
+    assert ", ".join(advised.remedies) == remedies
+    assert (advised.listed, advised.client_name, advised.flaws) == (clues.listed, clues.client_name, clues.flaws)
+
+
+@pytest.mark.parametrize(
+    ("result", "flaws", "remedies"),
+    [
+        (Result.NONE, (BEHIND,), "mend-flaw"),
+        (Result.PERMERROR, (BEHIND,), "mend-flaw, fix"),
+        (Result.TEMPERROR, (BEHIND,), "later"),
+    ],
+)
+def test_a_flaw_is_mended_in_place_of_a_new_record_and_before_all_else(result, flaws, remedies) -> None:
+    assert ", ".join(advice(verdict(result, problem=None), Clues(flaws=flaws)).remedies) == remedies
+
+
+@pytest.mark.parametrize(
+    ("name", "domain", "expected"),
+    [
+        ("smtp30.bulk.example", "example.com", "bulk.example"),
+        ("mail.example.com", "news.example.com", ""),  # the same organization
+        ("mail.example.com", "example.com", ""),
+        ("out.bulk.co.uk", "example.co.uk", "bulk.co.uk"),
+        ("", "example.com", ""),
+        ("mail.example.com", "", ""),
+        ("m1.163.com", "163.com", ""),
+        ("m1.163.com", "126.com", ""),  # of the same provider
+    ],
+)
+def test_the_organization_of_the_client_is_named_if_it_is_another_one(name: str, domain: str, expected: str) -> None:
+    advised = advice(verdict(Result.FAIL, check=check(domain=domain)), Clues(client_name=name))
+    assert advised.other_organization == expected
+
+
+@pytest.mark.parametrize(
+    ("result", "name", "remedies", "fault"),
+    [
+        (Result.FAIL, "", "use-provider, from-own-domain, forwarded", False),
+        (Result.SOFTFAIL, "", "use-provider, from-own-domain, forwarded", False),
+        (Result.NEUTRAL, "mail.hotel.example", "use-provider, from-own-domain, forwarded", False),
+        (Result.FAIL, "m12-18.163.com", "tell-provider", True),
+        (Result.FAIL, "mail.netease.com", "tell-provider", True),
+        (Result.FAIL, "mail163.com", "use-provider, from-own-domain, forwarded", False),
+        (Result.NONE, "", "tell-provider", False),
+        (Result.PERMERROR, "", "tell-provider", False),
+        (Result.TEMPERROR, "", "later", False),
+    ],
+)
+def test_a_freemail_user_sees_no_record_to_change(result: Result, name: str, remedies: str, *, fault: bool) -> None:
+    advised = advice(verdict(result, check=check(domain="163.com"), term_domain="163.com"), Clues(client_name=name))
+    assert (", ".join(advised.remedies), advised.provider_fault) == (remedies, fault)
+    assert advised.provider is not None
+    assert Audience.DOMAIN not in {audience_of(remedy) for remedy in advised.remedies}
+
+
+def test_a_subdomain_of_a_freemail_domain_is_not_freemail() -> None:
+    advised = advice(verdict(Result.FAIL, check=check(domain="corp.163.com")))
+    assert advised.provider is None
+    assert Remedy.ADD in advised.remedies
+
+
+@pytest.mark.parametrize("about", [check(HELO, domain="gmail.com"), check(domain="gmail.com", null_sender=True)])
+def test_a_server_that_calls_itself_a_freemail_domain_has_a_wrong_name(about: Check) -> None:
+    assert advice(verdict(Result.FAIL, about.identity, check=about)).remedies == (Remedy.OWN_NAME,)
+
+
+def test_for_the_null_sender_a_server_is_configured_since_no_user_has_sent_it() -> None:
+    bounce = check(domain="mail.example.com", null_sender=True)
+    advised = advice(verdict(Result.FAIL, check=bounce), Clues(client_name="mail.bulk.example"), own=True)
+    assert advised.remedies == (Remedy.OWN_NAME, Remedy.ADD)
+
+
+def test_each_remedy_has_its_audience() -> None:
+    audiences = {remedy: audience_of(remedy) for remedy in Remedy}
+    assert set(audiences.values()) == set(Audience)
+    users = {remedy.value for remedy, audience in audiences.items() if audience is Audience.USER}
+    assert users == {"submit", "use-provider", "tell-provider", "other-sender", "later", "ask", "log-in"}

@@ -39,7 +39,8 @@ def catalogues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 def told(*guessed: str, ini: str = AUTO, smtputf8: bool = False, link: str = "") -> tuple[str, ...]:
     """The notice of a fail."""
     extras = Extras(languages=guessed, link=link, case=CASE)
-    return notice(verdict(Result.FAIL), facts(smtputf8=smtputf8), settings(ini), extras, condition=None)
+    about = facts(smtputf8=smtputf8)
+    return notice(verdict(Result.FAIL), about, settings(ini), extras, disposition=Disposition.REJECT, condition=None)
 
 
 def alone(tag: str, *, smtputf8: bool = False) -> tuple[str, ...]:
@@ -92,7 +93,8 @@ def test_every_notice_can_be_sent_in_every_language() -> None:
 def test_what_the_client_says_of_itself_is_not_spelled_anew() -> None:
     about = facts("<jörg@example.com>", smtputf8=False)
     own = settings("[reply]\nlanguages = de\nfail = {sender} darf nicht.\n")
-    assert notice(verdict(Result.FAIL), about, own, Extras(), condition=None) == ("j?rg@example.com darf nicht.",)
+    lines = notice(verdict(Result.FAIL), about, own, Extras(), disposition=Disposition.REJECT, condition=None)
+    assert lines == ("j?rg@example.com darf nicht.",)
 
 
 # -- guessed -----------------------------------------------------------------------------------------------------------
@@ -100,13 +102,13 @@ def test_what_the_client_says_of_itself_is_not_spelled_anew() -> None:
 
 def test_a_guessed_language_has_english_beside_it() -> None:
     english, german = alone("en"), alone("de")
-    lines = told("de", link=LINK)
-    assert lines[0] == english[0], "many servers show their user only the first line"
-    assert lines[1 : len(german)] == german[:-1]
-    assert set(english[:-1]) < set(lines)
-    assert lines[-1] == german[-1]
-    assert sum(LINK in line for line in lines) == 1
-    assert sum(CASE in line for line in lines) == 1
+    first, link, *others, last = told("de", link=LINK)
+    assert first == english[0], "many servers show their user only the first line"
+    assert link.startswith("Groesse")
+    assert link.endswith(LINK)
+    assert others == [*german[:-1], *english[1:-1]]
+    assert last == german[-1]
+    assert CASE in last
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_a_guessed_language_has_english_beside_it() -> None:
     ],
 )
 def test_the_first_guess_that_can_be_shown(guessed: tuple[str, ...], word: str, *, smtputf8: bool) -> None:
-    assert told(*guessed, smtputf8=smtputf8)[1].startswith(word)
+    assert word in told(*guessed, smtputf8=smtputf8)[1]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_an_administrators_own_text_stands_alone() -> None:
 @pytest.mark.parametrize(("length", "kept"), [(100, 4), (200, 4), (300, 2), (MAX_LINE, 0)])
 def test_two_languages_fit_into_what_a_bounce_keeps_and_english_gives_way(length: int, kept: int) -> None:
     english = [f"{place}: {'x' * (length - 3)}" for place in range(5)]
-    lines = in_both(english, ["y" * length] * 3, ["z" * 30])
+    lines = in_both(english, ["y" * length] * 3, [], ["z" * 30])
     assert lines == (english[0], *["y" * length] * 3, *english[1 : 1 + kept], "z" * 30)
     assert sum(len(f"550-5.7.23 {line}\n") for line in lines) <= MAX_BOTH or kept == 0
 

@@ -7,14 +7,15 @@ import pytest
 from babel.messages.pofile import read_po
 
 from spfmilter.language import LOCALE, SOURCE, available, language
-from spfmilter.model import Condition, Result
+from spfmilter.model import Condition, Disposition, Result
 from spfmilter.reply import notice, notice_language, sentences
-from spfmilter.reply.texts import FORGED, HIDDEN, SEPARATE, all_texts, is_ascii, template
+from spfmilter.reply.texts import CASE, FORGED, HELP, HIDDEN, INTERNAL, SEPARATE, all_texts, is_ascii, template
 from tests.catalogues import write_catalogue
 from tests.reply.notices.cases import cases
 from tests.reply.notices.rendering import FOLDER, rendered
 from tests.values import NO_EXTRAS, facts, settings, verdict
 
+REJECT = Disposition.REJECT
 TRANSLATED = [tag for tag in available() if tag != SOURCE]
 IN_NO_NOTICE = {
     "{sentence}.",  # of the header field
@@ -23,7 +24,7 @@ IN_NO_NOTICE = {
     FORGED,  # a reply of its own, as the next three
     HIDDEN,
     SEPARATE,
-    "The sender cannot be checked because of an error of this server; please send again later",
+    INTERNAL,
 }
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/spfmilter.po"))
 
@@ -31,7 +32,9 @@ CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/spfmilter.po"))
 def said(tags: str, *, smtputf8: bool) -> str:
     """The first line of a fail."""
     chosen = settings(f"[reply]\nlanguages = {tags}\n")
-    return notice(verdict(Result.FAIL), facts(smtputf8=smtputf8), chosen, NO_EXTRAS, condition=None)[0]
+    return notice(
+        verdict(Result.FAIL), facts(smtputf8=smtputf8), chosen, NO_EXTRAS, disposition=REJECT, condition=None
+    )[0]
 
 
 @pytest.mark.parametrize("tag", available())
@@ -103,16 +106,17 @@ def test_an_administrators_own_text_is_used_in_every_language_with_our_words_aro
         facts(smtputf8=True),
         settings("[reply]\nlanguages = zh-Hans\nfail = {address} is not one of us.\n"),
         NO_EXTRAS,
+        disposition=REJECT,
         condition=None,
     )
-    assert lines == ("203.0.113.7 is not one of us.", "example.com 自己的说明：“No.”")
+    assert lines == ("203.0.113.7 is not one of us.", "example.com 的管理者说明：“No.”")
 
 
 def test_who_takes_utf8_sees_their_own_address_as_they_wrote_it() -> None:
     text = "[reply]\nnone = {sender} is refused.\n"
     for smtputf8, expected in ((True, "用户@例子.example"), (False, "??@??.example")):
         about = facts("<用户@例子.example>", smtputf8=smtputf8)
-        lines = notice(verdict(Result.NONE), about, settings(text), NO_EXTRAS, condition=None)
+        lines = notice(verdict(Result.NONE), about, settings(text), NO_EXTRAS, disposition=REJECT, condition=None)
         assert lines == (f"{expected} is refused.",)
 
 
@@ -131,13 +135,12 @@ def catalogue(folder: Path, locale: str, **texts: str) -> None:
 
 
 def test_a_language_more_is_a_file_more(tmp_path: Path) -> None:
-    catalogue(tmp_path, "de", Details="Näheres: {url}")
-    catalogue(tmp_path, "id", Details="Rincian: {url}")
+    catalogue(tmp_path, "de", Case="Vorgang ß: {case}")
+    catalogue(tmp_path, "id", Case="Perkara: {case}")
     assert available(folder=tmp_path) == ("en", "de", "id")
     german, indonesian = language("de", folder=tmp_path), language("id", folder=tmp_path)
-    details = template("Details: {url}", german)
-    assert details.fill({"url": "https://mx.example.net/"}) == "Näheres: https://mx.example.net/"
-    assert german("Contact here: {contact}") == "Contact here: {contact}", "a text without translation is in English"
+    assert template(CASE, german).fill({"case": "H1FC-402Z-GPWG"}) == "Vorgang ß: H1FC-402Z-GPWG"
+    assert german(HELP) == HELP, "a text without translation is in English"
     assert (is_ascii(german), is_ascii(indonesian)) == (False, True), "the latter can be sent to every client"
 
 
@@ -149,4 +152,4 @@ def test_a_folder_that_is_no_language_is_none(tmp_path: Path) -> None:
 
 
 def test_without_its_catalogue_a_language_is_english() -> None:
-    assert language("xx")("Details: {url}") == "Details: {url}"
+    assert language("xx")(HELP) == HELP

@@ -63,13 +63,13 @@ def test_a_message_that_is_taken_gets_no_reply(disposition: Disposition) -> None
 @pytest.mark.parametrize(
     ("condition", "result", "first"),
     [
-        (Condition.NO_MAIL, Result.FAIL, "The SPF record of example.com says that it sends no mail at all"),
+        (Condition.NO_MAIL, Result.FAIL, "example.com says in its SPF record that it never sends mail"),
         (
             Condition.WIDE_OPEN,
             Result.PASS,
-            "Mail from example.com is not trusted here, because its SPF record allows every",
+            "The SPF record of example.com allows every server to send, including 203.0.113.7",
         ),
-        (Condition.UNREACHABLE, Result.NONE, "example.com has no SPF record and no server that receives mail"),
+        (Condition.UNREACHABLE, Result.NONE, "example.com has no SPF record and no mail server (MX)"),
         (None, Result.FAIL, "203.0.113.7 is not in the trusted sender list of example.com"),
     ],
 )
@@ -79,14 +79,14 @@ def test_the_entry_that_applied_is_what_the_sender_reads_of(
     decided = replace(action(Disposition.REJECT, verdict(result)), condition=condition)
     answer = reply_for(decided, facts(), settings())
     assert answer is not None
-    assert answer.lines[0].startswith(first)
+    assert answer.lines[0].startswith(f"Message refused: {first}")
 
 
 def test_our_own_fault_is_named_as_ours() -> None:
     faulty = verdict(Result.TEMPERROR, fault="Traceback ...")
     answer = reply_for(action(Disposition.DEFER, faulty), facts(), settings())
     assert answer == internal_error()
-    assert str(answer).startswith("451 4.3.0 The sender cannot be checked because of an error of this server")
+    assert str(answer).startswith("451 4.3.0 Not accepted yet: the receiving server has an error")
 
 
 def test_a_reply_of_several_lines_is_written_as_smtp_has_it() -> None:
@@ -155,8 +155,8 @@ def test_only_a_client_that_uses_smtputf8_is_answered_in_utf8(*, smtputf8: bool)
 
 def test_a_recipient_who_needs_a_message_of_its_own_is_told_so_in_the_clients_language() -> None:
     assert str(separate_message(facts(), settings())) == (
-        "452 4.5.3 This message cannot be taken for this recipient together with the recipients before it, who have "
-        "other rules; please send it to this recipient separately"
+        "452 4.5.3 Not accepted yet: this recipient has other rules than the recipients before; "
+        "your mail server will send the message to them separately by itself"
     )
     chinese = separate_message(facts(smtputf8=True), settings("[reply]\nlanguages = zh-Hans"))
     assert chinese.lines == ("前面的收件人适用不同的规则，本邮件无法同时投递给此收件人；请单独向此收件人发送",)

@@ -91,7 +91,9 @@ def test_a_message_that_is_refused_ends_at_mail() -> None:
     connection = session()
     outcome = mail(connection, "<u@fail.example>")
     assert outcome.reply is not None
-    assert outcome.reply.lines[0].startswith("203.0.113.7 is not in the trusted sender list of fail.example")
+    assert outcome.reply.lines[0].startswith(
+        "Message refused: 203.0.113.7 is not in the trusted sender list of fail.example"
+    )
     assert outcome.ended is not None
     assert (outcome.ended.ended, outcome.ended.action.disposition) == ("refused", Disposition.REJECT)
     assert connection.abandon() == CARRY_ON

@@ -27,7 +27,7 @@ def test_a_refusal_byte_for_byte(usual: Running) -> None:
     notice, _, case = reply.raw.rpartition(b"\r\n")
     assert re.fullmatch(rb"550 5\.7\.23 Case: " + caseid.FORM.encode() + rb"\0", case)
     assert notice == (
-        b'550-5.7.23 192.0.2.1 is not in the trusted sender list of fail.example (SPF fail, matched "-all")\r\n'
+        b'550-5.7.23 Message refused: 192.0.2.1 is not in the trusted sender list of fail.example (SPF check: fail, matched "-all")\r\n'
         b"550-5.7.23 To allow it, add ip4:192.0.2.1 to the SPF record of fail.example, or send through a server that "
         b"the record lists.\r\n"
         b"550-5.7.23 The record is changed in the DNS of fail.example, not at this server. "
@@ -41,7 +41,9 @@ def test_percent_signs_reach_the_sender_as_they_are(usual: Running) -> None:
         reply = mta.mail("<50%off%@100%.example>")
         mta.quit()
     assert b"sender list of 100%%.example (SPF fail" in reply.raw
-    assert reply.lines[0].startswith("550-5.7.23 192.0.2.1 is not in the trusted sender list of 100%.example (SPF fail")
+    assert reply.lines[0].startswith(
+        "550-5.7.23 Message refused: 192.0.2.1 is not in the trusted sender list of 100%.example (SPF check: fail"
+    )
     assert (
         reply.lines[1] == '550-5.7.23 100%.example itself says: "100% sure: 192.0.2.1 is 192.0.2.1, not 100%.example"'
     )
@@ -80,7 +82,7 @@ permerror = reject
             "192.0.2.1 is not in the trusted sender list of fail.example",
         ),
         ("<u@pass.example>", None, ""),
-        ("<u@soft.example>", None, "tag; 192.0.2.1 is probably not a sender of soft.example"),
+        ("<u@soft.example>", None, "tag; The server 192.0.2.1 is probably not allowed to send mail for soft.example"),
         ("<u@neutral.example>", None, "quarantine; The SPF record of neutral.example does not say whether"),
         ("<>", "451-4.7.23", "The host name mail.example has no SPF record"),
     ],

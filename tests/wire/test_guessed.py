@@ -114,4 +114,4 @@ def test_nothing_is_asked_where_the_domain_tells_it_or_the_message_is_taken(
         mta.greet("192.0.2.1", "mail.example", macros={"j": "mx.example.net"})
         assert mta.mail("<u@laden.example>").proceeds
         mta.quit()
-    assert not [name for name, kind in names.queries if kind == "MX"]
+    assert not {("kunde.de", "MX"), ("laden.example", "MX")} & set(names.queries)

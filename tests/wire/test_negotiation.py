@@ -140,5 +140,9 @@ def test_a_connection_can_be_used_for_another_smtp_client(usual: Running) -> Non
         mta.quit_nc()
         mta.connect("other.example", "inet", "198.51.100.9")
         mta.helo("other.example")
-        assert mta.mail("<u@pass.example>").lines[0].startswith("550-5.7.23 198.51.100.9 is not in the trusted sender")
+        assert (
+            mta.mail("<u@pass.example>")
+            .lines[0]
+            .startswith("550-5.7.23 Message refused: 198.51.100.9 is not in the trusted sender")
+        )
         mta.quit()

@@ -140,14 +140,16 @@ def test_a_client_that_says_smtputf8_is_answered_in_utf8_byte_for_byte(chinese: 
 def test_any_other_client_is_answered_in_ascii(chinese: Running) -> None:
     reply = refused(chinese, "<u@fail.example>", "BODY=8BITMIME", address=CLIENT)
     assert reply.raw.isascii()
-    assert reply.lines[0].startswith("550-5.7.23 192.0.2.1 is not in the trusted sender list of fail.example")
+    assert reply.lines[0].startswith(
+        "550-5.7.23 Message refused: 192.0.2.1 is not in the trusted sender list of fail.example"
+    )
 
 
 @pytest.mark.parametrize(
     ("esmtp", "beginning"),
     [
         ("SMTPUTF8", "tag; 192.0.2.1 很可能不是 soft.example 的发信服务器（SPF softfail，匹配到“~all”）。"),
-        ("BODY=8BITMIME", "tag; 192.0.2.1 is probably not a sender of soft.example"),
+        ("BODY=8BITMIME", "tag; The server 192.0.2.1 is probably not allowed to send mail for soft.example"),
     ],
 )
 def test_the_notice_of_a_tagged_message_is_in_the_same_language(chinese: Running, esmtp: str, beginning: str) -> None:

@@ -158,7 +158,9 @@ def test_a_temperror_is_deferred_until_it_has_been_long_enough(dns: ScriptedDNS)
     text = "[policy]\ndefer_at_most = 100ms\n[policy.mailfrom]\ntemperror = defer\n"
     with running(dns, text) as serving:
         first, line = deliver(serving, "<u@temp.example>")
-        assert first.reply.lines[0].startswith("451-4.7.24 The SPF record of temp.example cannot be looked up")
+        assert first.reply.lines[0].startswith(
+            "451-4.7.24 Not accepted yet: The SPF record of temp.example cannot be looked up"
+        )
         assert 'rule="[policy.mailfrom] temperror = defer (line ' in line
 
         def accepted() -> str | None:

@@ -193,7 +193,7 @@ def test_the_end_of_the_message_has_one_answer(at_end: Running, recipients: list
     assert outcome.stage == "eom"
     if refused:
         assert outcome.reply.lines[0].startswith(
-            "550-5.7.23 192.0.2.1 is not in the trusted sender list of fail.example"
+            "550-5.7.23 Message refused: 192.0.2.1 is not in the trusted sender list of fail.example"
         )
         assert outcome.inserted == ()
     else:
@@ -292,4 +292,6 @@ def test_a_relay_whose_name_only_the_dns_confirms(dns: ScriptedDNS) -> None:
         field = hop(CLIENT).replace("relay.example.net", "mx.hosts.example")
         outcome = through_relay(mta, "<u@fail.example>", field)
         mta.quit()
-    assert outcome.reply.lines[0].startswith("550-5.7.23 192.0.2.1 is not in the trusted sender list of fail.example")
+    assert outcome.reply.lines[0].startswith(
+        "550-5.7.23 Message refused: 192.0.2.1 is not in the trusted sender list of fail.example"
+    )

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from spfmilter.model import Condition, Identity, Problem, ProblemKind, Result, Verdict
+from spfmilter.model import Condition, Disposition, Identity, Problem, ProblemKind, Result, Verdict
 from spfmilter.reply import Extras
 from spfmilter.spf.clues import Clues
+from spfmilter.spf.flaws import Flaw, FlawKind
 from spfmilter.spf.services import SERVICES
 from tests.values import CASE, NO_EXTRAS, check, verdict
 
@@ -49,6 +51,7 @@ class Case:
     verdict: Verdict
     extras: Extras = NO_EXTRAS
     condition: Condition | None = None
+    disposition: Disposition = Disposition.REJECT
     own: bool = False  # the domain is the receiver's
 
 
@@ -103,6 +106,59 @@ def cases() -> Iterator[Case]:
     termless = Problem(kind=ProblemKind.SYNTAX, text="odd", domain="example.com")
     yield Case(title="permerror at an unknown term", verdict=verdict(Result.PERMERROR, problem=termless))
     yield Case(title="fail over IPv6", verdict=verdict(Result.FAIL, check=check(address="2001:db8::7")))
+    yield Case(title="fail of an accepted message", verdict=verdict(Result.FAIL), disposition=Disposition.TAG)
+    bounce = check(domain="mail.example.com", null_sender=True)
+    yield Case(title="fail of the null sender", verdict=verdict(Result.FAIL, check=bounce))
+    yield from freemail()
+    yield from clues()
+    yield from flaws()
+
+
+def freemail() -> Iterator[Case]:
+    """Of users who cannot change any record."""
+    for domain, name in (
+        ("163.com", ""),
+        ("gmail.com", "mail.hotel.example"),
+        ("web.de", ""),
+        ("proton.me", ""),
+        ("163.com", "m12-18.163.com"),
+        ("qq.com", "out.qq.com"),
+    ):
+        extras = Extras(clues=Clues(client_name=name))
+        title = f"fail of {domain}, from {name or 'an unknown host'}"
+        yield Case(title=title, verdict=verdict(Result.FAIL, check=check(domain=domain)), extras=extras)
+    yield Case(title="none of 163.com", verdict=verdict(Result.NONE, check=check(domain="163.com")))
+
+
+def clues() -> Iterator[Case]:
+    """With what was looked up about the client."""
+    by_term: dict[str, Any] = {"term": "-ip4:203.0.113.0/24", "term_domain": "example.com"}
+    by_redirect: dict[str, Any] = {"term": "-all", "term_domain": "_spf.provider.example"}
+    bulk, own = Clues(client_name="smtp30.bulk.example"), Clues(client_name="mail.example.com")
+    microsoft = next(service for service in SERVICES if service.include == "spf.protection.outlook.com")
+    for found, title in (
+        (verdict(Result.FAIL), "fail"),
+        (verdict(Result.FAIL, **by_redirect), "fail by a redirect"),
+        (verdict(Result.FAIL, **by_term), "fail by a term"),
+    ):
+        yield Case(title=f"{title}, from another organization", verdict=found, extras=Extras(clues=bulk))
+        yield Case(title=f"{title}, from a server of the domain", verdict=found, extras=Extras(clues=own))
+        google = Extras(clues=Clues(service=GOOGLE, listed=(microsoft,)))
+        yield Case(title=f"{title}, from a service beside a listed one", verdict=found, extras=google)
+
+
+def flaws() -> Iterator[Case]:
+    """With what is wrong in a record that is valid, or is none because of it."""
+    for kind, term, instead in (
+        (FlawKind.BEHIND_ALL, "ip4:203.0.113.7", ""),
+        (FlawKind.REDIRECT_BESIDE_ALL, "redirect=_spf.example.com", ""),
+        (FlawKind.UNKNOWN_MODIFIER, "ip4=203.0.113.7", "ip4:203.0.113.7"),
+        (FlawKind.NEAR_MISS, "ip4: 203.0.113.7", "ip4:203.0.113.7"),
+        (FlawKind.NEAR_MISS, "~all;", ""),
+        (FlawKind.PRESENT, "ip4:203.0.113.7", ""),
+    ):
+        extras = Extras(clues=Clues(flaws=(Flaw(kind=kind, term=term, domain="example.com", instead=instead),)))
+        yield Case(title=f"fail with {kind}: {term}", verdict=verdict(Result.FAIL), extras=extras)
 
 
 def nameless(identity: Identity) -> Verdict:
@@ -113,13 +169,21 @@ def nameless(identity: Identity) -> Verdict:
 
 def problems(identity: Identity, owner: str) -> Iterator[Case]:
     """What can be wrong with a record, and with looking it up."""
+    macro = Problem(kind=ProblemKind.VOID_LOOKUP_LIMIT, text="...", term="include:%{i}.spf.example", domain=owner)
+    yield Case(title=f"permerror of {identity}: a macro", verdict=verdict(Result.PERMERROR, identity, problem=macro))
+    included = "inc.example"
+    elsewhere = Problem(kind=ProblemKind.BAD_ADDRESS, text="no IPv4 address", term="ip4:1.2.3", domain=included)
+    found = verdict(Result.PERMERROR, identity, problem=elsewhere)
+    yield Case(title=f"permerror of {identity}: in an included record", verdict=found)
     for kind, (text, term) in BROKEN.items():
         problem = Problem(kind=kind, text=text.replace("{owner}", owner), term=term, domain=owner)
         yield Case(
             title=f"permerror of {identity}: {kind}", verdict=verdict(Result.PERMERROR, identity, problem=problem)
         )
+    slow = Problem(kind=ProblemKind.TIME_LIMIT, text="the lookups took longer than 20 s", domain=included)
+    yield Case(title=f"temperror of {identity}: elsewhere", verdict=verdict(Result.TEMPERROR, identity, problem=slow))
     for kind, text in SILENT.items():
         problem = Problem(kind=kind, text=text.replace("{owner}", owner), domain=owner)
-        yield Case(
-            title=f"temperror of {identity}: {kind}", verdict=verdict(Result.TEMPERROR, identity, problem=problem)
-        )
+        found = verdict(Result.TEMPERROR, identity, problem=problem)
+        for disposition in (Disposition.DEFER, Disposition.REJECT):
+            yield Case(title=f"temperror of {identity}: {kind}, {disposition}", verdict=found, disposition=disposition)

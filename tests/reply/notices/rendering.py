@@ -16,6 +16,7 @@ def lines_of(case: Case, tag: str) -> tuple[str, ...]:
         facts(smtputf8=True),
         settings(f"[reply]\nlanguages = {tag}\nown_domains = {'example.com' if case.own else ''}\n"),
         case.extras,
+        disposition=case.disposition,
         condition=case.condition,
     )
 
