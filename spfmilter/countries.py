@@ -4,8 +4,8 @@ Knows the languages of countries, and of a few domains of large mail providers u
 languages have translations. A guess only: a notice in a guessed language holds the English text as well.
 
 Sources: IANA's Root Zone Database for the domains, also those in other scripts (https://www.iana.org/domains/root/db);
-Unicode CLDR 47, ``territoryInfo`` for official languages, the one with most readers first
-(https://www.unicode.org/cldr/charts/47/supplemental/territory_language_information.html).
+Unicode CLDR, ``territoryInfo`` for official languages, the one with most readers first
+(https://www.unicode.org/cldr/charts/latest/supplemental/territory_language_information.html).
 
 Left out, since they tell nothing of a country: domains that their registries sell to all the world (.ai, .am, .cc, .co,
 .fm, .gg, .io, .la, .ly, .me, .nu, .st, .to, .tv, .ws; where such a country has domains below, as com.co, these count),
