@@ -48,7 +48,7 @@ class Sender:
         screen.check(
             "the notice is in it: who was refused, by whose record, what to change",
             true=f"{SHOP} is not in the trusted sender list of {DOMAIN}" in words
-            and f"add ip4:{SHOP} to the SPF record of {DOMAIN}" in words,
+            and f"If you run {DOMAIN}: add ip4:{SHOP} to its SPF record" in words,
         )
         screen.check("and the link to her own case, and its id", true=bool(self.link and self.case))
         screen.close()
@@ -66,7 +66,7 @@ class Sender:
         screen.commands(reply)
         screen.check("it failed then, and does so now", true="fail" in seen.then and "fail" in seen.now)
         screen.check("the page has the record to publish", true=seen.title == TITLE and seen.record == OFFERED)
-        told = bool(reply) and f"{SHOP} 不在 {DOMAIN} 的可信发信服务器之列" in reply[0]
+        told = bool(reply) and f"{SHOP} 不在 {DOMAIN} 的信任发送列表中" in reply[0]
         there = all(titles[language] == title for language, (_, title) in TITLES.items())
         screen.check("in Chinese as well, the page and the notice", true=told and there)
         screen.close()

@@ -146,10 +146,10 @@ REFUSED = Scene(
             word in o.lines[0] for word in (SHOP, DOMAIN, '"-all"')
         ),
         "then what to change, and that it is in the sender domain's DNS, not here": lambda o: (
-            f"add ip4:{SHOP} to the SPF record of {DOMAIN}" in o.text
-            and f"changed in the DNS of {DOMAIN}, not at this server" in o.text
+            f"If you run {DOMAIN}: add ip4:{SHOP} to its SPF record" in o.text
+            and f"forward this message to the administrator of {DOMAIN}: only they can change its SPF" in o.text
         ),
-        "a line links to the help page": lambda o: "Details: http://127.0.0.1:" in "".join(o.lines[-2:-1]),
+        "the second line links to the help page": lambda o: "Zhongwen): http://127.0.0.1:" in "".join(o.lines[1:2]),
         "the last line names the case": lambda o: "Case: " in "".join(o.lines[-1:]),
     },
 )
@@ -165,7 +165,7 @@ OTHERS = (
         checks={
             "delivered": _accepted,
             "X-SPF-Notice says why and what to change": lambda o: (
-                "SPF softfail" in o.field("X-SPF-Notice") and f"add ip4:{SHOP}" in o.field("X-SPF-Notice")
+                "SPF check: softfail" in o.field("X-SPF-Notice") and f"add ip4:{SHOP}" in o.field("X-SPF-Notice")
             ),
         },
     ),
@@ -179,7 +179,7 @@ OTHERS = (
         checks={
             "delivered": _accepted,
             "X-SPF-Notice names the term at fault": lambda o: (
-                "SPF permerror" in o.field("X-SPF-Notice") and '"ipv4:192.0.2.0/25"' in o.field("X-SPF-Notice")
+                "SPF check: permerror" in o.field("X-SPF-Notice") and '"ipv4:192.0.2.0/25"' in o.field("X-SPF-Notice")
             ),
         },
     ),

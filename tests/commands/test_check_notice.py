@@ -17,6 +17,7 @@ from tests.commands.conftest import MESSAGE
 pytestmark = pytest.mark.outside
 
 FAIL = [*MESSAGE, "alice@example.com"]
+LINK = "550-5.7.23 Help and current result (English, Zhongwen): "
 
 
 def reply(done) -> list[str]:
@@ -28,11 +29,14 @@ def reply(done) -> list[str]:
 @pytest.mark.parametrize(
     ("options", "first"),
     [
-        ([], "203.0.113.7 is not in the trusted sender list of example.com"),
-        (["--smtputf8"], "203.0.113.7 不在 example.com 信任的寄件伺服器清單中"),
-        (["--language", "zh-Hans"], "203.0.113.7 不在 example.com 的可信发信服务器之列"),
-        (["--language", "ZH-HANT"], "203.0.113.7 不在 example.com 信任的寄件伺服器清單中"),
-        (["--language", "en", "--smtputf8"], "203.0.113.7 is not in the trusted sender list of example.com"),
+        ([], "Message refused: 203.0.113.7 is not in the trusted sender list of example.com"),
+        (["--smtputf8"], "郵件遭拒收：伺服器 203.0.113.7 不在 example.com 的信任發送列表中"),
+        (["--language", "zh-Hans"], "邮件被拒收：服务器 203.0.113.7 不在 example.com 的信任发送列表中"),
+        (["--language", "ZH-HANT"], "郵件遭拒收：伺服器 203.0.113.7 不在 example.com 的信任發送列表中"),
+        (
+            ["--language", "en", "--smtputf8"],
+            "Message refused: 203.0.113.7 is not in the trusted sender list of example.com",
+        ),
     ],
 )
 def test_in_each_language(run, write, options, first) -> None:
@@ -75,7 +79,7 @@ def test_the_link_is_signed_with_the_daemons_secret(run, write, tmp_path: Path) 
     path = write(f"[reply]\nhelp_url = https://mx.example.net/{{token}}\n[web]\nsecret_file = {secret}\n")
     secrets = load_secrets(secret)
     done = run("check", "--json", "-c", path, *FAIL)
-    token = reply(done)[-1].removeprefix("550 5.7.23 Details: https://mx.example.net/")
+    token = reply(done)[1].removeprefix(f"{LINK}https://mx.example.net/")
     assert Signer(secrets).read(token, max_age=60, now=0).result is Result.FAIL
     assert not done.stderr
 
@@ -89,6 +93,6 @@ def test_without_its_secret_the_link_is_shown_unsigned_and_no_secret_is_made(run
         secret.chmod(0o600)
     path = write(f"[reply]\nhelp_url = https://mx.example.net/{{token}}\n[web]\nsecret_file = {secret}\n")
     done = run("check", "--json", "-c", path, *FAIL)
-    assert reply(done)[-1] == "550 5.7.23 Details: https://mx.example.net/{token}"
+    assert reply(done)[1] == f"{LINK}https://mx.example.net/{{token}}"
     assert str(secret) in done.stderr
     assert secret.exists() is (content is not None)

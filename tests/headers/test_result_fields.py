@@ -245,10 +245,14 @@ def test_a_sender_without_a_domain_is_recorded_above_its_host() -> None:
     ("disposition", "would", "notice"),
     [
         (Disposition.ACCEPT, None, None),
-        (Disposition.TAG, None, "tag; 203.0.113.7 is probably not"),
-        (Disposition.QUARANTINE, None, "quarantine; 203.0.113.7 is probably not"),
-        (Disposition.ACCEPT, Disposition.REJECT, "in monitor mode; would be: reject; 203.0.113.7 is probably not"),
-        (Disposition.ACCEPT, Disposition.TAG, "in monitor mode; would be: tag; 203.0.113.7 is probably not"),
+        (Disposition.TAG, None, "tag; The server 203.0.113.7 is probably not"),
+        (Disposition.QUARANTINE, None, "quarantine; The server 203.0.113.7 is probably not"),
+        (
+            Disposition.ACCEPT,
+            Disposition.REJECT,
+            "in monitor mode; would be: reject; The server 203.0.113.7 is probably not",
+        ),
+        (Disposition.ACCEPT, Disposition.TAG, "in monitor mode; would be: tag; The server 203.0.113.7 is probably not"),
     ],
 )
 def test_the_notice_comes_with_tag_quarantine_and_what_monitor_mode_did_not_do(

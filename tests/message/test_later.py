@@ -648,7 +648,9 @@ def test_a_message_that_hides_a_forged_field_in_another_is_refused_for_any_spf_r
     connection.header(name, HIDING)
     _, reply, ended = end(connection)
     assert reply is not None
-    assert str(reply).startswith("550-5.7.0 One header field of the message hides another one that only the receiving")
+    assert str(reply).startswith(
+        "550-5.7.0 Message refused: One header field of the message hides another one that only the receiving"
+    )
     assert (
         str(ended.action.rule) == "[headers] remove_forged = yes, and one is hidden in another field or in the sender"
     )

@@ -27,7 +27,7 @@ def test_the_bounce_tells_the_sender_what_was_refused_and_what_to_change(name_se
         assert body is not None
         text = " ".join(body.get_content().split())
         assert "550-5.7.23 Message refused: 127.0.0.1 is not in the trusted sender list of mail163.example" in text
-        assert "To allow it, add ip4:127.0.0.1 to the SPF record of mail163.example" in text
-        assert "not at this server. Contact here: postmaster@mx.example.net" in text
+        assert "If you run mail163.example: add ip4:127.0.0.1 to its SPF record" in text
+        assert "mx.example.net cannot. Questions to mx.example.net: postmaster@mx.example.net" in text
         report = next(part for part in bounce.message.walk() if part.get_content_type() == "message/delivery-status")
         assert "Status: 5.7.23" in report.as_string()

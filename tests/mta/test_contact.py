@@ -15,7 +15,7 @@ def test_the_contact_that_the_notice_names_accepts_that_very_sender(name_server:
             assert smtp.mail("alice@mail163.example").code == 250
             refused = smtp.rcpt("bob@example.net")
             assert (refused.code, refused.lines[0][:6]) == (550, "5.7.23")
-            [contact] = re.findall(r"Contact here: (\S+)", refused.text)
+            [contact] = re.findall(r"Questions to mx\.example\.net: (\S+)", refused.text)
             assert smtp.rcpt(contact).code == 250
             sent = Sent(answer=smtp.data(MESSAGE), recipient=contact)
         assert site.field(sent, "Received-SPF")[0].startswith("fail (")

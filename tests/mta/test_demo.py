@@ -65,10 +65,8 @@ def text() -> str:
 
 def test_every_scene_is_shown_and_ends_well(text: str) -> None:
     assert re.findall(r"\n== (\d+)\.", text) == [str(number) for number in range(1, 14)]
-    assert (
-        '< 550-5.7.23 Message refused: 203.0.113.7 is not in the trusted sender list of mail163.example (SPF check: fail, matched "-all")'
-        in text
-    )
+    first = "< 550-5.7.23 Message refused: 203.0.113.7 is not in the trusted sender list of mail163.example "
+    assert f'{first}(SPF check: fail, matched "-all")' in text
     assert not re.search(r"^ *✘", text, re.MULTILINE), "in the tree of spfmilter check, a fail has one as well"
     assert "\x1b" not in text
     assert "make demo KEEP=1" in text
@@ -78,14 +76,14 @@ def test_the_whole_story_of_the_refused_sender_is_told(text: str) -> None:
     """The bounce with notice and link, the page behind it, in her language, the record corrected, delivered."""
     steps = (
         "This is the mail system at host www.shop.example.",
-        "said: 550-5.7.23 203.0.113.7 is",
+        "said: 550-5.7.23 Message",
         "http://127.0.0.1:",
         "✔ only this server is let in, only for this domain",
         "title: 203.0.113.7 may not send mail for mail163.example",
         "now: not allowed (fail)",
         "简体中文: 203.0.113.7 无权代 mail163.example 发送邮件",
         "繁體中文: 203.0.113.7 無權代 mail163.example 寄送郵件",
-        "550-5.7.23 203.0.113.7 不在 mail163.example 的可信发信服务器之列",
+        "550-5.7.23 邮件被拒收：服务器 203.0.113.7 不在 mail163.example 的信任发送列表中",
         'mail163.example. TXT "v=spf1 include:spf.mail163.example ip4:203.0.113.7 -all"',
         "title: It passes now. Please send your message again.",
         "✔ the same message from the same server is delivered",

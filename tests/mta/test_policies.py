@@ -54,7 +54,11 @@ def test_a_quarantined_message_is_held_and_the_log_says_why(severe: Site) -> Non
 @pytest.mark.parametrize(
     ("domain", "status", "said"),
     [
-        ("neutral.example.com", "4.7.23", "does not say whether 203.0.113.7 may send for it (SPF check: neutral)"),
+        (
+            "neutral.example.com",
+            "4.7.23",
+            "does not say whether the server 203.0.113.7 may send its mail (SPF check: neutral)",
+        ),
         (UNREACHABLE, "4.7.24", "cannot be looked up at present"),
     ],
 )
@@ -68,18 +72,18 @@ def test_a_deferred_sender_is_told_to_come_again_and_why(severe: Site, domain: s
 def test_a_record_in_error_can_be_refused_naming_the_term_at_fault(severe: Site) -> None:
     answer = severe.send("refused@wrong.example.com").answer
     assert answer.code == 550
-    assert answer.lines[0].startswith("5.7.24 The SPF record of wrong.example.com is in error")
+    assert answer.lines[0].startswith("5.7.24 Message refused: The SPF record of wrong.example.com has a mistake")
     assert '"ipv4:192.0.2.0/24"' in answer.lines[0]
     assert answer.lines[1].startswith(
-        '5.7.24 To have it checked, correct "ipv4:192.0.2.0/24" in the SPF record of wrong.example.com: '
+        '5.7.24 If you run wrong.example.com: correct "ipv4:192.0.2.0/24" in its SPF record. '
     )
-    assert answer.lines[2].endswith("Contact here: the postmaster, at +1 555 0100")
+    assert answer.lines[2].endswith("Questions to mx.example.net: the postmaster, at +1 555 0100")
 
 
 def test_an_address_without_a_domain_can_be_refused(severe: Site) -> None:
     answer = severe.send("a@[192.0.2.1]").answer
     assert answer.code == 550
-    assert answer.lines[0].startswith('5.7.23 The sender address "a@[192.0.2.1]" has no domain that SPF can check')
+    assert answer.lines[0].startswith('5.7.23 Message refused: The sender address "a@[192.0.2.1]" has no domain')
 
 
 @pytest.mark.parametrize(

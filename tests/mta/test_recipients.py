@@ -220,7 +220,7 @@ def test_a_recipient_who_would_take_what_others_refuse_needs_a_message_of_its_ow
         taken, later = smtp.send_many(*rcpt("abuse@example.net", "bob@example.net"))
         assert (taken.code, later.code) == (250, 452)
         assert later.lines[0].startswith(
-            "4.5.3 This message cannot be taken for this recipient together with the recip"
+            "4.5.3 Not accepted yet: this recipient has other rules than the recipients bef"
         )
         sent = Sent(answer=smtp.data(MESSAGE), recipient="abuse@example.net")
         smtp.mail("mixed@mail163.example")

@@ -30,12 +30,16 @@ REFUSAL = [
         '(SPF check: fail, matched "-all")'
     ),
     (
-        "5.7.23 To allow it, add ip4:127.0.113.7 to the SPF record of mail163.test, "
-        "or send through a server that the record lists."
+        "5.7.23 If you only use this address: send through the webmail or the mail server (SMTP) of mail163.test. "
+        "Your mailbox is fine."
     ),
     (
-        "5.7.23 The record is changed in the DNS of mail163.test, not at this server. "
-        "Contact here: postmaster@mx.example.net"
+        "5.7.23 If you run mail163.test: add ip4:127.0.113.7 to its SPF record, but only if this server is yours "
+        "and no one else sends from its address."
+    ),
+    (
+        "5.7.23 Otherwise forward this message to the administrator of mail163.test: only they can change its SPF "
+        "record, mx.example.net cannot. Questions to mx.example.net: postmaster@mx.example.net"
     ),
 ]
 
@@ -93,7 +97,7 @@ def test_a_softfail_is_delivered_with_the_notice_folded_in_three_lines_or_more(s
     sent = site.send("tagged@soft.mail163.test")
     [notice] = site.field(sent, "X-SPF-Notice")
     assert notice.startswith(
-        f"tag; The server {LOCAL_UNLISTED} is probably not allowed to send mail for soft.mail163.test (SPF check: softfail"
+        f"tag; The server {LOCAL_UNLISTED} is probably not allowed to send mail for soft.mail163.test (SPF check: "
     )
     lines = site.received(sent).raw.partition(b"X-SPF-Notice:")[2].split(b"\n")
     assert [line[:1] for line in lines[1:4]] == [b" "] * 3

@@ -44,7 +44,7 @@ tag_subject = [SPF]
 trusted = {RELAY}
 {OVERRIDES}
 """
-NOTICE = f"{LOCAL_UNLISTED} is not in the trusted sender list of mail163.test (SPF fail"
+NOTICE = f"Message refused: {LOCAL_UNLISTED} is not in the trusted sender list of mail163.test (SPF check: fail"
 
 
 @pytest.fixture(scope="module")

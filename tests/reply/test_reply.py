@@ -159,4 +159,4 @@ def test_a_recipient_who_needs_a_message_of_its_own_is_told_so_in_the_clients_la
         "your mail server will send the message to them separately by itself"
     )
     chinese = separate_message(facts(smtputf8=True), settings("[reply]\nlanguages = zh-Hans"))
-    assert chinese.lines == ("前面的收件人适用不同的规则，本邮件无法同时投递给此收件人；请单独向此收件人发送",)
+    assert chinese.lines == ("邮件暂未接收：此收件人与前面的收件人适用不同的规则；您的邮件服务器会自动单独投递",)

@@ -230,6 +230,6 @@ def test_a_user_of_the_receivers_own_is_told_to_log_in_and_sees_no_record_to_pub
 
 def test_the_steps_are_the_remedies_in_their_order() -> None:
     view = case("v=spf1 ip4:198.51.100.1 -all")
-    assert view.remedies == (Remedy.ADD, Remedy.SUBMIT)
+    assert view.remedies == (Remedy.SUBMIT, Remedy.ADD, Remedy.FORWARDED, Remedy.FROM_OWN_DOMAIN)
     page = render("case.html", LANGUAGES[0], **AROUND, view=view)
-    assert re.findall(r'<li class="remedy ([a-z-]+)">', page) == ["add", "submit"]
+    assert re.findall(r'<li class="remedy ([a-z-]+)">', page) == ["submit", "add"]

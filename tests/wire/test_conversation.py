@@ -27,11 +27,14 @@ def test_a_refusal_byte_for_byte(usual: Running) -> None:
     notice, _, case = reply.raw.rpartition(b"\r\n")
     assert re.fullmatch(rb"550 5\.7\.23 Case: " + caseid.FORM.encode() + rb"\0", case)
     assert notice == (
-        b'550-5.7.23 Message refused: 192.0.2.1 is not in the trusted sender list of fail.example (SPF check: fail, matched "-all")\r\n'
-        b"550-5.7.23 To allow it, add ip4:192.0.2.1 to the SPF record of fail.example, or send through a server that "
-        b"the record lists.\r\n"
-        b"550-5.7.23 The record is changed in the DNS of fail.example, not at this server. "
-        b"Contact here: postmaster@mx.example.net"
+        b"550-5.7.23 Message refused: 192.0.2.1 is not in the trusted sender list of fail.example "
+        b'(SPF check: fail, matched "-all")\r\n'
+        b"550-5.7.23 If you only use this address: send through the webmail or the mail server (SMTP) of fail.example. "
+        b"Your mailbox is fine.\r\n"
+        b"550-5.7.23 If you run fail.example: add ip4:192.0.2.1 to its SPF record, but only if this server is yours "
+        b"and no one else sends from its address.\r\n"
+        b"550-5.7.23 Otherwise forward this message to the administrator of fail.example: only they can change its SPF "
+        b"record, mx.example.net cannot. Questions to mx.example.net: postmaster@mx.example.net"
     )
 
 
@@ -40,13 +43,11 @@ def test_percent_signs_reach_the_sender_as_they_are(usual: Running) -> None:
         mta.greet(CLIENT, "100%s%n.example", macros=J)
         reply = mta.mail("<50%off%@100%.example>")
         mta.quit()
-    assert b"sender list of 100%%.example (SPF fail" in reply.raw
+    assert b"sender list of 100%%.example (SPF check: fail" in reply.raw
     assert reply.lines[0].startswith(
         "550-5.7.23 Message refused: 192.0.2.1 is not in the trusted sender list of 100%.example (SPF check: fail"
     )
-    assert (
-        reply.lines[1] == '550-5.7.23 100%.example itself says: "100% sure: 192.0.2.1 is 192.0.2.1, not 100%.example"'
-    )
+    assert reply.lines[1] == '550-5.7.23 100%.example says: "100% sure: 192.0.2.1 is 192.0.2.1, not 100%.example"'
 
 
 @pytest.fixture(scope="module")
@@ -70,21 +71,33 @@ permerror = reject
 @pytest.mark.parametrize(
     ("sender", "code", "first"),
     [
-        ("<u@fail.example>", "550-5.7.23", "192.0.2.1 is not in the trusted sender list of fail.example"),
-        ("<u@bücher.example>", "550-5.7.23", "192.0.2.1 is not in the trusted sender list of xn--bcher-kva.example"),
-        ("<u@perm.example>", "550-5.7.24", "The SPF record of perm.example is in error"),
-        ("<u@temp.example>", "451-4.7.24", "The SPF record of temp.example cannot be looked up at present"),
-        ("<u@nothing.example>", "451-4.7.23", "nothing.example publishes no SPF record"),
-        ("<u@localhost>", "451-4.7.23", 'The sender address "u@localhost" has no domain'),
+        (
+            "<u@fail.example>",
+            "550-5.7.23",
+            "Message refused: 192.0.2.1 is not in the trusted sender list of fail.example",
+        ),
+        (
+            "<u@bücher.example>",
+            "550-5.7.23",
+            "Message refused: 192.0.2.1 is not in the trusted sender list of xn--bcher-kva.example",
+        ),
+        ("<u@perm.example>", "550-5.7.24", "Message refused: The SPF record of perm.example has a mistake"),
+        (
+            "<u@temp.example>",
+            "451-4.7.24",
+            "Not accepted yet: The SPF record of temp.example cannot be looked up at present",
+        ),
+        ("<u@nothing.example>", "451-4.7.23", "Not accepted yet: nothing.example has no SPF record"),
+        ("<u@localhost>", "451-4.7.23", 'Not accepted yet: The sender address "u@localhost" has no domain'),
         (
             '<"a@pass.example"@fail.example>',
             "550-5.7.23",
-            "192.0.2.1 is not in the trusted sender list of fail.example",
+            "Message refused: 192.0.2.1 is not in the trusted sender list of fail.example",
         ),
         ("<u@pass.example>", None, ""),
         ("<u@soft.example>", None, "tag; The server 192.0.2.1 is probably not allowed to send mail for soft.example"),
         ("<u@neutral.example>", None, "quarantine; The SPF record of neutral.example does not say whether"),
-        ("<>", "451-4.7.23", "The host name mail.example has no SPF record"),
+        ("<>", "451-4.7.23", "Not accepted yet: The server 192.0.2.1 calls itself mail.example, which has no"),
     ],
 )
 def test_each_disposition_on_the_wire(every_disposition: Running, sender: str, code: str | None, first: str) -> None:

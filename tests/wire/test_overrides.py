@@ -103,7 +103,7 @@ def test_mail_that_passes_needs_no_lookup_for_overrides(overriding: Running, dns
         ("<u@wide.example>", "10.0.0.1", "", None),
         ("<u@pass.example>", "9.9.9.9", "", None),
         ("<u@nobody.example>", "", "550", "unreachable"),
-        ("<u@fail.example>", "", "550", "no_mail"),
+        ("<u@never.example>", "", "550", "no_mail"),
     ],
 )
 def test_a_condition_has_its_own_policy_entry(

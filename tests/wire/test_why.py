@@ -83,11 +83,11 @@ def test_a_refusal_is_explained_after_its_record_was_mended(tmp_path: Path) -> N
         assert link is not None
         after = told(serving, link[0])
         (then,), (now,) = after["then"]["verdicts"], after["now"]["verdicts"]
-        assert (then["result"], then["tree"]["text"]) == ("fail", "v=spf1 -all")
+        assert (then["result"], then["tree"]["text"]) == ("fail", "v=spf1 ip4:203.0.113.99 -all")
         assert then["tree"]["lookups"][0]["nameservers"] == [{"address": dns.address, "said": "answered"}]
         assert (now["result"], after["now"]["action"]) == ("pass", "accept")
         text = why(serving, case)[1]
-        assert "≠ then: v=spf1 -all" in text
+        assert "≠ then: v=spf1 ip4:203.0.113.99 -all" in text
         assert "the same message would be accepted now" in text
 
 
