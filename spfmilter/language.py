@@ -10,7 +10,7 @@ Catalogues are part of the program, as its modules are: each is read once, when 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cache
 from gettext import NullTranslations, translation
@@ -67,7 +67,7 @@ def language(tag: str, domain: str = DOMAIN, folder: Path | None = None) -> Lang
     return Language(tag, translation(domain, folder or LOCALE, [tag.replace("-", "_")], fallback=True))
 
 
-def closest(wanted: str, tags: Iterable[str]) -> str | None:
+def closest(wanted: str, tags: Collection[str]) -> str | None:
     """Return the tag whose readers read the wanted language best; None if there is none.
 
     The script decides first: zh-TW reads zh-Hant, zh-CN and zh-SG read zh-Hans. Then the region: pt-PT reads pt-PT, or
