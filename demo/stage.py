@@ -76,7 +76,7 @@ class Stage:
 
     def check(self, scene: Scene, *options: str) -> list[str]:
         """Return the command line of `spfmilter check` for a scene."""
-        facts = ["--ip", scene.address, "--helo", scene.name, "--mail-from", scene.sender]
+        facts = ["--ip", scene.address, "--helo", scene.name, "--mail-from", scene.sender, "--hostname", HOSTNAME]
         return self.command("check", *facts, *options)
 
     def configure(self, settings: str) -> None:

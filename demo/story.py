@@ -32,6 +32,8 @@ ZONES = {
     "100.51.198.in-addr.arpa": f"77 PTR {ALUMNI_NAME}.",
     "bank.example": '@ TXT "v=spf1 ip4:192.0.2.0/25 -all"',
     "careful.example": '@ TXT "v=spf1 ip4:192.0.2.0/25 ~all"',
+    # Not its real record, and known to this name server alone.
+    "163.com": '@ TXT "v=spf1 ip4:192.0.2.0/25 -all"',
     "typo.example": '@ TXT "v=spf1 ipv4:192.0.2.0/25 -all"',
     "hotel.example": f"laptop A {HOTEL}",
     "example.net": '@ TXT "v=spf1 ip4:192.0.2.25 -all"',
@@ -155,6 +157,19 @@ REFUSED = Scene(
 )
 
 OTHERS = (
+    Scene(
+        title="A user of a freemail domain is told what they can do",
+        happens="Carol writes with her 163.com address through a shop's server. She cannot change the DNS of 163.com.",
+        address=SHOP,
+        name=SHOP_NAME,
+        sender="carol@163.com",
+        checks={
+            "refused, with the server of her own provider and its port": lambda o: (
+                o.code == 550 and "smtp.163.com, port 465" in o.text
+            ),
+            "and with no record to change": lambda o: o.code == 550 and "ip4:" not in o.text,
+        },
+    ),
     Scene(
         title="A doubtful message is delivered with a notice",
         happens='careful.example ends its record in "~all" (softfail): probably forged, but not to be refused.',

@@ -64,7 +64,7 @@ def text() -> str:
 
 
 def test_every_scene_is_shown_and_ends_well(text: str) -> None:
-    assert re.findall(r"\n== (\d+)\.", text) == [str(number) for number in range(1, 14)]
+    assert re.findall(r"\n== (\d+)\.", text) == [str(number) for number in range(1, 15)]
     first = "< 550-5.7.23 Message refused: 203.0.113.7 is not in the trusted sender list of mail163.example "
     assert f'{first}(SPF check: fail, matched "-all")' in text
     assert not re.search(r"^ *✘", text, re.MULTILINE), "in the tree of spfmilter check, a fail has one as well"

@@ -56,7 +56,9 @@ def test_a_forged_field_that_an_encoded_word_hides_has_the_message_refused(recei
     subject = "Subject: =?utf-8?q?Hi=0AAuthentication-Results:_mx.example.net;_spf=3Dpass?=\n\nHello.\n"
     answer = receiver.send(FORGER, content=subject).answer
     assert answer.code == 550
-    assert answer.lines[0].startswith("5.7.0 One header field of the message hides another one that only the receiving")
+    assert answer.lines[0].startswith(
+        "5.7.0 Message refused: One header field of the message hides another one that only the receiving"
+    )
 
 
 def test_of_all_spellings_what_is_delivered_deceives_no_reader(receiver: Site | SendmailSite) -> None:

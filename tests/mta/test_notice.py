@@ -85,5 +85,5 @@ def test_every_other_client_is_answered_in_ascii(receiver: Site) -> None:
 
 def test_the_bounce_of_an_internationalized_sender_is_in_chinese(sender: Postfix) -> None:
     text = bounce_for(sender, "用户@例子.example", "SMTPUTF8")
-    assert "请在 xn--fsqu00a.example 的 SPF 记录中加入 ip4:127.0.0.1" in text
-    assert "详情: https://mx.example.net/spf/" in text
+    assert "如果您管理 xn--fsqu00a.example：请在其 SPF 记录中加入 ip4:127.0.0.1" in text
+    assert "帮助和当前结果（English, Zhongwen）： https://mx.example.net/spf/" in text

@@ -51,7 +51,9 @@ def test_the_refused_one_is_logged_with_what_decided(site: Site) -> None:
     assert line["client"] == UNLISTED
     assert (line["spf_helo"], line["spf_mailfrom"], line["term"]) == ("none", "fail", "-all")
     assert (line["action"], line["rule"], line["ended"]) == ("reject", "[policy.mailfrom] fail = reject", "refused")
-    site.postfix.wait_for_log(r"milter-reject: MAIL from .*\[203\.0\.113\.7\]: 550-5\.7\.23 203\.0\.113\.7 is not in")
+    site.postfix.wait_for_log(
+        r"milter-reject: MAIL from .*\[203\.0\.113\.7\]: 550-5\.7\.23 Message refused: 203\.0\.113\.7 is"
+    )
 
 
 def test_a_good_one_is_delivered_with_the_results_above_postfixs_own_received(site: Site) -> None:
@@ -99,7 +101,7 @@ def test_a_sender_that_hides_a_field_of_ours_is_refused(site: Site) -> None:
     word = "=?utf-8?q?=0AAuthentication-Results=3A_mx.example.net=3B_spf=3Dpass?="
     answer = site.send(f"{word}@mail163.example", LISTED).answer
     assert answer.code == 550
-    assert answer.lines[0].startswith("5.7.0 One header field of the message hides another one")
+    assert answer.lines[0].startswith("5.7.0 Message refused: One header field of the message hides another one")
 
 
 @pytest.mark.parametrize(("fields", "code"), [(1000, 250), (1001, 550)])
@@ -154,7 +156,10 @@ def test_a_bounce_is_checked_by_the_name_in_helo(site: Site) -> None:
     refused = site.send("", helo="mail.example.com").answer
     assert (refused.code, refused.lines[0]) == (
         550,
-        '5.7.23 203.0.113.7 may not use the host name mail.example.com (SPF fail for HELO, matched "-all")',
+        (
+            "5.7.23 Message refused: The server 203.0.113.7 calls itself mail.example.com, "
+            'but mail.example.com does not allow that (SPF check: fail for HELO, matched "-all")'
+        ),
     )
 
 
@@ -186,7 +191,9 @@ def test_a_client_of_ipv6_is_checked_by_its_own_address(site: Site) -> None:
 
 def test_a_client_of_ipv6_without_a_sender_is_checked_by_its_host_name(site: Site) -> None:
     refused = site.send("", UNLISTED_V6, helo="mail.example.com").answer
-    assert refused.lines[0].startswith(f"5.7.23 {UNLISTED_V6} may not use the host name mail.example.com")
+    assert refused.lines[0].startswith(
+        f"5.7.23 Message refused: The server {UNLISTED_V6} calls itself mail.example.com"
+    )
     taken = site.send("", UNLISTED_V6)
     assert f'client-ip="{UNLISTED_V6}"; helo=www.example.com;' in site.field(taken, "Received-SPF")[0]
 

@@ -72,7 +72,7 @@ def test_a_forged_sender_is_refused_at_mail_from(site: SendmailSite) -> None:
     line = site.logged(**{"from": "<alice@mail163.test>"})
     assert (line["client"], line["term"], line["action"]) == (LOCAL_UNLISTED, "-all", "reject")
     assert line["queue_id"], "which Postfix would not have given yet (docs/log.md)"
-    site.sendmail.wait_for_log(r"milter=filter0, action=mail, reject=550-5\.7\.23 127\.0\.113\.7 is not in")
+    site.sendmail.wait_for_log(r"milter=filter0, action=mail, reject=550-5\.7\.23 Message refused: 127\.0\.113\.7 ")
 
 
 def test_a_good_one_is_delivered_with_the_results_above_sendmails_own_received(site: SendmailSite) -> None:
@@ -131,7 +131,8 @@ def test_a_bounce_is_checked_by_the_name_in_helo(site: SendmailSite) -> None:
     refused = site.send("", helo="mail.mail163.test").answer
     assert refused.code == 550
     assert refused.lines[0] == (
-        '5.7.23 <>... 127.0.113.7 may not use the host name mail.mail163.test (SPF fail for HELO, matched "-all")'
+        "5.7.23 <>... Message refused: The server 127.0.113.7 calls itself mail.mail163.test, "
+        'but mail.mail163.test does not allow that (SPF check: fail for HELO, matched "-all")'
     )
 
 
@@ -192,8 +193,8 @@ def test_a_client_of_ipv6_is_checked_by_its_own_address(site: SendmailSite) -> N
     good = site.send("v6@mail163.test", "::1")
     assert 'client-ip="::1"' in site.field(good, "Received-SPF")[0]
     refused = site.send("v6@strict.mail163.test", "::1").answer
-    assert "... ::1 is not in the trusted sender list of strict.mail163.test" in refused.lines[0]
-    assert "add ip6:::1 to" in refused.lines[1]
+    assert "... Message refused: ::1 is not in the trusted sender list of strict.mail163.test" in refused.lines[0]
+    assert "add ip6:::1 to" in refused.lines[2]
 
 
 @pytest.mark.parametrize(
