@@ -1,4 +1,4 @@
-"""Add to a refusal's notice what the verdict lacks: the clues to the client, and the link to the help page.
+"""Add to a refusal's notice what the verdict lacks: clues to the client, the sender's languages, and the link.
 
 Knows when these are wanted, and the time of day. Used for refused messages only: the clues cost DNS lookups, the link a
 signature.
@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spfmilter.evaluation.engine import Inquiry
+from spfmilter.evaluation.senderlanguages import sender_languages
 from spfmilter.evaluation.suggestion import clues_of
 from spfmilter.model import Facts, Result, Verdict
 from spfmilter.reply import Extras
 from spfmilter.settings import Settings
+from spfmilter.settings.names import AUTO
 
 if TYPE_CHECKING:
     from spfmilter.helplink.token import Signer
@@ -34,7 +36,12 @@ class Refusals:
         """Return the extras for the notice of one refused message, whose case id is ``case``."""
         suggest = self._settings.reply.suggest_services
         clues = clues_of(verdict, facts, inquiry, self._settings.own_services, suggest=suggest)
-        return Extras(clues=clues, link=self._link(verdict, clues.client_name, case), case=case)
+        return Extras(
+            clues=clues,
+            link=self._link(verdict, clues.client_name, case),
+            case=case,
+            languages=sender_languages(verdict, facts, inquiry) if AUTO in self._settings.reply.languages else (),
+        )
 
     def _link(self, verdict: Verdict, client_name: str, case: str) -> str:
         url, check = self._settings.reply.help_url, verdict.check

@@ -6,22 +6,28 @@ input before it is shown: as ASCII, or as UTF-8 for a client that uses SMTPUTF8 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from spfmilter.language import SOURCE, Language, first, language
+from spfmilter.folding import is_foldable
+from spfmilter.language import PAGE_DOMAIN, SOURCE, Language, available, closest, language
+from spfmilter.languagetable import language_names
 from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, Verdict
 from spfmilter.reply import flawtexts, texts
 from spfmilter.reply.advice import NO_CLUES, Advice, advice
 from spfmilter.settings import Settings
+from spfmilter.settings.names import AUTO
 from spfmilter.spf.clues import Clues
 from spfmilter.spf.flaws import Flaw
+from spfmilter.template import Template
 from spfmilter.text import ascii_line, utf8_line
 
 MAX_LINE = 480  # bytes: with code, status and CRLF inside the 512 of RFC 5321 section 4.5.3.1.5
+# Octets of a notice in two languages. Postfix's client keeps 2048 of a reply for the bounce (line_length_limit), and
+# drops the lines behind.
+MAX_BOTH = 2000
 _LONG_NAME = 120  # of what a client says of itself, where more would push aside what matters
 _PROBLEM = 300
-PAGE_LANGUAGES = "English, Zhongwen"  # the languages of the help page, in ASCII
 
 _Clean = Callable[[str, int], str]
 
@@ -33,11 +39,34 @@ class Extras:
     clues: Clues = NO_CLUES  # to the client
     link: str = ""  # to the help page, for this very case
     case: str = ""  # the case id
+    languages: tuple[str, ...] = ()  # that the sender probably reads, the likeliest first; for ``languages = auto``
 
 
-def notice_language(facts: Facts, settings: Settings) -> Language:
-    """Return the first of the configured languages that can be shown to the client, or English."""
-    return first(settings.reply.languages, lambda found: facts.smtputf8 or texts.is_ascii(found))
+def notice_language(facts: Facts, settings: Settings, guessed: Sequence[str] = ()) -> Language:
+    """Return the first of the configured languages that can be shown to the client, or English.
+
+    A client that takes only ASCII is shown a language in which ASCII can be read, without its accents.
+
+    Args:
+        facts: the client.
+        settings: the configured languages.
+        guessed: the languages that the sender probably reads, the likeliest first. If there are any, no others count.
+    """
+    for tag in _wanted(settings.reply.languages, guessed):
+        found = language(tag)
+        if facts.smtputf8 or texts.is_ascii(found):
+            return found
+        if is_foldable(tag):
+            return found.in_ascii()
+    return language(SOURCE)
+
+
+def _wanted(configured: Sequence[str], guessed: Sequence[str]) -> Iterator[str]:
+    """Yield the tags of the languages that may be shown, best first."""
+    if guessed:
+        yield from filter(None, (closest(tag, available()) for tag in guessed))
+    else:
+        yield from (tag for tag in configured if tag != AUTO)
 
 
 def notice(
@@ -51,7 +80,8 @@ def notice(
 ) -> tuple[str, ...]:
     """Return the lines that explain a verdict: what happened, the link, who can do what about it, and the case id.
 
-    An administrator's own lines are followed by the domain's explanation, the link and the case id.
+    In a guessed language, the English text stands beside it. An administrator's own lines are followed by the domain's
+    explanation, the link and the case id.
 
     Args:
         verdict: the one that decided.
@@ -61,32 +91,71 @@ def notice(
         disposition: what becomes of the message; one that is refused begins with that.
         condition: the condition whose policy entry applied; None: that of the plain result.
     """
-    language, clean = notice_language(facts, settings), utf8_line if facts.smtputf8 else ascii_line
+    guessed = extras.languages if AUTO in settings.reply.languages else ()
+    chosen = notice_language(facts, settings, guessed)
     # Who has logged in already, and is checked all the same, is not told to log in.
     ours = not facts.authenticated and settings.reply.owns(verdict.check.domain, facts.hostname)
     found = advice(verdict, extras.clues, condition, own=ours)
-    values = _values(found, verdict, facts, settings, language, clean) | {"case": extras.case}
-    link = [_help(extras.link, language)] if extras.link else []
-    own = settings.reply.lines(verdict.result)
-    templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found, disposition))
+
+    own, clean = settings.reply.lines(verdict.result), utf8_line if facts.smtputf8 else ascii_line
+    before = None if own else texts.BEFORE.get(disposition)
+
+    def lines_in(language: Language) -> list[str]:
+        values = _values(found, verdict, facts, settings, language, clean) | {"case": extras.case}
+        templates = own or tuple(texts.template(text, language) for text in texts.texts_of(found, disposition))
+        return _lines(templates, values, before, language, clean)
+
+    lines = lines_in(chosen)
+    link = [_help(extras.link, chosen)] if extras.link else []
+    case = [case_line(extras.case, chosen)] if extras.case and not any(extras.case in line for line in lines) else []
+    if own:
+        return (*lines, *link, *case)
+    if guessed and chosen.tag != SOURCE:
+        return in_both(lines_in(language(SOURCE)), lines, link, case)
+    return (lines[0], *link, *lines[1:], *case)
+
+
+def _lines(
+    templates: Sequence[Template], values: Mapping[str, str], before: str | None, language: Language, clean: _Clean
+) -> list[str]:
+    """Return the lines of a notice in one language, without the link and the line of the case id.
+
+    ``before`` is the text that says what becomes of the message; the first line stands in it.
+    """
     filled = (clean(template.fill(values), MAX_LINE) for template in templates)
     first, *others = (line for line in filled if line.strip())  # the settings take no text without words
+    if before is not None:
+        first = clean(texts.template(before, language).fill({"sentence": first}), MAX_LINE)
     if values["explanation"]:
         others.insert(0, clean(texts.template(texts.EXPLANATION, language).fill(values), MAX_LINE))
-    if own:
-        lines = [first, *others, *link]
-    else:
-        before = texts.BEFORE.get(disposition)
-        if before is not None:
-            first = clean(texts.template(before, language).fill({"sentence": first}), MAX_LINE)
-        lines = [first, *link, *others]
-    if extras.case and not any(extras.case in line for line in lines):
-        lines.append(case_line(extras.case, language))
-    return tuple(lines)
+    return [first, *others]
+
+
+def in_both(
+    english: Sequence[str], guessed: Sequence[str], link: Sequence[str], last: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the notice in two languages.
+
+    The first line is English, since many servers show only this line. The link and the whole notice in the guessed
+    language follow, and then the other English lines, as many as fit.
+    """
+    first, *others = english
+    room = MAX_BOTH - sum(map(_size, (first, *link, *guessed, *last)))
+    for place, line in enumerate(others):
+        room -= _size(line)
+        if room < 0:
+            others = others[:place]
+            break
+    return (first, *link, *guessed, *others, *last)
+
+
+def _size(line: str) -> int:
+    """Return the octets of a line of the reply, with code, status and line feed: ``550-5.7.23``."""
+    return len("550-5.7.23 ") + len(line.encode()) + 1
 
 
 def _help(url: str, language: Language) -> str:
-    return texts.template(texts.HELP, language).fill({"url": url, "languages": PAGE_LANGUAGES})
+    return texts.template(texts.HELP, language).fill({"url": url, "languages": language_names(available(PAGE_DOMAIN))})
 
 
 def case_line(case: str, language: Language) -> str:

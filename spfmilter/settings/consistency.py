@@ -11,6 +11,7 @@ from spfmilter.addresses import parse_recipient
 from spfmilter.model import Identity
 from spfmilter.settings.effective import Settings
 from spfmilter.settings.ini import SettingProblem
+from spfmilter.settings.names import AUTO
 from spfmilter.settings.schema import ExemptSection, RejectAt
 from spfmilter.settings.values import nameserver
 
@@ -55,6 +56,7 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
             )
             yield settings.problem("exempt", "forwarder_spf", found, place)
     yield from _services(settings)
+    yield from _guessed_language(settings)
     yield from _whole_internet(settings)
     yield from _one_address(settings)
 
@@ -81,6 +83,18 @@ def _refuses(contact: str, settings: Settings) -> bool:
         return False
     exempt = settings.exempt.recipients
     return not any(pattern in exempt for pattern in (f"{local}@{domain}", f"@{domain}", f"{local}@"))
+
+
+def _guessed_language(settings: Settings) -> Iterator[SettingProblem]:
+    """Yield a problem if the sender's language is to be guessed only after another one, which is always there."""
+    languages = settings.reply.languages
+    if AUTO in languages and languages[0] != AUTO:
+        yield settings.problem(
+            "reply",
+            "languages",
+            f"{AUTO} has to be the first: write {', '.join([AUTO, *(tag for tag in languages if tag != AUTO)])}. The "
+            "languages after it are for senders whose language cannot be guessed",
+        )
 
 
 def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:

@@ -21,6 +21,7 @@ MAX_REPLY_LINES = 8  # libmilter takes 32, but many senders' servers show only t
 MAX_URL_BASE = 60
 
 MAX_SERVICE = 40  # characters of a mail service's name
+AUTO = "auto"  # in [reply] languages: the language that the sender's domain suggests
 
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9/._~!$&'()*+,;=:@?%{}-]*")
 _URL_EXAMPLE = "https://mx.example.net/spf/{token}"
@@ -211,9 +212,9 @@ def contact_template(text: str) -> Template:
     return _template(plain_line(text), ("hostname",))
 
 
-def language_tag(text: str) -> str:
-    """Read the tag of a language that has a catalogue (BCP 47), in any case."""
-    known = {tag.lower(): tag for tag in available()}
+def notice_language(text: str) -> str:
+    """Read ``auto``, or the tag of a language that has a catalogue (BCP 47), in any case."""
+    known = {tag.lower(): tag for tag in (AUTO, *available())}
     if text.lower() not in known:
         raise ValueError(f"{quoted(text)} is not one of {', '.join(known.values())}")
     return known[text.lower()]

@@ -246,7 +246,7 @@ class ServiceSection(SectionModel):
 class ReplySection(SectionModel):
     """``[reply]``: the notice. A text per result; empty means the built-in one."""
 
-    languages: Annotated[tuple[str, ...], types.list_reader(names.language_tag, needed="en, for example")] = (
+    languages: Annotated[tuple[str, ...], types.list_reader(names.notice_language, needed="en, for example")] = (
         "en",
         "zh-Hans",
         "zh-Hant",

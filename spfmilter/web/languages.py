@@ -1,24 +1,29 @@
 """Choose the page's language for a reader, and load its texts. The only owner of Babel.
 
-Knows language tags. Does not know what the texts say. To add a language, add a line to ``LANGUAGES`` and a catalogue.
+Knows the languages that have a catalogue of the page, and how they write a time. Does not know what the texts say. A
+new language needs a catalogue and a row in ``languagetable``, and nothing here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from gettext import NullTranslations
 
-from babel import Locale, UnknownLocaleError
+from babel import Locale
 from babel.dates import format_datetime
 
 from spfmilter import language as catalogues
+from spfmilter.language import PAGE_DOMAIN, closest
+from spfmilter.languagetable import TABLE
 
-_DOMAIN = "web"
 _MAX_LENGTH = 256  # characters that are read of an Accept-Language field
 _RANGE = re.compile(r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,3})(?:;q=([01](?:\.[0-9]{0,3})?))?")
+_WITHOUT_BLANKS = frozenset({"ja", "yue", "zh"})  # languages that put no blank between two sentences
+# How to write a time of day: a pattern of Babel. For other languages it is made from Babel's own long date.
+_CLOCKS = {"en": "d MMMM y, HH:mm 'UTC'", "yue": "y年M月d日 HH:mm 'UTC'"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,38 +32,55 @@ class PageLanguage:
 
     tag: str  # BCP 47, as in lang=
     name: str  # of the language, in the language itself
-    clock: str  # how to write a time of day: a pattern of Babel
-    gap: str = " "  # between two sentences
 
     @property
     def locale(self) -> Locale:
         """Return Babel's locale for the language."""
         return Locale.parse(self.tag, sep="-")
 
+    @property
+    def rtl(self) -> bool:
+        """Whether it is written from right to left, as Arabic and Hebrew are."""
+        return self.locale.text_direction == "rtl"
 
-_CHINESE_CLOCK = "y年M月d日 HH:mm 'UTC'"
-LANGUAGES = (
-    PageLanguage("en", "English", "d MMMM y, HH:mm 'UTC'"),
-    PageLanguage("zh-Hans", "简体中文", _CHINESE_CLOCK, gap=""),
-    PageLanguage("zh-Hant", "繁體中文", _CHINESE_CLOCK, gap=""),
-)
-_BY_TAG = {language.tag: language for language in LANGUAGES}
-# Chinese without a named script. Babel derives the script from the region (CN, SG; TW, HK, MO).
-_BY_LANGUAGE = {"en": _BY_TAG["en"], "zh": _BY_TAG["zh-Hans"]}
+    @property
+    def gap(self) -> str:
+        """Return what stands between two sentences."""
+        return "" if self.locale.language in _WITHOUT_BLANKS else " "
+
+    @property
+    def clock(self) -> str:
+        """Return how to write a time of day in UTC: a pattern of Babel."""
+        locale = self.locale
+        if locale.language in _CLOCKS:
+            return _CLOCKS[locale.language]
+        joined: str = locale.datetime_formats["medium"]
+        return joined.replace("{1}", locale.date_formats["long"].pattern).replace("{0}", "HH:mm 'UTC'")
 
 
-def choose(wanted: str | None, accepted: str | None) -> PageLanguage:
+def languages_with(tags: Iterable[str]) -> tuple[PageLanguage, ...]:
+    """Return the page's languages of these tags, in the order of the table; a tag without a row is left out."""
+    wanted = set(tags)
+    return tuple(PageLanguage(row.tag, row.name) for row in TABLE if row.tag in wanted)
+
+
+LANGUAGES = languages_with(catalogues.available(PAGE_DOMAIN))
+
+
+def choose(wanted: str | None, accepted: str | None, languages: tuple[PageLanguage, ...] = LANGUAGES) -> PageLanguage:
     """Return the reader's language: by the address, else by Accept-Language (RFC 9110 section 12.5.4), else English.
 
     Args:
         wanted: the language in the address; an unknown one is ignored.
         accepted: the header field, as the browser sent it.
+        languages: those that there are, English first.
     """
-    if wanted in _BY_TAG:
-        return _BY_TAG[wanted]
+    by_tag = {language.tag: language for language in languages}
+    if wanted in by_tag:
+        return by_tag[wanted]
     ranges = sorted(_ranges(accepted or ""), key=lambda item: -item[1])
-    found = (_language(tag) for tag, quality in ranges if quality > 0)
-    return next((language for language in found if language is not None), LANGUAGES[0])
+    found = (closest(tag, by_tag) for tag, quality in ranges if quality > 0)
+    return next((by_tag[tag] for tag in found if tag is not None), languages[0])
 
 
 def _ranges(accepted: str) -> Iterator[tuple[str, float]]:
@@ -69,20 +91,9 @@ def _ranges(accepted: str) -> Iterator[tuple[str, float]]:
             yield found[1], float(found[2] or 1)
 
 
-def _language(tag: str) -> PageLanguage | None:
-    for language in LANGUAGES:
-        if f"{tag}-".lower().startswith(f"{language.tag}-".lower()):  # with its script: Babel goes by the region
-            return language
-    try:
-        locale = Locale.parse(tag, sep="-")
-    except (ValueError, UnknownLocaleError):
-        return None
-    return _BY_TAG.get(f"{locale.language}-{locale.script}") or _BY_LANGUAGE.get(locale.language)
-
-
 def translations(language: PageLanguage) -> NullTranslations:
     """Return the texts of a language. The English ones are in the program itself."""
-    return catalogues.language(language.tag, _DOMAIN).catalogue
+    return catalogues.language(language.tag, PAGE_DOMAIN).catalogue
 
 
 # Languages whose readers share a zone: the zone, and the pattern that names it. China and Taiwan have no summer time.

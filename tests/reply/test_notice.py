@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfmilter.language import available
+from spfmilter.language import PAGE_DOMAIN, available
+from spfmilter.languagetable import language_names
 from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, ProblemKind, Result, ReversePath, Verdict
 from spfmilter.reply import Extras, notice, problem_text, reply_for, sentences
-from spfmilter.reply.notice import PAGE_LANGUAGES
 from spfmilter.reply.texts import all_texts
 from spfmilter.spf.clues import Clues
 from spfmilter.spf.services import SERVICES
@@ -194,7 +194,7 @@ def test_the_link_is_the_second_line_and_behind_an_administrators_own_lines() ->
 
 
 def test_the_languages_beside_the_link_are_those_of_the_page() -> None:
-    named = PAGE_LANGUAGES
+    named = language_names(available(PAGE_DOMAIN))
     assert {"Zhongwen" if page.tag.startswith("zh-") else page.name for page in LANGUAGES} == set(named.split(", "))
 
 
