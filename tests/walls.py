@@ -137,6 +137,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "spf.services",
         "text",
         "web",
+        "zones",
     ),
     "health": (
         "daemon.inforce",
@@ -292,7 +293,9 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "observe.journal": ("observe.sink",),  # the commands use it, too
     "web.form": ("addresses", "model", "spf.checks", "text", "web"),
     "web.fixes": ("model", "text"),
-    "web.case": ("model", "reply.advice", "spf.clues", "spf.loops", "text", "web"),
+    "web.case": ("model", "reply.advice", "spf.clues", "spf.loops", "text", "web", "zones"),
+    "web.dnshosts": (),
+    "web.panel": ("reply.advice", "text", "web.dnshosts", "zones"),
     "web.errors": ("helplink.token", "web.wording"),
     "web.security": ("observe.log",),
     "commands.milterlist": (),
@@ -400,6 +403,8 @@ PURE = (
     "web.form",
     "web.fixes",
     "web.case",
+    "web.dnshosts",
+    "web.panel",
     "web.errors",
     "web.wording",
 )

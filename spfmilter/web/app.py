@@ -118,7 +118,14 @@ class _Pages:
         if outcome.verdict.fault is not None:
             raise RuntimeError(outcome.verdict.fault)
         own = self._owns(outcome.verdict.check.domain, self._hostname)
-        return build_view(outcome.verdict, outcome.clues, own=own, then=then, longest_ttl=self._longest_ttl)
+        return build_view(
+            outcome.verdict,
+            outcome.clues,
+            own=own,
+            then=then,
+            longest_ttl=self._longest_ttl,
+            delegation=outcome.delegation,
+        )
 
     async def file(self, request: Request) -> Response:
         """Return the style sheet or the icon."""

@@ -19,6 +19,8 @@ from spfmilter.spf.loops import loop_at
 from spfmilter.text import unicode_line
 from spfmilter.web import wording
 from spfmilter.web.fixes import SuggestedRecord, suggest_record
+from spfmilter.web.panel import Panel, panel_for
+from spfmilter.zones import Delegation
 
 _SHOWN_RECORD = 1500  # characters
 _SHOWN_TERM = 300
@@ -108,6 +110,7 @@ class CaseView:
     service: str | None  # the service whose servers ``added`` stands for
     wait: int  # minutes until a change is seen
     lookups: int
+    panel: Panel | None  # where the record is changed, if its DNS host is known
     partial: bool  # the record uses values that a link does not hold: the local part, or the HELO name
 
     @property
@@ -128,6 +131,7 @@ def build_view(
     own: bool = False,
     then: OriginalResult | None = None,
     longest_ttl: float = 3600.0,
+    delegation: Delegation | None = None,
 ) -> CaseView:
     """Return the view of a current verdict and of the result ``then``.
 
@@ -137,6 +141,7 @@ def build_view(
         own: the receiver's own users have the domain.
         then: what the token says; None for a check by hand.
         longest_ttl: seconds for which the receiving server caches an answer at most.
+        delegation: the zone that holds the record, if known.
     """
     check, problem = verdict.check, verdict.problem
     # If the record cannot be read now, show the reason of the refusal.
@@ -167,6 +172,7 @@ def build_view(
         service=advised.service.name if advised.service is not None else None,
         wait=max(1, math.ceil(min(verdict.ttl or 0, longest_ttl) / 60)),
         lookups=verdict.lookups,
+        panel=panel_for(advised, suggested.domain if suggested is not None else advised.record_domain, delegation),
         partial=then is not None and check.identity is Identity.MAILFROM and bool(verdict.letters & {"l", "s", "h"}),
     )
 

@@ -185,3 +185,11 @@ def test_on_paper_there_is_the_case_alone(site: Site, page: Page) -> None:
     page.emulate_media(media="print")
     expect(page.get_by_role("navigation")).to_be_hidden()
     expect(page.get_by_role("group", name="The record to publish")).to_be_visible()
+
+
+def test_the_dns_host_is_named_and_its_link_is_asked_for_by_no_page(site: Site, page: Page) -> None:
+    """The fixture holds the page to requests of our own site."""
+    page.goto(site.link())
+    link = page.get_by_role("link", name="More at developers.cloudflare.com")
+    expect(link).to_have_attribute("rel", "noopener noreferrer")
+    expect(page.get_by_text("The DNS of example.com is at Cloudflare.")).to_be_visible()
