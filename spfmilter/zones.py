@@ -1,4 +1,4 @@
-"""Zones of the DNS, and whether a name is in one of them; and the zones of a network's reverse DNS.
+"""Zones of the DNS, and whether a name is in one of them; their nameservers; the zones of a network's reverse DNS.
 
 Pure. Does not know what the zones are used for.
 """
@@ -6,12 +6,21 @@ Pure. Does not know what the zones are used for.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 
 def is_within(name: str, zone: str) -> bool:
     """Return whether a name is in or below a zone; both in the same case, and without a final dot."""
     return name == zone or name.endswith("." + zone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """A zone, and the nameservers that its NS records name (RFC 1034 section 4.2). Both are untrusted."""
+
+    zone: str
+    nameservers: tuple[str, ...]
 
 
 class Zones:

@@ -359,6 +359,17 @@ def test_the_notices_in_the_comparison_are_those_that_are_sent(tag: str) -> None
     assert f"```\n{sent}\n```" in (DOCS / "notice.md").read_text()
 
 
+def test_what_the_comparison_claims_of_the_notice_stands_in_it() -> None:
+    """Each piece of code in our row of the table."""
+    fail = verdict(Result.FAIL, check=check(local="alice", domain="mail163.example", as_sent="alice@mail163.example"))
+    extras = Extras(link="https://mx.example.net/spf/MWcFlMs", case="H1FC-402Z-GPWG")
+    sent = str(reply_for(action(Disposition.REJECT, fail), facts("<alice@mail163.example>"), Settings(), extras))
+    [row] = re.findall(r"^\| spfmilter \| 550 .*", (DOCS / "notice.md").read_text(), re.MULTILINE)
+    claimed = re.findall(r"`([^`]+)`", row)
+    assert len(claimed) == 7
+    assert [piece for piece in claimed if piece not in sent] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_page_speaks_of_one_machine(page: Path) -> None:
     assert re.findall(r"/(?:home|root|work|Users)/\S*", page.read_text()) == []

@@ -12,12 +12,15 @@ from spfmilter.value import value
 
 
 class Type(IntEnum):
-    """The record types that SPF asks for, with their numbers (RFC 1035 section 3.2.2, RFC 3596).
+    """The record types that are asked for, with their numbers (RFC 1035 section 3.2.2, RFC 3596).
+
+    SPF needs all but NS, by which the help page finds out where a record can be changed.
 
     An IntEnum, because integers hash fast: each question causes a dozen look-ups in tables by type and name.
     """
 
     A = 1
+    NS = 2
     PTR = 12
     MX = 15
     TXT = 16
@@ -38,7 +41,7 @@ class Status(Enum):
 # A tuple: it compares members, while a set would hash them, which takes longer for an Enum.
 _VOID = (Status.NO_DATA, Status.NO_NAME, Status.PRIVATE)
 
-# A: the address as 4 bytes; AAAA: 16 bytes; PTR: the name; MX: (preference, exchange); TXT: its strings joined.
+# A: the address as 4 bytes; AAAA: 16 bytes; PTR and NS: the name; MX: (preference, exchange); TXT: its strings joined.
 RecordData = bytes | str | tuple[int, str]
 # A nameserver's address, and what it said: ``ANSWERED``, an error such as "SERVFAIL", or nothing (empty).
 Heard = tuple[str, str]

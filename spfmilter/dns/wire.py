@@ -1,6 +1,6 @@
 """Write questions as DNS packets, and read Answers from packets.
 
-Knows RFC 1035's format for the few record types that SPF needs. Knows no sockets and no servers. Reads with dnspython's
+Knows RFC 1035's format for a few record types. Knows no sockets and no servers. Reads with dnspython's
 parser, which checks all bounds. dnspython's own messages take thirty times as long, and refuse a whole answer for one
 TXT record without strings (docs/decisions/0004-dns.md).
 """
@@ -22,7 +22,7 @@ EDNS_SIZE = 1232  # bytes: fits every path without fragments (DNS flag day 2020)
 _OPT = struct.pack("!BHHIH", 0, 41, EDNS_SIZE, 0, 0)  # root name, type OPT, our size, no flags, no options
 _HEADER = 12  # bytes before the question
 _FIXED = struct.Struct("!HHIH")  # type, class, TTL and length of a record (RFC 1035 section 3.2.1)
-_NS, _CNAME, _SOA, _EDNS, _CLASS_IN = 2, 5, 6, 41, 1
+_CNAME, _SOA, _EDNS, _CLASS_IN = 5, 6, 41, 1
 _ENDS = {rdtype: b"\0" + struct.pack("!HH", rdtype, _CLASS_IN) for rdtype in Type}  # the end of a question
 _MAX_CNAMES = 10  # in one chain, as in pyspf; RFC 7208's other limits are ten as well
 _NEGATIVE_TTL = 60  # seconds, for a negative answer without an SOA; RFC 2308 section 5 would not cache it at all
@@ -238,7 +238,7 @@ class _Reader:
                 return self.parser.get_bytes(4 if self.asked.type is Type.A else 16)
             case Type.MX:
                 return (self.parser.get_uint16(), _text(self._labels()))
-            case Type.PTR:
+            case Type.PTR | Type.NS:
                 return _text(self._labels())
             case Type.TXT:
                 return self._strings(rdlength)
@@ -272,7 +272,7 @@ class _Reader:
                     self._labels()
                     *_, minimum = self.parser.get_struct("!IIIII")
                     return Answer(status, ttl=min(ttl, own_ttl, minimum))
-                refers = refers or rdtype == _NS
+                refers = refers or rdtype == Type.NS.value
                 self.parser.get_remaining()
         if refers and not no_name:  # RFC 2308 section 2.2: a server that does not recurse
             return Answer(Status.FAILED, failure=_REFERRAL)

@@ -1,4 +1,4 @@
-"""Find the names of an address and the addresses of a name, confirmed by the DNS in both directions.
+"""Find the names of an address and the addresses of a name, confirmed by the DNS in both directions; and a name's zone.
 
 Knows the limits of RFC 7208 section 5.5. A lookup that fails counts as one that finds nothing.
 """
@@ -14,6 +14,9 @@ from spfmilter.dns.private import Guarded
 from spfmilter.evaluation.trace import lookup_step
 from spfmilter.model import IPAddress, LookupStep
 from spfmilter.spf.record import MAX_HOSTS
+from spfmilter.zones import Delegation
+
+_MAX_CUTS = 5  # names that are asked for a zone: the name itself, and those above it
 
 Ask = Callable[[str, Type], Answer]  # one lookup
 
@@ -104,3 +107,22 @@ def exchanges_of(lookups: Guarded, domain: str, deadline: float) -> tuple[str, .
     """Return the names of a domain's MX hosts, best first; none if they do not come in time."""
     records = lookups.ask(domain, Type.MX, deadline).records
     return tuple(host for _, host in sorted(record for record in records if isinstance(record, tuple)))
+
+
+def delegation_of(lookups: Guarded, domain: str, deadline: float) -> Delegation | None:
+    """Return the zone that holds the records of a domain (RFC 1034 section 4.2); None if it is not found in time.
+
+    The zone is the first name with NS records, from the domain upwards. A failed lookup ends the search, because there
+    may be a zone cut at that name. A top-level domain is not asked for.
+    """
+    labels = domain.split(".")
+    names = [".".join(labels[count:]) for count in range(len(labels) - 1)][:_MAX_CUTS]
+    for name in names:
+        lookups.start(name, Type.NS)
+    for name in names:
+        answer = lookups.ask(name, Type.NS, deadline)
+        if answer.status is Status.DATA:
+            return Delegation(zone=name, nameservers=tuple(host for host in answer.records if isinstance(host, str)))
+        if answer.status not in {Status.NO_DATA, Status.NO_NAME}:
+            return None
+    return None

@@ -223,7 +223,7 @@ def _data(found: object, rdtype: Type) -> RecordData:
         case Type.MX:
             preference, exchange = _list(found, 2)
             return _number(preference, 1 << 16), _text(exchange)
-        case Type.PTR:
+        case Type.PTR | Type.NS:
             return _text(found)
         case Type.TXT:
             return _text(found).encode("latin-1")

@@ -131,6 +131,7 @@ class _Pages:
             then=then,
             longest_ttl=self._longest_ttl,
             refreshed=outcome.refreshed,
+            delegation=outcome.delegation,
         )
 
     async def file(self, request: Request) -> Response:

@@ -20,7 +20,9 @@ from spfmilter.web import wording
 from spfmilter.web.costs import Cost, costs_of
 from spfmilter.web.fixes import SuggestedRecord, suggest_record
 from spfmilter.web.flaws import FlawView, flaw_views
+from spfmilter.web.panel import Panel, panel_for
 from spfmilter.web.tree import SHOWN_RECORD, RecordView, tree_of
+from spfmilter.zones import Delegation
 
 _SHOWN_TERM = 300  # characters
 _SHOWN_EXPLANATION = 400
@@ -81,6 +83,7 @@ class CaseView:
     wait: int  # minutes until a change is seen
     delay: int  # minutes for which the mail server may still use a former record; 0: it does not
     lookups: int
+    panel: Panel | None  # where the record is changed, if its DNS host is known
     partial: bool  # the record uses values that the link does not hold: the local part, perhaps the HELO name
 
     @property
@@ -99,7 +102,7 @@ class CaseView:
         return not _RECORD_CHANGES.isdisjoint(self.remedies)
 
 
-def build_view(
+def build_view(  # noqa: PLR0913 - what is known of a case comes from several sides
     verdict: Verdict,
     clues: Clues = NO_CLUES,
     *,
@@ -107,6 +110,7 @@ def build_view(
     then: OriginalResult | None = None,
     longest_ttl: float = 3600.0,
     refreshed: bool = False,
+    delegation: Delegation | None = None,
 ) -> CaseView:
     """Return the view of a current verdict and of the result ``then``.
 
@@ -117,6 +121,7 @@ def build_view(
         then: what the token says; None for a check by hand.
         longest_ttl: seconds for which the receiving server caches an answer at most.
         refreshed: the receiving server does not use a former record any more.
+        delegation: the zone that holds the record, if known.
     """
     check, problem = verdict.check, verdict.problem
     advised = advice(verdict, clues, own=own)
@@ -159,6 +164,7 @@ def build_view(
         wait=max(1, math.ceil(min(verdict.ttl or 0, longest_ttl) / 60)),
         delay=0 if refreshed else math.ceil(longest_ttl / 60),
         lookups=verdict.lookups,
+        panel=panel_for(advised, record_domain, delegation),
         partial=then is not None and check.identity is Identity.MAILFROM and bool(verdict.letters & _missing(then)),
     )
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from spfmilter.evaluation.engine import Engine
+from spfmilter.evaluation.engine import Engine, Inquiry
+from spfmilter.evaluation.hosts import delegation_of
 from spfmilter.evaluation.suggestion import clues_of
 from spfmilter.model import Check, Client, Facts, Result, ReversePath, Verdict
 from spfmilter.refresh import pagelink
@@ -21,11 +22,13 @@ from spfmilter.settings.schema import DnsSection
 from spfmilter.settings.values import Duration, Nameserver
 from spfmilter.spf.clues import Clues
 from spfmilter.spf.services import Service
+from spfmilter.zones import Delegation
 
 _THREADS = 8
 _PLACES = 4 * _THREADS  # evaluated or waiting
 _SHARE = _THREADS // 2  # places of one network: otherwise it could block all threads with silent name servers
 _TIME = 10.0  # seconds, waiting included: a person looks at an empty page meanwhile
+_ZONE_TIME = 1.0  # seconds for the nameservers of a zone, which are a help and not needed
 
 
 class BusyError(Exception):
@@ -39,6 +42,7 @@ class Checked:
     verdict: Verdict
     clues: Clues = field(default_factory=Clues)  # to the client
     refreshed: bool = False  # the daemon has confirmed that it does not use the former record any more
+    delegation: Delegation | None = None  # the zone that holds the record; None if it is not needed, or unknown
 
 
 class Checker:
@@ -119,9 +123,17 @@ class Checker:
                 verdict=verdict,
                 clues=clues_of(verdict, _facts(check, name), inquiry, self._services, suggest=self._suggest),
                 refreshed=passes and pagelink.ask(self._folder, refused) is RefreshOutcome.REFRESHED,
+                delegation=_delegation(verdict, inquiry),
             )
         finally:
             inquiry.close()
+
+
+def _delegation(verdict: Verdict, inquiry: Inquiry) -> Delegation | None:
+    """Return the zone whose record a person may have to change. Best effort, for a second at most."""
+    if verdict.result in {Result.PASS, Result.TEMPERROR} or not verdict.check.domain:
+        return None
+    return delegation_of(inquiry.guarded, verdict.check.domain, inquiry.clock() + _ZONE_TIME)
 
 
 def _facts(check: Check, name: str) -> Facts:

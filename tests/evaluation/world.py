@@ -73,7 +73,7 @@ def _data(rdtype: Type, value: Any) -> RecordData:
             return (value[0], value[1])
         case Type.TXT:
             return value if isinstance(value, bytes) else str(value).encode()
-        case Type.PTR:
+        case Type.PTR | Type.NS:
             return str(value)
 
 

@@ -22,6 +22,7 @@ RECORDS: dict[Type, st.SearchStrategy[Any]] = {
     Type.A: st.binary(min_size=4, max_size=4),
     Type.AAAA: st.binary(min_size=16, max_size=16),
     Type.PTR: names,
+    Type.NS: names,
     Type.MX: st.tuples(st.integers(0, 65535), names),
     Type.TXT: st.binary(max_size=60).map(lambda text: b"v=" + text),
 }

@@ -22,6 +22,8 @@ ZONE: ZoneData = {
     "example.com": [
         {"TXT": "v=spf1 ip4:192.0.2.0/24 mx include:_spf.provider.example -all exp=why.example.com"},
         {"MX": [10, "mail.example.com"]},
+        {"NS": "kira.ns.cloudflare.com"},
+        {"NS": "lou.ns.cloudflare.com"},
     ],
     "mail.example.com": [{"A": "192.0.2.25"}, {"TXT": "v=spf1 a -all"}],
     "why.example.com": [{"TXT": "Mail of %{d} comes from our own servers only."}],

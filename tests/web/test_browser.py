@@ -228,3 +228,11 @@ def test_a_page_of_a_language_written_from_right_to_left_is_its_mirror(site: Sit
     assert nav is not None
     assert site_name["x"] + site_name["width"] >= nav["x"] + nav["width"] - 1
     assert not re.search(r"\b(left|right)\b", STYLE.read_text())
+
+
+def test_the_dns_host_is_named_and_its_link_is_asked_for_by_no_page(site: Site, page: Page) -> None:
+    """The fixture holds the page to requests of our own site."""
+    page.goto(site.link())
+    link = page.get_by_role("link", name="More at developers.cloudflare.com")
+    expect(link).to_have_attribute("rel", "noopener noreferrer")
+    expect(page.get_by_text("The DNS of example.com is at Cloudflare.")).to_be_visible()

@@ -159,6 +159,60 @@ def test_the_page_waits_shorter_than_the_daemon_and_remembers_nothing(monkeypatc
     assert (dns.timeout.seconds, dns.cache_entries, dns.serve_stale.seconds) == (time, 0, 0)
 
 
+SERVERS = [{"NS": "kira.ns.cloudflare.com"}, {"NS": "lou.ns.cloudflare.com"}]
+RECORD, REFUSED = {"TXT": "v=spf1 -all"}, {"RCODE": "REFUSED", "ONLY": "NS"}
+
+
+@pytest.mark.parametrize(
+    ("domain", "zone", "found"),
+    [
+        ("e.example", {"e.example": [RECORD, *SERVERS]}, "e.example"),
+        ("mail.e.example", {"e.example": SERVERS, "mail.e.example": [RECORD]}, "e.example"),
+        ("none.e.example", {"e.example": SERVERS}, "e.example"),
+        ("a.b.c.d.example", {"a.b.c.d.example": [RECORD], "d.example": SERVERS}, "d.example"),
+        ("a.b.c.d.e.f.example", {"a.b.c.d.e.f.example": [RECORD], "f.example": SERVERS}, None),
+        ("cut.e.example", {"e.example": SERVERS, "cut.e.example": [RECORD, *SERVERS]}, "cut.e.example"),
+        ("e.example", {"e.example": [RECORD], "example": SERVERS}, None),
+        ("mail.e.example", {"e.example": SERVERS, "mail.e.example": [RECORD, REFUSED]}, None),
+        ("e.example", {"e.example": [{"TXT": "v=spf1 +all"}, *SERVERS]}, None),
+        ("e.corp", {"e.corp": [RECORD, *SERVERS]}, None),
+    ],
+)  # fmt: skip
+def test_the_zone_that_holds_the_record_is_found_upwards(domain, zone, found) -> None:
+    with ScriptedDNS(zone) as dns:
+        checks = checker(dns)
+        delegation = asyncio.run(checks.evaluate(check(domain))).delegation
+        checks.close()
+    assert (delegation.zone if delegation else None) == found
+
+
+def test_the_nameservers_of_a_zone_are_asked_for_once_and_come_as_text() -> None:
+    hostile = [{"NS": "<script>.example"}, {"NS": "a\\b.example"}, {"NS": "x" * 63 + ".example"}]
+    with ScriptedDNS({"e.example": [RECORD, *hostile]}) as dns:
+        checks = checker(dns)
+        delegation = None
+        for _ in range(3):
+            delegation = asyncio.run(checks.evaluate(check("e.example"))).delegation
+        checks.close()
+        assert dns.queries["e.example", "NS"] == 1
+    assert delegation is not None
+    assert len(delegation.nameservers) == 3
+    assert all(name.isascii() and name.isprintable() and " " not in name for name in delegation.nameservers)
+
+
+def test_silent_nameservers_of_a_zone_cost_a_second_and_no_page() -> None:
+    zone: dict[str, list[Any]] = {"e.example": [RECORD, {"NS": "TIMEOUT"}]}
+    with ScriptedDNS(zone) as dns:
+        checks = checker(dns)
+        start = checks._engine.clock()
+        found = asyncio.run(checks.evaluate(check("e.example")))
+        took = checks._engine.clock() - start
+        checks.close()
+    assert found.verdict.result is Result.FAIL
+    assert found.delegation is None
+    assert took < 8, "of the ten seconds that a page may take"
+
+
 INSIDE = {
     "probe.example": [{"TXT": "v=spf1 exists:secret.corp a:secret.corp -all"}],
     "secret.corp": [{"A": "192.0.2.1"}],
