@@ -16,6 +16,7 @@ from spfmilter.commands import check as checking
 from spfmilter.commands import config as looking
 from spfmilter.commands import exempt as exempting
 from spfmilter.commands import report as reporting
+from spfmilter.commands import requestoptions
 from spfmilter.commands import run as running
 from spfmilter.commands import status as asking
 from spfmilter.commands import web as serving
@@ -321,6 +322,9 @@ def report(path: Path, **given: Any) -> None:
     that were not used. Each finding has the command that acts on it.
     """
     reporting.report(path, reporting.ReportOptions(**given))
+
+
+cli.add_command(requestoptions.requests)
 
 
 @cli.command()

@@ -54,6 +54,7 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
                 "there"
             )
             yield settings.problem("exempt", "forwarder_spf", found, place)
+    yield from _requests(settings)
     yield from _whole_internet(settings)
     yield from _one_address(settings)
 
@@ -65,6 +66,16 @@ def _refuses(contact: str, settings: Settings) -> bool:
         return False
     exempt = settings.exempt.recipients
     return not any(pattern in exempt for pattern in (f"{local}@{domain}", f"@{domain}", f"{local}@"))
+
+
+def _requests(settings: Settings) -> Iterator[SettingProblem]:
+    """Yield a problem for a digest of requests that the page does not take, and for requests without a place."""
+    if settings.web.requests_mail and not settings.web.requests:
+        yield settings.problem("web", "requests_mail", "the page takes no requests: write requests = yes as well")
+    journal = settings.journal.url
+    shared = settings.state.url is not None or (journal is not None and not journal.embedded)
+    if settings.web.requests and not settings.state.folder and not shared:
+        yield settings.problem("web", "requests", "there is no place for requests: write a folder into [state] folder")
 
 
 def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:

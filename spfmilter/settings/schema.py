@@ -356,6 +356,8 @@ class WebSection(SectionModel):
     trusted_proxies: Networks = LOOPBACK
     contact: Line = ""
     nameservers: Nameservers = ValueList(types.nameserver)
+    requests: YesNo = False
+    requests_mail: Annotated[str, types.reader(names.mail_address)] = ""
 
 
 # INI section -> attribute of Settings and its model. The order is that of the shipped file.
