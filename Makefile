@@ -85,7 +85,7 @@ messages: $(STAMP) ## bring the texts that are to be translated from the source 
 	$(BIN)/pybabel -q extract --no-location --no-wrap --project=spfmilter -o .cache/spfmilter.pot spfmilter/reply
 	$(BIN)/pybabel update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
 		-D spfmilter -i .cache/spfmilter.pot -d spfmilter/locale
-	$(BIN)/pybabel -q extract -F pyproject.toml -k N_ --no-location --no-wrap --project=spfmilter -o .cache/web.pot spfmilter/web
+	$(BIN)/pybabel -q extract -F pyproject.toml -k N_ --no-location --no-wrap --project=spfmilter -o .cache/web.pot spfmilter/web spfmilter/requests
 	$(BIN)/pybabel update --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
 		-D web -i .cache/web.pot -d spfmilter/locale
 

@@ -16,42 +16,18 @@ from spfmilter.commands import check as checking
 from spfmilter.commands import config as looking
 from spfmilter.commands import exempt as exempting
 from spfmilter.commands import report as reporting
+from spfmilter.commands import requestoptions
 from spfmilter.commands import run as running
 from spfmilter.commands import status as asking
 from spfmilter.commands import web as serving
 from spfmilter.commands import why as explaining
 from spfmilter.commands.console import EX_USAGE
+from spfmilter.commands.options import Span
+from spfmilter.commands.options import config as _config
+from spfmilter.commands.options import json_output as _json
 from spfmilter.health import parts as health
 from spfmilter.language import available
-from spfmilter.settings import DEFAULT_PATH
-from spfmilter.settings.values import Duration, duration
-
-_config = click.option(
-    "-c",
-    "--config",
-    "path",
-    # That the file can be read is said where it is read, with status 78 and what to do.
-    type=click.Path(path_type=Path, readable=False),
-    default=DEFAULT_PATH,
-    show_default=True,
-    help="The INI file.",
-)
-
-
-class Span(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of newer versions only
-    """A span of time, in the notation of the INI file."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Duration:
-        """Return the span; a wrong one is a usage error."""
-        try:
-            return value if isinstance(value, Duration) else duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-_json = click.option("--json", "json_output", is_flag=True, help="Print JSON for programs.")
+from spfmilter.settings.values import Duration
 
 
 def main() -> NoReturn:
@@ -346,6 +322,9 @@ def report(path: Path, **given: Any) -> None:
     that were not used. Each finding has the command that acts on it.
     """
     reporting.report(path, reporting.ReportOptions(**given))
+
+
+cli.add_command(requestoptions.requests)
 
 
 @cli.command()

@@ -24,6 +24,8 @@ from spfmilter.settings import DEFAULT_PATH, Settings
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "systemd" / "spfmilter.service"
 WEB = ROOT / "systemd" / "spfmilter-web.service"
+DIGEST = ROOT / "systemd" / "spfmilter-requests.service"
+TIMER = ROOT / "systemd" / "spfmilter-requests.timer"
 TMPFILES = ROOT / "systemd" / "tmpfiles.d" / "spfmilter.conf"
 SYSUSERS = ROOT / "systemd" / "sysusers.d" / "spfmilter.conf"
 MAX_EXPOSURE = 2.0  # of 10, as systemd-analyze reckons
@@ -66,7 +68,7 @@ def one(key: str, unit: Path = UNIT) -> str:
 
 @pytest.mark.outside
 @needs("systemd-analyze")
-@pytest.mark.parametrize("unit", [UNIT, WEB], ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [UNIT, WEB, DIGEST], ids=lambda unit: unit.stem)
 def test_systemd_accepts_the_unit(tmp_path: Path, unit: Path) -> None:
     """As a copy whose ExecStart= names a program that is there: verify wants to find it, and it is not installed yet.
 
@@ -117,6 +119,10 @@ def test_sysusers_makes_the_users_that_the_units_name(tmp_path: Path) -> None:
     for unit in (UNIT, WEB):
         assert one("User", unit) in names
         assert one("Group", unit) in groups
+    members = [
+        line for line in (tmp_path / "etc" / "group").read_text().splitlines() if line.startswith("spfmilter-web:")
+    ]
+    assert members[0].endswith(":spfmilter"), "who answers in the file of the help page"
 
 
 @pytest.mark.outside
@@ -141,10 +147,13 @@ def test_tmpfiles_makes_the_folders_also_that_for_a_chrooted_postfix(tmp_path: P
     inside = tmp_path / "var" / "spool" / "postfix" / "spfmilter"
     assert inside.stat().st_mode & 0o7777 == 0o2750
     assert secret.parent.stat().st_mode & 0o7777 == 0o2710
+    requests = secret.parent / "requests"
+    assert requests.stat().st_mode & 0o7777 == 0o2770
     assert secret.stat().st_mode & 0o7777 == 0o640
     if os.geteuid() == 0:
         assert (secret.stat().st_uid, secret.stat().st_gid) == (990, 992)
         assert (secret.parent.stat().st_uid, secret.parent.stat().st_gid) == (990, 992)
+        assert (requests.stat().st_uid, requests.stat().st_gid) == (990, 992)
         assert (inside.stat().st_uid, inside.stat().st_gid) == (990, 991)
 
 
@@ -153,6 +162,17 @@ def test_the_unit_runs_a_command_that_exists() -> None:
     assert Path(program).name == "spfmilter"
     assert command in cli.commands
     assert options == ["-c", str(DEFAULT_PATH)]
+
+
+def test_the_timer_runs_the_digest_with_the_rights_that_sendmail_needs() -> None:
+    program, *command = shlex.split(one("ExecStart", DIGEST))
+    assert Path(program).name == "spfmilter"
+    assert command == ["requests", "digest", "-c", str(DEFAULT_PATH)]
+    assert TIMER.stem == DIGEST.stem
+    allowed = {"ProtectSystem", "ProtectHome", "PrivateTmp"}  # all others imply NoNewPrivileges=
+    assert {
+        key for key in values(DIGEST) if key.startswith(("Protect", "Private", "Restrict", "System", "No"))
+    } == allowed
 
 
 def test_a_bad_file_is_not_tried_again() -> None:
@@ -204,13 +224,13 @@ def test_the_manual_pages_exist() -> None:
 
 # What the daemon's unit has for work that the page does not do.
 DAEMONS_OWN = {
-    "ExecReload", "WatchdogSec", "KillMode", "RuntimeDirectory", "RuntimeDirectoryMode", "ReadWritePaths", "Before",
+    "ExecReload", "WatchdogSec", "KillMode", "RuntimeDirectory", "RuntimeDirectoryMode", "Before",
     "StartLimitIntervalSec",
 }  # fmt: skip
 DIFFERENT = {
     "Description", "User", "Group", "After", "ExecStart", "RestartPreventExitStatus", "TimeoutStopSec", "LimitNOFILE",
     "TasksMax",
-    "SystemCallFilter",
+    "SystemCallFilter", "ReadWritePaths",
 }  # fmt: skip
 
 
@@ -219,6 +239,7 @@ def test_the_page_is_locked_in_as_the_daemon_is() -> None:
     assert daemon.keys() - page.keys() == DAEMONS_OWN
     assert "InaccessiblePaths" in page
     assert {key for key in daemon.keys() & page.keys() if daemon[key] != page[key]} == DIFFERENT
+    assert page["ReadWritePaths"] == ["-/var/lib/spfmilter/requests"]
     assert daemon["SystemCallFilter"][:2] == page["SystemCallFilter"]  # what follows lets the daemon do more
 
 

@@ -43,11 +43,12 @@ from spfmilter.exemptions.exemption import (
 from spfmilter.exemptions.opening import open_store
 from spfmilter.exemptions.store import Store, StoreError, is_shared, place
 from spfmilter.exemptions.when import end_after, end_at, local
+from spfmilter.requests import opening as requests
 from spfmilter.settings import DEFAULT_PATH, Settings
 from spfmilter.text import unicode_line
 
 USUAL = "7d"  # how long an exemption lasts
-_IN_FORCE = 2  # seconds until all workers follow a change
+IN_FORCE = 2  # seconds until all workers follow a change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +106,9 @@ def add(path: Path, wish: Wish) -> None:
     used, 77 if this user may not write there.
     """
     settings = settings_from(path)
-    who = _who()
-    store = _open(settings)
-    _drop(settings)
+    who = who_acts()
+    store = open_or_stop(settings)
+    go_on_as_owner(settings)
     case = _case(wish.case, settings) if wish.case else None
     subject = case or wish.whom.subject(settings)
     now = int(time.time())
@@ -122,13 +123,13 @@ def add(path: Path, wish: Wish) -> None:
         added_by=who,
         because=_because(wish),
     )
-    _refuse_dangerous(one, force=wish.force)
+    refuse_dangerous(one, force=wish.force)
     if wish.dry_run:
         _tell(one, settings, path, wish, done=False)
         return
     if case is not None:
         _ask(one, yes=wish.yes)
-    _keep(store, one)
+    keep(store, one)
     _tell(one, settings, path, wish, done=True)
 
 
@@ -150,7 +151,8 @@ def _because(wish: Wish) -> str:
     return unicode_line(reason, TEXT_LIMIT)
 
 
-def _refuse_dangerous(one: Exemption, *, force: bool) -> None:
+def refuse_dangerous(one: Exemption, *, force: bool) -> None:
+    """Exit with 64 for an exemption that needs ``--force``, without it. Say why."""
     found = list(dangers(one))
     for why in found:
         click.echo(f"{'warning' if force else 'refused'}: {why}", err=True)
@@ -182,11 +184,11 @@ def _case(text: str, settings: Settings) -> Subject:
         with reading(settings.journal.url) as journal:
             found = journal.case(case)
     except JournalError as error:
-        _stop(EX_UNAVAILABLE, f"the journal cannot be read: {error}")
+        stop(EX_UNAVAILABLE, f"the journal cannot be read: {error}")
     if found is None:
-        _stop(EX_NOINPUT, f"the journal has no case {case}; it may be older than [journal] keep")
+        stop(EX_NOINPUT, f"the journal has no case {case}; it may be older than [journal] keep")
     if not found.client:
-        _stop(EX_NOINPUT, f"case {case}: the client's address is not known, so that nothing can be proposed")
+        stop(EX_NOINPUT, f"case {case}: the client's address is not known, so that nothing can be proposed")
     try:
         return read_subject(network_text=found.client, domain=found.sender_domain or "")[1]
     except ValueError:  # a name that the DNS can hold, and we cannot write
@@ -198,20 +200,21 @@ def _ask(one: Exemption, *, yes: bool) -> None:
         return
     question = f"Let in {one.subject} until {local(one.until)}?"
     if not sys.stdin.isatty():
-        _stop(EX_USAGE, f"{question} Say --yes, or --dry-run to look at it first")
+        stop(EX_USAGE, f"{question} Say --yes, or --dry-run to look at it first")
     click.confirm(question, abort=True, err=True)
 
 
-def _keep(store: Store, one: Exemption) -> None:
+def keep(store: Store, one: Exemption) -> None:
+    """Add an exemption, if not too many are in force. Exits with 69 otherwise."""
     try:
         present = _in_force(store.read(), one.added)
         by_spf = sum(bool(each.forwarder_spf) for each in present)
         if len(present) >= MOST or (one.forwarder_spf and by_spf >= MOST_BY_SPF):
             most = f"{MOST_BY_SPF} forwarders by SPF" if one.forwarder_spf and by_spf >= MOST_BY_SPF else f"{MOST}"
-            _stop(EX_UNAVAILABLE, f"{most} exemptions are in force, which is the limit: put lists into the INI file")
+            stop(EX_UNAVAILABLE, f"{most} exemptions are in force, which is the limit: put lists into the INI file")
         store.add(one)
     except StoreError as error:
-        _failed(error)
+        failed(error)
 
 
 def _tell(one: Exemption, settings: Settings, path: Path, wish: Wish, *, done: bool) -> None:
@@ -221,11 +224,11 @@ def _tell(one: Exemption, settings: Settings, path: Path, wish: Wish, *, done: b
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
     where = "on all hosts that share the store" if shared else "on this host"
-    said = f"in force within {_IN_FORCE} seconds, {where}" if done else "would be added; nothing was changed"
+    said = f"in force within {IN_FORCE} seconds, {where}" if done else "would be added; nothing was changed"
     option = "" if path == DEFAULT_PATH else f" -c {shlex.quote(str(path))}"
     rows = [
         ("let in", str(one.subject)),
-        ("until", f"{local(one.until)}{_left(one, one.added)}"),
+        ("until", f"{local(one.until)}{time_left(one, one.added)}"),
         ("because", one.because),
         ("by", one.added_by),
         *([("id", one.id), ("remove", f"spfmilter exempt remove{option} {one.id}")] if done else []),
@@ -241,13 +244,13 @@ def _tell(one: Exemption, settings: Settings, path: Path, wish: Wish, *, done: b
 def show(path: Path, *, everything: bool, json_output: bool) -> None:
     """Print the exemptions in force; with ``everything``, those that ended or were removed, too."""
     settings = settings_from(path)
-    store = _open(settings)
-    _drop(settings)
+    store = open_or_stop(settings)
+    go_on_as_owner(settings)
     now = time.time()
     try:
         found = [one for one in _valid(store.read()) if everything or one.is_in_force(now)]
     except StoreError as error:
-        _failed(error)
+        failed(error)
     found.sort(key=lambda one: (not one.is_in_force(now), one.until is None, one.until or 0, one.id))
     if json_output:
         whole = {"store": place(settings), "exemptions": [json_of(one, now) for one in found]}
@@ -263,7 +266,7 @@ def _table(found: Sequence[Exemption], now: float) -> Table:
     for name in ("id", "lets in", "until", "by", "because"):
         table.add_column(name, overflow="fold")
     for one in found:
-        end = f"{local(one.until)}{_left(one, now)}"
+        end = f"{local(one.until)}{time_left(one, now)}"
         if one.removed is not None:
             end = f"removed {local(one.removed)} by {one.removed_by}"
         style = "" if one.is_in_force(now) else "dim"
@@ -271,7 +274,7 @@ def _table(found: Sequence[Exemption], now: float) -> Table:
     return table
 
 
-def _left(one: Exemption, now: float) -> str:
+def time_left(one: Exemption, now: float) -> str:
     """Return how long it still lasts, for people."""
     if one.until is None:
         return ""
@@ -294,9 +297,9 @@ def remove(path: Path, ids: Sequence[str], whom: Whom, *, json_output: bool) -> 
     Exits with 66 if there is none.
     """
     settings = settings_from(path)
-    who = _who()
-    store = _open(settings)
-    _drop(settings)
+    who = who_acts()
+    store = open_or_stop(settings)
+    go_on_as_owner(settings)
     wanted = {_id(text) for text in ids}
     subject = whom.subject(settings) if whom != Whom() else None
     if not wanted and subject is None:
@@ -308,19 +311,29 @@ def remove(path: Path, ids: Sequence[str], whom: Whom, *, json_output: bool) -> 
         if found:
             store.remove([one.id for one in found], now, who)
     except StoreError as error:
-        _failed(error)
+        failed(error)
+    if found and settings.web.requests:
+        _end_grants(settings, [one.id for one in found], now)
     if json_output:
         shown = [json_of(replace(one, removed=now, removed_by=who), now) for one in found]
         click.echo(json.dumps({"removed": shown, "missing": sorted(missing)}, indent=2, ensure_ascii=False))
     else:
         for one in found:
-            click.echo(f"removed {one.id}: {one.subject}; no longer in force within {_IN_FORCE} seconds")
+            click.echo(f"removed {one.id}: {one.subject}; no longer in force within {IN_FORCE} seconds")
     for identity in sorted(missing):
         click.echo(f"no exemption {identity} is in force", err=True)
     if not found and subject is not None:
         click.echo(f"no exemption for {subject} is in force", err=True)
     if missing or not found:
         sys.exit(EX_NOINPUT)
+
+
+def _end_grants(settings: Settings, ids: Sequence[str], now: int) -> None:
+    """Let the help page no longer say that a request is granted whose exemption was removed."""
+    try:
+        requests.open_store(settings).end(ids, now)
+    except StoreError as error:
+        click.echo(f"warning: the help page may still say that the sender is let in: {error}", err=True)
 
 
 def _id(text: str) -> str:
@@ -333,21 +346,22 @@ def _id(text: str) -> str:
 # -- all of them -------------------------------------------------------------------------------------------------------
 
 
-def _open(settings: Settings) -> Store:
-    """Open the store; it is closed when the command ends."""
+def open_or_stop(settings: Settings) -> Store:
+    """Return the store of exemptions; it is closed when the command ends. Without one, say why, and exit with 69."""
     try:
         store = open_store(settings)
     except StoreError as error:
-        _stop(EX_UNAVAILABLE, str(error))
+        stop(EX_UNAVAILABLE, str(error))
     click.get_current_context().call_on_close(store.close)
     return store
 
 
-def _who() -> str:
+def who_acts() -> str:
+    """Return the name of the person who runs the command."""
     return unicode_line(ownership.login(), NAME_LIMIT)
 
 
-def _drop(settings: Settings) -> None:
+def go_on_as_owner(settings: Settings) -> None:
     """Go on as the daemon's user, if this is root: the owner of the folder."""
     if settings.state.folder:
         with suppress(OSError):  # the store then says what this user may not
@@ -367,11 +381,12 @@ def _in_force(rows: Sequence[object], now: float) -> list[Exemption]:
     return [one for one in _valid(rows) if one.is_in_force(now)]
 
 
-def _failed(error: StoreError) -> NoReturn:
+def failed(error: StoreError) -> NoReturn:
     """Say why the store cannot be used, and exit."""
-    _stop(EX_NOPERM if error.denied else EX_UNAVAILABLE, str(error))
+    stop(EX_NOPERM if error.denied else EX_UNAVAILABLE, str(error))
 
 
-def _stop(status: int, text: str) -> NoReturn:
+def stop(status: int, text: str) -> NoReturn:
+    """Say what is wrong, and exit."""
     click.echo(text, err=True)
     sys.exit(status)

@@ -73,6 +73,28 @@ EXEMPTION_VERSION = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),
 )
+# What refused senders have asked (``spfmilter.requests``), in the same database, or in another file of its own.
+SENDER_REQUEST = Table(
+    "sender_request",
+    METADATA,
+    Column("case_id", String(14), primary_key=True),
+    Column("asked", BigInteger, nullable=False),
+    Column("ends", BigInteger, nullable=False),
+    Column("address", String(45), nullable=False),
+    Column("identity", String(16), nullable=False),
+    Column("domain", String(NAME_LIMIT), nullable=False),
+    Column("result", String(16), nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("answer_to", String(NAME_LIMIT), nullable=False),
+    Column("language", String(35)),
+    Column("mailed", BigInteger),
+    Column("state", String(16), nullable=False),
+    Column("answered", BigInteger),
+    Column("answered_by", String(NAME_LIMIT)),
+    Column("answer", Text),
+    Column("until", BigInteger),
+    Column("exemption", String(16)),
+)
 for _name in ("case_id", "queue_id"):  # most rows have none or only one of them
     _there = DECISION.c[_name].is_not(None)
     Index(f"decision_{_name}", DECISION.c[_name], sqlite_where=_there, postgresql_where=_there)

@@ -57,6 +57,7 @@ def contradictions(settings: Settings) -> Iterator[SettingProblem]:
             yield settings.problem("exempt", "forwarder_spf", found, place)
     yield from _services(settings)
     yield from _guessed_language(settings)
+    yield from _requests(settings)
     yield from _whole_internet(settings)
     yield from _one_address(settings)
 
@@ -95,6 +96,16 @@ def _guessed_language(settings: Settings) -> Iterator[SettingProblem]:
             f"{AUTO} has to be the first: write {', '.join([AUTO, *(tag for tag in languages if tag != AUTO)])}. The "
             "languages after it are for senders whose language cannot be guessed",
         )
+
+
+def _requests(settings: Settings) -> Iterator[SettingProblem]:
+    """Yield a problem for a digest of requests that the page does not take, and for requests without a place."""
+    if settings.web.requests_mail and not settings.web.requests:
+        yield settings.problem("web", "requests_mail", "the page takes no requests: write requests = yes as well")
+    journal = settings.journal.url
+    shared = settings.state.url is not None or (journal is not None and not journal.embedded)
+    if settings.web.requests and not settings.state.folder and not shared:
+        yield settings.problem("web", "requests", "there is no place for requests: write a folder into [state] folder")
 
 
 def _whole_internet(settings: Settings) -> Iterator[SettingProblem]:

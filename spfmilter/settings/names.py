@@ -23,6 +23,7 @@ MAX_URL_BASE = 60
 MAX_SERVICE = 40  # characters of a mail service's name
 AUTO = "auto"  # in [reply] languages: the language that the sender's domain suggests
 
+_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")  # an atom or several
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9/._~!$&'()*+,;=:@?%{}-]*")
 _URL_EXAMPLE = "https://mx.example.net/spf/{token}"
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
@@ -142,6 +143,14 @@ def recipient_pattern(text: str) -> str:
     if not at or not (local or domain) or slip or any(c.isspace() for c in text):
         raise ValueError(f"{quoted(text)} is not a recipient: write user@example.com, user@ or @example.com")
     return f"{local_part(local)}@{domain_name(domain) if domain else ''}"
+
+
+def mail_address(text: str) -> str:
+    """Read one address of mail that we send, such as postmaster@example.net; empty for none."""
+    local, _, domain = text.rpartition("@")
+    if text and _LOCAL_PART.fullmatch(local) is None:
+        raise ValueError(f"{quoted(text)} is not an address: write one such as postmaster@example.net")
+    return f"{local}@{domain_name(domain)}" if text else ""
 
 
 def authserv_id(text: str) -> str:

@@ -354,6 +354,8 @@ class WebSection(SectionModel):
     contact: Line = ""
     name: Line = ""
     nameservers: Nameservers = ValueList(types.nameserver)
+    requests: YesNo = False
+    requests_mail: Annotated[str, types.reader(names.mail_address)] = ""
 
 
 # INI section -> attribute of Settings and its model. The order is that of the shipped file.

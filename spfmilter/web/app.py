@@ -3,7 +3,7 @@
 Knows HTTP, and which page belongs to which address. Other modules know tokens, checks, rates, texts and layout.
 
 ====================  ===============================================================
-``/spf/{token}``      the case of a refusal
+``/spf/{token}``      the case of a refusal; by POST, a request to the administrator
 ``/spf/``             the form; with the form's fields, the check by hand
 ``/spf/style.css``    the style sheet; the icon is beside it
 ``/healthz``          a health check: the process serves
@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlencode
@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -33,13 +33,14 @@ from spfmilter.helplink.token import Case, Signer, TokenError
 from spfmilter.model import Check, Identity, Result
 from spfmilter.settings import Settings
 from spfmilter.text import is_dot_atom
-from spfmilter.web import form, languages
+from spfmilter.web import form, languages, requestform
 from spfmilter.web.case import CaseView, OriginalResult, build_view
 from spfmilter.web.checker import BusyError, Checker
 from spfmilter.web.errors import ErrorPage
 from spfmilter.web.languages import PageLanguage
 from spfmilter.web.ratelimit import RateLimit, network_of
 from spfmilter.web.render import render
+from spfmilter.web.requests import Requests, RequestView, Stage, open_requests
 from spfmilter.web.security import SecurityHeaders
 
 _STATIC = Path(__file__).parent / "static"
@@ -71,9 +72,11 @@ class Contact:
 class _Pages:
     """Hold the endpoints and what they share."""
 
-    def __init__(self, settings: Settings, signer: Signer, checker: Checker, hostname: str) -> None:
+    def __init__(
+        self, settings: Settings, signer: Signer, checker: Checker, hostname: str, requests: Requests | None
+    ) -> None:
         self._web, self._longest_ttl = settings.web, settings.dns.cache_max_ttl.seconds
-        self._signer, self._checker = signer, checker
+        self._signer, self._checker, self._requests = signer, checker, requests
         self._rate_limit = RateLimit(settings.web.rate)
         self._hostname, self._owns = hostname, settings.reply.owns
         self._contact = Contact.of(settings.web.contact or settings.reply.contact.fill({"hostname": hostname}))
@@ -84,16 +87,57 @@ class _Pages:
 
     async def case(self, request: Request) -> Response:
         """Return the page of a token."""
+        case = self._case(request)
+        view = await self._case_view(request, case)
+        asked = await self._requests.look(case) if self._requests is not None else None
+        return self._case_page(request, case, view, asked)
+
+    async def ask(self, request: Request) -> Response:
+        """Keep a request to the administrator, and return to the page of its case.
+
+        The token is proof that the sender has the notice, and so that no other site has made the browser send this.
+        """
+        assert self._requests is not None  # noqa: S101 - the route is there only then
+        case = self._case(request)
+        entered = await _sent(request)
+        view = await self._case_view(request, case)
+        if view.fixed:
+            return _back(request)
+        asked = await self._requests.look(case, patient=True)
+        if asked is not None and asked.stage is Stage.FORM:
+            if entered.complaints:
+                asked = replace(asked, form=entered)
+                return self._case_page(request, case, view, asked, status=HTTPStatus.BAD_REQUEST)
+            host = request.client.host if request.client else ""
+            asked = await self._requests.keep(case, entered, host, _language(request).tag)
+        if asked is None:
+            raise _Stop(ErrorPage.BUSY, retry_after=_SOON)
+        if asked.stage is Stage.FULL:
+            return self._case_page(request, case, view, asked, status=HTTPStatus.TOO_MANY_REQUESTS)
+        return _back(request)
+
+    def _case(self, request: Request) -> Case:
+        """Return the case of the link.
+
+        Raises:
+            _Stop: the link is none of ours, or has expired.
+        """
         token = request.path_params["token"]
         try:
-            case = self._signer.read(token, max_age=self._web.token_lifetime.seconds, now=time.time())
+            return self._signer.read(token, max_age=self._web.token_lifetime.seconds, now=time.time())
         except TokenError as error:
             raise _Stop(ErrorPage(error.kind), case=error.case) from None
+
+    async def _case_view(self, request: Request, case: Case) -> CaseView:
         then = OriginalResult(result=case.result, time=case.time, case=case.id, helo=case.helo)
-        refused = token if case.result is not Result.PASS else ""
-        view = await self._view(request, check_of(case), then, name=case.client_name, refused=refused)
-        own_link = self._help_url.fill({"token": token}) if self._help_url is not None else ""
-        return self._page(request, "case.html", case, view=view, own_link=own_link)
+        refused = request.path_params["token"] if case.result is not Result.PASS else ""
+        return await self._view(request, check_of(case), then, name=case.client_name, refused=refused)
+
+    def _case_page(
+        self, request: Request, case: Case, view: CaseView, asked: RequestView | None, *, status: int = HTTPStatus.OK
+    ) -> Response:
+        own_link = self._help_url.fill({"token": request.path_params["token"]}) if self._help_url is not None else ""
+        return self._page(request, "case.html", case, status=status, view=view, asked=asked, own_link=own_link)
 
     async def by_hand(self, request: Request) -> Response:
         """Return the form, and the result of the check if its fields are filled in."""
@@ -102,7 +146,7 @@ class _Pages:
             status = HTTPStatus.BAD_REQUEST if entered.complaints else HTTPStatus.OK
             return self._page(request, "form.html", status=status, form=entered)
         view = await self._view(request, entered.check)
-        return self._page(request, "case.html", form=entered, view=view)
+        return self._page(request, "case.html", form=entered, view=view, asked=None)
 
     async def _view(
         self, request: Request, check: Check, then: OriginalResult | None = None, *, name: str = "", refused: str = ""
@@ -183,7 +227,7 @@ class _Pages:
     ) -> Response:
         """Return a page, which links to the form. The form is filled in for a case."""
         asked = request.query_params.get("lang")
-        language = languages.choose(asked, request.headers.get("accept-language"))
+        language = _language(request)
         wanted = language.tag if asked == language.tag else ""
         root = _root(request.url.path)
         html = render(
@@ -215,6 +259,33 @@ def _form_query(case: Case | None, wanted: str) -> str:
     return "?" + urlencode(fields) if fields else ""
 
 
+def _language(request: Request) -> PageLanguage:
+    return languages.choose(request.query_params.get("lang"), request.headers.get("accept-language"))
+
+
+async def _sent(request: Request) -> requestform.RequestForm:
+    """Return the form that was sent. Read no more of a body than a form can have.
+
+    Raises:
+        _Stop: it is none, or the visitor has gone.
+    """
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > requestform.MAX_BODY:
+                raise _Stop(ErrorPage.UNREADABLE)
+        return requestform.read(request.headers.get("content-type", ""), bytes(body))
+    except (requestform.UnreadableError, ClientDisconnect):
+        raise _Stop(ErrorPage.UNREADABLE) from None
+
+
+def _back(request: Request) -> Response:
+    """Return to the page of the case, so that a reload sends nothing again. The address is relative, as all are."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{request.path_params['token']}{query}#request", HTTPStatus.SEE_OTHER)
+
+
 def _switch(parameters: Mapping[str, str]) -> Callable[[PageLanguage], str]:
     """Return a function that gives the relative address of the same page in another language."""
     fields = [(name, parameters[name]) for name in form.FIELDS if name in parameters]
@@ -236,7 +307,8 @@ def build(
     """Return the application.
 
     Args:
-        settings: the sections web, dns, reply and service are read, and ``[policy] nat64_prefixes``.
+        settings: the sections web, dns, reply and service are read, and ``[policy] nat64_prefixes``; with ``[web]
+            requests`` also those that name the store.
         secrets: for the tokens, see ``Signer``.
         hostname: the mail server's name, to show to people.
         checker: evaluates the checks; None: a new one.
@@ -248,13 +320,16 @@ def build(
         services=settings.own_services,
         folder=settings.state.folder,
     )
-    pages = _Pages(settings, Signer(secrets), checker, hostname)
+    requests = open_requests(settings)
+    pages = _Pages(settings, Signer(secrets), checker, hostname, requests)
+    asking = [Route("/spf/{token}", pages.ask, methods=["POST"])] if requests is not None else []
     routes = [
         Route("/healthz", pages.health),
         Route("/", pages.to_form),
         Route("/spf", pages.to_form),
         *(Route(f"/spf/{name}", pages.file) for name in _FILES),
         Route("/spf/", pages.by_hand),
+        *asking,
         Route("/spf/{token}", pages.case),
     ]
     app = Starlette(

@@ -17,6 +17,7 @@ class ErrorPage(StrEnum):
     EXPIRED = TokenProblem.EXPIRED
     MISSING = "missing"
     METHOD = "method"
+    UNREADABLE = "unreadable"
     TOO_MANY = "too-many"
     BUSY = "busy"
     FAULT = "fault"
@@ -62,6 +63,11 @@ _WORDS: dict[ErrorPage, tuple[HTTPStatus, str, str]] = {
         HTTPStatus.METHOD_NOT_ALLOWED,
         N_("This page does not accept data"),
         N_("Use the form to check a server."),
+    ),
+    ErrorPage.UNREADABLE: (
+        HTTPStatus.BAD_REQUEST,
+        N_("The form was not sent as a browser sends it"),
+        N_("Go back to the page of the link in the notice, and fill in the form there."),
     ),
     ErrorPage.TOO_MANY: (
         HTTPStatus.TOO_MANY_REQUESTS,

@@ -1,0 +1,146 @@
+"""The store of one host: a file of SQLite in a folder of its own below ``[state] folder``.
+
+Two users share it: the help page writes requests, and the daemon's user, as whom ``spfmilter requests`` runs, writes
+answers. The folder's set-group-ID bit gives both the right to each file, by the group. Without the bit the file is for
+its owner alone. The help page has no right to the other files of the daemon (docs/decisions/0069-requests.md).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spfmilter import ownership
+from spfmilter.exemptions.store import StoreError
+from spfmilter.requests.request import Row, SenderRequest
+from spfmilter.settings.journalurl import JournalUrl
+
+if TYPE_CHECKING:
+    from spfmilter.requests.sql import SqlRequests
+
+
+# What gives both users their rights, after an upgrade as well.
+_MAKE_ALL = "systemd-sysusers && systemd-tmpfiles --create spfmilter.conf"
+
+
+class EmbeddedRequests:
+    """See ``RequestStore``."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        self._inside: SqlRequests | None = None
+        self._inode: tuple[int, int] | None = None  # of the file that is open: another one may take its place
+
+    def prepare(self) -> None:
+        """See ``RequestStore``."""
+        self._make()
+        self._is_there()
+        self._open().prepare()
+
+    def find(self, case_id: str) -> Row | None:
+        """See ``RequestStore``."""
+        return self._open().find(case_id) if self._is_there() else None
+
+    def read(self) -> Sequence[Row]:
+        """See ``RequestStore``."""
+        return self._open().read() if self._is_there() else ()
+
+    def add(self, request: SenderRequest) -> bool:
+        """See ``RequestStore``."""
+        self._make()
+        return self._is_there() and self._open().add(request)
+
+    def answer(self, request: SenderRequest) -> bool:
+        """See ``RequestStore``."""
+        return self._is_there() and self._open().answer(request)
+
+    def end(self, exemptions: Sequence[str], now: int) -> None:
+        """See ``RequestStore``."""
+        if self._is_there():
+            self._open().end(exemptions, now)
+
+    def note_mailed(self, case_ids: Sequence[str], now: int | None) -> None:
+        """See ``RequestStore``."""
+        if self._is_there():
+            self._open().note_mailed(case_ids, now)
+
+    def forget(self, now: int) -> None:
+        """See ``RequestStore``."""
+        if self._is_there():
+            self._open().forget(now)
+
+    def close(self) -> None:
+        """See ``RequestStore``."""
+        if self._inside is not None:
+            self._inside.close()
+            self._inside = None
+
+    def _open(self) -> SqlRequests:
+        if self._inside is None:
+            from spfmilter.requests.sql import SqlRequests  # noqa: PLC0415 - it takes its time, and 15 MB
+
+            self._inside = SqlRequests(JournalUrl(path=str(self._path)))
+        return self._inside
+
+    def _is_there(self) -> bool:
+        """Return whether there is a file. Let go of another one that was there before.
+
+        Raises:
+            StoreError: it cannot be looked at, or is no file of its own.
+        """
+        try:
+            status = self._path.lstat()
+        except FileNotFoundError:
+            found = None
+        except OSError as error:
+            raise self._error(error) from None
+        else:
+            if not stat.S_ISREG(status.st_mode):
+                raise StoreError(f"{self._path} is not a file: remove it")
+            found = status.st_dev, status.st_ino
+            if not os.access(self._path, os.R_OK | os.W_OK):
+                raise self._error(None)
+        if found != self._inode:
+            self.close()
+            self._inode = found
+        return found is not None
+
+    def _make(self) -> None:
+        """Make the folder and the file, if they are not there.
+
+        Raises:
+            StoreError: ``[state] folder`` is not there, or takes no folder; the folder takes no file.
+        """
+        folder = self._path.parent
+        try:
+            if not folder.exists():
+                shared = bool(folder.parent.stat().st_mode & stat.S_ISGID)
+                folder.mkdir(mode=0o700, exist_ok=True)
+                folder.chmod(0o2770 if shared else 0o700)  # whatever the umask is
+            shared = bool(folder.stat().st_mode & stat.S_ISGID)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self._path, flags, 0o600)
+            try:
+                os.fchmod(descriptor, 0o660 if shared else 0o600)
+            finally:
+                os.close(descriptor)
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise self._error(error) from None
+
+    def _error(self, error: OSError | None) -> StoreError:
+        """Return what is wrong, of the system's error; None: this user has no right to the file."""
+        folder = self._path.parent
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            make = f"install -d -o spfmilter -g spfmilter-web -m 2770 {folder}"
+            return StoreError(f"{folder.parent} is not a folder: make it, and then: {make}")
+        if error is None or isinstance(error, PermissionError):
+            whose = ownership.nearest(self._path)
+            text = f"user {ownership.user()} may not write {self._path} ({whose}): as root, {_MAKE_ALL}"
+            return StoreError(text, denied=True)
+        return StoreError(f"{self._path}: {error.strerror or error}")

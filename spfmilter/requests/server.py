@@ -1,0 +1,110 @@
+"""Requests on a Redis or Valkey server: a hash of JSON texts by case id. Knows the server's commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from spfmilter.exemptions.store import StoreError
+from spfmilter.requests.request import Row, SenderRequest, State, row_of
+from spfmilter.settings.urls import StateUrl
+from spfmilter.state.connection import connect, reason_of
+
+KEY = "spfmilter:requests"  # on the server: a contract between hosts of all versions
+_SECONDS = 5.0  # for an answer
+_MOST = 16 << 20  # bytes of an answer
+_T = TypeVar("_T")
+
+
+class ServerRequests:
+    """See ``RequestStore``."""
+
+    def __init__(self, url: StateUrl) -> None:
+        self.name = str(url)
+        self._server = connect(url, seconds=_SECONDS, most=_MOST)
+
+    def prepare(self) -> None:
+        """See ``RequestStore``. A hash is made by its first field."""
+
+    def find(self, case_id: str) -> Row | None:
+        """See ``RequestStore``."""
+        text = self._asked(lambda: self._server.hget(KEY, case_id))
+        return _row(text) if text is not None else None
+
+    def read(self) -> Sequence[Row]:
+        """See ``RequestStore``. What is no JSON object is a row without columns."""
+        return list(self._rows().values())
+
+    def add(self, request: SenderRequest) -> bool:
+        """See ``RequestStore``."""
+        text = json.dumps(row_of(request))
+        return bool(self._asked(lambda: self._server.hsetnx(KEY, request.case_id, text)))
+
+    def answer(self, request: SenderRequest) -> bool:
+        """See ``RequestStore``."""
+        text = json.dumps(row_of(request))
+
+        def change() -> bool:
+            """Write the answer, unless another command has written one since it was read (WATCH)."""
+
+            def write(pipeline: Any) -> bool:
+                before = _row(pipeline.hget(KEY, request.case_id))
+                pipeline.multi()
+                if before.get("state") != State.OPEN:
+                    return False
+                pipeline.hset(KEY, request.case_id, text)
+                return True
+
+            return bool(self._server.transaction(cast(Any, write), KEY, value_from_callable=True))
+
+        return self._asked(change)
+
+    def end(self, exemptions: Sequence[str], now: int) -> None:
+        """See ``RequestStore``."""
+        self._change(lambda row: {**row, "until": now} if row.get("exemption") in exemptions else None)
+
+    def note_mailed(self, case_ids: Sequence[str], now: int | None) -> None:
+        """See ``RequestStore``."""
+        self._change(lambda row: {**row, "mailed": now} if row.get("case_id") in case_ids else None)
+
+    def forget(self, now: int) -> None:
+        """See ``RequestStore``. What is no request is removed as well."""
+        gone = [field for field, row in self._rows().items() if not _is_wanted(row, now)]
+        if gone:
+            self._asked(lambda: self._server.hdel(KEY, *gone))
+
+    def close(self) -> None:
+        """See ``RequestStore``."""
+        self._server.connection_pool.disconnect()
+
+    def _rows(self) -> Mapping[bytes, Row]:
+        found: Any = self._asked(lambda: self._server.hgetall(KEY))
+        return {field: _row(text) for field, text in found.items()}
+
+    def _change(self, change: Callable[[Row], Row | None]) -> None:
+        """Write the rows that ``change`` returns, in place of those that it is given."""
+        texts = {field: json.dumps(new) for field, row in self._rows().items() if (new := change(row)) is not None}
+        if texts:
+            self._asked(lambda: self._server.hset(KEY, mapping=texts))  # type: ignore[arg-type]  # bytes are fields, too
+
+    def _asked(self, ask: Callable[[], _T]) -> _T:
+        try:
+            return ask()
+        except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
+            # Surplus bytes from the server must not be taken for the answer to the next question.
+            self._server.connection_pool.disconnect()
+            raise StoreError(f"{self.name}: {reason_of(error)}") from None
+
+
+def _row(text: object) -> Row:
+    try:
+        found = json.loads(text) if isinstance(text, bytes | str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_wanted(row: Row, now: int) -> bool:
+    ends = row.get("ends")
+    return isinstance(ends, int) and ends >= now
