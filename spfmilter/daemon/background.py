@@ -22,6 +22,8 @@ _MAX_PAUSE = 300.0
 _NICE = 10
 _POLL = 0.02  # seconds between two looks whether it has ended
 
+_PLANNED = b"E"  # over the link before it is closed: the supervisor ends the process
+
 Work = Callable[[socket.socket], int]
 
 
@@ -91,13 +93,13 @@ class BackgroundProcess:
             child, self._child = self._child, None
             if not self._finishes:
                 child.signal(signal.SIGKILL)
-            child.link.close()
+            _end(child)
 
     def finish(self, seconds: float) -> None:
         """Let the process finish its work, and kill it after ``seconds``. Call this when the workers have ended."""
         if self._child is None:
             return
-        self._child.link.close()  # it sees the end
+        _end(self._child)
         until = time.monotonic() + seconds
         with suppress(ChildProcessError):
             while os.waitpid(self._child.pid, os.WNOHANG)[0] == 0:
@@ -116,6 +118,24 @@ class BackgroundProcess:
         """Close, in another child, the supervisor's end of the link."""
         if self._child is not None:
             self._child.link.close()
+
+
+def _end(child: Child) -> None:
+    """Tell the process to end, and that the supervisor wants it so."""
+    with suppress(OSError):  # it has ended already
+        child.link.send(_PLANNED, socket.MSG_DONTWAIT)
+    child.link.close()
+
+
+def is_planned(link: socket.socket) -> bool:
+    """Return, in the process, whether the supervisor has ended it. Call this when the link is readable.
+
+    False: the supervisor was killed. The kernel closes its end of the link before the process gets another parent, so
+    the parent tells nothing in that moment.
+    """
+    with suppress(OSError):
+        return link.recv(1) == _PLANNED
+    return False
 
 
 def set_signals() -> None:

@@ -14,11 +14,11 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 from spfmilter.daemon import exemptiontask
-from spfmilter.daemon.background import Work, set_signals, yield_to_mail
+from spfmilter.daemon.background import Work, is_planned, set_signals, yield_to_mail
 from spfmilter.daemon.exemptiontask import ExemptionTask
 from spfmilter.daemon.shared import Shared, StorageShare
 from spfmilter.journal.backlog import Backlog
-from spfmilter.journal.intake import Intake
+from spfmilter.journal.intake import ORPHANED, Intake
 from spfmilter.observe import log
 from spfmilter.refresh.wanted import has_hosts, has_page
 from spfmilter.settings import Settings
@@ -57,16 +57,19 @@ def working(settings: Settings, shared: Shared) -> Work:
     def work(link: socket.socket) -> int:
         set_signals()
         yield_to_mail()
-        ending = threading.Event()
-        tasks, at_end = _tasks(settings, shared.of_storage())
+        ending, orphaned = threading.Event(), threading.Event()
+        tasks, at_end = _tasks(settings, shared.of_storage(), orphaned)
         threads = [
             threading.Thread(target=_repeat, args=(name, make, ending), name=name, daemon=True) for name, make in tasks
         ]
         for thread in threads:
             thread.start()
         _wait_for_end(link)
-        ending.set()
         until = time.monotonic() + FINISH
+        if not is_planned(link):
+            orphaned.set()
+            until += ORPHANED
+        ending.set()
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
         at_end()
@@ -83,7 +86,9 @@ def _wait_for_end(link: socket.socket) -> None:
         log.flush()
 
 
-def _tasks(settings: Settings, share: StorageShare) -> tuple[Sequence[_Maker], Callable[[], None]]:
+def _tasks(
+    settings: Settings, share: StorageShare, orphaned: threading.Event
+) -> tuple[Sequence[_Maker], Callable[[], None]]:
     """Return the tasks that the settings ask for, and what is done when they have ended."""
     url, keep = settings.journal.url, settings.journal.keep.seconds
     tasks: list[_Maker] = []
@@ -102,7 +107,11 @@ def _tasks(settings: Settings, share: StorageShare) -> tuple[Sequence[_Maker], C
 
         return Writer(url, keep, backlog)
 
-    return [*tasks, ("journal channel", lambda: Intake(share.receiver, backlog)), ("journal", write)], backlog.leave
+    return [
+        *tasks,
+        ("journal channel", lambda: Intake(share.receiver, backlog, orphaned)),
+        ("journal", write),
+    ], backlog.leave
 
 
 def _made(task: Task) -> Callable[[], Task]:

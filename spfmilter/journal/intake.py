@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 
@@ -12,7 +11,7 @@ from spfmilter.journal.channel import Receiver
 ENOUGH = 1000  # rows for a transaction
 _WAIT = 0.5  # seconds
 _GATHER = 0.05  # seconds between two looks: packets come in crowds, and one wakeup is enough for many
-_ORPHANED = 3.0  # seconds in which the workers of a supervisor that was killed can send their last rows
+ORPHANED = 20.0  # seconds at most in which the workers of a supervisor that was killed send their last rows
 
 
 class Intake:
@@ -20,10 +19,16 @@ class Intake:
 
     name = "journal channel"
 
-    def __init__(self, receiver: Receiver, backlog: Backlog) -> None:
-        self._receiver, self._backlog = receiver, backlog
+    def __init__(self, receiver: Receiver, backlog: Backlog, orphaned: threading.Event) -> None:
+        """Prepare.
+
+        Args:
+            receiver: of the packets.
+            backlog: to which they are added.
+            orphaned: the supervisor was killed. Set before ``ending``.
+        """
+        self._receiver, self._backlog, self._orphaned = receiver, backlog, orphaned
         self._corrupt = 0  # packets that are already counted
-        self._parent = os.getppid()
 
     def run(self, ending: threading.Event) -> None:
         """Read until ``ending`` is set and the channel is empty.
@@ -35,8 +40,8 @@ class Intake:
             is_last = ending.is_set()
             self._read()
             if is_last:
-                until = until or time.monotonic() + _ORPHANED
-                if os.getppid() == self._parent or self._receiver.ended or time.monotonic() > until:
+                until = until or time.monotonic() + ORPHANED
+                if not self._orphaned.is_set() or self._receiver.ended or time.monotonic() > until:
                     break
             self._receiver.wait(_WAIT)
             ending.wait(_GATHER)

@@ -1,13 +1,15 @@
-"""A process beside the workers that the system refuses."""
+"""A process beside the workers: one that the system refuses, and how one learns why it ends."""
 
 import errno
 import logging
 import os
+import socket
 
 import pytest
 
 from spfmilter.daemon import child
-from spfmilter.daemon.background import BackgroundProcess
+from spfmilter.daemon.background import BackgroundProcess, is_planned
+from spfmilter.daemon.child import Child
 
 
 def test_a_process_that_cannot_be_started_is_logged_with_what_to_do(
@@ -25,3 +27,22 @@ def test_a_process_that_cannot_be_started_is_logged_with_what_to_do(
         "reason": "Resource temporarily unavailable",
         "fix": "raise the limits of the process (ulimit -a)",
     }
+
+
+@pytest.mark.parametrize("end", ["stop", "finish", "killed"])
+def test_a_process_knows_whether_the_supervisor_was_killed(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """At once, by the link alone: its parent is still the same one in that moment."""
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(child, "fork", lambda *_: Child(pid=0, link=ours, slot=-1))
+    monkeypatch.setattr(os, "waitpid", lambda *_: (1, 0))
+    process = BackgroundProcess("storage process", lambda: None, finishes=True)
+    process.keep("a purpose", lambda _: 0, 0.0)
+    match end:
+        case "stop":
+            process.stop()
+        case "finish":
+            process.finish(0.0)
+        case _:
+            ours.close()
+    with theirs:
+        assert is_planned(theirs) is (end != "killed")
