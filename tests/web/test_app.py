@@ -73,7 +73,7 @@ def test_each_result_has_its_page(browser, domain, said) -> None:
 def test_a_corrected_record_counts_at_once_if_the_daemon_has_said_so(refreshed: bool) -> None:
     with client("rate = 9/second", checker=InMemory(ZONE, refreshed=refreshed)) as browser:
         text = words(browser.get(f"/spf/{token('pass.example')}"))
-    assert "Send the same message again" in text
+    assert "Send the message again in the same way" in text
     assert ("wait up to 60 minutes: the mail server may still remember" in text) is not refreshed
 
 

@@ -36,6 +36,7 @@ AROUND = {
     "wanted": "",
     "switch": lambda _: "",
     "root": "./",
+    "asked": None,
 }
 MAILFROM = wording.REFUSALS[Identity.MAILFROM]
 

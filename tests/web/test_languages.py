@@ -81,7 +81,8 @@ def test_any_accept_language_gives_a_language(accepted) -> None:
 def texts() -> set[tuple[str | None, str | tuple[str, ...]]]:
     """The texts of the page, each with its context."""
     keywords = {**DEFAULT_KEYWORDS, "N_": None}
-    found = extract_from_dir(PACKAGE, METHODS, OPTIONS, keywords=keywords)
+    folders = PACKAGE, PACKAGE.parent / "requests"  # the answers to requests are mailed in the language of the page
+    found = (text for folder in folders for text in extract_from_dir(folder, METHODS, OPTIONS, keywords=keywords))
     return {(context, message) for _, _, message, _, context in found}
 
 
