@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from redis.exceptions import ResponseError
+
 from spfmilter.refresh.hosts import MAX_TOKENS, HostsError
 from spfmilter.settings.urls import StateUrl
 from spfmilter.state.connection import connect, reason_of
@@ -17,7 +19,7 @@ FIELD = "token"
 _SECONDS = 5.0  # for an answer
 _MOST = 256 << 10  # bytes of an answer
 _KEPT = 60  # seconds
-_BEGIN = "0-0"
+_BEGIN = b"0-0"
 _T = TypeVar("_T")
 
 
@@ -32,13 +34,21 @@ class RedisHosts:
     def send(self, token: str) -> None:
         """See ``Hosts``."""
 
-        def add() -> None:
+        def add(*, anew: bool = False) -> None:
             whole = self._server.pipeline(transaction=True)
+            if anew:
+                whole.expire(KEY, 0)
             whole.xadd(KEY, {FIELD: token}, maxlen=MAX_TOKENS, approximate=False)
             whole.expire(KEY, _KEPT)
             whole.execute()
 
-        self._asked(add)
+        def add_or_begin_anew() -> None:
+            try:
+                add()
+            except ResponseError:  # the key holds no stream, or one with the largest id, which no entry can follow
+                add(anew=True)
+
+        self._asked(add_or_begin_anew)
 
     def receive(self) -> Sequence[str]:
         """See ``Hosts``."""
@@ -47,15 +57,26 @@ class RedisHosts:
             self._last = found[0][0] if found else _BEGIN
             return ()
         read: Any = self._asked(lambda: self._server.xread({KEY: self._last}, count=MAX_TOKENS))
-        entries = read[0][1] if read else ()
-        if entries:
-            self._last = entries[-1][0]
+        if not read:
+            self._asked(self._begin_again)
+            return ()
+        entries = read[0][1]
+        self._last = entries[-1][0]
         texts = [fields.get(FIELD.encode(), b"") for _, fields in entries if fields]
         return [text.decode("ascii", "replace") for text in texts]
 
     def close(self) -> None:
         """See ``Hosts``."""
         self._server.connection_pool.disconnect()
+
+    def _begin_again(self) -> None:
+        """Read from the beginning if the stream has ended since. The ids of another one may be smaller.
+
+        The server's clock may have been set back, or the former one had an id that a stranger made up.
+        """
+        found: Any = self._server.xrevrange(KEY, count=1)
+        if not found or _place(found[0][0]) < _place(self._last):
+            self._last = _BEGIN
 
     def _asked(self, ask: Callable[[], _T]) -> _T:
         try:
@@ -65,3 +86,8 @@ class RedisHosts:
             self._server.connection_pool.disconnect()
             self._last = None  # it may have lost its memory
             raise HostsError(f"{self.name}: {reason_of(error)}") from None
+
+
+def _place(entry: bytes) -> tuple[int, ...]:
+    """Return where the id of an entry, ``MILLISECONDS-NUMBER``, is in the order of all."""
+    return tuple(map(int, entry.split(b"-")))

@@ -22,6 +22,8 @@ from spfmilter.exemptions.opening import open_store
 from spfmilter.exemptions.server import KEY, ServerStore
 from spfmilter.exemptions.store import KEPT, Store, StoreError
 from spfmilter.journal.database import open_engine
+from spfmilter.refresh.hosts import HostsError
+from spfmilter.refresh.overredis import KEY as STREAM
 from spfmilter.refresh.overredis import RedisHosts
 from spfmilter.settings import parse
 from spfmilter.settings.journalurl import journal_url
@@ -230,10 +232,42 @@ def test_the_rights_of_a_user_of_redis_are_enough(redis_server: Redis) -> None:
     assert hosts.receive() == ()
     hosts.send("a.b")
     assert hosts.receive() == ["a.b"]
-    assert hosts.receive() == []
+    assert hosts.receive() == ()
+    there.set(STREAM, "no stream")
+    hosts.send("c.d")
     there.execute_command("ACL", "SETUSER", "spfmilter", "-hset")
     with pytest.raises(StoreError, match="ermission"):
         ServerStore(url).add(exempt("192.0.2.8", 8))
+
+
+@pytest.mark.parametrize("entry", [f"{2**64 - 1}-{2**64 - 1}", f"{2**63}-0", None])
+def test_no_entry_of_a_stranger_keeps_hosts_from_hearing_each_other(redis_server: Redis, entry: str | None) -> None:
+    """None: the key holds no stream. A server whose clock was set back gives smaller ids as well."""
+    there = library.Redis(port=redis_server.port, db=3)
+    url = state_url(f"redis://127.0.0.1:{redis_server.port}/3")
+    assert url is not None
+    one, two = RedisHosts(url), RedisHosts(url)
+    assert (one.receive(), two.receive()) == ((), ())
+    if entry is not None:
+        there.xadd(STREAM, {"token": "x"}, id=entry)
+        assert (one.receive(), two.receive()) == (["x"], ["x"])
+        there.expire(STREAM, 0)
+    else:
+        there.set(STREAM, "x")
+        for each in (one, two):
+            with pytest.raises(HostsError, match="WRONGTYPE"):
+                each.receive()
+        one.send("lost.one")
+    assert not [*two.receive(), *one.receive()]
+    one.send("a.b")
+    assert two.receive() == ["a.b"]
+    if entry is not None:
+        there.xadd(STREAM, {"token": "x"}, id=f"{2**64 - 1}-{2**64 - 1}")
+        assert (two.receive(), one.receive()) == (["x"], ["a.b", "x"])
+        one.send("c.d")  # which no entry could follow
+        heard = [*two.receive(), *two.receive()]
+        assert heard == ["c.d"]
+    assert two.receive() == ()
 
 
 @pytest.mark.skipif(bool(postgresql.unavailable()), reason=postgresql.unavailable() or "there")
