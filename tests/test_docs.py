@@ -13,7 +13,6 @@ import pytest
 
 from spfmilter.cli import cli
 from spfmilter.commands import mta
-from spfmilter.language import available
 from spfmilter.model import CONDITIONS, Condition, Disposition, Identity, Result, SkipReason
 from spfmilter.reply import Extras, reply_for
 from spfmilter.settings import Settings, parse, schema
@@ -350,7 +349,7 @@ def test_the_reply_in_the_readme_is_the_one_that_is_sent() -> None:
     assert f"```\n{sent}\n```" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("tag", available())
+@pytest.mark.parametrize("tag", ["en", "zh-Hans", "zh-Hant"])
 def test_the_notices_in_the_comparison_are_those_that_are_sent(tag: str) -> None:
     fail = verdict(Result.FAIL, check=check(local="alice", domain="mail163.example", as_sent="alice@mail163.example"))
     chosen = parse(f"[reply]\nlanguages = {tag}\n")

@@ -96,11 +96,13 @@ def translations(language: PageLanguage) -> NullTranslations:
     return catalogues.language(language.tag, PAGE_DOMAIN).catalogue
 
 
-# Languages whose readers share a zone: the zone, and the pattern that names it. China and Taiwan have no summer time.
-_EAST_8 = timezone(timedelta(hours=8))
+# Languages whose readers share a zone: the zone, and the pattern that names it. None of them has summer time.
+_EAST_8, _EAST_9 = timezone(timedelta(hours=8)), timezone(timedelta(hours=9))
 _OF_ONE_ZONE = {
     "zh-Hans": (_EAST_8, "y年M月d日 HH:mm（北京时间）"),
     "zh-Hant": (_EAST_8, "y年M月d日 HH:mm（台北時間）"),
+    "ja": (_EAST_9, "y年M月d日 HH:mm（日本時間）"),
+    "ko": (_EAST_9, "y년 M월 d일 HH:mm '(한국 시간)'"),
 }
 _ZONE = "'UTC'xxx"  # UTC+01:00
 _LOCAL_CLOCK = "HH:mm " + _ZONE
