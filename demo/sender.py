@@ -48,7 +48,7 @@ class Sender:
         screen.check(
             "the notice is in it: who was refused, by whose record, what to change",
             true=f"{SHOP} is not in the trusted sender list of {DOMAIN}" in words
-            and f"If you run {DOMAIN}: add ip4:{SHOP} to its SPF record" in words,
+            and f"Only if the server is yours alone, add ip4:{SHOP}." in words,
         )
         screen.check("and the link to her own case, and its id", true=bool(self.link and self.case))
         screen.close()

@@ -30,6 +30,7 @@ ZONES = {
     "shop.example": f"www A {SHOP}",
     "alumni.example": f"mail A {ALUMNI}",
     "100.51.198.in-addr.arpa": f"77 PTR {ALUMNI_NAME}.",
+    "113.0.203.in-addr.arpa": f"7 PTR {SHOP_NAME}.",
     "bank.example": '@ TXT "v=spf1 ip4:192.0.2.0/25 -all"',
     "careful.example": '@ TXT "v=spf1 ip4:192.0.2.0/25 ~all"',
     # Not its real record, and known to this name server alone.
@@ -148,10 +149,11 @@ REFUSED = Scene(
             word in o.lines[0] for word in (SHOP, DOMAIN, '"-all"')
         ),
         "then what to change, and that it is in the sender domain's DNS, not here": lambda o: (
-            f"If you run {DOMAIN}: add ip4:{SHOP} to its SPF record" in o.text
+            f"If you run {DOMAIN}: this server is {SHOP_NAME}" in o.text
+            and f"Only if the server is yours alone, add ip4:{SHOP}." in o.text
             and f"forward this message to the administrator of {DOMAIN}: only they can change its SPF" in o.text
         ),
-        "the second line links to the help page": lambda o: "Zhongwen): http://127.0.0.1:" in "".join(o.lines[1:2]),
+        "the second line links to the help page": lambda o: "): http://127.0.0.1:" in "".join(o.lines[1:2]),
         "the last line names the case": lambda o: "Case: " in "".join(o.lines[-1:]),
     },
 )

@@ -56,7 +56,7 @@ action        reject
     lines = reply.splitlines()
     assert all(re.match(r"  550[- ]5\.7\.23 ", line) for line in lines)
     assert '203.0.113.7 is not in the trusted sender list of example.com (SPF check: fail, matched "-all")' in lines[0]
-    assert any("add ip4:203.0.113.7 to the SPF record of example.com" in line for line in lines)
+    assert any("If you run example.com: add ip4:203.0.113.7 to its SPF record" in line for line in lines)
     assert "postmaster@example.net" in reply
     assert "header fields" not in done.stdout, "a refused message gets none"
 
@@ -185,7 +185,8 @@ def test_a_record_that_could_not_be_read_is_not_reported_as_missing(run, write, 
 ├── loop.example.com  v=spf1 include:loop.example.com -all
 │   ├── TXT loop.example.com: 1 answer  N ms
 │   └── ! include:loop.example.com  it includes itself
-└── more than 10 terms that need a DNS lookup: loop.example.com includes itself at "include:loop.example.com"
+├── more than 10 terms that need a DNS lookup: loop.example.com includes itself at "include:loop.example.com"
+└── If you run loop.example.com: remove "include:loop.example.com". With it, the SPF record leads to itself.
 """,
         ),
         ("turn.example.com", "│   └── ! redirect=turn.example.com  it redirects to itself\n"),

@@ -75,7 +75,7 @@ def test_mail_that_is_accepted_needs_no_line(run, write, message: list[str]) -> 
 @pytest.mark.parametrize("options", [FORWARDED[:-1], [*FORWARDED, "--auth", "alice"]])
 def test_the_names_are_looked_up_only_where_they_are_asked_for(run, write, dns, options: list[str]) -> None:
     dns.reset_counts()
-    shown = run("check", "-c", write(), *options).stdout
+    shown = run("check", "-c", write("[reply]\nsuggest_services = no\n"), *options).stdout
     assert "reverse names" not in shown
     assert not any("in-addr" in str(question) for question in dns.queries)
 

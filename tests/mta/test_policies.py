@@ -74,8 +74,9 @@ def test_a_record_in_error_can_be_refused_naming_the_term_at_fault(severe: Site)
     assert answer.code == 550
     assert answer.lines[0].startswith("5.7.24 Message refused: The SPF record of wrong.example.com has a mistake")
     assert '"ipv4:192.0.2.0/24"' in answer.lines[0]
-    assert answer.lines[1].startswith(
-        '5.7.24 If you run wrong.example.com: correct "ipv4:192.0.2.0/24" in its SPF record. '
+    assert answer.lines[1] == (
+        '5.7.24 If you run wrong.example.com: "ipv4:192.0.2.0/24" in its SPF record is a mistake. '
+        'Write "ip4:192.0.2.0/24".'
     )
     assert answer.lines[2].endswith("Questions to mx.example.net: the postmaster, at +1 555 0100")
 
