@@ -274,6 +274,15 @@ def test_each_reader_has_a_card_and_the_first_is_open() -> None:
     assert page.index("If you send through") < page.index("If the server is your own")
 
 
+@pytest.mark.parametrize(("name", "folded"), [("smtp30.bulk.example", True), ("", False)])
+def test_the_record_for_a_server_of_another_organization_is_folded(name: str, *, folded: bool) -> None:
+    verdict = ours({"e.example": [{"TXT": "v=spf1 a -all"}]}, trace=True)
+    page = render("case.html", LANGUAGES[0], **AROUND, view=build_view(verdict, Clues(client_name=name), then=THEN))
+    inside = re.search(r'<details class="own-server">.*?</details>', page, re.DOTALL)
+    assert (inside is not None and "<ins>" in inside[0]) is folded
+    assert page.count("<ins>") == 1
+
+
 @pytest.mark.parametrize(("text", "shown"), [("v=spf1 -all", False), ("v=spf1 a -all", True)])
 def test_a_domain_without_mail_is_offered_no_record_with_a_strangers_address(text: str, *, shown: bool) -> None:
     view = case(text)
