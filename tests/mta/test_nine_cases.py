@@ -7,7 +7,6 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -55,17 +54,25 @@ ZONES = {
     ),
 }
 UNNAMED = "127.0.9.15"  # has no name in the reverse DNS
-CHANGES_RECORD = frozenset({
-    Remedy.ADD, Remedy.ADD_BEFORE, Remedy.ADD_INCLUDE, Remedy.PUBLISH, Remedy.LIST_SERVERS, Remedy.NARROW, Remedy.FIX,
-})  # fmt: skip
 
-THEIR_MISTAKE = "The server %(server)s belongs to your provider, so this is their mistake. Send them the text below."
+# The advice of the page and of the notice, as keys of their catalogues. Where the advice must not stand, no sentence of
+# it may, whatever its values are.
 WEBMAIL = "Send the message again with the webmail of %(domain)s."
+LISTED = "%(domain)s sends through %(services)s: its servers are allowed."
 PROVIDER = "Send the message again with the webmail or the app of %(provider)s."
+THEIR_MISTAKE = "The server %(server)s belongs to your provider, so this is their mistake. Send them the text below."
+ONLY_PROVIDER = "Only your provider can change the record of %(domain)s. Send them the text below."
+CHANGE = "Change the SPF record of %(domain)s"
+CHANGE_FOR_OWN = "If the server is your own: change the SPF record of %(domain)s"
 NOT_A_HOTEL = (
     "Only if the server %(server)s is yours. Do not add a server that you do not know, or that others use as well "
     "(a hotel, an internet provider, shared hosting): they could then send as %(domain)s."
 )
+ONLY_CUSTOMERS = (
+    "%(server)s belongs to %(service)s. The underlined part allows all of its servers. Add it only if %(domain)s sends "
+    "through %(service)s."
+)
+OWN_SERVER = "The server %(server)s is one of %(domain)s, and the record does not list it."
 THEIR_INCLUDE = (
     "The server %(server)s belongs to %(organization)s. Add the include that their documentation gives to the SPF "
     "record of %(domain)s, not this address."
@@ -78,7 +85,65 @@ FORM = (
     "Let it send from an address of your own domain, and put the visitor's address into Reply-To. A device such as a "
     "copier has to log in to your mail server."
 )
-LISTED = "%(domain)s sends through %(services)s: its servers are allowed."
+RUNS_DNS = "I manage the DNS of %(domain)s"
+ASK_DNS = "Questions about the record: the DNS administrator of %(domain)s."
+ON_PAGE: dict[Remedy, tuple[str, ...]] = {
+    Remedy.SUBMIT: (WEBMAIL, LISTED),
+    Remedy.USE_PROVIDER: (PROVIDER,),
+    Remedy.TELL_PROVIDER: (THEIR_MISTAKE, ONLY_PROVIDER),
+    Remedy.ADD: (CHANGE, CHANGE_FOR_OWN, NOT_A_HOTEL, ONLY_CUSTOMERS, RUNS_DNS, ASK_DNS),
+    Remedy.ADD_INCLUDE: (THEIR_INCLUDE, "If you send through %(organization)s"),
+    Remedy.PUBLISH: ("Publish an SPF record for %(domain)s",),
+    Remedy.LIST_SERVERS: ("If %(domain)s does send mail",),
+    Remedy.OWN_NAME: ("Set the server's own host name",),
+    Remedy.OTHER_SENDER: ("Send from another address",),
+    Remedy.LOG_IN: ("Log in to your own mail server",),
+    Remedy.FIX: ("Correct the SPF record of %(domain)s",),
+    Remedy.FORWARDED: (FORWARDED,),
+    Remedy.FROM_OWN_DOMAIN: (FORM,),
+}
+ADD_ADDRESS = (
+    "If you run {domain}: add {add} to its SPF record, but only if this server is yours and no one else sends from its "
+    "address."
+)
+ADD_SERVICE = (
+    "If you run {domain}: add {add} to its SPF record, but only if you send through {service}. It allows all of its "
+    "servers, and this is one of them."
+)
+ADD_INCLUDE = (
+    "If you run {domain}: this server is {client_name} of {organization}. If you send through them, add to its SPF "
+    "record the include: that their documentation gives, not this address. Only if the server is yours alone, add "
+    "{add}."
+)
+IN_NOTICE = {
+    "submit": (
+        "If you only use this address: send through the webmail or the mail server (SMTP) of {domain}. Your mailbox is "
+        "fine."
+    ),
+    "listed": (
+        "If you only use this address: send through {services}, which the SPF record of {domain} lists. Your mailbox "
+        "is fine."
+    ),
+    "provider": (
+        "Send through {domain} itself: by its webmail or app, or in your mail program by the outgoing server {server}, "
+        "port {port}, with an app password. Your mailbox is fine."
+    ),
+    "mistake": (
+        "This is a mistake of {domain}: the server {client_name} is its own, but its SPF record does not list it. You "
+        "cannot correct it. Forward this message to the support of {domain}."
+    ),
+    "address": ADD_ADDRESS,
+    "service": ADD_SERVICE,
+    "include": ADD_INCLUDE,
+    "forwarded": (
+        "If {organization} forwarded the message: ask the recipient for their final address; the forwarder needs SRS. "
+        "If a web form or a device sent it: it has to use a sender address of its own domain."
+    ),
+    "administrator": (
+        "Otherwise forward this message to the administrator of {domain}: only they can change its SPF record, "
+        "{hostname} cannot. Questions to {hostname}: {contact}"
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,99 +153,108 @@ class Case:
     sender: str
     server: str  # the name of the server that sends
     address: str
-    first: tuple[Remedy, ...]  # the advice on the page, from the top
-    present: frozenset[Remedy] = frozenset()  # further advice that has to be there
-    wrong: frozenset[Remedy] = frozenset()  # advice that must not be there
+    notice: tuple[str, ...]  # the advice in the bounce, keys of IN_NOTICE from the top: this, and no other
+    remedies: tuple[Remedy, ...]  # the advice on the page, from the top: this, and no other
+    sentences: tuple[str, ...]  # on the page, as keys of its catalogue
+    new: str = ""  # the term that the page adds to the record; empty: it offers no record
     says: tuple[str, ...] = ()  # in bounce and page, in every language
     silent: tuple[str, ...] = ()  # in neither
-    sentences: tuple[str, ...] = ()  # on the page, as keys of its catalogue
 
 
+ELSEWHERE = (Remedy.FORWARDED, Remedy.FROM_OWN_DOMAIN)
+OF_PROVIDER = (Remedy.USE_PROVIDER, Remedy.FROM_OWN_DOMAIN, Remedy.FORWARDED)
+BY_ANOTHER = (Remedy.SUBMIT, Remedy.ADD_INCLUDE, Remedy.ADD, *ELSEWHERE)
+TOLD_OF_ANOTHER = ("submit", "include", "forwarded", "administrator")
+SAID_OF_ANOTHER = (WEBMAIL, THEIR_INCLUDE, CHANGE_FOR_OWN, NOT_A_HOTEL, FORWARDED, FORM)
 CASES = {
     "webmail user of a freemail provider": Case(
         sender="alice@163.com",
         server="m12-11.163.com",
         address="127.0.9.11",
-        first=(Remedy.TELL_PROVIDER,),
-        wrong=CHANGES_RECORD | {Remedy.USE_PROVIDER, Remedy.SUBMIT},
-        silent=("ip4:127.0.9.11",),
+        notice=("mistake",),
+        remedies=(Remedy.TELL_PROVIDER,),
         sentences=(THEIR_MISTAKE,),
+        silent=("ip4:127.0.9.11",),
     ),
     "phone over a hotel's SMTP": Case(
         sender="alice@company.example",
         server="smtp.hotel.example",
         address="127.0.9.12",
-        first=(Remedy.SUBMIT,),
-        wrong=frozenset({Remedy.USE_PROVIDER, Remedy.PUBLISH, Remedy.OWN_NAME}),
-        sentences=(WEBMAIL, NOT_A_HOTEL),
+        notice=TOLD_OF_ANOTHER,
+        remedies=BY_ANOTHER,
+        sentences=SAID_OF_ANOTHER,
+        new="ip4:127.0.9.12",
     ),
     "a company's newsletter over a bulk mailer": Case(
         sender="news@shop.example",
         server="smtp30.bulk.example",
         address="127.0.9.13",
-        first=(Remedy.SUBMIT, Remedy.ADD_INCLUDE),
-        wrong=frozenset({Remedy.USE_PROVIDER, Remedy.PUBLISH}),
-        says=("bulk.example",),
-        sentences=(THEIR_INCLUDE, NOT_A_HOTEL),
+        notice=TOLD_OF_ANOTHER,
+        remedies=BY_ANOTHER,
+        sentences=SAID_OF_ANOTHER,
+        new="ip4:127.0.9.13",
+        silent=("include:bulk.example",),
     ),
     "the same over SES": Case(
         sender="news@shop.example",
         server="a8-31.smtp-out.amazonses.com",
         address="127.0.9.14",
-        first=(Remedy.ADD,),
-        wrong=frozenset({Remedy.ADD_INCLUDE, Remedy.USE_PROVIDER}),
+        notice=("submit", "service", "forwarded", "administrator"),
+        remedies=(Remedy.ADD, Remedy.SUBMIT, *ELSEWHERE),
+        sentences=(CHANGE, ONLY_CUSTOMERS, WEBMAIL, FORWARDED, FORM),
+        new="include:amazonses.com",
         says=("include:amazonses.com",),
         silent=("ip4:127.0.9.14",),
     ),
     "a school's copier": Case(
         sender="copier@school.example",
         server="copier.school.example",
-        address="127.0.9.15",
-        first=(Remedy.SUBMIT,),
-        present=frozenset({Remedy.FROM_OWN_DOMAIN}),
-        wrong=frozenset({Remedy.USE_PROVIDER, Remedy.ADD_INCLUDE}),
-        sentences=(WEBMAIL, FORM),
+        address=UNNAMED,
+        notice=("submit", "address", "administrator"),
+        remedies=(Remedy.SUBMIT, Remedy.ADD, *ELSEWHERE),
+        sentences=(WEBMAIL, CHANGE, NOT_A_HOTEL, FORWARDED, FORM),
+        new="ip4:127.0.9.15",
     ),
     "a bank customer whose mail was forwarded": Case(
         sender="alice@bank.example",
         server="out.university.example",
         address="127.0.9.16",
-        first=(Remedy.SUBMIT,),
-        present=frozenset({Remedy.FORWARDED}),
-        wrong=frozenset({Remedy.USE_PROVIDER, Remedy.PUBLISH}),
+        notice=TOLD_OF_ANOTHER,
+        remedies=BY_ANOTHER,
+        sentences=SAID_OF_ANOTHER,
+        new="ip4:127.0.9.16",
         silent=("include:university.example",),
-        sentences=(WEBMAIL, NOT_A_HOTEL, FORWARDED),
     ),
     "a web form": Case(
         sender="visitor@gmail.com",
         server="web1.hoster.example",
         address="127.0.9.17",
-        first=(Remedy.USE_PROVIDER,),
-        present=frozenset({Remedy.FROM_OWN_DOMAIN}),
-        wrong=CHANGES_RECORD | {Remedy.SUBMIT},
+        notice=("provider", "forwarded"),
+        remedies=OF_PROVIDER,
+        sentences=(PROVIDER, FORM, FORWARDED),
         says=("smtp.gmail.com",),
         silent=("ip4:127.0.9.17",),
-        sentences=(PROVIDER, FORM),
     ),
     'Gmail "send as"': Case(
         sender="alice@team.example",
         server="mail-qk1-f50.google.com",
         address="127.0.9.18",
-        first=(Remedy.SUBMIT, Remedy.ADD),
-        wrong=frozenset({Remedy.ADD_INCLUDE, Remedy.USE_PROVIDER}),
+        notice=("listed", "service", "forwarded", "administrator"),
+        remedies=(Remedy.SUBMIT, Remedy.ADD, *ELSEWHERE),
+        sentences=(WEBMAIL, LISTED, CHANGE, ONLY_CUSTOMERS, FORWARDED, FORM),
+        new="include:_spf.google.com",
         says=("Microsoft 365", "include:_spf.google.com"),
         silent=("ip4:127.0.9.18",),
-        sentences=(WEBMAIL, LISTED),
     ),
     "Gmail over an ISP": Case(
         sender="alice@gmail.com",
         server="smtp.isp.example",
         address="127.0.9.19",
-        first=(Remedy.USE_PROVIDER,),
-        wrong=CHANGES_RECORD | {Remedy.SUBMIT, Remedy.TELL_PROVIDER},
+        notice=("provider", "forwarded"),
+        remedies=OF_PROVIDER,
+        sentences=(PROVIDER, FORM, FORWARDED),
         says=("smtp.gmail.com",),
         silent=("ip4:127.0.9.19",),
-        sentences=(PROVIDER,),
     ),
 }
 
@@ -239,28 +313,35 @@ def read(link: str, wish: str) -> str:
         return str(response.read().decode())
 
 
-def advice_on(html: str) -> list[Remedy]:
+def advice_on(html: str) -> tuple[Remedy, ...]:
     """The remedies of a page, from the top."""
-    return [Remedy(name) for name in re.findall(r'<div class="remedy ([\w-]+)">', html)]
+    return tuple(Remedy(name) for name in re.findall(r'<div class="remedy ([\w-]+)">', html))
+
+
+def in_language(tag: str, key: str, domain: str = "web") -> str:
+    """A text of the page or the notice, which has to be in the catalogues."""
+    text = catalogues.language(tag, domain).catalogue.gettext(key)
+    assert tag == "en" or text != key, f"no {tag} text for {key!r}"
+    return text
 
 
 def values_of(case: Case, tag: str) -> dict[str, str]:
     """What the page puts into its sentences for a case."""
-    name = in_language(tag, "%(address)s (%(name)s)", address=case.address, name=case.server)
+    name = in_language(tag, "%(address)s (%(name)s)") % {"address": case.address, "name": case.server}
     return {
         "domain": case.sender.partition("@")[2],
         "server": case.address if case.address == UNNAMED else name,
         "organization": ".".join(case.server.split(".")[-2:]),
         "provider": "Gmail",
         "services": "Microsoft 365",
+        "service": "Amazon SES" if "amazonses" in case.server else "Google Workspace",
     }
 
 
-def in_language(tag: str, key: str, **values: Any) -> str:
-    """A text of the page, which has to be in the catalogues."""
-    text = catalogues.language(tag, "web").catalogue.gettext(key)
-    assert tag == "en" or text != key, f"no {tag} text for {key!r}"
-    return text % values
+def position(text: str, said: str) -> int:
+    """Where a text stands, whatever the values in it are; -1: nowhere."""
+    found = re.search(re.sub(r"\\\{\w+\\\}|%\\\(\w+\\\)s", r".{1,100}?", re.escape(text)), said)
+    return found.start() if found else -1
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -268,24 +349,37 @@ def test_from_the_bounce_to_the_page(receiver: Receiver, name: str) -> None:
     case = CASES[name]
     told = bounce(case, receiver)
     assert "Message refused: " in told
-    found = re.search(re.escape(receiver.page) + r"[\w.-]+", told)
-    assert found is not None, told
+    link = re.search(re.escape(receiver.page) + r"[\w.-]+", told)
+    assert link is not None, told
+    places = {part: position(key, told.replace(" 550-5.7.23", "")) for part, key in IN_NOTICE.items()}
+    assert tuple(sorted((part for part, at in places.items() if at >= 0), key=places.__getitem__)) == case.notice
     for text in case.says:
         assert text in told
     for text in case.silent:
         assert text not in told
     for wish, tag in LANGUAGES.items():
-        html = read(found[0], wish)
+        html = read(link[0], wish)
         page = Page(html)
         assert page.named("html")[0]["lang"] == tag
         assert in_language(tag, wording.TITLE_REFUSED) in page.words
-        remedies = advice_on(html)
-        assert tuple(remedies[: len(case.first)]) == case.first, (tag, remedies)
-        assert case.present <= set(remedies)
-        assert case.wrong.isdisjoint(remedies), (tag, remedies)
+        assert advice_on(html) == case.remedies, tag
+        assert set(re.findall(r"<ins>(.*?)</ins>", html)) == ({case.new} if case.new else set()), tag
+        if case.new:
+            assert html.index('class="caution"') < html.index("<ins>"), "the condition comes first"
         for text in case.says:
             assert text in page.words, tag
         for text in case.silent:
             assert text not in page.words, tag
         for key in case.sentences:
-            assert in_language(tag, key, **values_of(case, tag)) in page.words, tag
+            assert in_language(tag, key) % values_of(case, tag) in page.words, tag
+        for remedy in ON_PAGE.keys() - set(case.remedies):
+            for key in ON_PAGE[remedy]:
+                assert position(in_language(tag, key), page.words) < 0, (tag, key)
+        assert position(in_language(tag, OWN_SERVER), page.words) < 0, "no server of theirs"
+
+
+@pytest.mark.parametrize("part", IN_NOTICE)
+def test_the_advice_that_is_looked_for_is_that_of_the_notice(part: str) -> None:
+    """A sentence that was written anew would be looked for in vain."""
+    for tag in ("zh-Hans", "zh-Hant"):
+        in_language(tag, IN_NOTICE[part], catalogues.DOMAIN)
