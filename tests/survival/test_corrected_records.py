@@ -99,7 +99,7 @@ def mx(dns: ScriptedDNS, folder: Path, **sections: str) -> Iterator[Mx]:
     secret.touch(mode=0o600)
     secret.write_text(SECRET + "\n")
     port = free_port()
-    web = f"listen = 127.0.0.1:{port}\nsecret_file = {secret}\nrate = 1000/minute"
+    web = f"listen = 127.0.0.1:{port}\nsecret_file = {secret}\nrate = 10000/minute"
     reply = f"help_url = http://127.0.0.1:{port}/spf/{{token}}\nsuggest_services = no"
     with ExitStack() as stack:
         site = stack.enter_context(host(dns, folder, web=web, reply=reply, **sections))  # type: ignore[arg-type]  # an address is enough
@@ -130,10 +130,22 @@ def see_refused_then_corrected(dns: ScriptedDNS, domain: str, *hosts: Mx) -> flo
     for each in hosts:
         assert each.answers(domain) == {REFUSED}, "the workers remember the former answers"
     since = time.monotonic()
-    text = visit(link)
-    assert PASSES in text
-    assert WAITS not in text, "the daemon has confirmed it"
+    see_passing(link)
     return since
+
+
+def see_passing(link: str) -> None:
+    """Open the help page, as its reader does: again, if it says that the daemon has not confirmed the correction.
+
+    On a busy machine the daemon's own evaluation may take longer than the page waits for it.
+    """
+
+    def confirmed() -> bool:
+        text = visit(link)
+        assert PASSES in text
+        return WAITS not in text
+
+    until(confirmed, 30, "the daemon confirms that the case passes")
 
 
 def test_a_corrected_record_counts_in_all_workers_once_the_page_is_loaded(dns: ScriptedDNS, tmp_path: Path) -> None:
@@ -176,12 +188,12 @@ def test_hostile_entries_of_the_server_bring_nothing_and_its_end_costs_nothing(
             there.xadd(KEY, {FIELD: text})
         there.xadd(KEY, {b"\xff": b"\xff"})
         there.xadd(KEY, {FIELD: b"x"}, id=f"{2**64 - 1}-{2**64 - 1}")  # the server lets no entry of ours follow it
-        assert PASSES in visit(links["own.example"])
+        see_passing(links["own.example"])
         here.host.daemon.wait_for_log("corrected records not exchanged with other hosts")
         here.wait_for(TAKEN, "own.example", time.monotonic())
         assert here.answers("moved.example") == {REFUSED}
         server.kill()
         correct(dns, "own.example", "moved.example")
-        assert PASSES in visit(links["moved.example"])
+        see_passing(links["moved.example"])
         here.wait_for(TAKEN, "moved.example", time.monotonic())
         assert "\x1b" not in here.host.daemon.log()

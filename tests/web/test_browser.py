@@ -233,6 +233,7 @@ def test_a_page_of_a_language_written_from_right_to_left_is_its_mirror(site: Sit
 def test_the_dns_host_is_named_and_its_link_is_asked_for_by_no_page(site: Site, page: Page) -> None:
     """The fixture holds the page to requests of our own site."""
     page.goto(site.link())
+    page.get_by_text("I manage the DNS of example.com").click()
     link = page.get_by_role("link", name="More at developers.cloudflare.com")
     expect(link).to_have_attribute("rel", "noopener noreferrer")
     expect(page.get_by_text("The DNS of example.com is at Cloudflare.")).to_be_visible()
