@@ -19,7 +19,7 @@ from spfmilter.settings import Settings, parse, schema
 from spfmilter.settings.sockets import socket_address
 from tests import walls
 from tests.source import modules, nodes, tree
-from tests.values import action, check, facts, verdict
+from tests.values import CASE, action, check, facts, verdict
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -345,7 +345,7 @@ def test_settings_that_are_named_exist(page: Path) -> None:
 
 def test_the_reply_in_the_readme_is_the_one_that_is_sent() -> None:
     fail = verdict(Result.FAIL, check=check(local="alice", as_sent="alice@example.com"))
-    sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@example.com>"), Settings(), Extras())
+    sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@example.com>"), Settings(), Extras(case=CASE))
     assert f"```\n{sent}\n```" in (ROOT / "README.md").read_text()
 
 
@@ -353,7 +353,7 @@ def test_the_reply_in_the_readme_is_the_one_that_is_sent() -> None:
 def test_the_notices_in_the_comparison_are_those_that_are_sent(tag: str) -> None:
     fail = verdict(Result.FAIL, check=check(local="alice", domain="mail163.example", as_sent="alice@mail163.example"))
     chosen = parse(f"[reply]\nlanguages = {tag}\n")
-    link = Extras(link="https://mx.example.net/spf/MWcFlMs")
+    link = Extras(link="https://mx.example.net/spf/MWcFlMs", case=CASE)
     sent = reply_for(action(Disposition.REJECT, fail), facts("<alice@mail163.example>", smtputf8=True), chosen, link)
     assert f"```\n{sent}\n```" in (DOCS / "notice.md").read_text()
 
@@ -361,7 +361,7 @@ def test_the_notices_in_the_comparison_are_those_that_are_sent(tag: str) -> None
 def test_what_the_comparison_claims_of_the_notice_stands_in_it() -> None:
     """Each piece of code in our row of the table."""
     fail = verdict(Result.FAIL, check=check(local="alice", domain="mail163.example", as_sent="alice@mail163.example"))
-    extras = Extras(link="https://mx.example.net/spf/MWcFlMs", case="H1FC-402Z-GPWG")
+    extras = Extras(link="https://mx.example.net/spf/MWcFlMs", case=CASE)
     sent = str(reply_for(action(Disposition.REJECT, fail), facts("<alice@mail163.example>"), Settings(), extras))
     [row] = re.findall(r"^\| spfmilter \| 550 .*", (DOCS / "notice.md").read_text(), re.MULTILINE)
     claimed = re.findall(r"`([^`]+)`", row)
