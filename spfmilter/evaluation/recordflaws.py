@@ -5,7 +5,7 @@ Knows which flaws explain which result. Makes no lookup.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from spfmilter.dns.answer import Asked, Status, Type
 from spfmilter.model import Problem, ProblemKind, Result, Verdict
@@ -40,11 +40,16 @@ def record_flaws(verdict: Verdict, service: Service | None = None) -> tuple[Flaw
     return flaws.flaws_of(text, domain, seen) if verdict.result in _BY_RECORD | {Result.NONE} else ()
 
 
-def mended_record(verdict: Verdict) -> str:
-    """Return the checked domain's record with all flaws corrected that can be; empty: there are none."""
-    if not verdict.asked or verdict.check.record:
-        return ""
+def mended_record(verdict: Verdict, found: Sequence[Flaw]) -> str:
+    """Return the checked domain's record without the flaws ``found``; empty: there are none, or one would stay.
+
+    A flaw stays if only the record's owner can decide about it, or if it is another domain's.
+    """
     domain = verdict.check.domain
+    if not verdict.asked or verdict.check.record or not found:
+        return ""
+    if any(flaw.domain != domain or flaw.kind in flaws.UNMENDED for flaw in found):
+        return ""
     return flaws.mended(flaws.meant_record(_texts(verdict.asked, domain)), domain)
 
 

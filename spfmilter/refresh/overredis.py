@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from redis.exceptions import ResponseError
-
 from spfmilter.refresh.hosts import MAX_TOKENS, HostsError
 from spfmilter.settings.urls import StateUrl
-from spfmilter.state.connection import connect, reason_of
+from spfmilter.state.connection import REFUSED, connect, reason_of
 
 KEY = "spfmilter:refreshed"  # on the server: a contract between hosts of all versions
 FIELD = "token"
@@ -45,7 +43,7 @@ class RedisHosts:
         def add_or_begin_anew() -> None:
             try:
                 add()
-            except ResponseError:  # the key holds no stream, or one with the largest id, which no entry can follow
+            except REFUSED:  # the key holds no stream, or one with the largest id, which no entry can follow
                 add(anew=True)
 
         self._asked(add_or_begin_anew)

@@ -148,7 +148,10 @@ def advice(
         own: the receiver's own users have this domain. Their address at home does not belong into its record.
     """
     check, problem, service = verdict.check, verdict.problem, clues.service
+    flaws = tuple(flaw for flaw in clues.flaws if flaw.kind not in HARMLESS)
     situation = _situation(verdict, condition)
+    if situation is Situation.NO_MAIL and flaws:
+        situation = Situation.UNLISTED  # a slip such as ip4= leaves -all alone: its owner did mean to list servers
     # A name that is made of the address is a subscriber's line, and not a server of the provider's.
     host = usable_name(clues.client_name, str(check.address))
     where = problem.domain if problem is not None and verdict.result is Result.PERMERROR else verdict.term_domain
@@ -169,7 +172,7 @@ def advice(
         listed=clues.listed,
         client_name=clues.client_name,
         other_organization=_other_organization(host, check.domain),
-        flaws=tuple(flaw for flaw in clues.flaws if flaw.kind not in HARMLESS),
+        flaws=flaws,
         names_host=check.identity is Identity.HELO or check.null_sender,
     )
     if found.names_host:
@@ -235,8 +238,8 @@ def _for_host(found: Advice) -> tuple[Remedy, ...]:
     if found.situation in _BY_SERVER:
         change = (*_mending(found), *_adding(found))
     elif found.situation is Situation.NO_MAIL:
-        change = (*_mending(found), Remedy.LIST_SERVERS)
-    elif found.situation is Situation.NO_DOMAIN:
+        change = (Remedy.LIST_SERVERS,)
+    elif found.situation is Situation.NO_DOMAIN or (found.provider is not None and found.situation in _BY_CHANGE):
         change = ()
     else:
         return _remedies(found)
@@ -258,7 +261,7 @@ def _remedies(found: Advice) -> tuple[Remedy, ...]:
         case Situation.UNLISTED | Situation.REDIRECTED | Situation.DENIED:
             return _where_listing_helps(found)
         case Situation.NO_MAIL:
-            return (*_mending(found), Remedy.OTHER_SENDER, Remedy.LIST_SERVERS)
+            return (Remedy.OTHER_SENDER, Remedy.LIST_SERVERS)
         case Situation.NO_RECORD:
             return _mending(found) or (Remedy.PUBLISH,)
         case Situation.BROKEN:

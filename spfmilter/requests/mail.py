@@ -48,7 +48,8 @@ def new_ones(requests: Sequence[SenderRequest], now: int) -> list[SenderRequest]
         requests: all that the store has.
         now: Unix seconds.
     """
-    if any(one.mailed is not None and one.mailed > now - _PAUSE for one in requests):
+    # A time that is yet to come is that of a wrong clock, or of a stranger, and must not keep all further ones back.
+    if any(one.mailed is not None and now - _PAUSE < one.mailed <= now for one in requests):
         return []
     return sorted(
         (one for one in requests if one.mailed is None and one.state is State.OPEN), key=lambda one: one.asked

@@ -83,10 +83,19 @@ class ServerRequests:
         return {field: _row(text) for field, text in found.items()}
 
     def _change(self, change: Callable[[Row], Row | None]) -> None:
-        """Write the rows that ``change`` returns, in place of those that it is given."""
-        texts = {field: json.dumps(new) for field, row in self._rows().items() if (new := change(row)) is not None}
-        if texts:
-            self._asked(lambda: self._server.hset(KEY, mapping=texts))  # type: ignore[arg-type]  # bytes are fields, too
+        """Write the rows that ``change`` returns, in place of those that it is given.
+
+        Begin again if another command has written since they were read (WATCH): its answer must not be lost.
+        """
+
+        def write(pipeline: Any) -> None:
+            rows = {field: _row(text) for field, text in pipeline.hgetall(KEY).items()}
+            texts = {field: json.dumps(new) for field, row in rows.items() if (new := change(row)) is not None}
+            pipeline.multi()
+            if texts:
+                pipeline.hset(KEY, mapping=texts)
+
+        self._asked(lambda: self._server.transaction(cast(Any, write), KEY))
 
     def _asked(self, ask: Callable[[], _T]) -> _T:
         try:

@@ -125,7 +125,8 @@ def service_include(text: str) -> str:
 def service_host(text: str) -> str:
     """Read a name that a service's hosts have, or below which they have theirs."""
     if text.startswith((".", "*.")):
-        raise ValueError(f"{quoted(text)}: write {text.lstrip('*.')}, which stands for all names below it as well")
+        name = _two_labels(text.lstrip("*."), "bulk.example")
+        raise ValueError(f"{quoted(text)}: write {name}, which stands for all names below it as well")
     return _two_labels(text, "bulk.example")
 
 

@@ -43,6 +43,9 @@ class FlawKind(StrEnum):
 # They keep nothing from being allowed: a record's owner should know, but a refused sender has another problem.
 HARMLESS = frozenset({FlawKind.DMARC, FlawKind.SECOND_ALL})
 
+# What ``mended`` leaves in a record, since only its owner can decide about it.
+UNMENDED = frozenset({FlawKind.PRESENT, FlawKind.QUALIFIER, FlawKind.VOID, FlawKind.MACRO_VOID})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
@@ -91,6 +94,7 @@ _KINDS = {
     Spelling.SECOND: FlawKind.TWO_RECORDS,
 }
 _ORDER = {kind: place for place, kind in enumerate(FlawKind)}
+_NARROW = {4: 24, 6: 48}  # the smallest network that one customer of a provider usually has
 _MAX_LOOKUPS = 10  # RFC 7208 section 4.6.4
 
 
@@ -286,12 +290,17 @@ def _about(meant: _Meant, seen: Seen) -> Iterator[Flaw]:
     decided = texts.index(seen.term) if seen.term in texts else None
     if place is not None and decided is not None and not _is_all(seen.term):
         here = directives[place]
-        if place == decided and here.result is not Result.PASS:
+        if place == decided and here.result is not Result.PASS and not _is_wide(here):
             plain = here.text.lstrip("+-~?")
             yield Flaw(kind=FlawKind.QUALIFIER, term=here.text, instead=plain, domain=meant.domain, present=True)
         elif place > decided and here.result is Result.PASS:
             yield Flaw(kind=FlawKind.PRESENT, term=here.text, cause=seen.term, domain=meant.domain, present=True)
     yield from _void(meant, seen.void)
+
+
+def _is_wide(one: Directive) -> bool:
+    """Return whether a directive lists a network that has other hosts than one organization's, most likely."""
+    return {"ip4": one.prefix4 < _NARROW[4], "ip6": one.prefix6 < _NARROW[6]}.get(one.mechanism, False)
 
 
 def _void(meant: _Meant, void: frozenset[str]) -> Iterator[Flaw]:

@@ -16,6 +16,7 @@ from spfmilter.settings.urls import StateUrl
 from spfmilter.state.metered import MAX_ANSWER, Metered
 from spfmilter.text import unicode_line
 
+REFUSED = redis.ResponseError  # the server has taken the command and says that it cannot be done
 _READ = 64 * 1024  # bytes that are read at a time, at most
 
 

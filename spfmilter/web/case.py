@@ -154,7 +154,7 @@ def build_view(  # noqa: PLR0913 - what is known of a case comes from several si
         suggested=suggested,
         added=advised.add,
         flaws=flaw_views(clues.flaws),
-        mended=unicode_line(mended_record(verdict), SHOWN_RECORD) if clues.flaws else "",
+        mended=unicode_line(mended_record(verdict, clues.flaws), SHOWN_RECORD),
         service=advised.service.name if advised.service is not None else None,
         listed=tuple(service.name for service in advised.listed),
         other_organization=unicode_line(advised.other_organization),

@@ -138,8 +138,8 @@ class Requests:
         row = self._store.find(case_id)
         try:
             return request_of(row) if row is not None else None
-        except ValueError as error:
-            raise StoreError(f"{self._store.name}: the row of case {case_id} is no request: {error}") from None
+        except ValueError:  # ``spfmilter requests`` says so; all other cases can ask
+            raise _UnavailableError from None
 
     async def _in_thread(self, question: Callable[[], _T], patience: float) -> _T:
         """Ask the store.

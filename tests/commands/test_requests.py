@@ -170,7 +170,7 @@ def test_a_mail_that_cannot_be_sent_is_said_and_the_answer_stands(
         (("show", case_id(9)), 66, "there is no request for case"),
         (("grant", case_id(9)), 66, "there is no request for case"),
         (("grant", case_id(1), "--for", "forever"), 64, "for a time"),
-        (("grant", case_id(1), "--for", "400d"), 64, "longer than a year"),
+        (("grant", case_id(1), "--for", "400d"), 64, "for a year at most"),
         (("grant", case_id(1), "--for", "x"), 64, "not a time"),
         (("grant", case_id(1), "--say", "x" * 501), 64, "at most 500"),
         (("decline", case_id(2)), 66, "is not open: granted until"),

@@ -1,9 +1,11 @@
 """From a token to what the workers forget: by the page of this host, and by other hosts."""
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +211,35 @@ def test_what_passes_by_the_page_is_handed_on_and_what_comes_is_evaluated(dns: S
         ending.set()
         for thread in threads:
             thread.join()
+
+
+@pytest.mark.outside
+def test_a_flood_of_connections_to_the_socket_passes(dns: ScriptedDNS, tmp_path: Path) -> None:
+    """Silent ones, ones that leave, and ones that send anything. None keeps a place for longer than a second."""
+    ending, board = threading.Event(), RefreshBoard()
+    chosen = site(dns, tmp_path)
+    task = PageTask(chosen, Refresher(chosen, board), None)
+    thread = threading.Thread(target=task.run, args=(ending,))
+    thread.start()
+    try:
+        path = tmp_path / pagelink.FILE
+        until(path.exists, 10, "listening")
+        with ExitStack() as held:
+            for number in range(300):
+                one = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+                one.connect(str(path))  # waits where too many wait already
+                if number % 3 == 1:
+                    one.send((b"\xff", b"x" * 60_000, b"a.b" * 600)[number % 9 // 3])
+                elif number % 3 == 2:
+                    one.close()
+            assert pagelink.ask(str(tmp_path), token("right.example")) in {*RefreshOutcome, None}
+            until(
+                lambda: pagelink.ask(str(tmp_path), token("right.example")) is RefreshOutcome.REFRESHED, 20, "answered"
+            )
+        assert board.number() >= 1
+    finally:
+        ending.set()
+        thread.join()
 
 
 @pytest.mark.outside

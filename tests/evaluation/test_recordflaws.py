@@ -58,7 +58,7 @@ def test_a_flaw_of_an_included_record_is_that_records() -> None:
     verdict = ours({"e.example": [{"TXT": "v=spf1 include:bad.example -all"}], **OTHERS}, check())
     (flaw,) = record_flaws(verdict)
     assert (flaw.domain, flaw.term, flaw.instead) == ("bad.example", "ip4: 198.51.100.7", "ip4:198.51.100.7")
-    assert not mended_record(verdict)
+    assert not mended_record(verdict, record_flaws(verdict))
 
 
 def test_a_service_that_the_record_has_without_effect_is_present() -> None:
@@ -66,7 +66,7 @@ def test_a_service_that_the_record_has_without_effect_is_present() -> None:
     verdict = ours(zone, check())
     assert [flaw.present for flaw in record_flaws(verdict)] == [False]
     assert [flaw.present for flaw in record_flaws(verdict, GOOGLE)] == [True]
-    assert mended_record(verdict) == "v=spf1 mx:a.example include:_spf.google.com -all"
+    assert mended_record(verdict, record_flaws(verdict)) == "v=spf1 mx:a.example include:_spf.google.com -all"
 
 
 def test_the_strings_of_one_record_are_joined_without_a_blank() -> None:

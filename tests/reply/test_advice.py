@@ -1,5 +1,6 @@
 """What can be done about each verdict: the value that the notice and the help page put into words."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,6 +126,23 @@ def test_a_record_that_allows_no_server_is_no_record_to_add_one_to_whether_or_no
     advised = advice(verdict(Result.FAIL, identity, condition=Condition.NO_MAIL))
     assert advised.situation is Situation.NO_MAIL
     assert not {Remedy.ADD, Remedy.ADD_BEFORE, Remedy.ADD_INCLUDE, Remedy.PUBLISH} & set(advised.remedies)
+
+
+def test_a_slip_that_leaves_minus_all_alone_does_not_say_that_the_domain_sends_no_mail() -> None:
+    slip = Flaw(kind=FlawKind.UNKNOWN_MODIFIER, term="ip4=203.0.113.9", instead="ip4:203.0.113.9", domain="example.com")
+    dmarc = Flaw(kind=FlawKind.DMARC, term="p=none", domain="example.com")
+    alone = verdict(Result.FAIL, condition=Condition.NO_MAIL)
+    advised = advice(alone, Clues(flaws=(slip,)), Condition.NO_MAIL)
+    assert (advised.situation, advised.remedies[0]) == (Situation.UNLISTED, Remedy.MEND_FLAW)
+    assert advice(alone, Clues(flaws=(dmarc,))).situation is Situation.NO_MAIL
+
+
+@pytest.mark.parametrize("result", [Result.NONE, Result.PERMERROR])
+def test_who_greets_with_a_freemail_domain_is_not_told_to_change_its_record(result: Result) -> None:
+    about = replace(check(Identity.HELO), domain="gmail.com", as_sent="gmail.com")
+    broken = Problem(kind=ProblemKind.SYNTAX, text="x", term="x", domain="gmail.com")
+    advised = advice(verdict(result, check=about, problem=broken if result is Result.PERMERROR else None))
+    assert advised.remedies == (Remedy.OWN_NAME,)
 
 
 LOG_IN = {"unlisted", "redirected", "denied", "no-record"}

@@ -18,6 +18,7 @@ HOUR = 3600
         ([None, None], NOW, [1, 2]),
         ([None, NOW - HOUR + 1], NOW, []),
         ([None, NOW - HOUR], NOW, [1]),
+        ([None, NOW + 1], NOW, [1]),  # by a clock that was wrong
         ([NOW - DAY, NOW - DAY], NOW, []),
         ([], NOW, []),
     ],

@@ -17,9 +17,10 @@ from lab.postgresql import PostgreSQL
 from lab.redis import Redis
 from spfmilter.exemptions.store import StoreError
 from spfmilter.journal.database import open_engine
+from spfmilter.requests import server
 from spfmilter.requests.embedded import EmbeddedRequests
 from spfmilter.requests.opening import open_store
-from spfmilter.requests.request import MOST_OF_DOMAIN, SenderRequest, State, request_of, row_of, valid
+from spfmilter.requests.request import MOST_OF_DOMAIN, Row, SenderRequest, State, request_of, row_of, valid
 from spfmilter.requests.server import KEY, ServerRequests
 from spfmilter.requests.store import AskOutcome, RequestStore, ask
 from spfmilter.settings import parse
@@ -215,6 +216,34 @@ def test_rows_of_strangers_on_a_server_are_no_error(redis_server: Redis) -> None
     there.set(KEY, "not a hash")
     with pytest.raises(StoreError, match="WRONGTYPE"):
         store.read()
+
+
+@pytest.mark.parametrize(
+    "write", [lambda store: store.note_mailed([case_id(1)], NOW), lambda store: store.end(["X"], 1)]
+)
+def test_an_answer_is_not_lost_that_another_host_writes_meanwhile(
+    redis_server: Redis, monkeypatch: pytest.MonkeyPatch, write: Callable[[RequestStore], None]
+) -> None:
+    """The digest and ``exempt remove`` write whole rows, which they have read before."""
+    library.Redis(port=redis_server.port, db=3).flushdb()
+    url = state_url(f"redis://127.0.0.1:{redis_server.port}/3")
+    assert url is not None
+    one, two = ServerRequests(url), ServerRequests(url)
+    one.add(replace(asked(1), exemption="X"))
+    answers = [granted(asked(1))]
+    read_row = server._row
+
+    def row(text: object) -> Row:
+        found = read_row(text)
+        if answers:
+            monkeypatch.setattr(server, "_row", read_row)
+            assert two.answer(answers.pop())
+        return found
+
+    monkeypatch.setattr(server, "_row", row)
+    write(one)
+    assert found(two, 1).state is State.GRANTED
+    assert found(two, 1).answer == "Welcome."
 
 
 def test_the_page_needs_no_more_rights_on_redis_than_documented(redis_server: Redis) -> None:

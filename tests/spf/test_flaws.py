@@ -240,6 +240,14 @@ def test_what_the_evaluation_has_shown_tells_more(text, seen, flaw) -> None:
     assert flaws_of(text, DOMAIN, seen)[:1] == (flaw,)
 
 
+@pytest.mark.parametrize(("network", "told"), [("192.0.2.0/24", True), ("192.0.2.0/23", False), ("0.0.0.0/0", False)])
+def test_a_wide_network_that_a_record_does_not_allow_is_not_to_be_allowed(network: str, *, told: bool) -> None:
+    """The owner of one server in it may not own the others: "-ip4:0.0.0.0/0" is everyone."""
+    term = f"-ip4:{network}"
+    found = flaws_of(f"v=spf1 a {term} -all", DOMAIN, Seen(adds=("ip4:192.0.2.1",), term=term))
+    assert [flaw.kind for flaw in found] == [FlawKind.QUALIFIER] * told
+
+
 def test_a_name_of_the_clients_choice_is_never_to_be_removed() -> None:
     seen = Seen(void=frozenset({"192.0.2.1._spf.a.example"}))
     assert not flaws_of("v=spf1 exists:%{i}._spf.a.example a:%{h} -all", DOMAIN, seen)

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 import pytest
 
 from lab.daemon import SpfmilterDaemon
+from lab.dnsserver import ScriptedDNS
+from lab.dnszone import ZoneData
 from lab.load import Load
 from lab.milterclient import MilterClient
 from lab.milterwire import MilterError
@@ -141,6 +143,38 @@ def test_a_bad_file_keeps_the_old_settings_and_says_so(dns: NameServer) -> None:
         reload(daemon, ini(address, dns.address, policy="mode = monitor"))
         assert "refused" not in daemon.notifications()[-1]
         assert ask(address, FAIL) == "continue"
+
+
+def test_a_service_and_the_languages_come_into_force_by_reload() -> None:
+    """They are used in refusals alone. Firma.cn is looked at by its name, and the client by its own in HELO."""
+    address = inet_socket()
+    bulk = "include = spf.bulk.example\nhosts = bulk.example"
+    zone: ZoneData = {
+        "firma.cn": [{"TXT": "v=spf1 mx -all"}],
+        "spf.bulk.example": [{"TXT": f"v=spf1 ip4:{CLIENT} -all"}],
+        "other.example": [{"TXT": "v=spf1 -all"}],
+    }
+
+    def reply() -> str:
+        with MilterClient(address, timeout=10) as mta:
+            mta.greet(CLIENT, "out.bulk.example")
+            return " ".join(mta.mail("<a@firma.cn>", "SMTPUTF8").lines)
+
+    with ScriptedDNS(zone) as dns, SpfmilterDaemon(ini(address, dns.address)) as daemon:
+        assert "include:spf.bulk.example" not in reply()
+        reload(daemon, ini(address, dns.address) + f"[service:Bulk Mail]\n{bulk}\n")
+        told = reply()
+        assert "add include:spf.bulk.example" in told
+        assert "send through Bulk Mail" in told
+        reload(daemon, ini(address, dns.address, reply="languages = auto") + f"[service:Other]\n{bulk}\n")
+        told = reply()
+        assert "Message refused:" in told
+        assert "Other" in told
+        assert "Bulk Mail" not in told
+        assert "\u90ae\u4ef6" in told, "mail, in Chinese"
+        none = f"[service:Other]\n{bulk.replace('spf.bulk', 'other')}\n"
+        reload(daemon, ini(address, dns.address) + none)
+        assert "include:other.example" not in reply(), "its record does not let the client send"
 
 
 def test_what_needs_a_restart_is_named_every_time(dns: NameServer) -> None:

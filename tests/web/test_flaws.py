@@ -46,6 +46,14 @@ def test_a_record_without_flaws_has_no_such_block() -> None:
     assert "flaws" not in page(case("v=spf1 -all"))
 
 
+def test_no_record_is_shown_as_correct_that_keeps_the_mistake() -> None:
+    """Only its owner can decide about a qualifier. A DMARC part would be removed all the same."""
+    view = case("v=spf1 ?ip4:192.0.2.1 p=none -all")
+    assert [flaw.term for flaw in view.flaws] == ["?ip4:192.0.2.1", "p=none"]
+    assert view.mended == ""
+    assert "Check that each part is yours" not in Page(page(view)).words
+
+
 @pytest.mark.parametrize("tag", [one.tag for one in LANGUAGES])
 @pytest.mark.parametrize("kind", list(FlawKind))
 def test_each_flaw_has_a_text_in_each_language(tag, kind) -> None:

@@ -272,3 +272,5 @@ def test_rows_of_strangers_are_not_shown(browser: Browser, tmp_path: Path) -> No
     assert shown.status_code == 200
     assert Page(shown.text).named("script") == []
     assert "Ask the administrator" not in words(shown)
+    other = tab.get(f"/spf/{token(id=case_id(7))}")
+    assert "Ask the administrator" in words(other), "one such row does not keep others from asking"
