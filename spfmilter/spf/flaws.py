@@ -8,7 +8,7 @@ Every correction that is returned leaves a valid record valid. Takes time that i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
@@ -94,7 +94,8 @@ _KINDS = {
     Spelling.SECOND: FlawKind.TWO_RECORDS,
 }
 _ORDER = {kind: place for place, kind in enumerate(FlawKind)}
-_NARROW = {4: 24, 6: 48}  # the smallest network that one customer of a provider usually has
+_CUSTOMER = {"ip4": 24, "ip6": 48}  # the smallest network that one customer of a provider usually has
+_LARGEST = {"ip4": 8, "ip6": 16}  # prefixes of the largest networks that one organization has
 _MAX_LOOKUPS = 10  # RFC 7208 section 4.6.4
 
 
@@ -156,7 +157,7 @@ class _Meant:
 
 
 def _read(text: str, domain: str) -> _Meant | None:
-    """Read a text; None: it is no record, or there is no correction that leaves it valid."""
+    """Read a text; None: it is no record, or there is no correction that leaves it valid, or closed to strangers."""
     parts = spelling.read(text)
     if not parts:
         return None
@@ -169,7 +170,14 @@ def _read(text: str, domain: str) -> _Meant | None:
     if published and _lookups(_effective(terms_of(text))) <= _MAX_LOOKUPS < _lookups(_effective(terms_of(whole))):
         return None
     directives = record.directives(terms)
+    if any(map(_is_for_all, directives)):
+        return None
     return _Meant(domain, parts, own, tuple(terms), directives, whole)
+
+
+def _is_for_all(one: Directive) -> bool:
+    """Return whether a directive allows networks that no organization has: with an effect, it would allow everyone."""
+    return one.result is Result.PASS and _is_wider(one, _LARGEST)
 
 
 def terms_of(text: str) -> list[str]:
@@ -290,7 +298,7 @@ def _about(meant: _Meant, seen: Seen) -> Iterator[Flaw]:
     decided = texts.index(seen.term) if seen.term in texts else None
     if place is not None and decided is not None and not _is_all(seen.term):
         here = directives[place]
-        if place == decided and here.result is not Result.PASS and not _is_wide(here):
+        if place == decided and here.result is not Result.PASS and not _is_wider(here, _CUSTOMER):
             plain = here.text.lstrip("+-~?")
             yield Flaw(kind=FlawKind.QUALIFIER, term=here.text, instead=plain, domain=meant.domain, present=True)
         elif place > decided and here.result is Result.PASS:
@@ -298,9 +306,9 @@ def _about(meant: _Meant, seen: Seen) -> Iterator[Flaw]:
     yield from _void(meant, seen.void)
 
 
-def _is_wide(one: Directive) -> bool:
-    """Return whether a directive lists a network that has other hosts than one organization's, most likely."""
-    return {"ip4": one.prefix4 < _NARROW[4], "ip6": one.prefix6 < _NARROW[6]}.get(one.mechanism, False)
+def _is_wider(one: Directive, prefixes: Mapping[str, int]) -> bool:
+    """Return whether a directive lists a network that is wider than the prefix for its family."""
+    return (one.prefix4 if one.mechanism == "ip4" else one.prefix6) < prefixes.get(one.mechanism, 0)
 
 
 def _void(meant: _Meant, void: frozenset[str]) -> Iterator[Flaw]:

@@ -248,6 +248,22 @@ def test_a_wide_network_that_a_record_does_not_allow_is_not_to_be_allowed(networ
     assert [flaw.kind for flaw in found] == [FlawKind.QUALIFIER] * told
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v=spf1 ip4=0.0.0.0/0 -all",
+        "v=spf1 a -all ip4:0.0.0.0/0",
+        "v=spf1 ip4: 128.0.0.0/1 -all",
+        "v=spf1 -all ip6:2000::/3",
+        "v=spf1; ip4:0.0.0.0/0 -all",
+    ],
+)
+def test_a_slip_that_keeps_a_domain_from_allowing_everyone_is_not_corrected(text: str) -> None:
+    assert (told(text, ADD), mended(text, DOMAIN)) == ([], "")
+    private = text.replace("0.0.0.0/0", "10.0.0.0/8").replace("128.0.0.0/1", "17.0.0.0/8").replace("::/3", "::/16")
+    assert mended(private, DOMAIN)
+
+
 def test_a_name_of_the_clients_choice_is_never_to_be_removed() -> None:
     seen = Seen(void=frozenset({"192.0.2.1._spf.a.example"}))
     assert not flaws_of("v=spf1 exists:%{i}._spf.a.example a:%{h} -all", DOMAIN, seen)
