@@ -74,10 +74,10 @@ class Mx:
         """What the workers answer to a message of this domain."""
         return self.host.answers(f"<a@{domain}>")
 
-    def wait_for(self, answer: str, domain: str, since: float) -> None:
-        """Wait until all workers answer so."""
+    def wait_for(self, answer: str, domain: str, since: float, link: str = "") -> None:
+        """Wait until all workers answer so. The sender opens the page of ``link`` again meanwhile."""
         until(
-            lambda: self.answers(domain) == {answer},
+            lambda: self.answers(domain) == {answer} or (link and not visit(link)),
             BOUND,
             lambda: f"{answer}: {self.answers(domain)}\n{self.host.daemon.log()[-3000:]}",
         )
@@ -120,8 +120,8 @@ def correct(dns: ScriptedDNS, *domains: str) -> None:
     dns.load({**ZONE, **{name: entries for domain in domains for name, entries in WAYS[domain][1].items()}})
 
 
-def see_refused_then_corrected(dns: ScriptedDNS, domain: str, *hosts: Mx) -> float:
-    """Refuse, show the page, correct, and show the page again, all of the first host. Return when that was."""
+def see_refused_then_corrected(dns: ScriptedDNS, domain: str, *hosts: Mx) -> tuple[float, str]:
+    """Refuse, show the page, correct, and show the page again, all of the first host. Return the time and the link."""
     link = hosts[0].link(domain)
     assert PASSES not in visit(link)
     for each in hosts:
@@ -131,7 +131,7 @@ def see_refused_then_corrected(dns: ScriptedDNS, domain: str, *hosts: Mx) -> flo
         assert each.answers(domain) == {REFUSED}, "the workers remember the former answers"
     since = time.monotonic()
     see_passing(link)
-    return since
+    return since, link
 
 
 def see_passing(link: str) -> None:
@@ -152,7 +152,7 @@ def test_a_corrected_record_counts_in_all_workers_once_the_page_is_loaded(dns: S
     with mx(dns, tmp_path / "one") as here:
         assert here.host.answers(PASS) == {TAKEN}
         for domain in WAYS:
-            here.wait_for(TAKEN, domain, see_refused_then_corrected(dns, domain, here))
+            here.wait_for(TAKEN, domain, *see_refused_then_corrected(dns, domain, here))
             pattern = rf"corrected record seen domain={re.escape(domain)} client={CLIENT} case=\S+ by=\"help page\""
             here.host.daemon.wait_for_log(pattern)
         asked = dns.queries["_spf.provider.example", "TXT"]
@@ -168,9 +168,9 @@ def test_a_corrected_record_counts_on_the_other_hosts(dns: ScriptedDNS, kind: st
         mx(dns, tmp_path / "two", **sections) as two,
     ):
         for domain, (visited, other) in (("own.example", (one, two)), ("moved.example", (two, one))):
-            since = see_refused_then_corrected(dns, domain, visited, other)
-            other.wait_for(TAKEN, domain, since)
-            visited.wait_for(TAKEN, domain, since)
+            since, link = see_refused_then_corrected(dns, domain, visited, other)
+            other.wait_for(TAKEN, domain, since, link)
+            visited.wait_for(TAKEN, domain, since, link)
             other.host.daemon.wait_for_log(rf"corrected record seen domain={re.escape(domain)} .*by=\"another host\"")
 
 
@@ -187,13 +187,15 @@ def test_hostile_entries_of_the_server_bring_nothing_and_its_end_costs_nothing(
         for text in (b"\xff\x1b[31m" * 1000, b"own.example", forged.encode(), b"*"):
             there.xadd(KEY, {FIELD: text})
         there.xadd(KEY, {b"\xff": b"\xff"})
-        there.xadd(KEY, {FIELD: b"x"}, id=f"{2**64 - 1}-{2**64 - 1}")  # the server lets no entry of ours follow it
+        there.xadd(KEY, {FIELD: b"x"}, id=f"{2**64 - 1}-{2**64 - 1}")  # no entry can follow it
         see_passing(links["own.example"])
-        here.host.daemon.wait_for_log("corrected records not exchanged with other hosts")
-        here.wait_for(TAKEN, "own.example", time.monotonic())
+        sent = links["own.example"].rpartition("/")[2].encode()
+        until(lambda: [fields[FIELD.encode()] for _, fields in there.xrange(KEY)] == [sent], 10, "a new stream")
+        here.wait_for(TAKEN, "own.example", time.monotonic(), links["own.example"])
         assert here.answers("moved.example") == {REFUSED}
         server.kill()
         correct(dns, "own.example", "moved.example")
         see_passing(links["moved.example"])
-        here.wait_for(TAKEN, "moved.example", time.monotonic())
+        here.wait_for(TAKEN, "moved.example", time.monotonic(), links["moved.example"])
+        here.host.daemon.wait_for_log("corrected records not exchanged with other hosts")
         assert "\x1b" not in here.host.daemon.log()
