@@ -2,7 +2,7 @@
 # Runs all tests but those marked `soak`, in three passes:
 #
 #   1. the pure tests, on all processors, with the coverage of the package: printed, with a floor (pyproject.toml)
-#   2. the tests that need a server: the daemon, name and mail servers, a browser. They mostly wait, so one more than there
+#   2. the tests that need a server: the daemon, name and mail servers, a browser. They mostly wait, so two more than there
 #      are processors runs at a time, file by file, the longest files first
 #   3. the tests that measure, one after the other
 #
@@ -31,7 +31,7 @@ tail -n 20 .cache/uncovered.txt
 [ "${floor:-reached}" = reached ] # the floor of the whole package: [tool.coverage.report]
 echo "== tests with servers"
 # shellcheck disable=SC2086 # lists
-"$PYTHON" -m pytest -q -n $(($(nproc) + 1)) --maxprocesses=8 --dist loadfile --no-loadscope-reorder --durations=25 \
+"$PYTHON" -m pytest -q -n $(($(nproc) + 2)) --maxprocesses=8 --dist loadfile --no-loadscope-reorder --durations=25 \
     -m 'outside and not (alone or soak)' $LONGEST $rest
 echo "== tests that measure, one after the other"
 "$PYTHON" -m pytest -q -m 'alone and not soak'
