@@ -180,7 +180,7 @@ def test_hostile_entries_of_the_server_bring_nothing_and_its_end_costs_nothing(
 ) -> None:
     with store("redis") as (sections, server), mx(dns, tmp_path / "one", **sections) as here:
         assert isinstance(server, Redis)
-        there = library.Redis(port=server.port)
+        there: Any = library.Redis(port=server.port)
         links = {domain: here.link(domain) for domain in ("own.example", "moved.example")}
         forged = links["own.example"].rpartition("/")[2][:-3] + "AAA"
         correct(dns, "own.example")
