@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-_MAX_NAMES = 100  # characters of a list of names: it stands in a line of the notice beside a link
+MAX_NAMES = 100  # characters of a list of names: it stands in a line of the notice beside a link
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +53,17 @@ TABLE = (
 BY_TAG: Mapping[str, LanguageRow] = {row.tag: row for row in TABLE}
 
 
-def language_names(tags: Iterable[str]) -> str:
+def language_names(tags: Iterable[str], limit: int = MAX_NAMES) -> str:
     """Return the ASCII names of languages for one line, in the order of the table: ``English, Zhongwen``.
 
-    Each name stands once. Names that do not fit into 100 characters are left out, the last ones first.
+    Each name stands once. Names that do not fit into ``limit`` characters are left out, the last ones first.
     """
     wanted = set(tags)
     names = dict.fromkeys(row.ascii_name for row in TABLE if row.tag in wanted)
     line = ""
     for name in names:
         longer = f"{line}, {name}" if line else name
-        if len(longer) > _MAX_NAMES:
+        if len(longer) > limit:
             return line
         line = longer
     return line

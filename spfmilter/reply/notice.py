@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from spfmilter.folding import is_foldable
 from spfmilter.language import PAGE_DOMAIN, SOURCE, Language, available, closest, language
-from spfmilter.languagetable import language_names
+from spfmilter.languagetable import MAX_NAMES, language_names
 from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, Verdict
 from spfmilter.reply import flawtexts, texts
 from spfmilter.reply.advice import NO_CLUES, Advice, advice
@@ -155,7 +155,9 @@ def _size(line: str) -> int:
 
 
 def _help(url: str, language: Language) -> str:
-    return texts.template(texts.HELP, language).fill({"url": url, "languages": language_names(available(PAGE_DOMAIN))})
+    line = texts.template(texts.HELP, language)
+    room = MAX_LINE - len(line.fill({"url": url, "languages": ""}).encode())
+    return line.fill({"url": url, "languages": language_names(available(PAGE_DOMAIN), min(room, MAX_NAMES))})
 
 
 def case_line(case: str, language: Language) -> str:

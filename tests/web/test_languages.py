@@ -115,7 +115,7 @@ def test_the_page_offers_each_language_that_has_a_catalogue() -> None:
 
 def test_the_catalogues_are_compiled_and_found() -> None:
     simplified, traditional = (languages.translations(choose(tag, None)) for tag in ("zh-Hans", "zh-Hant"))
-    assert (simplified.gettext("Check"), traditional.gettext("Check")) == ("查询", "查詢")
+    assert (simplified.pgettext("button", "Check"), traditional.pgettext("button", "Check")) == ("查询", "查詢")
 
 
 def test_a_time_is_written_as_the_language_does() -> None:
