@@ -38,7 +38,7 @@ def test_the_link_is_of_the_case(identity: Identity, address: str) -> None:
 
 def test_it_holds_the_clients_name_if_that_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Clues(client_name="smtp30.bulk.example")
-    monkeypatch.setattr("spfmilter.helplink.signing.clues_of", lambda *_: known)
+    monkeypatch.setattr("spfmilter.helplink.signing.clues_of", lambda *_, **_other: known)
     found = Refusals(settings(LINKING.replace("= no", "= yes")), SIGNER).extras(
         NO_INQUIRY, verdict(Result.FAIL), facts(), CASE
     )
