@@ -10,6 +10,8 @@ from spfmilter import caseid, policy, reply
 from spfmilter.addresses import parse_reverse_path
 from spfmilter.exemptions.exemption import Exemption
 from spfmilter.exemptions.inforce import InForce, pack, unpack
+from spfmilter.language import PAGE_DOMAIN, available
+from spfmilter.languagetable import language_names
 from spfmilter.model import (
     NO_OWN_RULES,
     Action,
@@ -111,6 +113,7 @@ def no_extras(_verdict: Verdict, _facts: Facts, case: str) -> Extras:
 
 
 CASE = "H1FC-402Z-GPWG"
+PAGE_LANGUAGES = language_names(available(PAGE_DOMAIN))  # as the notice names them beside the link
 NO_EXTRAS = Extras()  # a notice holds nothing beyond the verdict
 
 

@@ -13,11 +13,12 @@ from spfmilter.helplink.token import Signer
 from spfmilter.language import available
 from spfmilter.model import Result
 from tests.commands.conftest import MESSAGE
+from tests.values import PAGE_LANGUAGES
 
 pytestmark = pytest.mark.outside
 
 FAIL = [*MESSAGE, "alice@example.com"]
-LINK = "550-5.7.23 Help and current result (English, Zhongwen): "
+LINK = f"550-5.7.23 Help and current result ({PAGE_LANGUAGES}): "
 
 
 def reply(done) -> list[str]:

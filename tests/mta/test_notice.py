@@ -10,6 +10,7 @@ from lab.smtp import SmtpDialogue
 from spfmilter.helplink.token import Signer
 from spfmilter.model import Result
 from tests.mta.site import MESSAGE, Site
+from tests.values import PAGE_LANGUAGES
 
 SECRET = "a secret of twenty characters or more"
 
@@ -61,7 +62,7 @@ def token_in(text: str) -> str:
 def test_the_bounce_holds_the_notice_and_a_link_to_the_senders_own_case(sender: Postfix) -> None:
     text = bounce_for(sender, "alice@mail163.example")
     assert "127.0.0.1 is not in the trusted sender list of mail163.example" in text
-    assert "Help and current result (English, Zhongwen): https://mx.example.net/spf/" in text
+    assert f"Help and current result ({PAGE_LANGUAGES}): https://mx.example.net/spf/" in text
     case = Signer([SECRET.encode()]).read(token_in(text), max_age=600, now=0)
     assert (str(case.address), case.domain, case.result) == ("127.0.0.1", "mail163.example", Result.FAIL)
 
@@ -86,4 +87,4 @@ def test_every_other_client_is_answered_in_ascii(receiver: Site) -> None:
 def test_the_bounce_of_an_internationalized_sender_is_in_chinese(sender: Postfix) -> None:
     text = bounce_for(sender, "用户@例子.example", "SMTPUTF8")
     assert "如果您管理 xn--fsqu00a.example：请在其 SPF 记录中加入 ip4:127.0.0.1" in text
-    assert "帮助和当前结果（English, Zhongwen）： https://mx.example.net/spf/" in text
+    assert f"帮助和当前结果（{PAGE_LANGUAGES}）： https://mx.example.net/spf/" in text

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spfmilter.language import PAGE_DOMAIN, available
-from spfmilter.languagetable import TABLE, language_names
+from spfmilter.language import available
+from spfmilter.languagetable import TABLE
 from spfmilter.model import Condition, Disposition, Facts, Identity, Problem, ProblemKind, Result, ReversePath, Verdict
 from spfmilter.reply import Extras, notice, problem_text, reply_for, sentences
 from spfmilter.reply.texts import all_texts
 from spfmilter.spf.clues import Clues
 from spfmilter.spf.services import SERVICES
 from spfmilter.web.languages import LANGUAGES
-from tests.values import NO_EXTRAS, action, check, facts, settings, verdict
+from tests.values import NO_EXTRAS, PAGE_LANGUAGES, action, check, facts, settings, verdict
 
 HELO, MAILFROM = Identity.HELO, Identity.MAILFROM
 REDIRECT: Mapping[str, Any] = {"term": "-all", "term_domain": "_spf.provider.example"}
@@ -27,7 +27,6 @@ BROKEN = Problem(kind=ProblemKind.SYNTAX, text="not a mechanism", term="ipv4:192
 SILENT = Problem(
     kind=ProblemKind.DNS_FAILURE, text="DNS lookup of example.com (TXT) failed: timeout", domain="example.com"
 )
-PAGE_LANGUAGES = language_names(available(PAGE_DOMAIN))
 LINK = "https://mx.example.net/spf/" + "x" * 273  # the longest name's
 
 

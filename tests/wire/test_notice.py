@@ -18,6 +18,7 @@ from spfmilter import caseid
 from spfmilter.helplink.secretfile import load_secrets
 from spfmilter.helplink.token import Signer
 from spfmilter.model import Identity, Result
+from tests.values import PAGE_LANGUAGES
 from tests.wire.running import CLIENT, ZONE, Running, ini, running
 
 J = {"j": "mx.example.net"}
@@ -156,7 +157,7 @@ def test_a_client_that_says_smtputf8_is_answered_in_utf8_byte_for_byte(chinese: 
     assert lines[0].decode() == (
         "550-5.7.23 邮件被拒收：服务器 192.0.2.1 不在 fail.example 的信任发送列表中（SPF check: fail，匹配“-all”）"
     )
-    assert lines[1].decode().startswith("550-5.7.23 帮助和当前结果（English, Zhongwen）： https://h.example/")
+    assert lines[1].decode().startswith(f"550-5.7.23 帮助和当前结果（{PAGE_LANGUAGES}）： https://h.example/")
     assert re.fullmatch(rf"550 5\.7\.23 编号: {caseid.FORM}", lines[-1].decode())
     assert all(len(line) <= 510 for line in lines)
 
@@ -191,7 +192,7 @@ def test_the_notice_of_a_tagged_message_is_in_the_same_language(chinese: Running
 
 def test_the_second_line_links_to_this_very_case_and_the_last_one_names_it(chinese: Running, secret: Path) -> None:
     _, link, *_, last = refused(chinese, address=CLIENT).lines
-    found = re.fullmatch(r"550-5\.7\.23 Help and current result \(English, Zhongwen\): https://h\.example/(\S+)", link)
+    found = re.fullmatch(rf"550-5\.7\.23 Help and current result \({PAGE_LANGUAGES}\): https://h\.example/(\S+)", link)
     assert found is not None, link
     case = Signer(load_secrets(secret)).read(found[1], max_age=600, now=time.time())
     assert (str(case.address), case.identity, case.domain, case.result) == (
@@ -213,7 +214,7 @@ def test_a_later_refusal_holds_the_same(names: ScriptedDNS, secret: Path, stage:
     assert outcome.stage == {"rcpt": "rcpt", "message": "eom"}[stage]
     lines = "\n".join(outcome.reply.lines)
     assert ITS_TERM in lines
-    assert "550-5.7.23 Help and current result (English, Zhongwen): https://h.example/" in lines
+    assert f"550-5.7.23 Help and current result ({PAGE_LANGUAGES}): https://h.example/" in lines
 
 
 def test_the_daemon_makes_the_secret_for_itself_alone(chinese: Running, secret: Path) -> None:
