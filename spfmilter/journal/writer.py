@@ -33,6 +33,9 @@ _REMOVAL_LOCK = 0x5350_464B  # PostgreSQL's advisory lock for that
 # A row that the database will never take. The last two come from a driver that cannot write a text or a number.
 _REFUSED = (DataError, IntegrityError, UnicodeError, OverflowError)
 
+# A number that PostgreSQL has not given out yet is an error for txid_status(), and here that of a lost transaction.
+_STATUS = """SELECT CASE WHEN %s::bigint < txid_snapshot_xmax(txid_current_snapshot())
+    THEN txid_status(%s::bigint) ELSE 'aborted' END"""
 _COPY = f"COPY {DECISION.name} ({', '.join(COLUMNS)}) FROM STDIN"
 
 
@@ -183,19 +186,24 @@ class Writer:
     def _settle_doubt(self, connection: Connection) -> None:
         """Find out whether the last transaction was committed, if the connection broke before PostgreSQL said so.
 
+        A crash can lose the number of a transaction that was not committed. PostgreSQL then knows no such number, or
+        gives it to another transaction: so only a row of ours proves that it was this one.
+
         Raises:
             JournalError: PostgreSQL itself does not know yet.
             SQLAlchemyError: it cannot be asked.
         """
         if self._doubt is None:
             return
+        rows = self._backlog.take(ENOUGH)
         with connection.begin():
-            status = connection.exec_driver_sql("SELECT txid_status(%s)", (self._doubt,)).scalar()
+            status = connection.exec_driver_sql(_STATUS, (self._doubt, self._doubt)).scalar()
+            written = status == "committed" and bool(rows) and _is_there(connection, rows[0])
         if status == "in progress":
             raise JournalError("the last transaction is still in progress")
         self._doubt = None
-        if status == "committed":
-            self._backlog.settle(len(self._backlog.take(ENOUGH)), time.monotonic())
+        if written:
+            self._backlog.settle(len(rows), time.monotonic())
 
     def _remove_old(self, connection: Connection) -> int:
         """Remove some rows that are too old. Return how many.
@@ -210,6 +218,15 @@ class Writer:
                 if not alone:
                     return 0
             return connection.execute(delete(DECISION).where(DECISION.c.id.in_(old))).rowcount
+
+
+def _is_there(connection: Connection, row: Row) -> bool:
+    """Return whether the journal has a row with the same time, host, client and sender domain."""
+    same = [
+        DECISION.c[name].is_not_distinct_from(row[COLUMNS.index(name)])
+        for name in ("time", "host", "client", "sender_domain")
+    ]
+    return connection.execute(select(DECISION.c.id).where(*same).limit(1)).first() is not None
 
 
 def _copy(connection: Connection, rows: Sequence[Row]) -> None:

@@ -78,3 +78,39 @@ def test_a_database_without_the_table_keeps_the_rows(url: JournalUrl) -> None:
     storage = Storage(url)
     assert storage.write(rows(3)) == (0, 0)
     assert storage.totals.totals().waiting == 3
+
+
+# -- a commit in doubt -------------------------------------------------------------------------------------------------
+
+
+def in_doubt(url: JournalUrl, number: int) -> tuple[int, int]:
+    """Write three rows while the transaction of this number is in doubt. Return how many are there, and are lost."""
+    storage = Storage(url)
+    storage.writer._doubt = number
+    _, lost = storage.write(rows(3))
+    return len(written(url)), lost
+
+
+def test_a_transaction_whose_number_was_lost_by_a_crash_is_written_again(url: JournalUrl) -> None:
+    assert Storage(url).write(rows(0)) == (0, 0)
+    assert in_doubt(url, 1 << 40) == (3, 0)
+
+
+def test_a_committed_transaction_is_not_written_twice(url: JournalUrl) -> None:
+    assert Storage(url).write(rows(3)) == (3, 0)
+    assert in_doubt(url, last_number(url)) == (3, 0)
+
+
+def test_another_transaction_with_the_number_of_a_lost_one_proves_nothing(url: JournalUrl) -> None:
+    assert Storage(url).write([row(99)]) == (1, 0)
+    assert in_doubt(url, last_number(url)) == (4, 0)
+
+
+def last_number(url: JournalUrl) -> int:
+    """The number of the transaction that wrote the last row."""
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        query = text("SELECT xmin::text::bigint FROM decision ORDER BY id DESC LIMIT 1")
+        number = connection.execute(query).scalar_one()
+    engine.dispose()
+    return int(number)
