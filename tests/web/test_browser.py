@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from spfmilter.model import Identity, Result
 from spfmilter.web import app as application
+from spfmilter.web.languages import LANGUAGES, PageLanguage
 from tests.web.browser import CHROMIUM, DESKTOP, PHONE, chromium
 from tests.web.site import CLIENT, ZONE, Site, serving
 
@@ -170,6 +171,21 @@ def test_axe_finds_nothing(site: Site, page: Page, name) -> None:
         found = page.evaluate("axe.run(document, {preload: false})")
         assert "color-contrast" in {rule["id"] for rule in found["passes"]}
         assert found["violations"] == [], json.dumps(found["violations"], indent=1)
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:], ids=lambda language: language.tag)
+def test_axe_finds_nothing_in_other_languages_and_nothing_is_wider_than_a_phone(
+    site: Site, page: Page, language: PageLanguage
+) -> None:
+    """In one scheme each: colours do not depend on the language."""
+    page.set_viewport_size({"width": 320, "height": 800})
+    for number, (name, url) in enumerate(pages(site).items()):
+        page.emulate_media(color_scheme="dark" if number % 2 else "light")
+        page.goto(f"{url}{'&' if '?' in url else '?'}lang={language.tag}")
+        page.evaluate(Path(AXE_FILE_PATH).read_text())
+        found = page.evaluate("axe.run(document, {preload: false})")
+        assert found["violations"] == [], name + json.dumps(found["violations"], indent=1)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
 
 
 @pytest.mark.parametrize("lang", ["en", "zh-Hans"])
