@@ -45,8 +45,7 @@ class Refresher:
     def __init__(self, settings: Settings, board: RefreshBoard) -> None:
         self._settings, self._board = settings, board
         self._time = Duration(min(_TIME, settings.dns.timeout.seconds))
-        uncached = {"cache_entries": 0, "serve_stale": Duration(0)}
-        self._engine = Engine(settings.dns.model_copy(update=uncached))
+        self._engine = Engine(settings.dns.uncached())
         self._lock = threading.Lock()
         self._limits = RefreshLimits()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="refresh")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from spfmilter.model import Identity, Rule
 from spfmilter.settings import schema
@@ -57,6 +58,11 @@ class Settings:
             Service(name=name, include=section.include, hosts=tuple(section.hosts), provider=name)
             for name, section in self.services.items()
         )
+
+    @property
+    def public_name(self) -> str:
+        """Return the mail server's name for people: of ``[headers]``, else of the help page's links; empty: none."""
+        return self.headers.own_id or urlsplit(str(self.reply.help_url or "")).hostname or ""
 
     def rule(self, section: str, key: str, place: int | None = None) -> Rule:
         """Return the line of the file that sets a key, or the default, for the log and for people.

@@ -312,6 +312,10 @@ class DnsSection(SectionModel):
     serve_stale: Annotated[Duration, types.reader(types.duration_between("0s", "7d"))] = Duration(0)
     private_zones: Annotated[ZoneList, listing.entries(ZoneList)] = PRIVATE_ZONES
 
+    def uncached(self) -> DnsSection:
+        """Return the same, for evaluations that remember no answer."""
+        return self.model_copy(update={"cache_entries": 0, "serve_stale": Duration(0)})
+
 
 class LogSection(SectionModel):
     """``[log]``."""

@@ -68,7 +68,7 @@ class Checker:
         """
         time = Duration(min(_TIME, settings.timeout.seconds))
         # No cache: a person who corrects a record and loads the page again wants to see the effect at once.
-        limited = settings.model_copy(update={"cache_entries": 0, "serve_stale": Duration(0), "timeout": time})
+        limited = settings.uncached().model_copy(update={"timeout": time})
         if nameservers:
             limited = limited.model_copy(update={"nameservers": nameservers})
         self._engine = Engine(limited)

@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -96,15 +95,9 @@ def application(settings: Settings) -> ASGIApp:
     Raises:
         SecretError: the secrets for the tokens cannot be read or created.
     """
-    app = build(settings, load_secrets(Path(settings.web.secret_file)), _hostname(settings))
+    app = build(settings, load_secrets(Path(settings.web.secret_file)), settings.public_name or socket.gethostname())
     trusted = [str(network) for network in settings.web.trusted_proxies]
     return ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type,return-value]  # two spellings of ASGI's types
-
-
-def _hostname(settings: Settings) -> str:
-    """Return the mail server's name: from ``[headers]``, else from the help page's links, else this host's name."""
-    help_url = str(settings.reply.help_url or "")
-    return settings.headers.own_id or urlsplit(help_url).hostname or socket.gethostname()
 
 
 def _listen(address: str) -> socket.socket:
