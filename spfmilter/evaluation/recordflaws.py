@@ -33,7 +33,7 @@ def record_flaws(verdict: Verdict, service: Service | None = None) -> tuple[Flaw
         return ()
     broken = problem if verdict.result is Result.PERMERROR else None
     domain = (broken.domain if broken is not None else None) or check.domain
-    text = flaws.meant_record(_texts(verdict.asked, domain))
+    text = flaws.meant_record(txt_records(verdict.asked, domain))
     seen = _seen(verdict, broken, domain, service)
     if broken is not None:
         return tuple(flaw for flaw in flaws.flaws_of(text, domain, seen) if _explains(flaw, broken))
@@ -50,10 +50,11 @@ def mended_record(verdict: Verdict, found: Sequence[Flaw]) -> str:
         return ""
     if any(flaw.domain != domain or flaw.kind in flaws.UNMENDED for flaw in found):
         return ""
-    return flaws.mended(flaws.meant_record(_texts(verdict.asked, domain)), domain)
+    return flaws.mended(flaws.meant_record(txt_records(verdict.asked, domain)), domain)
 
 
-def _texts(asked: Iterable[Asked], domain: str) -> list[bytes]:
+def txt_records(asked: Iterable[Asked], domain: str) -> list[bytes]:
+    """Return the TXT records of a domain, from the lookups of an evaluation; none if they are not known."""
     wanted = domain.lower().removesuffix(".")
     for name, rdtype, answer in asked:
         if rdtype is Type.TXT and name.lower().removesuffix(".") == wanted:

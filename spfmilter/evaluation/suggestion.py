@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
-from spfmilter.dns.answer import Type
 from spfmilter.evaluation import hosts
 from spfmilter.evaluation.engine import Inquiry
-from spfmilter.evaluation.recordflaws import record_flaws
+from spfmilter.evaluation.recordflaws import record_flaws, txt_records
 from spfmilter.hostname import is_host, usable_name
 from spfmilter.model import Check, Facts, Identity, IPAddress, Result, Verdict
 from spfmilter.spf import record
@@ -120,14 +119,11 @@ def _includes(verdict: Verdict) -> Iterator[str]:
 
 def _directives(verdict: Verdict, domain: str) -> tuple[record.Directive, ...]:
     """Return the directives of a domain's record, from the lookups of the evaluation; none if they are not known."""
-    for name, rdtype, answer in verdict.asked or ():
-        if rdtype is Type.TXT and name.lower() == domain:
-            try:
-                text = record.only_one((text for text in answer.records if isinstance(text, bytes)), domain)
-                return record.parse(text).directives if text is not None else ()
-            except record.RecordError:  # its verdict is another one: an evaluation has read it since
-                return ()
-    return ()
+    try:
+        text = record.only_one(txt_records(verdict.asked or (), domain), domain)
+        return record.parse(text).directives if text is not None else ()
+    except record.RecordError:  # its verdict is another one: an evaluation has read it since
+        return ()
 
 
 def _fits(verdict: Verdict, service: Service, inquiry: Inquiry, deadline: float) -> bool:
