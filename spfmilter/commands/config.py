@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ import click
 
 from spfmilter import ownership, units
 from spfmilter.commands import against
-from spfmilter.commands.console import EX_CANTCREAT, EX_CONFIG, settings_from
+from spfmilter.commands.console import EX_CANTCREAT, EX_CONFIG, command_line, settings_from
 from spfmilter.interfaces import has_public_address
-from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, ini, load, show, without_effect
+from spfmilter.settings import Settings, SettingsError, ini, load, show, without_effect
 
 if TYPE_CHECKING:
     from spfmilter.daemon.trial import Finding
@@ -88,8 +87,7 @@ def _as_the_daemon(path: Path) -> str:
     daemon = units.daemon_user()
     if ownership.user() == daemon:
         return ""
-    option = "" if path == DEFAULT_PATH else f" -c {shlex.quote(str(path))}"
-    again = ownership.as_user(daemon, f"spfmilter config check --try{option}")
+    again = ownership.as_user(daemon, command_line("config check --try", path))
     return f", who is not the daemon's. As root: {again}"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import click
 from rich.console import Console, RenderableType
 
 from spfmilter.observe import journal
-from spfmilter.settings import Settings, SettingsError, load
+from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, load
 
 EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = os.EX_USAGE, os.EX_UNAVAILABLE, os.EX_CANTCREAT, os.EX_CONFIG
 EX_NOINPUT, EX_NOPERM = os.EX_NOINPUT, os.EX_NOPERM
@@ -38,6 +39,11 @@ def settings_from(path: Path, *, tell: Callable[[str], None] = lambda _: None) -
         more = len(error.problems) - 1
         tell(f"{error.source}: {error.problems[0]}" + (f" (and {more} more)" if more else ""))
         sys.exit(EX_CONFIG)
+
+
+def command_line(command: str, path: Path) -> str:
+    """Return what a person types to run a command of spfmilter with the same INI file."""
+    return f"spfmilter {command}" + ("" if path == DEFAULT_PATH else f" -c {shlex.quote(str(path))}")
 
 
 def _complain(text: str) -> None:

@@ -7,32 +7,36 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from spfmilter import caseid, ownership
+from spfmilter import caseid
 from spfmilter.addresses import embedded_ip4
-from spfmilter.commands.console import EX_NOINPUT, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE, print_result, settings_from
+from spfmilter.commands.console import (
+    EX_NOINPUT,
+    EX_UNAVAILABLE,
+    EX_USAGE,
+    command_line,
+    print_result,
+    settings_from,
+)
+from spfmilter.commands.storing import failed, go_on_as_owner, open_or_stop, stop, tell, who_acts
 from spfmilter.exemptions.dangers import dangers
 from spfmilter.exemptions.exemption import (
     ID_BITS,
     MOST,
     MOST_BY_SPF,
-    NAME_LIMIT,
     TEXT_LIMIT,
     Exemption,
-    Row,
     Subject,
     json_of,
     new_id,
@@ -41,10 +45,12 @@ from spfmilter.exemptions.exemption import (
     valid,
 )
 from spfmilter.exemptions.opening import open_store
-from spfmilter.exemptions.store import Store, StoreError, is_shared, place
+from spfmilter.exemptions.store import Store, place
 from spfmilter.exemptions.when import end_after, end_at, local
 from spfmilter.requests import opening as requests
-from spfmilter.settings import DEFAULT_PATH, Settings
+from spfmilter.settings import Settings
+from spfmilter.stores.choice import StoreError, is_shared
+from spfmilter.stores.rows import Row
 from spfmilter.text import unicode_line
 
 USUAL = "7d"  # how long an exemption lasts
@@ -107,7 +113,7 @@ def add(path: Path, wish: Wish) -> None:
     """
     settings = settings_from(path)
     who = who_acts()
-    store = open_or_stop(settings)
+    store = open_or_stop(open_store, settings)
     go_on_as_owner(settings)
     case = _case(wish.case, settings) if wish.case else None
     subject = case or wish.whom.subject(settings)
@@ -123,7 +129,7 @@ def add(path: Path, wish: Wish) -> None:
         added_by=who,
         because=_because(wish),
     )
-    refuse_dangerous(one, force=wish.force)
+    _refuse_dangerous(one, force=wish.force)
     if wish.dry_run:
         _tell(one, settings, path, wish, done=False)
         return
@@ -151,8 +157,7 @@ def _because(wish: Wish) -> str:
     return unicode_line(reason, TEXT_LIMIT)
 
 
-def refuse_dangerous(one: Exemption, *, force: bool) -> None:
-    """Exit with 64 for an exemption that needs ``--force``, without it. Say why."""
+def _refuse_dangerous(one: Exemption, *, force: bool) -> None:
     found = list(dangers(one))
     for why in found:
         click.echo(f"{'warning' if force else 'refused'}: {why}", err=True)
@@ -225,17 +230,15 @@ def _tell(one: Exemption, settings: Settings, path: Path, wish: Wish, *, done: b
         return
     where = "on all hosts that share the store" if shared else "on this host"
     said = f"in force within {IN_FORCE} seconds, {where}" if done else "would be added; nothing was changed"
-    option = "" if path == DEFAULT_PATH else f" -c {shlex.quote(str(path))}"
     rows = [
         ("let in", str(one.subject)),
         ("until", f"{local(one.until)}{time_left(one, one.added)}"),
         ("because", one.because),
         ("by", one.added_by),
-        *([("id", one.id), ("remove", f"spfmilter exempt remove{option} {one.id}")] if done else []),
+        *([("id", one.id), ("remove", f"{command_line('exempt remove', path)} {one.id}")] if done else []),
         ("", said),
     ]
-    for label, text in rows:
-        click.echo(f"{label:<9}{text}" if label else text)
+    tell(rows)
 
 
 # -- list --------------------------------------------------------------------------------------------------------------
@@ -244,7 +247,7 @@ def _tell(one: Exemption, settings: Settings, path: Path, wish: Wish, *, done: b
 def show(path: Path, *, everything: bool, json_output: bool) -> None:
     """Print the exemptions in force; with ``everything``, those that ended or were removed, too."""
     settings = settings_from(path)
-    store = open_or_stop(settings)
+    store = open_or_stop(open_store, settings)
     go_on_as_owner(settings)
     now = time.time()
     try:
@@ -298,7 +301,7 @@ def remove(path: Path, ids: Sequence[str], whom: Whom, *, json_output: bool) -> 
     """
     settings = settings_from(path)
     who = who_acts()
-    store = open_or_stop(settings)
+    store = open_or_stop(open_store, settings)
     go_on_as_owner(settings)
     wanted = {_id(text) for text in ids}
     subject = whom.subject(settings) if whom != Whom() else None
@@ -331,7 +334,8 @@ def remove(path: Path, ids: Sequence[str], whom: Whom, *, json_output: bool) -> 
 def _end_grants(settings: Settings, ids: Sequence[str], now: int) -> None:
     """Let the help page no longer say that a request is granted whose exemption was removed."""
     try:
-        requests.open_store(settings).end(ids, now)
+        with closing(requests.open_store(settings)) as store:
+            store.end(ids, now)
     except StoreError as error:
         click.echo(f"warning: the help page may still say that the sender is let in: {error}", err=True)
 
@@ -346,28 +350,6 @@ def _id(text: str) -> str:
 # -- all of them -------------------------------------------------------------------------------------------------------
 
 
-def open_or_stop(settings: Settings) -> Store:
-    """Return the store of exemptions; it is closed when the command ends. Without one, say why, and exit with 69."""
-    try:
-        store = open_store(settings)
-    except StoreError as error:
-        stop(EX_UNAVAILABLE, str(error))
-    click.get_current_context().call_on_close(store.close)
-    return store
-
-
-def who_acts() -> str:
-    """Return the name of the person who runs the command."""
-    return unicode_line(ownership.login(), NAME_LIMIT)
-
-
-def go_on_as_owner(settings: Settings) -> None:
-    """Go on as the daemon's user, if this is root: the owner of the folder."""
-    if settings.state.folder:
-        with suppress(OSError):  # the store then says what this user may not
-            ownership.act_as_owner(Path(settings.state.folder))
-
-
 def _valid(rows: Sequence[object]) -> list[Exemption]:
     """Return the exemptions of a store's rows. Name those that are none."""
 
@@ -379,14 +361,3 @@ def _valid(rows: Sequence[object]) -> list[Exemption]:
 
 def _in_force(rows: Sequence[object], now: float) -> list[Exemption]:
     return [one for one in _valid(rows) if one.is_in_force(now)]
-
-
-def failed(error: StoreError) -> NoReturn:
-    """Say why the store cannot be used, and exit."""
-    stop(EX_NOPERM if error.denied else EX_UNAVAILABLE, str(error))
-
-
-def stop(status: int, text: str) -> NoReturn:
-    """Say what is wrong, and exit."""
-    click.echo(text, err=True)
-    sys.exit(status)

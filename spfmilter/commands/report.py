@@ -112,7 +112,8 @@ def _exemptions(settings: Settings) -> Sequence[Exemption]:
     """Return the temporary exemptions; none, and a line on standard error, if their store cannot be used."""
     from spfmilter.exemptions.exemption import valid  # noqa: PLC0415 - as above
     from spfmilter.exemptions.opening import open_store  # noqa: PLC0415 - the same
-    from spfmilter.exemptions.store import StoreError, place  # noqa: PLC0415 - the same
+    from spfmilter.exemptions.store import place  # noqa: PLC0415 - the same
+    from spfmilter.stores.choice import StoreError  # noqa: PLC0415 - the same
 
     if not place(settings):
         return ()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
 import socket
 import sys
 import time
@@ -16,19 +15,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from spfmilter import caseid
 from spfmilter.commands import exempt
-from spfmilter.commands.console import EX_NOINPUT, EX_UNAVAILABLE, EX_USAGE, print_result, settings_from
-from spfmilter.commands.exempt import failed, go_on_as_owner, open_or_stop, stop, who_acts
+from spfmilter.commands.console import EX_NOINPUT, EX_UNAVAILABLE, EX_USAGE, command_line, print_result, settings_from
+from spfmilter.commands.storing import failed, go_on_as_owner, open_or_stop, stop, tell, who_acts
+from spfmilter.exemptions import opening
 from spfmilter.exemptions.dangers import LONGEST
 from spfmilter.exemptions.exemption import ID_BITS, TEXT_LIMIT, Exemption, new_id
-from spfmilter.exemptions.store import StoreError
 from spfmilter.exemptions.when import end_after, local
 from spfmilter.requests import mail
 from spfmilter.requests.opening import open_store
@@ -40,11 +39,12 @@ from spfmilter.requests.request import (
     json_of,
     one_line,
     read_address,
-    read_case,
     valid,
 )
 from spfmilter.requests.store import RequestStore, place
-from spfmilter.settings import DEFAULT_PATH, Settings
+from spfmilter.settings import Settings
+from spfmilter.stores.choice import StoreError
+from spfmilter.stores.rows import Row
 
 USUAL = exempt.USUAL
 
@@ -105,7 +105,7 @@ def show_one(path: Path, case: str, *, json_output: bool) -> None:
         click.echo(json.dumps(json_of(one), indent=2, ensure_ascii=False))
         return
     rows = [
-        ("case", f"{one.case_id} ({_program(path, 'why')} {one.case_id})"),
+        ("case", f"{one.case_id} ({command_line('why', path)} {one.case_id})"),
         ("asked", local(one.asked)),
         ("sender", f"{_sender(one)}, refused with {one.result}"),
         ("says", one.sentence),
@@ -116,10 +116,10 @@ def show_one(path: Path, case: str, *, json_output: bool) -> None:
     ]
     if one.state is State.OPEN:
         rows += [
-            ("let in", f"{_program(path, 'requests grant')} {one.case_id}"),
-            ("or not", f"{_program(path, 'requests decline')} {one.case_id}"),
+            ("let in", f"{command_line('requests grant', path)} {one.case_id}"),
+            ("or not", f"{command_line('requests decline', path)} {one.case_id}"),
         ]
-    _print(rows)
+    tell(rows)
 
 
 def _sender(one: SenderRequest) -> str:
@@ -143,7 +143,7 @@ def grant(path: Path, case: str, lasts: str, reply: AnswerOptions) -> None:
     be sent, 77 if this user may not write.
     """
     settings, who, sentence = settings_from(path), who_acts(), reply.sentence()
-    exemptions = open_or_stop(settings)
+    exemptions = open_or_stop(opening.open_store, settings)
     store = _store(settings)
     one, now = _open_one(store, _case(case)), int(time.time())
     try:
@@ -187,11 +187,11 @@ def _tell_granted(one: SenderRequest, exemption: Exemption, path: Path, reply: A
     rows = [
         ("let in", str(exemption.subject)),
         ("until", f"{local(exemption.until)}{exempt.time_left(exemption, exemption.added)}"),
-        ("remove", f"{_program(path, 'exempt remove')} {exemption.id}"),
+        ("remove", f"{command_line('exempt remove', path)} {exemption.id}"),
         ("told", f"on the help page{f', and by mail to {one.answer_to}' if mailed else ''}"),
         ("", f"in force within {exempt.IN_FORCE} seconds"),
     ]
-    _print(rows)
+    tell(rows)
 
 
 def decline(path: Path, case: str, reply: AnswerOptions) -> None:
@@ -268,10 +268,7 @@ def send_digest(path: Path) -> None:
 
 def _store(settings: Settings) -> RequestStore:
     """Return the store. Go on as the daemon's user, if this is root."""
-    try:
-        store = open_store(settings)
-    except StoreError as error:
-        stop(EX_UNAVAILABLE, str(error))
+    store = open_or_stop(open_store, settings)
     go_on_as_owner(settings)
     return store
 
@@ -279,7 +276,7 @@ def _store(settings: Settings) -> RequestStore:
 def _read(store: RequestStore) -> list[SenderRequest]:
     """Return all requests, the oldest first. Name the rows that are none. Forget those whose time has come."""
 
-    def refused(why: str) -> None:
+    def refused(_row: Row, why: str) -> None:
         click.echo(f"warning: a row of the store is no request, and is ignored: {why}", err=True)
 
     try:
@@ -305,14 +302,13 @@ def _open_one(store: RequestStore, case: str) -> SenderRequest:
 
 def _case(text: str) -> str:
     try:
-        return read_case(text)
+        return caseid.read(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="CASE") from None
 
 
 def _hostname(settings: Settings) -> str:
-    """Return the mail server's name, as the help page does."""
-    return settings.headers.own_id or urlsplit(str(settings.reply.help_url or "")).hostname or socket.gethostname()
+    return settings.public_name or socket.gethostname()
 
 
 def _our_address(settings: Settings) -> str:
@@ -325,14 +321,3 @@ def _our_address(settings: Settings) -> str:
         except ValueError:
             continue
     return f"postmaster@{hostname}"
-
-
-def _program(path: Path, command: str) -> str:
-    """Return the beginning of a command line."""
-    option = "" if path == DEFAULT_PATH else f" -c {shlex.quote(str(path))}"
-    return f"spfmilter {command}{option}"
-
-
-def _print(rows: Sequence[tuple[str, str]]) -> None:
-    for label, text in rows:
-        click.echo(f"{label:<9}{text}" if label else text)

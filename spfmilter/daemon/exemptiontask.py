@@ -14,14 +14,16 @@ from contextlib import suppress
 
 from spfmilter.daemon.exemptionboard import ExemptionBoard
 from spfmilter.exemptions import saved
-from spfmilter.exemptions.exemption import MOST, MOST_BY_SPF, Exemption, Row, valid
+from spfmilter.exemptions.exemption import MOST, MOST_BY_SPF, Exemption, valid
 from spfmilter.exemptions.inforce import choose, pack
 from spfmilter.exemptions.opening import open_store
-from spfmilter.exemptions.store import Store, StoreError, is_shared, place
+from spfmilter.exemptions.store import Store, place
 from spfmilter.exemptions.when import utc
 from spfmilter.observe import log
 from spfmilter.observe.ratelimited import RateLimitedLog
 from spfmilter.settings import Settings
+from spfmilter.stores.choice import StoreError, is_shared
+from spfmilter.stores.rows import Row
 
 EVERY = 0.5  # seconds between two looks. With a worker's beat of one second, a change is in force within two
 _REREAD = 30.0  # seconds after which the store is read without a sign of a change: for rows that were edited by hand

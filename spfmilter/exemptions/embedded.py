@@ -7,15 +7,14 @@ may let senders in.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spfmilter import ownership
-from spfmilter.exemptions.exemption import Exemption, Row
-from spfmilter.exemptions.store import StoreError
+from spfmilter.exemptions.exemption import Exemption
 from spfmilter.settings.journalurl import JournalUrl
+from spfmilter.stores.embedded import EmbeddedAccess
+from spfmilter.stores.rows import Row
 
 if TYPE_CHECKING:
     from spfmilter.exemptions.sql import SqlStore
@@ -23,16 +22,19 @@ if TYPE_CHECKING:
 _MODE = 0o600
 
 
-class EmbeddedStore:
+class EmbeddedStore(EmbeddedAccess["SqlStore"]):
     """See ``Store``."""
 
     forgets = False
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self._path = path
-        self._inside: SqlStore | None = None
-        self._inode: tuple[int, int] | None = None  # of the file that is open: another one may take its place
+        make = f"install -d -o spfmilter -m 0750 {path.parent}"
+        super().__init__(
+            path,
+            _in_file,
+            no_folder=f"{path.parent} is not a folder: make it, for the daemon's user alone: {make}",
+            no_right="run this as root, or as that user",
+        )
 
     def version(self) -> Hashable:
         """See ``Store``; None: there is no file, and so no exemption."""
@@ -57,42 +59,6 @@ class EmbeddedStore:
     def give_back(self, exemptions: Sequence[Exemption]) -> None:
         """See ``Store``."""
 
-    def close(self) -> None:
-        """See ``Store``."""
-        if self._inside is not None:
-            self._inside.close()
-            self._inside = None
-
-    def _open(self) -> SqlStore:
-        if self._inside is None:
-            from spfmilter.exemptions.sql import SqlStore  # noqa: PLC0415 - it takes its time, and 15 MB
-
-            self._inside = SqlStore(JournalUrl(path=str(self._path)))
-        return self._inside
-
-    def _look(self) -> tuple[int, int] | None:
-        """Return which file is there; None: none. Let go of another one that was there before.
-
-        Raises:
-            StoreError: it cannot be looked at, or is no file of its own.
-        """
-        try:
-            status = self._path.lstat()
-        except FileNotFoundError:
-            found = None
-        except OSError as error:
-            raise self._error(error) from None
-        else:
-            if not stat.S_ISREG(status.st_mode):
-                raise StoreError(f"{self._path} is not a file: remove it")
-            found = status.st_dev, status.st_ino
-            if not os.access(self._path, os.R_OK | os.W_OK):
-                raise self._error(None)
-        if found != self._inode:
-            self.close()
-            self._inode = found
-        return found
-
     def _make(self) -> None:
         """Make the file, if there is none.
 
@@ -106,13 +72,8 @@ class EmbeddedStore:
         except OSError as error:
             raise self._error(error) from None
 
-    def _error(self, error: OSError | None) -> StoreError:
-        """Return what is wrong, of the system's error; None: this user has no right to the file."""
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            make = f"install -d -o spfmilter -m 0750 {self._path.parent}"
-            return StoreError(f"{self._path.parent} is not a folder: make it, for the daemon's user alone: {make}")
-        if error is None or isinstance(error, PermissionError):
-            whose = ownership.nearest(self._path)
-            text = f"user {ownership.user()} may not write {self._path} ({whose}): run this as root, or as that user"
-            return StoreError(text, denied=True)
-        return StoreError(f"{self._path}: {error.strerror or error}")
+
+def _in_file(url: JournalUrl) -> SqlStore:
+    from spfmilter.exemptions.sql import SqlStore  # noqa: PLC0415 - it takes its time, and 15 MB
+
+    return SqlStore(url)

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from spfmilter.exemptions.when import LATEST, utc
+from spfmilter.exemptions.when import utc
 from spfmilter.settings.names import domain_name, domain_or_subdomains
 from spfmilter.settings.values import network, to_ini
+from spfmilter.stores.rows import NAME_LIMIT, Row, read, text_of, time_of
+from spfmilter.stores.rows import valid as valid_rows
 from spfmilter.text import unicode_line
 
 Network = IPv4Network | IPv6Network
-Row = Mapping[str, object]  # of a store, by the names of COLUMNS
 
 MOST = 10_000  # exemptions in force: more are a list, which belongs into a file
 MOST_BY_SPF = 50  # of them by a forwarder's SPF: a message that would be refused costs an evaluation for each
-NAME_LIMIT = 255  # characters of a name
 TEXT_LIMIT = 500  # characters of a reason
 ID_LENGTH = 6
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as that of a case id
@@ -128,35 +128,22 @@ def exemption_of(row: Row) -> Exemption:
     Raises:
         ValueError: the row is none; the message says why, on one line of printable characters.
     """
-    try:
-        return _exemption_of(row)
-    except ValueError as error:
-        raise ValueError(unicode_line(str(error))) from None
+    return read(row, _exemption_of)
 
 
 def valid(rows: Iterable[object], refused: Callable[[Row, str], None]) -> Iterator[Exemption]:
-    """Yield the exemptions of a store's rows.
-
-    Args:
-        rows: untrusted input.
-        refused: is told of each row that is no exemption, and why.
-    """
-    for each in rows:
-        row = each if isinstance(each, Mapping) else {}
-        try:
-            yield exemption_of(row)
-        except ValueError as error:
-            refused(row, str(error))
+    """Yield the exemptions of a store's rows. ``refused`` is told of each row that is none, and why."""
+    return valid_rows(rows, exemption_of, refused)
 
 
 def _exemption_of(row: Row) -> Exemption:
     place, subject = read_subject(
-        network_text=_text(row, "network", 64),
-        domain=_text(row, "domain"),
-        forwarder=_text(row, "forwarder"),
-        forwarder_spf=_text(row, "forwarder_spf"),
+        network_text=text_of(row, "network", 64),
+        domain=text_of(row, "domain"),
+        forwarder=text_of(row, "forwarder"),
+        forwarder_spf=text_of(row, "forwarder_spf"),
     )
-    identity, added = _text(row, "id"), _time(row, "added")
+    identity, added = text_of(row, "id"), time_of(row, "added")
     if _ID.fullmatch(identity) is None:
         raise ValueError(f"its id is {identity!a}")
     if added is None:
@@ -168,30 +155,12 @@ def _exemption_of(row: Row) -> Exemption:
         forwarder=subject.forwarder,
         forwarder_spf=subject.forwarder_spf,
         added=added,
-        until=_time(row, "until"),
-        added_by=unicode_line(_text(row, "added_by"), NAME_LIMIT),
-        because=unicode_line(_text(row, "because", TEXT_LIMIT), TEXT_LIMIT),
-        removed=_time(row, "removed"),
-        removed_by=unicode_line(_text(row, "removed_by"), NAME_LIMIT),
+        until=time_of(row, "until"),
+        added_by=unicode_line(text_of(row, "added_by"), NAME_LIMIT),
+        because=unicode_line(text_of(row, "because", TEXT_LIMIT), TEXT_LIMIT),
+        removed=time_of(row, "removed"),
+        removed_by=unicode_line(text_of(row, "removed_by"), NAME_LIMIT),
     )
-
-
-def _text(row: Row, name: str, limit: int = NAME_LIMIT) -> str:
-    value = row.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or len(value) > limit:
-        raise ValueError(f"{name} is no text of {limit} characters at most")
-    return value
-
-
-def _time(row: Row, name: str) -> int | None:
-    value = row.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LATEST:
-        raise ValueError(f"{name} is no time")
-    return value
 
 
 def row_of(exemption: Exemption) -> dict[str, str | int | None]:

@@ -7,30 +7,28 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
-from spfmilter.exemptions.exemption import Exemption, Row, exemption_of, row_of
-from spfmilter.exemptions.store import KEPT, StoreError
+from spfmilter.exemptions.exemption import Exemption, exemption_of, row_of
+from spfmilter.exemptions.store import KEPT
 from spfmilter.settings.urls import StateUrl
-from spfmilter.state.connection import connect, reason_of
+from spfmilter.stores.rows import Row
+from spfmilter.stores.server import ServerAccess, decoded
 
 KEY = "spfmilter:exemptions"  # on the server: a contract between hosts of all versions
 VERSION = "spfmilter:exemptions:version"
-_SECONDS = 5.0  # for an answer
 _MOST = 64 << 20  # bytes of an answer
 _FIRST = 1 << 40  # a version begins at a random number below, so that one of before a loss differs
-_T = TypeVar("_T")
 
 
-class ServerStore:
+class ServerStore(ServerAccess):
     """See ``Store``."""
 
     forgets = True
 
     def __init__(self, url: StateUrl) -> None:
-        self.name = str(url)
-        self._server = connect(url, seconds=_SECONDS, most=_MOST)
+        super().__init__(url, _MOST)
 
     def version(self) -> Hashable:
         """See ``Store``."""
@@ -39,17 +37,17 @@ class ServerStore:
     def read(self) -> Sequence[Row]:
         """See ``Store``. What is no JSON object is a row without columns."""
         found: Any = self._asked(lambda: self._server.hgetall(KEY))
-        return [_row(text) for text in found.values()]
+        return [decoded(text) for text in found.values()]
 
     def add(self, exemption: Exemption) -> None:
         """See ``Store``."""
         long_ago = exemption.added - KEPT
-        old = [field for field, text in self._fields().items() if _ended_before(_row(text), long_ago)]
+        old = [field for field, text in self._fields().items() if _ended_before(decoded(text), long_ago)]
         self._change({exemption.id: json.dumps(row_of(exemption))}, old)
 
     def remove(self, ids: Sequence[str], now: int, who: str) -> None:
         """See ``Store``."""
-        rows = {_id(field): _row(text) for field, text in self._fields().items()}
+        rows = {_id(field): decoded(text) for field, text in self._fields().items()}
         changed = {
             identity: json.dumps({**rows[identity], "removed": now, "removed_by": who})
             for identity in ids
@@ -71,10 +69,6 @@ class ServerStore:
 
         self._asked(write)
 
-    def close(self) -> None:
-        """See ``Store``."""
-        self._server.connection_pool.disconnect()
-
     def _fields(self) -> Mapping[bytes, bytes]:
         found: Any = self._asked(lambda: self._server.hgetall(KEY))
         return dict(found)
@@ -93,22 +87,6 @@ class ServerStore:
             whole.execute()
 
         self._asked(change)
-
-    def _asked(self, ask: Callable[[], _T]) -> _T:
-        try:
-            return ask()
-        except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
-            # Surplus bytes from the server must not be taken for the answer to the next question.
-            self._server.connection_pool.disconnect()
-            raise StoreError(f"{self.name}: {reason_of(error)}") from None
-
-
-def _row(text: object) -> Row:
-    try:
-        found = json.loads(text) if isinstance(text, bytes | str) else None
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _id(field: bytes) -> str:

@@ -8,36 +8,25 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, and_, delete, func, insert, inspect, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
-from spfmilter.exemptions.exemption import Exemption, Row, row_of
-from spfmilter.exemptions.store import KEPT, StoreError
-from spfmilter.journal.database import JournalError, open_engine, reason_of, upgrade
+from spfmilter.exemptions.exemption import Exemption, row_of
+from spfmilter.exemptions.store import KEPT
 from spfmilter.journal.tables import EXEMPTION, EXEMPTION_VERSION
 from spfmilter.settings.journalurl import JournalUrl
+from spfmilter.stores.rows import Row
+from spfmilter.stores.sql import SqlAccess
 
 _MAX_ROWS = 100_000  # of those that have ended as well: more are not ours
 
 
-class SqlStore:
+class SqlStore(SqlAccess):
     """See ``Store``."""
 
     forgets = False
 
     def __init__(self, url: JournalUrl) -> None:
-        """Prepare; open nothing.
-
-        Raises:
-            StoreError: the database's driver is not installed.
-        """
-        self.name = str(url)
-        self._url = url
-        self._ready = False  # the tables are there
-        try:
-            self._engine = open_engine(url)
-        except JournalError as error:
-            raise StoreError(str(error)) from None
+        super().__init__(url, EXEMPTION_VERSION.name)
 
     def version(self) -> Hashable:
         """See ``Store``."""
@@ -68,33 +57,9 @@ class SqlStore:
     def give_back(self, exemptions: Sequence[Exemption]) -> None:
         """See ``Store``."""
 
-    def close(self) -> None:
-        """See ``Store``."""
-        self._engine.dispose()
-
     @contextmanager
     def _changing(self) -> Iterator[Connection]:
         with self._connection() as connection:
             # First: whoever else changes something waits here until this transaction has ended.
             connection.execute(update(EXEMPTION_VERSION).values(version=EXEMPTION_VERSION.c.version + 1))
             yield connection
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        """Open a transaction, with the tables in place.
-
-        Raises:
-            StoreError: also for a failure inside the ``with`` block.
-        """
-        try:
-            if not self._ready:
-                if not inspect(self._engine).has_table(EXEMPTION_VERSION.name):
-                    upgrade(self._engine, self._url)
-                self._ready = True
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            self._ready = False
-            raise StoreError(f"{self.name}: {reason_of(error)}") from None
-        except JournalError as error:
-            raise StoreError(f"{self.name}: {error}") from None

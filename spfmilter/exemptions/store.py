@@ -8,23 +8,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
-from spfmilter.exemptions.exemption import Exemption, Row
+from spfmilter.exemptions.exemption import Exemption
 from spfmilter.settings import Settings
+from spfmilter.stores import choice
+from spfmilter.stores.rows import Row
 
 FILE = "exemptions.db"  # in [state] folder
 KEPT = 90 * 86400  # seconds for which an exemption that has ended or been removed can still be listed
 
 
-class StoreError(Exception):
-    """The store cannot be used. The message says why, and what to do if that is known; it holds no password."""
-
-    def __init__(self, message: str, *, denied: bool = False) -> None:
-        super().__init__(message)
-        self.denied = denied  # another user could perhaps use it
-
-
 class Store(Protocol):
-    """Keeps exemptions for the daemons of one host, or of several. All methods raise StoreError."""
+    """Keeps exemptions for the daemons of one host, or of several. All methods raise ``choice.StoreError``."""
 
     name: str  # for people, without a password
     forgets: bool  # it may lose what it was given: what is missing without a trace was not removed
@@ -50,13 +44,4 @@ class Store(Protocol):
 
 def place(settings: Settings) -> str:
     """Return the store that the settings name, for people; empty: none."""
-    if settings.state.url is not None:
-        return str(settings.state.url)
-    if settings.journal.url is not None and not settings.journal.url.embedded:
-        return str(settings.journal.url)
-    return f"{settings.state.folder}/{FILE}" if settings.state.folder else ""
-
-
-def is_shared(settings: Settings) -> bool:
-    """Return whether other hosts use the same store."""
-    return settings.state.url is not None or (settings.journal.url is not None and not settings.journal.url.embedded)
+    return choice.place(settings, FILE)

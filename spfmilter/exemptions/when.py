@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from spfmilter.settings.values import duration
+from spfmilter.stores.rows import LATEST
 
 FOREVER = "forever"
-LATEST = 253402300799  # Unix seconds: the last second of the year 9999, which is as far as dates go
 _EXAMPLE = "2026-12-31, 2026-12-31T18:00 or 2026-12-31T18:00+01:00"
 
 

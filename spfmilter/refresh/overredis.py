@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from spfmilter.refresh.hosts import MAX_TOKENS, HostsError
 from spfmilter.settings.urls import StateUrl
-from spfmilter.state.connection import REFUSED, connect, reason_of
+from spfmilter.state.connection import REFUSED, asked, connect
 
 KEY = "spfmilter:refreshed"  # on the server: a contract between hosts of all versions
 FIELD = "token"
@@ -77,13 +77,11 @@ class RedisHosts:
             self._last = _BEGIN
 
     def _asked(self, ask: Callable[[], _T]) -> _T:
-        try:
-            return ask()
-        except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
-            # Surplus bytes from the server must not be taken for the answer to the next question.
-            self._server.connection_pool.disconnect()
+        def failed(reason: str) -> HostsError:
             self._last = None  # it may have lost its memory
-            raise HostsError(f"{self.name}: {reason_of(error)}") from None
+            return HostsError(f"{self.name}: {reason}")
+
+        return asked(self._server, ask, failed)
 
 
 def _place(entry: bytes) -> tuple[int, ...]:

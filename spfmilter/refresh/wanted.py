@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from spfmilter.exemptions.store import is_shared
 from spfmilter.settings import Settings
+from spfmilter.stores.choice import is_shared
 
 
 def has_page(settings: Settings) -> bool:

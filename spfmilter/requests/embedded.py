@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spfmilter import ownership
-from spfmilter.exemptions.store import StoreError
-from spfmilter.requests.request import Row, SenderRequest
+from spfmilter.requests.request import SenderRequest
 from spfmilter.settings.journalurl import JournalUrl
+from spfmilter.stores.embedded import EmbeddedAccess
+from spfmilter.stores.rows import Row
 
 if TYPE_CHECKING:
     from spfmilter.requests.sql import SqlRequests
@@ -26,14 +26,18 @@ if TYPE_CHECKING:
 _MAKE_ALL = "systemd-sysusers && systemd-tmpfiles --create spfmilter.conf"
 
 
-class EmbeddedRequests:
+class EmbeddedRequests(EmbeddedAccess["SqlRequests"]):
     """See ``RequestStore``."""
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self._path = path
-        self._inside: SqlRequests | None = None
-        self._inode: tuple[int, int] | None = None  # of the file that is open: another one may take its place
+        folder = path.parent
+        make = f"install -d -o spfmilter -g spfmilter-web -m 2770 {folder}"
+        super().__init__(
+            path,
+            _in_file,
+            no_folder=f"{folder.parent} is not a folder: make it, and then: {make}",
+            no_right=f"as root, {_MAKE_ALL}",
+        )
 
     def prepare(self) -> None:
         """See ``RequestStore``."""
@@ -73,41 +77,8 @@ class EmbeddedRequests:
         if self._is_there():
             self._open().forget(now)
 
-    def close(self) -> None:
-        """See ``RequestStore``."""
-        if self._inside is not None:
-            self._inside.close()
-            self._inside = None
-
-    def _open(self) -> SqlRequests:
-        if self._inside is None:
-            from spfmilter.requests.sql import SqlRequests  # noqa: PLC0415 - it takes its time, and 15 MB
-
-            self._inside = SqlRequests(JournalUrl(path=str(self._path)))
-        return self._inside
-
     def _is_there(self) -> bool:
-        """Return whether there is a file. Let go of another one that was there before.
-
-        Raises:
-            StoreError: it cannot be looked at, or is no file of its own.
-        """
-        try:
-            status = self._path.lstat()
-        except FileNotFoundError:
-            found = None
-        except OSError as error:
-            raise self._error(error) from None
-        else:
-            if not stat.S_ISREG(status.st_mode):
-                raise StoreError(f"{self._path} is not a file: remove it")
-            found = status.st_dev, status.st_ino
-            if not os.access(self._path, os.R_OK | os.W_OK):
-                raise self._error(None)
-        if found != self._inode:
-            self.close()
-            self._inode = found
-        return found is not None
+        return self._look() is not None
 
     def _make(self) -> None:
         """Make the folder and the file, if they are not there.
@@ -133,14 +104,8 @@ class EmbeddedRequests:
         except OSError as error:
             raise self._error(error) from None
 
-    def _error(self, error: OSError | None) -> StoreError:
-        """Return what is wrong, of the system's error; None: this user has no right to the file."""
-        folder = self._path.parent
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            make = f"install -d -o spfmilter -g spfmilter-web -m 2770 {folder}"
-            return StoreError(f"{folder.parent} is not a folder: make it, and then: {make}")
-        if error is None or isinstance(error, PermissionError):
-            whose = ownership.nearest(self._path)
-            text = f"user {ownership.user()} may not write {self._path} ({whose}): as root, {_MAKE_ALL}"
-            return StoreError(text, denied=True)
-        return StoreError(f"{self._path}: {error.strerror or error}")
+
+def _in_file(url: JournalUrl) -> SqlRequests:
+    from spfmilter.requests.sql import SqlRequests  # noqa: PLC0415 - it takes its time, and 15 MB
+
+    return SqlRequests(url)

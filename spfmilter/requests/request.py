@@ -5,7 +5,7 @@ Knows its fields and their limits, and reads a row of a store as untrusted input
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_network
@@ -13,16 +13,15 @@ from ipaddress import ip_network
 from spfmilter import caseid
 from spfmilter.addresses import dns_domain, parse_address, parse_reverse_path
 from spfmilter.exemptions.exemption import Exemption
-from spfmilter.exemptions.when import LATEST, utc
+from spfmilter.exemptions.when import utc
 from spfmilter.model import Identity, IPAddress, Result
 from spfmilter.settings.names import domain_or_subdomains
+from spfmilter.stores.rows import NAME_LIMIT, Row, read, text_of, time_of
+from spfmilter.stores.rows import valid as valid_rows
 from spfmilter.text import is_dot_atom, unicode_line
-
-Row = Mapping[str, object]  # of a store, by the names of COLUMNS
 
 SENTENCE_LIMIT = 500  # characters of what a sender says, and of an answer
 ADDRESS_LIMIT = 254  # characters of an email address (RFC 5321 section 4.5.3.1.3, without the angle brackets)
-NAME_LIMIT = 255  # characters of a name
 MOST = 500  # open requests: more than an administrator reads
 MOST_OF_DOMAIN = 3  # of them about one domain
 MOST_OF_NETWORK = 3  # of them about servers in one network
@@ -62,15 +61,6 @@ class SenderRequest:
 
 
 COLUMNS = tuple(SenderRequest.__dataclass_fields__)
-
-
-def read_case(text: str) -> str:
-    """Return the case id that a person has typed, as we write it.
-
-    Raises:
-        ValueError: it is no case id.
-    """
-    return caseid.read(text)
 
 
 def read_address(text: str) -> str:
@@ -113,70 +103,40 @@ def request_of(row: Row) -> SenderRequest:
     Raises:
         ValueError: the row is none; the message says why, on one line of printable characters.
     """
-    try:
-        return _request_of(row)
-    except ValueError as error:
-        raise ValueError(unicode_line(str(error))) from None
+    return read(row, _request_of)
 
 
-def valid(rows: Iterable[object], refused: Callable[[str], None]) -> Iterator[SenderRequest]:
-    """Yield the requests of a store's rows.
-
-    Args:
-        rows: untrusted input.
-        refused: is told of each row that is no request why it is none.
-    """
-    for row in rows:
-        try:
-            yield request_of(row if isinstance(row, Mapping) else {})
-        except ValueError as error:
-            refused(str(error))
+def valid(rows: Iterable[object], refused: Callable[[Row, str], None]) -> Iterator[SenderRequest]:
+    """Yield the requests of a store's rows. ``refused`` is told of each row that is none, and why."""
+    return valid_rows(rows, request_of, refused)
 
 
 def _request_of(row: Row) -> SenderRequest:
-    address, asked, ends = parse_address(_text(row, "address", 64)), _time(row, "asked"), _time(row, "ends")
+    address, asked, ends = parse_address(text_of(row, "address", 64)), time_of(row, "asked"), time_of(row, "ends")
     if address is None or asked is None or ends is None:
         raise ValueError("its address or its times are missing")
-    domain = dns_domain(_text(row, "domain")).lower()
+    domain = dns_domain(text_of(row, "domain")).lower()
     if not domain:
         raise ValueError("its domain is none")
     return SenderRequest(
-        case_id=caseid.read(_text(row, "case_id")),
+        case_id=caseid.read(text_of(row, "case_id")),
         asked=asked,
         ends=ends,
         address=address,
-        identity=Identity(_text(row, "identity")),
+        identity=Identity(text_of(row, "identity")),
         domain=domain,
-        result=Result(_text(row, "result")),
-        sentence=one_line(_text(row, "sentence", SENTENCE_LIMIT)),
-        answer_to=read_address(_text(row, "answer_to", ADDRESS_LIMIT)),
-        language=unicode_line(_text(row, "language", 35)),
-        mailed=_time(row, "mailed"),
-        state=State(_text(row, "state")),
-        answered=_time(row, "answered"),
-        answered_by=unicode_line(_text(row, "answered_by"), NAME_LIMIT),
-        answer=one_line(_text(row, "answer", SENTENCE_LIMIT)),
-        until=_time(row, "until") or 0,
-        exemption=unicode_line(_text(row, "exemption", 16)),
+        result=Result(text_of(row, "result")),
+        sentence=one_line(text_of(row, "sentence", SENTENCE_LIMIT)),
+        answer_to=read_address(text_of(row, "answer_to", ADDRESS_LIMIT)),
+        language=unicode_line(text_of(row, "language", 35)),
+        mailed=time_of(row, "mailed"),
+        state=State(text_of(row, "state")),
+        answered=time_of(row, "answered"),
+        answered_by=unicode_line(text_of(row, "answered_by"), NAME_LIMIT),
+        answer=one_line(text_of(row, "answer", SENTENCE_LIMIT)),
+        until=time_of(row, "until") or 0,
+        exemption=unicode_line(text_of(row, "exemption", 16)),
     )
-
-
-def _text(row: Row, name: str, limit: int = NAME_LIMIT) -> str:
-    value = row.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or len(value) > limit:
-        raise ValueError(f"{name} is no text of {limit} characters at most")
-    return value
-
-
-def _time(row: Row, name: str) -> int | None:
-    value = row.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LATEST:
-        raise ValueError(f"{name} is no time")
-    return value
 
 
 def row_of(request: SenderRequest) -> dict[str, str | int | None]:

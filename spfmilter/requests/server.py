@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-from spfmilter.exemptions.store import StoreError
-from spfmilter.requests.request import Row, SenderRequest, State, row_of
+from spfmilter.requests.request import SenderRequest, State, row_of
 from spfmilter.settings.urls import StateUrl
-from spfmilter.state.connection import connect, reason_of
+from spfmilter.stores.rows import Row
+from spfmilter.stores.server import ServerAccess, decoded
 
 KEY = "spfmilter:requests"  # on the server: a contract between hosts of all versions
-_SECONDS = 5.0  # for an answer
 _MOST = 16 << 20  # bytes of an answer
-_T = TypeVar("_T")
 
 
-class ServerRequests:
+class ServerRequests(ServerAccess):
     """See ``RequestStore``."""
 
     def __init__(self, url: StateUrl) -> None:
-        self.name = str(url)
-        self._server = connect(url, seconds=_SECONDS, most=_MOST)
+        super().__init__(url, _MOST)
 
     def prepare(self) -> None:
         """See ``RequestStore``. A hash is made by its first field."""
@@ -30,7 +27,7 @@ class ServerRequests:
     def find(self, case_id: str) -> Row | None:
         """See ``RequestStore``."""
         text = self._asked(lambda: self._server.hget(KEY, case_id))
-        return _row(text) if text is not None else None
+        return decoded(text) if text is not None else None
 
     def read(self) -> Sequence[Row]:
         """See ``RequestStore``. What is no JSON object is a row without columns."""
@@ -49,7 +46,7 @@ class ServerRequests:
             """Write the answer, unless another command has written one since it was read (WATCH)."""
 
             def write(pipeline: Any) -> bool:
-                before = _row(pipeline.hget(KEY, request.case_id))
+                before = decoded(pipeline.hget(KEY, request.case_id))
                 pipeline.multi()
                 if before.get("state") != State.OPEN:
                     return False
@@ -74,13 +71,9 @@ class ServerRequests:
         if gone:
             self._asked(lambda: self._server.hdel(KEY, *gone))
 
-    def close(self) -> None:
-        """See ``RequestStore``."""
-        self._server.connection_pool.disconnect()
-
     def _rows(self) -> Mapping[bytes, Row]:
         found: Any = self._asked(lambda: self._server.hgetall(KEY))
-        return {field: _row(text) for field, text in found.items()}
+        return {field: decoded(text) for field, text in found.items()}
 
     def _change(self, change: Callable[[Row], Row | None]) -> None:
         """Write the rows that ``change`` returns, in place of those that it is given.
@@ -89,29 +82,13 @@ class ServerRequests:
         """
 
         def write(pipeline: Any) -> None:
-            rows = {field: _row(text) for field, text in pipeline.hgetall(KEY).items()}
+            rows = {field: decoded(text) for field, text in pipeline.hgetall(KEY).items()}
             texts = {field: json.dumps(new) for field, row in rows.items() if (new := change(row)) is not None}
             pipeline.multi()
             if texts:
                 pipeline.hset(KEY, mapping=texts)
 
         self._asked(lambda: self._server.transaction(cast(Any, write), KEY))
-
-    def _asked(self, ask: Callable[[], _T]) -> _T:
-        try:
-            return ask()
-        except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
-            # Surplus bytes from the server must not be taken for the answer to the next question.
-            self._server.connection_pool.disconnect()
-            raise StoreError(f"{self.name}: {reason_of(error)}") from None
-
-
-def _row(text: object) -> Row:
-    try:
-        found = json.loads(text) if isinstance(text, bytes | str) else None
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _is_wanted(row: Row, now: int) -> bool:

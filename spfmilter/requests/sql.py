@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, and_, delete, insert, inspect, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
-from spfmilter.exemptions.store import StoreError
-from spfmilter.journal.database import JournalError, open_engine, reason_of, upgrade
 from spfmilter.journal.tables import SENDER_REQUEST
-from spfmilter.requests.request import Row, SenderRequest, State, row_of
+from spfmilter.requests.request import SenderRequest, State, row_of
 from spfmilter.settings.journalurl import JournalUrl
+from spfmilter.stores.rows import Row
+from spfmilter.stores.sql import SqlAccess
 
 _MAX_ROWS = 10_000  # more are not ours
 _ANSWER = ("state", "answered", "answered_by", "answer", "until", "exemption")
 _COLUMN = SENDER_REQUEST.c
 
 
-class SqlRequests:
+class SqlRequests(SqlAccess):
     """See ``RequestStore``."""
 
     def __init__(self, url: JournalUrl) -> None:
-        """Prepare; open nothing.
-
-        Raises:
-            StoreError: the database's driver is not installed.
-        """
-        self.name = str(url)
-        self._url = url
-        self._ready = False  # the table is there
-        try:
-            self._engine = open_engine(url)
-        except JournalError as error:
-            raise StoreError(str(error)) from None
+        super().__init__(url, SENDER_REQUEST.name)
 
     def prepare(self) -> None:
         """See ``RequestStore``."""
@@ -84,27 +72,3 @@ class SqlRequests:
         """See ``RequestStore``."""
         with self._connection() as connection:
             connection.execute(delete(SENDER_REQUEST).where(_COLUMN.ends < now))
-
-    def close(self) -> None:
-        """See ``RequestStore``."""
-        self._engine.dispose()
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        """Open a transaction, with the table in place.
-
-        Raises:
-            StoreError: also for a failure inside the ``with`` block.
-        """
-        try:
-            if not self._ready:
-                if not inspect(self._engine).has_table(SENDER_REQUEST.name):
-                    upgrade(self._engine, self._url)
-                self._ready = True
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            self._ready = False
-            raise StoreError(f"{self.name}: {reason_of(error)}") from None
-        except JournalError as error:
-            raise StoreError(f"{self.name}: {error}") from None

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
-from spfmilter.requests.request import Row, SenderRequest, is_crowded, valid
+from spfmilter.requests.request import SenderRequest, is_crowded, valid
 from spfmilter.settings import Settings
+from spfmilter.stores import choice
+from spfmilter.stores.rows import Row
 
 FILE = "requests/requests.db"  # in [state] folder: a folder of its own, which the help page's user may write
 
 
 class RequestStore(Protocol):
-    """Keeps requests for one host, or for several. All methods raise ``exemptions.store.StoreError``.
+    """Keeps requests for one host, or for several. All methods raise ``choice.StoreError``.
 
     Rows are untrusted input.
     """
@@ -63,10 +65,10 @@ def ask(store: RequestStore, request: SenderRequest) -> AskOutcome:
     """Keep another request, if there are not too many.
 
     Raises:
-        exemptions.store.StoreError: the store cannot be used.
+        choice.StoreError: the store cannot be used.
     """
     store.forget(request.asked)
-    present = list(valid(store.read(), lambda _why: None))
+    present = list(valid(store.read(), lambda _row, _why: None))
     if any(one.case_id == request.case_id for one in present):
         return AskOutcome.THERE_ALREADY
     if is_crowded(present, request.address, request.domain):
@@ -76,8 +78,4 @@ def ask(store: RequestStore, request: SenderRequest) -> AskOutcome:
 
 def place(settings: Settings) -> str:
     """Return the store that the settings name, for people; empty: none."""
-    if settings.state.url is not None:
-        return str(settings.state.url)
-    if settings.journal.url is not None and not settings.journal.url.embedded:
-        return str(settings.journal.url)
-    return f"{settings.state.folder}/{FILE}" if settings.state.folder else ""
+    return choice.place(settings, FILE)

@@ -5,7 +5,8 @@ Knows the library ``redis``. Knows no keys.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import redis
 from redis._parsers import _RESP2Parser
@@ -18,6 +19,7 @@ from spfmilter.text import unicode_line
 
 REFUSED = redis.ResponseError  # the server has taken the command and says that it cannot be done
 _READ = 64 * 1024  # bytes that are read at a time, at most
+_T = TypeVar("_T")
 
 
 class _Bounded:
@@ -74,6 +76,16 @@ def connect(url: StateUrl, *, seconds: float, most: int = MAX_ANSWER) -> redis.R
         **place,
     )
     return redis.Redis(connection_pool=pool)
+
+
+def asked(server: redis.Redis, ask: Callable[[], _T], failed: Callable[[str], Exception]) -> _T:
+    """Return what ``ask`` returns, which asks the server. Raise what ``failed`` makes of the reason of a failure."""
+    try:
+        return ask()
+    except Exception as error:  # noqa: BLE001 - a server may send anything, and the library may fail on it
+        # Surplus bytes from the server must not be taken for the answer to the next question.
+        server.connection_pool.disconnect()
+        raise failed(reason_of(error)) from None
 
 
 def reason_of(error: Exception) -> str:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from spfmilter.exemptions.store import StoreError
 from spfmilter.helplink.token import Case
 from spfmilter.model import Result
 from spfmilter.observe import log
@@ -22,6 +21,7 @@ from spfmilter.requests.opening import open_store
 from spfmilter.requests.request import KEPT, SenderRequest, request_of
 from spfmilter.requests.store import AskOutcome, RequestStore, ask
 from spfmilter.settings import Settings
+from spfmilter.stores.choice import StoreError
 from spfmilter.web.ratelimit import RateLimit
 from spfmilter.web.requestform import EMPTY, RequestForm
 

@@ -12,7 +12,7 @@ import pytest
 import redis as library
 from sqlalchemy import text
 
-from lab import postgresql, redis
+from lab import postgresql
 from lab.postgresql import PostgreSQL
 from lab.redis import Redis
 from spfmilter import ownership
@@ -20,69 +20,32 @@ from spfmilter.exemptions.embedded import EmbeddedStore
 from spfmilter.exemptions.exemption import Exemption, exemption_of, row_of
 from spfmilter.exemptions.opening import open_store
 from spfmilter.exemptions.server import KEY, ServerStore
-from spfmilter.exemptions.store import KEPT, Store, StoreError
+from spfmilter.exemptions.store import KEPT, Store
 from spfmilter.journal.database import open_engine
 from spfmilter.refresh.hosts import HostsError
 from spfmilter.refresh.overredis import KEY as STREAM
 from spfmilter.refresh.overredis import RedisHosts
-from spfmilter.settings import parse
+from spfmilter.settings import Settings, parse
 from spfmilter.settings.journalurl import journal_url
 from spfmilter.settings.urls import state_url
+from spfmilter.stores.choice import StoreError
 from tests.exemptions.samples import NOW, exempt
+from tests.stores import each_time_anew
+from tests.stores import empty_place as empty_place  # noqa: PLC0414 - a fixture
+from tests.stores import postgresql_server as postgresql_server  # noqa: PLC0414 - a fixture
+from tests.stores import redis_server as redis_server  # noqa: PLC0414 - a fixture
 
 pytestmark = pytest.mark.outside
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-KINDS = {
-    "sqlite": "",
-    "redis": redis.unavailable(),
-    "postgresql": postgresql.unavailable(),
-}
 Opened = Callable[[], Store]
 
 
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[Redis]:
-    with Redis() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def postgresql_server() -> Iterator[PostgreSQL]:
-    with PostgreSQL() as server:
-        yield server
-
-
-@pytest.fixture(
-    params=[pytest.param(kind, marks=pytest.mark.skipif(bool(no), reason=no or "there")) for kind, no in KINDS.items()]
-)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+@pytest.fixture
+def opened(empty_place: Settings) -> Iterator[Opened]:
     """Opens an empty store, each time anew, as another process would."""
-    match request.param:
-        case "sqlite":
-            ini = f"[state]\nfolder = {tmp_path}\n"
-        case "redis":
-            server = request.getfixturevalue("redis_server")
-            library.Redis(port=server.port).flushall()
-            ini = f"[state]\nurl = redis://127.0.0.1:{server.port}/0\n"
-        case _:
-            url = journal_url(request.getfixturevalue("postgresql_server").url)
-            assert url is not None
-            engine = open_engine(url)
-            with engine.begin() as connection:
-                connection.execute(text("DROP SCHEMA public CASCADE"))
-                connection.execute(text("CREATE SCHEMA public"))
-            engine.dispose()
-            ini = f"[journal]\nurl = {request.getfixturevalue('postgresql_server').url}\n"
-    stores: list[Store] = []
-
-    def open_another() -> Store:
-        stores.append(open_store(parse(ini)))
-        return stores[-1]
-
-    yield open_another
-    for store in stores:
-        store.close()
+    with each_time_anew(open_store, empty_place) as found:
+        yield found
 
 
 def read(store: Store) -> dict[str, Exemption]:

@@ -13,9 +13,11 @@ from spfmilter.daemon import exemptiontask
 from spfmilter.daemon.exemptionboard import ExemptionBoard, ExemptionReader
 from spfmilter.daemon.exemptiontask import ExemptionTask
 from spfmilter.exemptions import saved
-from spfmilter.exemptions.exemption import Exemption, Row, row_of
-from spfmilter.exemptions.store import StoreError, place
+from spfmilter.exemptions.exemption import Exemption, row_of
+from spfmilter.exemptions.store import place
 from spfmilter.settings import Settings, parse
+from spfmilter.stores.choice import StoreError
+from spfmilter.stores.rows import Row
 from tests.exemptions.samples import NOW, exempt
 
 HERE, OTHER = exempt("192.0.2.1", 1), exempt("192.0.2.2", 2)

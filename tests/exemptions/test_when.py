@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from spfmilter.exemptions.when import LATEST, end_after, end_at, local, utc
+from spfmilter.exemptions.when import end_after, end_at, local, utc
+from spfmilter.stores.rows import LATEST
 from tests.exemptions.samples import DAY, NOW
 
 

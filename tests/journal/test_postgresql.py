@@ -1,7 +1,5 @@
 """The journal in PostgreSQL: what differs from SQLite, which writes rows by another statement."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import select, text
 
@@ -10,9 +8,11 @@ from lab.postgresql import PostgreSQL
 from spfmilter.journal.database import open_engine
 from spfmilter.journal.rows import COLUMNS, TEXT_LIMIT, Cell
 from spfmilter.journal.tables import DECISION
-from spfmilter.settings.journalurl import JournalUrl, journal_url
+from spfmilter.settings.journalurl import JournalUrl
 from tests.journal.storage import Storage, hostile, written
 from tests.journal.values import row, rows
+from tests.stores import emptied
+from tests.stores import postgresql_server as postgresql_server  # noqa: PLC0414 - a fixture
 
 pytestmark = [
     pytest.mark.outside,
@@ -20,23 +20,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgreSQL]:
-    with PostgreSQL() as running:
-        yield running
-
-
 @pytest.fixture
-def url(server: PostgreSQL) -> JournalUrl:
+def url(postgresql_server: PostgreSQL) -> JournalUrl:
     """An empty database."""
-    found = journal_url(server.url)
-    assert found is not None
-    engine = open_engine(found)
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return found
+    return emptied(postgresql_server)
 
 
 def test_rows_are_written_as_they_are(url: JournalUrl) -> None:

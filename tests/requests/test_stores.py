@@ -12,71 +12,39 @@ import pytest
 import redis as library
 from sqlalchemy import text
 
-from lab import postgresql, redis
+from lab import postgresql
 from lab.postgresql import PostgreSQL
 from lab.redis import Redis
-from spfmilter.exemptions.store import StoreError
 from spfmilter.journal.database import open_engine
 from spfmilter.requests import server
 from spfmilter.requests.embedded import EmbeddedRequests
 from spfmilter.requests.opening import open_store
-from spfmilter.requests.request import MOST_OF_DOMAIN, Row, SenderRequest, State, request_of, row_of, valid
+from spfmilter.requests.request import MOST_OF_DOMAIN, SenderRequest, State, request_of, row_of, valid
 from spfmilter.requests.server import KEY, ServerRequests
 from spfmilter.requests.store import AskOutcome, RequestStore, ask
-from spfmilter.settings import parse
+from spfmilter.settings import Settings, parse
 from spfmilter.settings.journalurl import journal_url
 from spfmilter.settings.urls import state_url
+from spfmilter.stores.choice import StoreError
+from spfmilter.stores.rows import Row
+from spfmilter.stores.server import decoded
 from tests.requests.samples import DAY, NOW, asked, case_id, granted
+from tests.stores import each_time_anew
+from tests.stores import empty_place as empty_place  # noqa: PLC0414 - a fixture
+from tests.stores import postgresql_server as postgresql_server  # noqa: PLC0414 - a fixture
+from tests.stores import redis_server as redis_server  # noqa: PLC0414 - a fixture
 
 pytestmark = pytest.mark.outside
 
-KINDS = {"sqlite": "", "redis": redis.unavailable(), "postgresql": postgresql.unavailable()}
 Opened = Callable[[], RequestStore]
 PAGE = (Path(__file__).parents[2] / "docs" / "help-page.md").read_text()
 
 
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[Redis]:
-    with Redis() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def postgresql_server() -> Iterator[PostgreSQL]:
-    with PostgreSQL() as server:
-        yield server
-
-
-@pytest.fixture(
-    params=[pytest.param(kind, marks=pytest.mark.skipif(bool(no), reason=no or "there")) for kind, no in KINDS.items()]
-)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+@pytest.fixture
+def opened(empty_place: Settings) -> Iterator[Opened]:
     """Opens an empty store, each time anew, as another process would."""
-    match request.param:
-        case "sqlite":
-            ini = f"[state]\nfolder = {tmp_path}\n"
-        case "redis":
-            server = request.getfixturevalue("redis_server")
-            library.Redis(port=server.port).flushall()
-            ini = f"[state]\nurl = redis://127.0.0.1:{server.port}/0\n"
-        case _:
-            url = journal_url(request.getfixturevalue("postgresql_server").url)
-            assert url is not None
-            engine = open_engine(url)
-            with engine.begin() as connection:
-                connection.execute(text("DROP SCHEMA public CASCADE"))
-                connection.execute(text("CREATE SCHEMA public"))
-            engine.dispose()
-            ini = f"[journal]\nurl = {request.getfixturevalue('postgresql_server').url}\n"
-    stores: list[RequestStore] = []
-
-    def open_another() -> RequestStore:
-        stores.append(open_store(parse(ini)))
-        return stores[-1]
-
-    yield open_another
-    for store in stores:
-        store.close()
+    with each_time_anew(open_store, empty_place) as found:
+        yield found
 
 
 def read(store: RequestStore) -> dict[str, SenderRequest]:
@@ -206,7 +174,7 @@ def test_rows_of_strangers_on_a_server_are_no_error(redis_server: Redis) -> None
     store.add(asked(1))
     for number, value in enumerate([b"\xff", b"[]", b"7", b'"', b"{", b"[" * 100_000, b'{"ends": {}}']):
         there.hset(KEY, f"x{number}", value)
-    assert list(valid(store.read(), lambda _why: None)) == [asked(1)]
+    assert list(valid(store.read(), lambda _row, _why: None)) == [asked(1)]
     store.end(["ABC123"], NOW)
     store.note_mailed(["x1"], NOW)
     assert not store.answer(replace(asked(1), case_id="x0"))
@@ -231,16 +199,16 @@ def test_an_answer_is_not_lost_that_another_host_writes_meanwhile(
     one, two = ServerRequests(url), ServerRequests(url)
     one.add(replace(asked(1), exemption="X"))
     answers = [granted(asked(1))]
-    read_row = server._row
+    read_row = decoded
 
     def row(text: object) -> Row:
         found = read_row(text)
         if answers:
-            monkeypatch.setattr(server, "_row", read_row)
+            monkeypatch.setattr(server, "decoded", read_row)
             assert two.answer(answers.pop())
         return found
 
-    monkeypatch.setattr(server, "_row", row)
+    monkeypatch.setattr(server, "decoded", row)
     write(one)
     assert found(two, 1).state is State.GRANTED
     assert found(two, 1).answer == "Welcome."

@@ -1,0 +1,1 @@
+"""What the stores of exemptions and of requests have in common, by the kind of store."""
