@@ -5,10 +5,12 @@ The record is valid for an hour: the daemon forgets it because the page has seen
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from lab.daemon import SpfmilterDaemon
 from lab.nsd import Nsd
@@ -57,12 +59,25 @@ def bounce(own: Postfix) -> str:
     return " ".join(body.get_content().split())
 
 
-def test_a_refused_sender_reads_the_page_fixes_the_record_and_is_delivered(names: Nsd, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Refused:
+    """A sender whose message a real Postfix has refused, and what they have: the bounce, its link, and a browser."""
+
+    receiver: Site
+    own: Postfix
+    told: str
+    link: str
+    page: Page
+
+
+@contextmanager
+def refused(names: Nsd, folder: Path, more_web: str = "") -> Iterator[Refused]:
+    """A sender who has just found the bounce. ``more_web``: further keys of [web]."""
     port = free_port()
     ini = (
         "[exempt]\nnetworks =\nprivate_clients = no\n[headers]\nauthserv_id = mx.example.net\n"
         f"[reply]\nhelp_url = http://127.0.0.1:{port}/spf/{{token}}\n"
-        f"[web]\nlisten = 127.0.0.1:{port}\nsecret_file = {tmp_path}/secret\n[state]\nfolder = {tmp_path}\n"
+        f"[web]\nlisten = 127.0.0.1:{port}\nsecret_file = {folder}/secret\n{more_web}[state]\nfolder = {folder}\n"
     )
     with (
         Site(names, ini) as receiver,
@@ -73,15 +88,21 @@ def test_a_refused_sender_reads_the_page_fixes_the_record_and_is_delivered(names
         chromium() as browser,
     ):
         send(own)
-        found = re.search(rf"http://127\.0\.0\.1:{port}/spf/[\w.-]+", bounce(own))
+        told = bounce(own)
+        found = re.search(rf"http://127\.0\.0\.1:{port}/spf/[\w.-]+", told)
         assert found is not None
-        page = browser.new_page()
+        yield Refused(receiver, own, told, found[0], browser.new_page())
+
+
+def test_a_refused_sender_reads_the_page_fixes_the_record_and_is_delivered(names: Nsd, tmp_path: Path) -> None:
+    with refused(names, tmp_path) as sender:
+        page, receiver, own = sender.page, sender.receiver, sender.own
         for lang, title in (
             ("zh-Hans", "您的邮件被拒收"),
             ("zh-Hant", "您的郵件被拒收"),
             ("en", "Your message was refused"),
         ):
-            page.goto(f"{found[0]}?lang={lang}")
+            page.goto(f"{sender.link}?lang={lang}")
             expect(page.get_by_role("heading", level=1)).to_have_text(title)
         page.locator("details.card.domain > summary").click()
         offered = page.get_by_role("group", name="The record to publish").inner_text()

@@ -12,15 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from lab.daemon import SpfmilterDaemon
 from lab.nsd import Nsd
-from lab.postfix import Postfix
-from lab.processes import HUNG, free_port, until
-from tests.mta.site import Site
-from tests.mta.test_help_page import DOMAIN, arrives, bounce, send
+from lab.processes import HUNG, until
+from tests.mta.test_help_page import DOMAIN, arrives, refused
 from tests.mta.test_help_page import names as names  # noqa: PLC0414 - a fixture
-from tests.web.browser import CHROMIUM, chromium
-from tests.web.site import WEB
+from tests.web.browser import CHROMIUM
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: tools/setup.sh web")
 
@@ -34,31 +30,13 @@ def requests(ini: Path, *words: str) -> str:
 
 
 def test_a_refused_sender_asks_on_the_page_is_let_in_and_is_delivered(names: Nsd, tmp_path: Path) -> None:
-    port = free_port()
-    ini = (
-        "[exempt]\nnetworks =\nprivate_clients = no\n[headers]\nauthserv_id = mx.example.net\n"
-        f"[reply]\nhelp_url = http://127.0.0.1:{port}/spf/{{token}}\n"
-        f"[web]\nlisten = 127.0.0.1:{port}\nsecret_file = {tmp_path}/secret\nrequests = yes\n"
-        f"[state]\nfolder = {tmp_path}\n"
-    )
-    with (
-        Site(names, ini) as receiver,
-        SpfmilterDaemon(f"[dns]\nnameservers = {names.address}\n{ini}", command=WEB),
-        Postfix(
-            hostname="out.mail163.example", domains=[DOMAIN], relayhost=f"[127.0.0.1]:{receiver.postfix.port}"
-        ) as own,
-        chromium() as browser,
-    ):
-        send(own)
-        told = bounce(own)
-        link = re.search(rf"http://127\.0\.0\.1:{port}/spf/[\w.-]+", told)
-        case = re.search(r"Case: ([0-9A-Z-]+)", told)
-        assert link is not None
+    with refused(names, tmp_path, "requests = yes\n") as sender:
+        page, receiver, own = sender.page, sender.receiver, sender.own
+        case = re.search(r"Case: ([0-9A-Z-]+)", sender.told)
         assert case is not None
-        page = browser.new_page()
 
         def takes_requests() -> bool:
-            page.goto(link[0])
+            page.goto(sender.link)
             return page.locator("#sentence").is_visible()
 
         until(takes_requests, 20.0, "a page that takes requests")

@@ -10,7 +10,7 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.report.pages import JOURNALS, made
-from tests.web.browser import CHROMIUM, chromium
+from tests.web.browser import CHROMIUM, chromium, watched_tab
 
 pytestmark = [
     pytest.mark.outside,
@@ -37,16 +37,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def tab(context: BrowserContext) -> Iterator[Page]:
     """A tab that has asked for nothing but the file when it is closed, and has not complained about the page."""
-    asked: list[str] = []
-    complaints: list[str] = []
-    tab = context.new_page()
-    tab.on("request", lambda request: asked.append(request.url))
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    tab.close()
-    assert [url for url in asked if not url.startswith(("file:", "data:,"))] == []
-    assert complaints == []
+    with watched_tab(context) as watched:
+        yield watched.page
+    assert [url for url in watched.asked if not url.startswith(("file:", "data:,"))] == []
+    assert watched.complaints == []
 
 
 @pytest.mark.parametrize("name", JOURNALS)

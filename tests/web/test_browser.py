@@ -15,7 +15,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from spfmilter.model import Identity, Result
 from spfmilter.web import app as application
 from spfmilter.web.languages import LANGUAGES, PageLanguage
-from tests.web.browser import CHROMIUM, DESKTOP, PHONE, chromium
+from tests.web.browser import CHROMIUM, DESKTOP, PHONE, chromium, watched_tab
 from tests.web.site import CLIENT, ZONE, Site, serving
 
 pytestmark = [
@@ -41,16 +41,11 @@ def context() -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext, site: Site) -> Iterator[Page]:
     """A tab that has contacted only the site when it is closed, and has not complained about the page."""
-    asked, complaints = [], []
-    tab = context.new_page()
-    tab.on("request", lambda request: asked.append(request.url))
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    tab.close()
-    assert {urlsplit(url).netloc for url in asked} == {urlsplit(site.url).netloc}
-    # Chromium says so of every status that is not 200.
-    assert [text for text in complaints if not text.startswith("Failed to load resource: the server responded")] == []
+    with watched_tab(context) as tab:
+        yield tab.page
+    assert {urlsplit(url).netloc for url in tab.asked} == {urlsplit(site.url).netloc}
+    usual = "Failed to load resource: the server responded"  # Chromium says so of every status that is not 200
+    assert [text for text in tab.complaints if not text.startswith(usual)] == []
 
 
 def to_publish(page: Page) -> Locator:

@@ -15,7 +15,7 @@ from spfmilter.requests.embedded import EmbeddedRequests
 from spfmilter.requests.request import State, request_of
 from spfmilter.requests.store import FILE
 from tests.requests.samples import case_id
-from tests.web.browser import CHROMIUM, DESKTOP, PHONE, chromium
+from tests.web.browser import CHROMIUM, DESKTOP, PHONE, chromium, watched_tab
 from tests.web.site import Site, serving
 
 pytestmark = [
@@ -48,12 +48,9 @@ def context() -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext, site: Site) -> Iterator[Page]:
     """A tab that has contacted only the site when it is closed, and has run no script of the page."""
-    asked: list[str] = []
-    tab = context.new_page()
-    tab.on("request", lambda request: asked.append(request.url))
-    yield tab
-    tab.close()
-    assert {urlsplit(url).netloc for url in asked} == {urlsplit(site.url).netloc}
+    with watched_tab(context) as tab:
+        yield tab.page
+    assert {urlsplit(url).netloc for url in tab.asked} == {urlsplit(site.url).netloc}
 
 
 def answer(folder: Path, case: str, **values: object) -> None:
