@@ -1,9 +1,10 @@
 """What the journal costs mail: the rate with it and without, and the time of a message while its database is killed."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import mean, median
 
 from bench import zones
 from bench.programs import Nameserver, Spfmilter, load, nameserver
@@ -17,6 +18,7 @@ _DOMAINS = 250  # of each of the four kinds
 _PLENTY = 1_000_000  # messages: more than fit into a turn
 _RATE_LEFT = Target(0.95, at_least=True)
 _DELAY = Target(1.01)
+_REST = 0.6  # seconds after a turn: the last rows are written then, and not in the turn of another daemon
 _STEADY = 300  # messages a second: what the machine does beside is not what is measured
 _UNITS = {"a connection a message": 1, "connections kept": 0}
 
@@ -29,6 +31,10 @@ class _Turns:
     cpu: list[float] = field(default_factory=list)  # microseconds a message
     p50: list[float] = field(default_factory=list)  # ms of a message
     messages: int = 0
+
+    def by_daemon(self) -> list[float]:
+        """The rates of the daemons, each the mean of its two turns."""
+        return [mean(pair) for pair in zip(self.rates[::2], self.rates[1::2], strict=True)]
 
 
 def _turn(setting: Setting, target: Spfmilter, turns: _Turns, unit: int, seconds: float, **more: float | str) -> None:
@@ -56,35 +62,44 @@ def _warm(setting: Setting, target: Spfmilter) -> None:
 
 
 @contextmanager
-def _daemons(setting: Setting, server: Nameserver) -> Iterator[dict[str, Spfmilter]]:
+def _daemons(setting: Setting, server: Nameserver, database: str, number: int) -> Iterator[dict[str, Spfmilter]]:
     """One daemon without a journal, and one for each database that is installed."""
     folder = setting.shop.place("journal")
     with ExitStack() as stack:
-        urls = {"off": "", "SQLite": f"sqlite:///{folder}/journal.db"}
-        if not postgresql.unavailable():
-            urls["PostgreSQL"] = stack.enter_context(PostgreSQL()).url
+        urls = {"off": "", "SQLite": f"sqlite:///{folder}/journal-{number}.db", "PostgreSQL": database}
         found = {}
         for name, url in urls.items():
-            daemon = setting.spfmilter(server, more=f"[journal]\nurl = {url}\n" if url else "")
-            found[name] = stack.enter_context(daemon)
-            _warm(setting, daemon)
+            if name == "off" or url:
+                daemon = setting.spfmilter(server, more=f"[journal]\nurl = {url}\n" if url else "")
+                found[name] = stack.enter_context(daemon)
+                _warm(setting, daemon)
         yield found
 
 
 def rate(setting: Setting) -> Report:
-    """The rate with a journal, of the rate without; known senders, which is the hardest: nothing else takes time."""
+    """The rate with a journal, of the rate without; known senders, which is the hardest: nothing else takes time.
+
+    Two daemons with the same settings differ by some percent as long as they live, by where their memory lies. So each
+    round has daemons of its own.
+    """
     report = Report("journal", "messages/s, 1,000 known domains, unix socket, 8 connections; of the rate without")
     report.columns = ("messages/s", "p50 ms", "CPU us/msg", "ratio")
-    with nameserver(setting.shop) as server, _daemons(setting, server) as daemons:
-        for label, unit in _UNITS.items():
-            turns = {name: _Turns() for name in daemons}
-            for _ in range(2 * setting.rounds):
-                for name, daemon in daemons.items():
-                    _turn(setting, daemon, turns[name], unit, setting.seconds(1, 4))
-            for name, each in turns.items():
-                figures = median(each.rates), median(each.p50), median(each.cpu)
-                ratio = ratios(each.rates, turns["off"].rates) if name != "off" else None
-                report.add(f"{label}, {name}", *figures, compared=ratio, target=_RATE_LEFT if ratio else None)
+    turns: dict[tuple[str, str], _Turns] = {}
+    with ExitStack() as stack:
+        server = stack.enter_context(nameserver(setting.shop))
+        database = "" if postgresql.unavailable() else stack.enter_context(PostgreSQL()).url
+        for number in range(2 * setting.rounds):
+            with _daemons(setting, server, database, number) as daemons:
+                for label, unit in _UNITS.items():
+                    # There and back: who comes first after a pause, or after whom, matters to none of them.
+                    for name in (*daemons, *reversed(daemons)):
+                        own = turns.setdefault((label, name), _Turns())
+                        _turn(setting, daemons[name], own, unit, setting.seconds(0.5, 1.0))
+                        time.sleep(_REST)
+    for (label, name), each in turns.items():
+        figures = median(each.rates), median(each.p50), median(each.cpu)
+        ratio = ratios(each.by_daemon(), turns[label, "off"].by_daemon()) if name != "off" else None
+        report.add(f"{label}, {name}", *figures, compared=ratio, target=_RATE_LEFT if ratio else None)
     return report
 
 

