@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 BUSY = 5.0  # seconds that one process waits while another one writes
+_AGAIN = 0.01  # seconds between two attempts, where SQLite itself does not wait
 CONNECT = 5  # seconds until a server counts as away
 STATEMENT = 30_000  # milliseconds for one statement on PostgreSQL
 _WAL = 32 << 20  # bytes of SQLite's write-ahead log that stay on the disk
@@ -68,12 +70,30 @@ def _sqlite(url: JournalUrl, *, read_only: bool) -> Engine:
         if read_only:
             cursor.execute("PRAGMA query_only = ON")
         else:
-            cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+            write_ahead(cursor)  # readers and the writer do not wait for each other
             cursor.execute("PRAGMA synchronous = NORMAL")  # a power failure may cost the last rows, never the file
             cursor.execute(f"PRAGMA journal_size_limit = {_WAL}")
         cursor.close()
 
     return engine
+
+
+def write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Have SQLite write ahead. In a new file, SQLite itself does not wait for another process that does the same.
+
+    Raises:
+        sqlite3.OperationalError: the file is locked all the time, or something else is wrong.
+    """
+    until = time.monotonic() + BUSY
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            return
 
 
 def _postgresql(url: JournalUrl, *, read_only: bool) -> Engine:

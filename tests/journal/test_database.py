@@ -4,15 +4,17 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from spfmilter.journal import place
-from spfmilter.journal.database import JournalError, attempt, open_engine, reason_of, upgrade
+from spfmilter.journal import database, place
+from spfmilter.journal.database import JournalError, attempt, open_engine, reason_of, upgrade, write_ahead
 from spfmilter.journal.rows import Row
 from spfmilter.journal.tables import METADATA
 from spfmilter.settings.journalurl import JournalUrl
@@ -64,6 +66,43 @@ def test_several_make_it_at_the_same_time(url: JournalUrl) -> None:
         thread.join()
     assert not failures
     assert written(url) == []
+
+
+class Blocked(sqlite3.Cursor):
+    """Ends the other transaction as soon as it was refused itself."""
+
+    other: sqlite3.Connection
+
+    def execute(self, sql: str, parameters: Any = ()) -> "Blocked":
+        """Execute; what fails leaves the way free for the next attempt."""
+        try:
+            super().execute(sql, parameters)
+        except sqlite3.OperationalError:
+            self.other.execute("ROLLBACK")
+            raise
+        return self
+
+
+def test_a_file_that_another_process_changes_is_waited_for(url: JournalUrl) -> None:
+    """SQLite's own waiting is off here, as it is by itself where two connections change a new file to write-ahead."""
+    with (
+        closing(sqlite3.connect(url.path, isolation_level=None)) as other,
+        closing(sqlite3.connect(url.path, timeout=0)) as own,
+    ):
+        other.execute("BEGIN EXCLUSIVE")
+        cursor = own.cursor(Blocked)
+        cursor.other = other
+        write_ahead(cursor)
+        assert own.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert not other.in_transaction
+
+
+def test_a_file_that_stays_locked_is_an_error_in_the_end(url: JournalUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY", 0.05)
+    with closing(sqlite3.connect(url.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(JournalError, match="database is locked"):
+            made(url)
 
 
 def test_the_file_is_not_for_everybody(url: JournalUrl) -> None:
