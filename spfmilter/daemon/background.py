@@ -20,6 +20,7 @@ from spfmilter.observe import log
 _RESTART_AFTER = 2.0  # seconds; twice as long each time
 _MAX_PAUSE = 300.0
 _NICE = 10
+_LEAST = 2.0  # seconds that the process has for its work, however long those before it took
 _POLL = 0.02  # seconds between two looks whether it has ended
 
 _PLANNED = b"E"  # over the link before it is closed: the supervisor ends the process
@@ -40,6 +41,7 @@ class BackgroundProcess:
         """
         self._name, self._close, self._finishes = name, close, finishes
         self._child: Child | None = None
+        self._leaving: list[Child] = []  # replaced, and still at their work
         self._purpose: Hashable = None
         self._not_before, self._pause = 0.0, _RESTART_AFTER
         self._wanted = False
@@ -80,6 +82,7 @@ class BackgroundProcess:
 
     def ended(self, pid: int, status: int) -> None:
         """Log the process's end and forget it, if the ended process is this one."""
+        self._leaving = [child for child in self._leaving if child.pid != pid]
         if self._child is not None and self._child.pid == pid:
             self._exits, self._how, self._since = self._exits + 1, children.ending(status), time.monotonic()
             fix = "it is started again; if this goes on, correct what the lines before name, or report it"
@@ -91,24 +94,41 @@ class BackgroundProcess:
         """End the process: kill it, unless it has work to finish. It then ends by itself, as its link is closed."""
         if self._child is not None:
             child, self._child = self._child, None
-            if not self._finishes:
+            if self._finishes:
+                self._leaving.append(child)
+            else:
                 child.signal(signal.SIGKILL)
             _end(child)
 
-    def finish(self, seconds: float) -> None:
-        """Let the process finish its work, and kill it after ``seconds``. Call this when the workers have ended."""
-        if self._child is None:
-            return
-        _end(self._child)
-        until = time.monotonic() + seconds
+    def finish(self, seconds: float) -> list[int]:
+        """Let the process finish its work, and before it those that it has replaced. Kill what takes too long.
+
+        Call this when the workers have ended. What a replaced one leaves is taken by the one that runs.
+
+        Args:
+            seconds: that all of them have together; but the one that runs has ``_LEAST`` of its own.
+
+        Returns:
+            The pids of those that have ended.
+        """
+        until, last = time.monotonic() + seconds, self._child
+        ended = [self._wait(child, until) for child in self._leaving]
+        if last is not None:
+            _end(last)
+            ended.append(self._wait(last, max(until, time.monotonic() + _LEAST)))
+        self._leaving, self._child = [], None
+        return ended
+
+    def _wait(self, child: Child, until: float) -> int:
+        """Wait for a process's end, and kill it at that time. Return its pid."""
         with suppress(ChildProcessError):
-            while os.waitpid(self._child.pid, os.WNOHANG)[0] == 0:
+            while os.waitpid(child.pid, os.WNOHANG)[0] == 0:
                 if time.monotonic() > until:
-                    log.warning(f"{self._name} not finished, killed", pid=self._child.pid)
-                    self._child.signal(signal.SIGKILL)
+                    log.warning(f"{self._name} not finished, killed", pid=child.pid)
+                    child.signal(signal.SIGKILL)
                     break
                 time.sleep(_POLL)
-        self._child = None
+        return child.pid
 
     def hurry(self) -> None:
         """Let the next ``keep`` start the process at once, however short the last one has lived."""

@@ -59,9 +59,7 @@ class Beside:
         self._exporter.stop()
         self._storage.hurry()
         self.keep_storage(settings, now)  # it may have exited meanwhile
-        pid = self._storage.pid
-        self._storage.finish(storage.FINISH + 1)
-        if pid is not None:
+        for pid in self._storage.finish(storage.FINISH + 1):
             self._shared.ended(pid)
 
 

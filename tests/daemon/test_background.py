@@ -3,7 +3,10 @@
 import errno
 import logging
 import os
+import select
 import socket
+import time
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +49,29 @@ def test_a_process_knows_whether_the_supervisor_was_killed(monkeypatch: pytest.M
             ours.close()
     with theirs:
         assert is_planned(theirs) is (end != "killed")
+
+
+def test_a_process_that_was_replaced_is_waited_for_before_the_one_that_runs_is_ended() -> None:
+    """What it leaves is for the one that runs."""
+    order, told = os.pipe()
+
+    def work(link: socket.socket) -> int:
+        select.select([link], [], [])
+        if os.read(link.fileno(), 1):
+            time.sleep(0.2)  # what it stores last
+        os.write(told, b"%d\n" % os.getpid())
+        return 0
+
+    process = BackgroundProcess("storage process", lambda: None, finishes=True)
+    pids = []
+    for purpose in ("one", "other"):
+        process.hurry()
+        process.keep(purpose, work, 0.0)
+        assert process.pid is not None
+        pids.append(process.pid)
+    assert process.finish(10) == pids
+    os.close(told)
+    with open(order, "rb") as file:  # noqa: PTH123 - a descriptor
+        assert [int(line) for line in file] == pids
+    for pid in pids:
+        assert not Path(f"/proc/{pid}").exists()

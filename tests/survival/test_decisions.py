@@ -294,6 +294,7 @@ def test_the_supervisor_is_killed(dns: NameServer, tmp_path: Path) -> None:
         os.kill(running.daemon.process.pid, signal.SIGKILL)
         running.daemon.process.wait(10)
         until(lambda: len(rows(url)) == 20, 30, lambda: f"{len(rows(url))} rows\n{running.daemon.log()}")
+        until(lambda: not running.daemon.processes(), 30, lambda: f"their end:\n{running.daemon.log()}")
 
 
 # -- the disk ----------------------------------------------------------------------------------------------------------
