@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -332,8 +333,16 @@ def build(
         *asking,
         Route("/spf/{token}", pages.case),
     ]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        if requests is not None:
+            requests.close()
+
     app = Starlette(
         routes=routes,
+        lifespan=lifespan,
         exception_handlers={_Stop: pages.stopped, HTTPException: pages.refused, Exception: pages.failed},
     )
     app.router.redirect_slashes = False

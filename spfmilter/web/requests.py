@@ -75,6 +75,11 @@ class Requests:
         self._cleaned = float("-inf")  # of the monotonic clock
         self._thread.submit(self._begin)
 
+    def close(self) -> None:
+        """Let go of the store, after what it is asked now. This does not wait for it."""
+        self._thread.submit(self._store.close)
+        self._thread.shutdown(wait=False)
+
     async def look(self, case: Case, *, patient: bool = False) -> RequestView | None:
         """Return what the page of a case shows; None: nothing, as the store cannot be used.
 

@@ -65,7 +65,7 @@ def serve(settings: Settings) -> None:
         raise PageStartError(str(error)) from None
     config = uvicorn.Config(
         app,
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         log_level="error",
         access_log=False,  # the address of a page contains a case

@@ -5,6 +5,7 @@ import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -312,12 +313,12 @@ def test_a_folder_that_is_missing_says_what_to_do(tmp_path: Path) -> None:
 
 def test_another_file_in_its_place_is_opened_anew(tmp_path: Path) -> None:
     path = tmp_path / "requests.db"
-    reader = EmbeddedRequests(path)
-    EmbeddedRequests(path).add(asked(1))
-    assert set(read(reader)) == {case_id(1)}
-    path.rename(tmp_path / "old")
-    EmbeddedRequests(path).add(asked(2))
-    assert set(read(reader)) == {case_id(2)}
+    with closing(EmbeddedRequests(path)) as reader:
+        for number in (1, 2):
+            with closing(EmbeddedRequests(path)) as writer:
+                writer.add(asked(number))
+            assert set(read(reader)) == {case_id(number)}
+            path.rename(tmp_path / f"old{number}")
 
 
 def test_a_row_has_the_columns_of_the_table() -> None:

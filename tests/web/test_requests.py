@@ -30,20 +30,22 @@ Browser = Callable[..., TestClient]
 
 
 @pytest.fixture
-def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Browser:
+def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     """A page that takes requests; each browser is at another network, unless it says where."""
     for name in ("_PATIENCE", "_PATIENCE_TO_KEEP"):  # a busy machine is no store that is away
         monkeypatch.setattr(requests, name, HUNG)
     with store(tmp_path) as there:
         there.prepare()  # which loads the libraries: the page has less time for it
-    app = client(f"requests = yes\nrate = 9000/second\n[state]\nfolder = {tmp_path}").app
     numbers = itertools.count()
+    with client(f"requests = yes\nrate = 9000/second\n[state]\nfolder = {tmp_path}") as first:
 
-    def another(host: str = "") -> TestClient:
-        place = host or f"10.0.{next(numbers)}.1"
-        return TestClient(app, base_url="https://mx.example.net", client=(place, 50000), follow_redirects=False)
+        def another(host: str = "") -> TestClient:
+            place = host or f"10.0.{next(numbers)}.1"
+            return TestClient(
+                first.app, base_url="https://mx.example.net", client=(place, 50000), follow_redirects=False
+            )
 
-    return another
+        yield another
 
 
 @contextmanager
