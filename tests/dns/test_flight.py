@@ -96,7 +96,7 @@ def test_a_question_is_sent_once_though_no_one_reads(
     server: ScriptedDNS, behaviour: dict[str, object], entries: int
 ) -> None:
     """As after many a HELO of the same name: all are idle, and the answer is not there yet."""
-    server.load({"e.example": [HOST, {"DELAY": 0.5}, *([behaviour] if behaviour else [])]})
+    server.load({"e.example": [HOST, {"DELAY": 0.5 * patience()}, *([behaviour] if behaviour else [])]})
     server.reset_counts()
     resolver = Resolver([nameserver(server.address)], cache=AnswerCache(entries=entries))
     with channels(resolver, 20) as asking:
@@ -128,7 +128,7 @@ def test_an_answer_that_lies_unread_is_read_by_the_next_connection_that_wants_it
 @pytest.mark.parametrize("way", ["close", "forget"])
 def test_the_one_that_asked_may_leave(server: ScriptedDNS, way: str) -> None:
     """Whether it is idle or not: the others read on, over its socket."""
-    server.load({"e.example": [HOST, {"DELAY": 0.5}]})
+    server.load({"e.example": [HOST, {"DELAY": 0.5 * patience()}]})
     server.reset_counts()
     resolver = caching(nameserver(server.address))
     with channels(resolver, 5) as (owner, *others):

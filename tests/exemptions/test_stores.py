@@ -6,6 +6,7 @@ import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -285,9 +286,9 @@ def test_no_file_is_no_exemption_and_none_is_made_by_reading(tmp_path: Path) -> 
 def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        store = EmbeddedStore(tmp_path / "exemptions.db")
-        store.add(SEVERAL[0])
-        assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+        with closing(EmbeddedStore(tmp_path / "exemptions.db")) as store:
+            store.add(SEVERAL[0])
+            assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
     finally:
         os.umask(before)
 
@@ -320,14 +321,16 @@ def test_something_else_in_place_of_the_file_is_an_error(in_place: str, tmp_path
 
 
 def test_another_file_in_its_place_is_opened_anew(tmp_path: Path) -> None:
-    path, reader = tmp_path / "exemptions.db", EmbeddedStore(tmp_path / "exemptions.db")
-    EmbeddedStore(path).add(SEVERAL[0])
-    assert set(read(reader)) == {SEVERAL[0].id}
-    before = reader.version()
-    path.rename(tmp_path / "old")
-    EmbeddedStore(path).add(SEVERAL[1])
-    assert reader.version() != before
-    assert set(read(reader)) == {SEVERAL[1].id}
+    path = tmp_path / "exemptions.db"
+    with closing(EmbeddedStore(path)) as reader:
+        before = reader.version()
+        for one in SEVERAL[:2]:
+            with closing(EmbeddedStore(path)) as writer:
+                writer.add(one)
+            assert reader.version() != before
+            assert set(read(reader)) == {one.id}
+            before = reader.version()
+            path.rename(tmp_path / f"old-{one.id}")
 
 
 @AS_ROOT
@@ -339,7 +342,8 @@ def test_what_root_writes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> 
     for path in folder.parents:
         if path.stat().st_uid == 0 and path != Path("/"):
             path.chmod(path.stat().st_mode | 0o011)
-    EmbeddedStore(tmp_path / "loaded.db").add(SEVERAL[0])  # loads all that another user may not be able to read
+    with closing(EmbeddedStore(tmp_path / "loaded.db")) as store:
+        store.add(SEVERAL[0])  # loads all that another user may not be able to read
     child = os.fork()
     if child == 0:
         status = 1
@@ -351,7 +355,8 @@ def test_what_root_writes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> 
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert {path.stat().st_uid for path in folder.iterdir()} == {nobody.pw_uid}
-    assert set(read(EmbeddedStore(folder / "exemptions.db"))) == {SEVERAL[0].id}
+    with closing(EmbeddedStore(folder / "exemptions.db")) as store:
+        assert set(read(store)) == {SEVERAL[0].id}
 
 
 def test_a_row_as_a_store_keeps_it_has_no_more_columns_than_the_table() -> None:
