@@ -12,15 +12,15 @@ STAMP := .venv/.stamp
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick pure test soak bench fuzz lint run messages screenshots clean
-.PHONY: setup-build setup-mta setup-lab setup-systemd setup-web
+.PHONY: help demo quick pure test soak bench fuzz lint run messages screenshots packages test-packages clean
+.PHONY: setup-build setup-mta setup-lab setup-systemd setup-web setup-packages
 
 # The translations (.po) as gettext reads them (.mo); an installation compiles them as well.
 PO := $(wildcard spfmilter/locale/*/LC_MESSAGES/*.po)
 MO := $(PO:.po=.mo)
 
 help: ## list these targets
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) setup-mta ## a refused sender, from the bounce to the fixed record; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(BIN)/python demo/demo.py
@@ -66,6 +66,13 @@ fuzz: $(STAMP) ## readers of input guided by coverage, then the whole daemon, th
 	@PYTHON=$(PYTHON) sh tools/sanitize.sh || test $$? = 69
 	@! test -e .cache/fuzz/sanitized/.made || $(BIN)/python -m tests.fuzz.process --seconds $(SECONDS) --sanitized
 
+packages: $(STAMP) setup-packages ## all that is released, built from the last commit into dist (NAMES=pypi for one)
+	@test -n '$(NAMES)' || rm -rf dist
+	$(BIN)/python -m package.build $(NAMES)
+
+test-packages: $(STAMP) setup-packages ## what is released, each installed where the project has never been (ARGS=... for pytest)
+	$(BIN)/python -m pytest package/tests $(ARGS)
+
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -78,7 +85,7 @@ screenshots: $(STAMP) setup-web ## the pictures of the help page and the report 
 	$(BIN)/python -m tests.web.screenshots docs/images
 	$(BIN)/python -m tests.report.screenshots docs/images
 
-demo quick test soak bench fuzz run screenshots: $(MO)
+demo quick test soak bench fuzz run screenshots packages test-packages: $(MO)
 
 messages: $(STAMP) ## bring the texts that are to be translated from the source into spfmilter/locale
 	@mkdir -p .cache
@@ -125,6 +132,9 @@ setup-lab:
 
 setup-web:
 	@sh tools/setup.sh web
+
+setup-packages:
+	@sh tools/setup.sh packages
 
 setup-systemd:
 	@sh tools/setup.sh systemd

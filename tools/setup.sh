@@ -9,6 +9,7 @@
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh web      what the tests of the help page need: Chromium, and fonts that have Chinese
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
+#   tools/setup.sh packages what builds and tests the packages: bare Debian roots (mmdebstrap), a systemd that boots in them
 #
 # Does nothing, and quickly, where nothing is missing. PYTHON names the interpreter that the virtual environment is made
 # from. Exit codes as in sysexits.h: 64 for a wrong call, 69 where something is missing that cannot be installed from here.
@@ -83,6 +84,14 @@ missing_for() {
         ;;
     systemd)
         have systemd-analyze && have systemd-sysusers || echo systemd
+        ;;
+    packages)
+        have mmdebstrap || echo mmdebstrap
+        [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
+        have systemd-nspawn || echo systemd-container
+        have newuidmap || echo uidmap
+        have unshare && have nsenter || echo util-linux
+        have ip || echo iproute2
         ;;
     peers)
         have pyspf-milter || echo pyspf-milter
@@ -169,9 +178,9 @@ lacks_sendmail() {
 [ $# -gt 0 ] || set -- help
 for group in "$@"; do
     case $group in
-    build | mta | lab | web | systemd | peers) ;;
+    build | mta | lab | web | systemd | peers | packages) ;;
     *)
-        echo "usage: tools/setup.sh [build] [mta] [lab] [web] [systemd] [peers]" >&2
+        echo "usage: tools/setup.sh [build] [mta] [lab] [web] [systemd] [peers] [packages]" >&2
         exit 64
         ;;
     esac
