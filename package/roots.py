@@ -89,6 +89,7 @@ class Root:
         if why := missing():
             raise RuntimeError(why)
         archive = archive_of(suite, sorted({"ca-certificates", *include}))
+        path = path.absolute()
         path.mkdir(parents=True)
         run_command(["tar", "-x", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-f", archive, "-C", path])
         return cls(path)
@@ -118,11 +119,14 @@ class Root:
             network: this machine's network; otherwise a loopback interface alone.
             input: the text of the standard input.
         """
-        with suppress(OSError):
-            shutil.copyfile("/etc/resolv.conf", self.path / "etc" / "resolv.conf")
+        resolv = self.path / "etc" / "resolv.conf"
+        if resolv.is_symlink():  # of systemd-resolved, to a place that would be this machine's own
+            resolv.unlink()
+        with suppress(FileNotFoundError):
+            shutil.copyfile("/etc/resolv.conf", resolv)
         namespaces = ["--mount", "--pid", "--fork", "--uts", "--ipc", "--kill-child", *([] if network else ["--net"])]
         kind = "machine" if network else "own"
-        call = ["unshare", *namespaces, "sh", "-c", _ENTER, "sh", self.path, kind, *_assignments(), *command]
+        call = ["unshare", *namespaces, "sh", "-c", _ENTER, "sh", str(self.path), kind, *_assignments(), *command]
         return run_command(call, check=check, input_=input, timeout=HUNG * patience(), shown=command)
 
     def put(self, source: Path, target: str) -> None:
@@ -196,16 +200,13 @@ class Booted:
                 "--wd", "/usr/bin/env", "-i", *_assignments(), *command]  # fmt: skip
         return run_command(call, check=check, input_=input, timeout=timeout * patience(), shown=command)
 
-    def beside(
-        self,
-        *command: str,
-        check: bool = True,
-        timeout: float = 60,
-        input: str | None = None,  # noqa: A002 - subprocess's
-    ) -> subprocess.CompletedProcess[str]:
+    def beside(self, *command: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command of this machine in the network of the root: a client of its services."""
-        call = ["nsenter", f"--target={self.init}", "--net", *command]
-        return run_command(call, check=check, input_=input, timeout=timeout * patience(), shown=command)
+        return run_command(self.beside_call(*command), check=check, timeout=timeout * patience(), shown=command)
+
+    def beside_call(self, *command: str) -> list[str]:
+        """Return the command as `beside` runs it, for a program that goes on in the background."""
+        return ["nsenter", f"--target={self.init}", "--net", *command]
 
     def until(self, probe: Callable[[], bool], timeout: float, what: str) -> None:
         """Wait until the probe is true.
