@@ -51,6 +51,7 @@ def _mmdebstrap(suite: str, include: Sequence[str], archive: Path) -> list[str |
     if certificates:
         hooks = [f"copy-in {' '.join(map(str, certificates))} {_CERTIFICATES}", 'chroot "$1" update-ca-certificates']
     return [
+        "unshare", "--mount", "--propagation=private",  # what it mounts is for it alone, and gone when it ends
         "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(include)}",
         '--aptopt=APT::Install-Recommends "false"',
         *(f'--aptopt={name} "{value}"' for name, value in options.items()),

@@ -25,6 +25,10 @@ BOOTABLE = ("dbus", "systemd", "systemd-sysv")  # what `boot` needs in `include`
 TOOLS = ("mmdebstrap", "nsenter", "systemd-nspawn", "unshare")
 _BOOT = 60.0  # seconds on an idle machine; three are usual
 _POWEROFF = 60.0
+_HOSTS = """127.0.0.1 localhost
+127.0.1.1 mx.example.net mx
+::1 localhost ip6-localhost ip6-loopback
+"""
 _ENVIRONMENT: Mapping[str, str] = {
     "DEBIAN_FRONTEND": "noninteractive",
     "HOME": "/root",
@@ -92,6 +96,8 @@ class Root:
         path = path.absolute()
         path.mkdir(parents=True)
         run_command(["tar", "-x", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-f", archive, "-C", path])
+        (path / "etc" / "hostname").write_text("mx\n")  # mmdebstrap takes this machine's, and makes no hosts file
+        (path / "etc" / "hosts").write_text(_HOSTS)
         return cls(path)
 
     def copy(self, path: Path) -> Root:

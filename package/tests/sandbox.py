@@ -58,7 +58,6 @@ ATTEMPTS: Mapping[str, Callable[[], object]] = {
     "make a file set-group-ID": lambda: _own_file(lambda path: path.chmod(0o2700)),
     "give a file to its own group": lambda: _own_file(lambda path: os.chown(path, -1, os.getgid())),
     # kernel
-    "make a namespace": lambda: _call("unshare", CLONE_NEWUSER),
     "change the personality": lambda: _call("personality", PER_LINUX32),
     "memory to write and to execute": lambda: mmap.mmap(
         -1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
@@ -73,6 +72,8 @@ ATTEMPTS: Mapping[str, Callable[[], object]] = {
     "AF_INET6": lambda: socket.socket(socket.AF_INET6).close(),
     "AF_UNIX": lambda: socket.socket(socket.AF_UNIX).close(),
     "AF_NETLINK": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(),
+    # last: in a new namespace, what follows would be tried with other rights
+    "make a namespace": lambda: _call("unshare", CLONE_NEWUSER),
 }
 
 

@@ -21,7 +21,7 @@ def test_it_is_the_debian_that_was_asked_for(root: Root, suite: str) -> None:
 
 
 def test_it_sees_its_own_processes_and_may_make_namespaces(root: Root) -> None:
-    inside = root.enter("sh", "-c", "echo $$; unshare --mount true && echo may; ls /work /home", check=False)
+    inside = root.enter("sh", "-c", "echo $$; unshare --mount true && echo may; ls /home", check=False)
     assert inside.stdout.split() == ["1", "may"]
 
 
@@ -55,7 +55,9 @@ def test_files_are_put_into_it_and_not_beside_it(root: Root, tmp_path: Path) -> 
 
 def test_a_snapshot_shows_each_change(root: Root) -> None:
     before = snapshot(root.path)
-    root.enter("sh", "-c", "echo > /etc/new; chmod 600 /etc/hosts; chown 1 /etc/hostname /etc/issue; rm /etc/issue.net")
+    root.enter(
+        "sh", "-c", "set -e; echo > /etc/new; chmod 600 /etc/hosts; chown 1 /etc/hostname /etc/issue; rm /etc/issue.net"
+    )
     after = snapshot(root.path)
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     assert changed - {"/etc/resolv.conf"} == {
