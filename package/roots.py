@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import stat
@@ -61,6 +62,14 @@ pivot_root . .
 umount -l .
 cd /
 exec /usr/bin/env -i "$@"
+"""
+
+# Joins control groups, by their folders up to "--", and becomes the command.
+_JOIN = """
+set -e
+while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done
+shift
+exec "$@"
 """
 
 
@@ -161,9 +170,11 @@ class Root:
             raise RuntimeError(why)
         (self.path / "etc" / "machine-id").write_text("")  # systemd fills it, and takes this for no first boot
         log = self.path.with_name(f"{self.path.name}.console")
+        group = _new_control_group()
         with log.open("wb") as console:
             nspawn = subprocess.Popen(
-                ["systemd-nspawn", "--quiet", "--register=no", *_scope(), f"--directory={self.path}",
+                ["sh", "-c", _JOIN, "sh", *group, "--", "systemd-nspawn", "--quiet", "--register=no",
+                 *(["--keep-unit"] if group else []), f"--directory={self.path}",
                  "--private-network", "--console=pipe", "--boot"],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True,
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
@@ -176,6 +187,7 @@ class Root:
             yield booted
         finally:
             _power_off(nspawn, init)
+            _remove_control_group(group)
 
 
 # -- a root that has booted --------------------------------------------------------------------------------------------
@@ -234,9 +246,29 @@ class Booted:
         return "\n".join(self.run(*command, check=False).stdout for command in commands)
 
 
-def _scope() -> list[str]:
-    """Return the options for the control group: without a systemd, no one can make a scope for the root."""
-    return [] if Path("/run/systemd/system").is_dir() else ["--keep-unit"]
+def _new_control_group() -> list[Path]:
+    """Make a control group for a root, if no systemd of this machine makes a scope for it. Return its folders.
+
+    Two roots in the group of this process would share the groups of their services: the systemd of one would count, and
+    kill, the processes of the other.
+    """
+    if Path("/run/systemd/system").is_dir():
+        return []
+    name = f"spfmilter-root-{os.getpid()}-{secrets.token_hex(4)}"
+    folders = []
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, place, kind, options = line.split()[:4]
+        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
+            folders.append(Path(place, name))
+            folders[-1].mkdir()
+    return folders
+
+
+def _remove_control_group(folders: Sequence[Path]) -> None:
+    for top in folders:
+        for folder, _, _ in os.walk(top, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
 
 
 def _init_below(nspawn: subprocess.Popen[bytes]) -> int:

@@ -8,13 +8,14 @@ import json
 import sys
 
 from lab.milterclient import MilterClient
+from lab.processes import patience
 
 CLIENT = "192.0.2.1"
 
 
 def main() -> None:
     """Hold the session until standard input ends."""
-    with MilterClient(sys.argv[1]) as mta:
+    with MilterClient(sys.argv[1], timeout=30 * patience()) as mta:
         print(json.dumps({"kind": mta.greet(CLIENT, "mail.example").kind}), flush=True)
         for line in sys.stdin:
             sender = line.strip()

@@ -73,3 +73,15 @@ def test_it_boots_twice_and_ends_each_time(root: Root) -> None:
             assert booted.beside("cat", "/proc/net/dev").stdout.count(":") == 1
             init = booted.init
         assert not Path(f"/proc/{init}").exists()
+
+
+def test_two_that_run_at_once_share_no_control_group(root: Root, tmp_path: Path) -> None:
+    """Otherwise the systemd of one would count, and kill, the processes of the other. A process of another is a 0."""
+    other = root.copy(tmp_path / "other")
+    with root.boot() as first, other.boot() as second:
+        for booted in (first, second):
+            group = booted.run("systemctl", "show", "--value", "-p", "ControlGroup", "dbus").stdout.strip()
+            pids = booted.run("cat", f"/sys/fs/cgroup{group}/cgroup.procs").stdout.split()
+            assert "0" not in pids
+            assert len(pids) == 1
+    other.remove()
