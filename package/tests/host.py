@@ -85,11 +85,6 @@ class Host:
         group = self.show("ControlGroup", unit)
         return self.shell(f"cat /sys/fs/cgroup{group}/cgroup.procs", check=False).split() if group else []
 
-    def workers(self) -> list[str]:
-        """Return the pids of the daemon's workers, as they are inside."""
-        main = self.show("MainPID")
-        return [pid for pid in self.processes() if pid != main]
-
     def journal(self, *arguments: str) -> list[dict[str, Any]]:
         """Return the fields of each entry that journalctl finds."""
         said = self.booted.run("journalctl", "--no-pager", "--all", "-o", "json", *arguments, check=False).stdout

@@ -1,4 +1,4 @@
-"""Try what a service may do, and print what became of each attempt as JSON: "done", or the name of the error.
+"""Try what a service may do, and print what became of each attempt as JSON: "done", "denied", or another error's name.
 
 Copied into a root, and run there by systemd in place of the service, with all limits of its unit. It needs Python's
 own library only, and leaves nothing that another attempt would find.
@@ -42,6 +42,7 @@ def _own_file(act: Callable[[Path], None]) -> None:
 
 ATTEMPTS: Mapping[str, Callable[[], object]] = {
     # files
+    "write in /etc": lambda: _write("/etc"),
     "write in /etc/spfmilter": lambda: _write("/etc/spfmilter"),
     "write in /usr": lambda: _write("/usr"),
     "write in /var/lib": lambda: _write("/var/lib"),
@@ -78,9 +79,11 @@ ATTEMPTS: Mapping[str, Callable[[], object]] = {
 
 
 def outcome(attempt: Callable[[], object]) -> str:
-    """Return "done", or the name of the error."""
+    """Return "done", "denied", or another error's name. Kernels and versions of systemd deny with EPERM or EACCES."""
     try:
         attempt()
+    except PermissionError:
+        return "denied"
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, str(error))
     return "done"
