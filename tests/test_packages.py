@@ -35,3 +35,15 @@ def test_where_the_system_manages_python_it_is_no_pip(python, monkeypatch) -> No
     assert said == f"install jinja2 with the package manager of this system, which manages {python}/bin/python3"
     monkeypatch.setattr(sys, "base_prefix", "/usr")
     assert "pip install" in packages.how_to_install("web", "jinja2"), "a private environment of that Python"
+
+
+def test_in_a_package_of_a_distribution_it_is_the_command_of_that(python, monkeypatch) -> None:
+    """Even in a private environment, which such a package may have."""
+    extras = python / "extras.txt"
+    monkeypatch.setattr(packages, "_EXTRAS", extras)
+    assert "pip install" in packages.how_to_install("web", "jinja2"), "a source installation has no such file"
+    extras.write_text("# a comment = is none\nweb = apt install spfmilter-web\n\nredis=apt install python3-redis\n")
+    assert packages.how_to_install("web", "jinja2") == "apt install spfmilter-web"
+    assert packages.how_to_install("redis", "redis") == "apt install python3-redis"
+    assert "pip install" in packages.how_to_install("postgresql", "psycopg"), "the file does not name it"
+    assert "pip install" in packages.how_to_install("", "click")
