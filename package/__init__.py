@@ -1,4 +1,4 @@
-"""Build what is published of spfmilter, and test each artefact in a Debian that has never seen it.
+"""What is released: built by ``make packages`` into dist/, and tested by ``make test-packages`` where it is installed.
 
-None of it is installed with spfmilter.
+Not shipped in the wheel.
 """

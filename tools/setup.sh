@@ -9,7 +9,7 @@
 #   tools/setup.sh peers    what the benchmarks compare with: pyspf-milter
 #   tools/setup.sh web      what the tests of the help page need: Chromium, and fonts that have Chinese
 #   tools/setup.sh systemd  what the tests of the unit file need: systemd-analyze and systemd-sysusers, as commands
-#   tools/setup.sh packages what builds and tests the packages: bare Debian roots (mmdebstrap), a systemd that boots in them
+#   tools/setup.sh packages what builds and tests the packages: git, bare Debian roots (mmdebstrap), a systemd that boots in them
 #
 # Does nothing, and quickly, where nothing is missing. PYTHON names the interpreter that the virtual environment is made
 # from. Exit codes as in sysexits.h: 64 for a wrong call, 69 where something is missing that cannot be installed from here.
@@ -86,12 +86,18 @@ missing_for() {
         have systemd-analyze && have systemd-sysusers || echo systemd
         ;;
     packages)
+        have podman || echo podman
+        have runc || echo runc
+        have git || echo git
         have mmdebstrap || echo mmdebstrap
         [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
         have systemd-nspawn || echo systemd-container
         have newuidmap || echo uidmap
         have unshare && have nsenter || echo util-linux
         have ip || echo iproute2
+        have rpmbuild || echo rpm
+        have rpmlint || echo rpmlint
+        have nix-instantiate || echo nix-bin
         ;;
     peers)
         have pyspf-milter || echo pyspf-milter
