@@ -22,7 +22,7 @@ from spfmilter.commands import status as asking
 from spfmilter.commands import web as serving
 from spfmilter.commands import why as explaining
 from spfmilter.commands.console import EX_USAGE
-from spfmilter.commands.options import Span
+from spfmilter.commands.options import Commands, Span
 from spfmilter.commands.options import config as _config
 from spfmilter.commands.options import json_output as _json
 from spfmilter.health import parts as health
@@ -42,7 +42,7 @@ def main() -> NoReturn:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="spfmilter")
 def cli() -> None:
     """Check SPF for Postfix and Sendmail: refuse forged mail, and say why."""

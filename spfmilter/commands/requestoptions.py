@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from spfmilter.commands import requests as answering
-from spfmilter.commands.options import config, json_output
+from spfmilter.commands.options import Commands, config, json_output
 
 _say = click.option("--say", default="", metavar="TEXT", help="A sentence for the sender, which the help page shows.")
 _answer = click.option(
@@ -16,7 +16,7 @@ _answer = click.option(
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask, with --answer.")
 
 
-@click.group(short_help="Answer the requests of refused senders.")
+@click.group(cls=Commands, short_help="Answer the requests of refused senders.")
 def requests() -> None:
     """Answer what refused senders have asked on the help page ([web] requests)."""
 
