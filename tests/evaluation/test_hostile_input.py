@@ -43,13 +43,15 @@ REFUSED_NAMES = {
     "a label beyond 63 bytes": ("x" * 64 + ".example", dns.name.LabelTooLong),
     "a name beyond 255 bytes": (".".join(["x" * 60] * 5), dns.name.NameTooLong),
     "an empty label": ("a..example", dns.name.EmptyLabel),
-    "a bad escape": (r"a\999.example", dns.name.BadEscape),
+    "a bad escape": (r"a\999.example", (dns.name.BadEscape, struct.error)),  # the latter before dnspython 2.8
     "a label that IDNA 2003 does not take": ("xn--\u00fc.example", dns.exception.DNSException),
 }
 
 
 @pytest.mark.parametrize(("name", "error"), REFUSED_NAMES.values(), ids=REFUSED_NAMES.keys())
-def test_a_name_that_dnspython_refuses_is_no_domain_or_no_name(name: str, error: type[Exception]) -> None:
+def test_a_name_that_dnspython_refuses_is_no_domain_or_no_name(
+    name: str, error: type[Exception] | tuple[type[Exception], ...]
+) -> None:
     """In the constructor of a dnspython name it raises; in our sanitizer it is no domain, in a term it is no match."""
     with pytest.raises(error):
         dns.name.from_text(name)
