@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 ROOT = Path(__file__).parents[1]
 # What a build reads; a copy, so that no file that another test has made gets in.
-SOURCES = ["pyproject.toml", "README.md", "LICENSE", "spfmilter", "tools"]
+SOURCES = ["pyproject.toml", "README.md", "LICENSE", "spfmilter", "tools", "man", "conf", "systemd"]
 
 
 def test_the_wheel_holds_compiled_catalogues_the_page_and_the_marker_of_types(tmp_path: Path) -> None:
