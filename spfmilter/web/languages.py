@@ -104,8 +104,6 @@ _OF_ONE_ZONE = {
     "ja": (_EAST_9, "y年M月d日 HH:mm（日本時間）"),
     "ko": (_EAST_9, "y년 M월 d일 HH:mm '(한국 시간)'"),
 }
-_ZONE = "'UTC'xxx"  # UTC+01:00
-_LOCAL_CLOCK = "HH:mm " + _ZONE
 
 
 def moment(seconds: int, language: PageLanguage, local: tzinfo = UTC) -> str:
@@ -124,5 +122,8 @@ def moment(seconds: int, language: PageLanguage, local: tzinfo = UTC) -> str:
     here = when.astimezone(local)
     if not here.utcoffset():
         return shown
-    pattern = _LOCAL_CLOCK if here.date() == when.date() else language.clock.replace("'UTC'", _ZONE)
+    # Not by the pattern of Babel, whose version 2.17 writes an offset of -9.5 hours as -10:30.
+    offset = here.strftime("%z")
+    zone = f"'UTC{offset[:3]}:{offset[3:5]}'"
+    pattern = f"HH:mm {zone}" if here.date() == when.date() else language.clock.replace("'UTC'", zone)
     return f"{shown} ({format_datetime(here, pattern, tzinfo=local, locale=language.locale)})"
