@@ -124,6 +124,6 @@ def moment(seconds: int, language: PageLanguage, local: tzinfo = UTC) -> str:
         return shown
     # Not by the pattern of Babel, whose version 2.17 writes an offset of -9.5 hours as -10:30.
     offset = here.strftime("%z")
-    zone = f"'UTC{offset[:3]}:{offset[3:5]}'"
-    pattern = f"HH:mm {zone}" if here.date() == when.date() else language.clock.replace("'UTC'", zone)
+    named = f"'UTC{offset[:3]}:{offset[3:5]}'"
+    pattern = f"HH:mm {named}" if here.date() == when.date() else language.clock.replace("'UTC'", named)
     return f"{shown} ({format_datetime(here, pattern, tzinfo=local, locale=language.locale)})"
