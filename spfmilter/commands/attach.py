@@ -19,6 +19,7 @@ import click
 from spfmilter.commands import activation, mta, postconf, sendmail, sendmailcf, survey
 from spfmilter.commands.console import EX_UNAVAILABLE, settings_from
 from spfmilter.commands.postconf import AttachError, Changes, Postfix
+from spfmilter.commands.settingchange import SettingChange
 from spfmilter.commands.survey import Silent
 from spfmilter.settings import Settings, SettingsError, load
 
@@ -48,7 +49,7 @@ def attach(path: Path, options: Options) -> None:
     """
     settings = settings_from(path)
     activated = activation.is_activated(settings)
-    silent, skipping, changes = [], [], Changes()
+    silent, skipping, changes, changed = [], [], Changes(), list[SettingChange]()
     try:
         config = sendmailcf.read(options.sendmail_config)
         settings = activation.resolved(settings)
@@ -57,6 +58,7 @@ def attach(path: Path, options: Options) -> None:
             ours = _our_socket(settings, postfix, activated=activated)
             old = {*options.former, *survey.former(postfix, ours)}
             changes = mta.attached(settings, postfix, old)
+            changed = changes.each(postfix)
             silent = list(survey.of_postfix(postfix, ours, {*old, postfix.socket} - {ours}, activated=activated))
             skipping = mta.bypasses(postfix, ours)
             own = next((found for found in silent if found.ours), None)
@@ -80,15 +82,15 @@ def attach(path: Path, options: Options) -> None:
     if options.json_output:
         result: dict[str, Any] = {
             "postfix": {**changes.main, **{f"{name}/smtpd_milters": to for name, to in changes.services.items()}},
-            "commands": commands,
+            **_as_json(commands, changed, options),
             "sendmail": mta.sendmail_line(settings),
-            "applied": options.apply,
+            "by_hand": [change.as_json() for change in sendmail.changes_to_attach(settings, config)],
             "silent": [dataclasses.asdict(found) for found in silent],
             "notes": notes,
         }
         click.echo(json.dumps(result, indent=2))
         return
-    _print_commands(commands, options, there=postfix is not None, done="attached already")
+    _print(commands, changed, options, unchanged="Postfix is attached already" if postfix else None)
     if not options.apply:
         if postfix is None and config is None:  # then neither is here, and the daemon may serve another host
             click.echo(f"# Postfix is not installed here. {_postfix_elsewhere(settings)}")
@@ -111,21 +113,26 @@ def detach(path: Path, options: Options) -> None:
         settings = loaded = load(path)
         with suppress(AttachError):  # without an address, the parameter in main.cf is left
             settings = activation.resolved(loaded)
-    changes = Changes()
+    changes, changed = Changes(), list[SettingChange]()
     try:
         config = sendmailcf.read(options.sendmail_config)
         postfix = postconf.read(options.postfix_config)
         if postfix is not None:
             changes = mta.detached(settings, postfix, {*options.former, *survey.former(postfix, "")})
+            changed = changes.each(postfix)
         commands = _commands(changes if postfix is not None else None, options)
     except AttachError as error:
         _fail(str(error))
     if options.json_output:
         present = config.ours if config is not None else None
-        lines = [f"X{present.name}, S={present.socket}"] if present is not None else []
-        click.echo(json.dumps({"commands": commands, "sendmail": lines, "applied": options.apply}, indent=2))
+        result = {
+            **_as_json(commands, changed, options),
+            "sendmail": [f"X{present.name}, S={present.socket}"] if present is not None else [],
+            "by_hand": [change.as_json() for change in sendmail.changes_to_detach(config)],
+        }
+        click.echo(json.dumps(result, indent=2))
         return
-    _print_commands(commands, options, there=postfix is not None, done="detached already")
+    _print(commands, changed, options, unchanged="Postfix is detached already" if postfix else None)
     if postfix is None and config is None:
         click.echo(f"# There is neither a Postfix here (no postconf in the PATH) nor {sendmailcf.DEFAULT_PATH}.")
     for line in sendmail.to_detach(config):
@@ -166,15 +173,44 @@ def _commands(changes: Changes | None, options: Options, *, unless: Silent | Non
     return postconf.apply(changes.commands(options.postfix_config), running=running)
 
 
-def _print_commands(commands: list[list[str]], options: Options, *, there: bool, done: str) -> None:
-    for command in commands:
-        click.echo(("done: " if options.apply else "") + shlex.join(command))
-    if not there:
+def _reloaded(commands: list[list[str]], options: Options) -> bool:
+    return options.apply and bool(commands) and commands[-1][-1] == "reload"
+
+
+def _as_json(commands: list[list[str]], changed: list[SettingChange], options: Options) -> dict[str, Any]:
+    """Return what both commands say of Postfix for programs."""
+    return {
+        "commands": commands,
+        "changes": [change.as_json() for change in changed],
+        "applied": options.apply,
+        "changed": options.apply and bool(changed),
+        "reloaded": _reloaded(commands, options),
+    }
+
+
+def _print(commands: list[list[str]], changed: list[SettingChange], options: Options, *, unchanged: str | None) -> None:
+    """Print the commands for Postfix; or, once they are applied, what has changed.
+
+    Args:
+        commands: those to run, or those that were run.
+        changed: what they change.
+        options: of the command.
+        unchanged: how to say that Postfix needs no change; None: there is no Postfix.
+    """
+    if unchanged is None:
         return
     if not commands:
-        click.echo(f"{'' if options.apply else '# '}Postfix is {done}: there is nothing to change.")
-    elif options.apply and commands[-1][-1] != "reload":
-        click.echo("Postfix is not running; it will read this when it starts.")
+        click.echo(f"{'' if options.apply else '# '}{unchanged}: there is nothing to change.")
+    elif not options.apply:
+        for command in commands:
+            click.echo(shlex.join(command))
+    else:
+        for change in changed:
+            click.echo(f"changed: {change}")
+        if _reloaded(commands, options):
+            click.echo(f"done: {shlex.join(commands[-1])}")
+        else:
+            click.echo("Postfix is not running; it will read this when it starts.")
 
 
 def _postfix_elsewhere(settings: Settings) -> str:

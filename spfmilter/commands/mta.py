@@ -210,7 +210,11 @@ def sendmail_socket(settings: Settings) -> str:
     return str(replace(socket, host=reachable_host(socket.host)) if socket.host else socket)
 
 
+def sendmail_equates(settings: Settings) -> str:
+    """Return what Sendmail is told about us. F=T: defer mail while the daemon is down, so nothing passes unchecked."""
+    return f"S={sendmail_socket(settings)}, F=T, T=C:30s;S:30s;R:{_mta_timeout(settings)}s;E:1m"
+
+
 def sendmail_line(settings: Settings) -> str:
-    """Return the line for sendmail.mc. F=T: defer mail while the daemon is down, so nothing passes unchecked."""
-    socket = sendmail_socket(settings)
-    return f"INPUT_MAIL_FILTER(`spfmilter', `S={socket}, F=T, T=C:30s;S:30s;R:{_mta_timeout(settings)}s;E:1m')dnl"
+    """Return the line for sendmail.mc."""
+    return f"INPUT_MAIL_FILTER(`spfmilter', `{sendmail_equates(settings)}')dnl"

@@ -6,12 +6,14 @@ Knows the programs postconf and postfix. Does not know which settings we want: `
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from spfmilter.commands.milterlist import OURS, PARAMETER, split
+from spfmilter.commands.settingchange import SettingChange
 
 _PATH = os.pathsep.join(
     (os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin")
@@ -44,6 +46,11 @@ class Postfix:
         """Return the lists of milters in main.cf."""
         return {"smtpd_milters": self.smtpd_milters, "non_smtpd_milters": self.non_smtpd_milters}
 
+    @property
+    def changeable(self) -> dict[str, str]:
+        """Return the parameters of main.cf that we may change."""
+        return {**self.lists, PARAMETER: self.socket, "milter_command_timeout": self.command_timeout}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
@@ -58,10 +65,32 @@ class Changes:
         place = ["-c", config_directory] if config_directory else []
         changes = [
             *(["postconf", *place, "-e", f"{name} = {value}".rstrip()] for name, value in self.main.items()),
-            *(["postconf", *place, "-P", f"{name}/smtpd_milters={value}"] for name, value in self.services.items()),
+            *(["postconf", *place, "-P", f"{_of(name)}={value}"] for name, value in self.services.items()),
             *(["postconf", *place, "-X", name] for name in self.removed),
         ]
         return [*changes, ["postfix", *place, "reload"]] if changes else []
+
+    def each(self, postfix: Postfix) -> list[SettingChange]:
+        """Return the changes one by one, in the order of the commands.
+
+        Args:
+            postfix: its settings before the changes.
+        """
+        before = {**postfix.changeable, **{_of(name): value for name, value in postfix.services.items()}}
+        wanted: list[tuple[str, str, str | None]] = [
+            *(("main.cf", name, value) for name, value in self.main.items()),
+            *(("master.cf", _of(name), value) for name, value in self.services.items()),
+            *(("main.cf", name, None) for name in self.removed),
+        ]
+        return [
+            SettingChange(file=file, setting=setting, before=before[setting], after=value)
+            for file, setting, value in wanted
+        ]
+
+
+def _of(service: str) -> str:
+    """Return the name of a service's own list, as postconf writes it."""
+    return f"{service}/smtpd_milters"
 
 
 def own_name() -> str:
@@ -168,8 +197,15 @@ def apply(commands: list[list[str]], *, running: bool) -> list[list[str]]:
         AttachError: a command failed; those after it were not run.
     """
     wanted = commands if running else [command for command in commands if command[-1] != "reload"]
-    for command in wanted:
-        _run(*command)
+    for number, command in enumerate(wanted):
+        try:
+            _run(*command)
+        except AttachError as error:
+            if not number:
+                raise
+            done = "; ".join(map(shlex.join, wanted[:number]))
+            fix = "run this again, and then postfix reload" if running else "run this again"
+            raise AttachError(f"{error}\nDone before: {done}. Correct the cause, {fix}") from None
     return wanted
 
 

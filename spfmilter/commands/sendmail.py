@@ -6,11 +6,14 @@ Knows the steps by hand: sendmail.cf is built from sendmail.mc, and a running Se
 from __future__ import annotations
 
 from spfmilter.commands import mta, survey
-from spfmilter.commands.sendmailcf import SendmailConfig
+from spfmilter.commands.sendmailcf import OUR_NAME, SendmailConfig
+from spfmilter.commands.settingchange import SettingChange
 from spfmilter.settings import Settings
 
 _STALE = "Sendmail was started before sendmail.cf was built, and works with its former settings"
 _RESTART = "systemctl restart sendmail"
+_FILE = "sendmail.mc"
+_LINE = f"INPUT_MAIL_FILTER(`{OUR_NAME}')"
 
 
 def to_attach(settings: Settings, config: SendmailConfig | None) -> list[str]:
@@ -40,6 +43,36 @@ def to_attach(settings: Settings, config: SendmailConfig | None) -> list[str]:
     else:
         return ["# Sendmail is attached already: there is nothing to change."]
     return [f"# Sendmail, in sendmail.mc, {where}:", line, _then(config)]
+
+
+def changes_to_attach(settings: Settings, config: SendmailConfig | None) -> list[SettingChange]:
+    """Return what the steps of ``to_attach`` change; none if there is no Sendmail here, or if it is attached.
+
+    Args:
+        settings: the daemon's.
+        config: the sendmail.cf of this host; None: it has none.
+
+    Raises:
+        AttachError: the address of our socket is not in the settings.
+    """
+    if config is None:
+        return []
+    present, wanted = config.ours, mta.sendmail_equates(settings)
+    if present is None:
+        return [SettingChange(file=_FILE, setting=_LINE, before="", after=wanted)]
+    if present.socket != mta.sendmail_socket(settings) or not mta.sendmail_waits(present.answer, settings):
+        return [SettingChange(file=_FILE, setting=_LINE, before=present.equates, after=wanted)]
+    if not present.asked:
+        asked = [found.name for found in config.filters if found.asked]
+        before, after = ", ".join(asked), ", ".join([OUR_NAME, *asked])
+        return [SettingChange(file=_FILE, setting="confINPUT_MAIL_FILTERS", before=before, after=after)]
+    return []
+
+
+def changes_to_detach(config: SendmailConfig | None) -> list[SettingChange]:
+    """Return what the steps of ``to_detach`` change; none if there is no Sendmail here, or if it is detached."""
+    present = config.ours if config is not None else None
+    return [SettingChange(file=_FILE, setting=_LINE, before=present.equates, after=None)] if present is not None else []
 
 
 def to_detach(config: SendmailConfig | None) -> list[str]:

@@ -41,6 +41,7 @@ class Filter:
     effect: str  # on mail, while it does not answer
     asked: bool  # it is in InputMailFilters; Sendmail never asks other filters
     answer: str = _DEFAULT_ANSWER  # R: of its T=, how long Sendmail waits for an answer
+    equates: str = ""  # all of it, as it is written
 
     @property
     def place(self) -> Place | None:
@@ -86,6 +87,7 @@ def filters(text: str) -> Iterator[Filter]:
             effect=_EFFECTS.get(flag[1] if flag else "", "Sendmail takes mail without it"),
             asked=name in asked,
             answer=answer[1] if answer else _DEFAULT_ANSWER,
+            equates=equates.strip(),
         )
 
 

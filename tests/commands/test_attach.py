@@ -19,7 +19,7 @@ from spfmilter import units
 from spfmilter.commands import accessfix, activation, milterlist, postconf, probe, survey
 from spfmilter.commands import mta as attaching
 from spfmilter.commands.accessfix import Account, OurSocket
-from spfmilter.commands.postconf import AttachError, Postfix
+from spfmilter.commands.postconf import AttachError, Changes, Postfix
 from spfmilter.health.handshake import Place
 from spfmilter.settings import Settings, parse
 from tests.lab.recording_milter import RecordingMilter
@@ -208,6 +208,53 @@ def test_detaching_leaves_the_other_filters() -> None:
     assert attaching.detached(None, a_postfix("unix:a")).commands(None) == []
     with pytest.raises(AttachError, match="take it out there by hand"):
         attaching.detached(None, replace(a_postfix("$mine"), expanded={"$mine": f"{milterlist.OURS}, unix:a"}))
+
+
+def test_each_change_has_its_value_before_and_after() -> None:
+    server = replace(
+        a_postfix("unix:a, inet:127.0.0.1:8895", command_timeout="20s"),
+        socket="inet:127.0.0.1:8895",
+        services={"smtp/inet": "inet:127.0.0.1:8895"},
+    )
+    changes = attaching.attached(settings(), server)
+    assert [str(change) for change in changes.each(server)] == [
+        "main.cf: spfmilter_socket = inet:127.0.0.1:8890 (before: inet:127.0.0.1:8895)",
+        "main.cf: smtpd_milters = $spfmilter_socket, unix:a (before: unix:a, inet:127.0.0.1:8895)",
+        "main.cf: milter_command_timeout = 30s (before: 20s)",
+        "master.cf: smtp/inet/smtpd_milters = $spfmilter_socket (before: inet:127.0.0.1:8895)",
+    ]
+    changes = attaching.detached(settings(), server)
+    assert [str(change) for change in changes.each(server)] == [
+        "main.cf: smtpd_milters = unix:a (before: unix:a, inet:127.0.0.1:8895)",
+        "master.cf: smtp/inet/smtpd_milters = (empty) (before: inet:127.0.0.1:8895)",
+        "main.cf: spfmilter_socket removed (before: inet:127.0.0.1:8895)",
+    ]
+    assert Changes().each(server) == []
+
+
+def test_a_command_that_fails_is_reported_with_those_before_it(monkeypatch) -> None:
+    """The next run finds less to change, and would not reload Postfix for what this one has changed."""
+    ran: list[str] = []
+
+    def run(*command: str) -> str:
+        if command[0] == failing:
+            raise AttachError(f"{command[0]} failed")
+        ran.append(command[0])
+        return ""
+
+    monkeypatch.setattr(postconf, "_run", run)
+    commands = [["postconf", "-e", "a = b"], ["postfix", "reload"]]
+    failing = "postfix"
+    said = (
+        "postfix failed\nDone before: postconf -e 'a = b'. Correct the cause, run this again, and then postfix reload"
+    )
+    with pytest.raises(AttachError, match=f"^{re.escape(said)}$"):
+        postconf.apply(commands, running=True)
+    assert ran == ["postconf"]
+    assert postconf.apply(commands, running=False) == commands[:1], "the next start reads the settings"
+    failing = "postconf"
+    with pytest.raises(AttachError, match=r"^postconf failed$"):
+        postconf.apply(commands, running=True)
 
 
 @pytest.mark.parametrize(
@@ -533,8 +580,8 @@ def test_what_is_printed_is_what_apply_does_and_once_is_enough(run, write, mta) 
     applied = run("attach", "-c", path, "--postfix-config", directory, "--apply")
     assert applied.returncode == 0
     assert applied.stdout.splitlines() == [
-        f"done: postconf -c {directory} -e 'spfmilter_socket = inet:127.0.0.1:8890'",
-        f"done: postconf -c {directory} -e 'smtpd_milters = $spfmilter_socket, inet:127.0.0.1:8891'",
+        "changed: main.cf: spfmilter_socket = inet:127.0.0.1:8890 (before: empty)",
+        "changed: main.cf: smtpd_milters = $spfmilter_socket, inet:127.0.0.1:8891 (before: inet:127.0.0.1:8891)",
         "Postfix is not running; it will read this when it starts.",
     ]
     assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8890, inet:127.0.0.1:8891"
@@ -543,6 +590,11 @@ def test_what_is_printed_is_what_apply_does_and_once_is_enough(run, write, mta) 
 
     gone = run("detach", "-c", path, "--postfix-config", directory, "--apply")
     assert (gone.returncode, gone.stderr) == (0, "")
+    assert gone.stdout.splitlines() == [
+        "changed: main.cf: smtpd_milters = inet:127.0.0.1:8891 (before: $spfmilter_socket, inet:127.0.0.1:8891)",
+        "changed: main.cf: spfmilter_socket removed (before: inet:127.0.0.1:8890)",
+        "Postfix is not running; it will read this when it starts.",
+    ]
     assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891"
     assert "spfmilter" not in (directory / "main.cf").read_text()
     run("attach", "-c", path, "--postfix-config", directory, "--apply")
@@ -565,7 +617,8 @@ def test_detaching_leaves_main_cf_as_it_was_before(run, write) -> None:
         options = ("-c", write(), "--postfix-config", directory, "--apply")
         assert run("attach", *options).returncode == 0
         assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8890"
-        assert f"postconf -c {directory} -X smtpd_milters\n" in run("detach", *options).stdout
+        removed = "changed: main.cf: smtpd_milters removed (before: $spfmilter_socket)\n"
+        assert removed in run("detach", *options).stdout
         assert (directory / "main.cf").read_text() == before
     finally:
         mta.stop()
@@ -610,7 +663,16 @@ def test_applying_reloads_a_running_postfix_once(run, write, mta) -> None:
     with RecordingMilter(place / "socket"):
         done = run("attach", "--json", "-c", path, "--postfix-config", directory, "--apply")
         shown = json.loads(done.stdout)
-        assert shown["applied"] is True
+        assert (shown["applied"], shown["changed"], shown["reloaded"]) == (True, True, True)
+        assert shown["changes"] == [
+            {"file": "main.cf", "setting": "spfmilter_socket", "before": "", "after": "unix:spfmilter/socket"},
+            {
+                "file": "main.cf",
+                "setting": "smtpd_milters",
+                "before": "inet:127.0.0.1:8891",
+                "after": "$spfmilter_socket, inet:127.0.0.1:8891",
+            },
+        ]
         assert shown["postfix"]["smtpd_milters"] == "$spfmilter_socket, inet:127.0.0.1:8891"
         assert shown["commands"][-1] == ["postfix", "-c", str(directory), "reload"]
         assert [(silent["address"], silent["ours"]) for silent in shown["silent"]] == [("inet:127.0.0.1:8891", False)]
@@ -619,8 +681,25 @@ def test_applying_reloads_a_running_postfix_once(run, write, mta) -> None:
             **shown,
             "postfix": {},
             "commands": [],
+            "changes": [],
+            "changed": False,
+            "reloaded": False,
+        }
+        printed = json.loads(run("detach", "--json", "-c", path, "--postfix-config", directory).stdout)
+        assert (printed["applied"], printed["changed"], printed["reloaded"]) == (False, False, False)
+        assert printed["changes"][1] == {
+            "file": "main.cf",
+            "setting": "spfmilter_socket",
+            "before": "unix:spfmilter/socket",
+            "after": None,
         }
     assert mta.log().count("reload -- version") == 1
+    gone = run("detach", "-c", path, "--postfix-config", directory, "--apply").stdout.splitlines()
+    assert gone == [
+        "changed: main.cf: smtpd_milters = inet:127.0.0.1:8891 (before: $spfmilter_socket, inet:127.0.0.1:8891)",
+        "changed: main.cf: spfmilter_socket removed (before: unix:spfmilter/socket)",
+        f"done: postfix -c {directory} reload",
+    ]
 
 
 @pytest.mark.outside

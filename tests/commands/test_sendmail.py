@@ -11,7 +11,8 @@ from lab import sendmail as lab_sendmail
 from lab.processes import free_port
 from spfmilter import units
 from spfmilter.commands import mta as attaching
-from spfmilter.commands import sendmailcf
+from spfmilter.commands import sendmail, sendmailcf
+from spfmilter.commands.settingchange import SettingChange
 from spfmilter.settings import Settings, parse
 from tests.lab.recording_milter import RecordingMilter
 
@@ -52,6 +53,53 @@ def test_the_filters_of_a_sendmail_cf(line, found) -> None:
 )
 def test_sendmail(socket, timeout, line) -> None:
     assert attaching.sendmail_line(settings(socket, timeout)) == f"INPUT_MAIL_FILTER(`spfmilter', `{line}')dnl"
+
+
+ATTACHED = "S=inet:8890@127.0.0.1, F=T, T=C:30s;S:30s;R:30s;E:1m"
+LINE, ORDER = "INPUT_MAIL_FILTER(`spfmilter')", "confINPUT_MAIL_FILTERS"
+
+
+@pytest.mark.parametrize(
+    ("filters", "asked", "attach", "detach"),
+    [
+        ("", "", (LINE, "", ATTACHED), None),
+        (f"Xspfmilter, {ATTACHED}", "spfmilter", None, (LINE, ATTACHED, None)),
+        ("Xspfmilter,S=inet:1@::1, F=T", "spfmilter", (LINE, "S=inet:1@::1, F=T", ATTACHED), ...),
+        ("Xspfmilter, S=inet:8890@127.0.0.1", "spfmilter", (LINE, "S=inet:8890@127.0.0.1", ATTACHED), ...),
+        (
+            f"Xdkim, S=local:/d\nXspfmilter, {ATTACHED}",
+            "dkim",
+            ("confINPUT_MAIL_FILTERS", "dkim", "spfmilter, dkim"),
+            ...,
+        ),
+    ],
+)
+def test_what_is_to_be_changed_in_sendmail_mc(tmp_path, filters, asked, attach, detach) -> None:
+    cf = tmp_path / "sendmail.cf"
+    cf.write_text(f"{filters}\nO InputMailFilters={asked}\n")
+    config = sendmailcf.read(cf)
+
+    def changes(found: list[SettingChange]) -> list[tuple[str, str, str | None]]:
+        assert all(change.file == "sendmail.mc" for change in found)
+        return [(change.setting, change.before, change.after) for change in found]
+
+    assert changes(sendmail.changes_to_attach(settings(), config)) == ([attach] if attach else [])
+    if detach is not ...:
+        assert changes(sendmail.changes_to_detach(config)) == ([detach] if detach else [])
+    assert sendmail.changes_to_attach(settings(), None) == sendmail.changes_to_detach(None) == []
+
+
+@pytest.mark.outside
+@pytest.mark.usefixtures("no_postfix")
+def test_programs_read_what_is_to_be_done_by_hand(run, write, tmp_path) -> None:
+    cf = tmp_path / "sendmail.cf"
+    cf.write_text("Xspfmilter, S=inet:8895@127.0.0.1\nO InputMailFilters=spfmilter\n")
+    change = {"file": "sendmail.mc", "setting": LINE, "before": "S=inet:8895@127.0.0.1", "after": ATTACHED}
+    options = ("--json", "-c", write(), "--sendmail-config", cf)
+    shown = json.loads(run("attach", *options).stdout)
+    assert (shown["by_hand"], shown["changes"], shown["changed"]) == ([change], [], False)
+    shown = json.loads(run("detach", *options).stdout)
+    assert (shown["by_hand"], shown["changes"], shown["changed"]) == ([{**change, "after": None}], [], False)
 
 
 @pytest.mark.outside
