@@ -28,31 +28,60 @@ PAGES = sorted([*ROOT.glob("[A-Z]*.md"), *DOCS.rglob("*.md")])
 SOURCES = sorted((ROOT / "spfmilter").rglob("*.py"))
 
 
-def test_the_readme_begins_with_monitor_mode() -> None:
+INSTALL = DOCS / "install.md"
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", INSTALL], ids=name_of)
+def test_monitor_mode_comes_first(page: Path) -> None:
     """A new administrator copies the first settings that they see."""
-    readme = (ROOT / "README.md").read_text()
-    assert -1 < readme.find("mode = monitor") < readme.find("mode = enforce")
+    text = page.read_text()
+    assert -1 < text.find("mode = monitor") < text.find("mode = enforce")
 
 
-def test_the_readme_installs_from_fresh_lists_as_root() -> None:
+@pytest.mark.parametrize("page", [ROOT / "README.md", INSTALL], ids=name_of)
+def test_an_installation_is_from_fresh_lists_as_root(page: Path) -> None:
     """A new host has no package lists, and a newcomer asks who runs the commands."""
-    install = (ROOT / "README.md").read_text().partition("## Install\n")[2]
-    assert -1 < install.find("As root") < install.find("apt-get update\n") < install.find("apt-get install ")
+    install = page.read_text().partition("# Install\n")[2]
+    assert -1 < install.find("as root") < install.find("apt-get update\n") < install.find("apt-get install ")
 
 
-def test_the_readme_says_how_to_send_a_test_message() -> None:
-    install = (ROOT / "README.md").read_text().partition("## Install\n")[2]
-    assert (
-        -1 < install.find("spfmilter attach --apply") < install.find("swaks --server ") < install.find("would=reject")
-    )
+def test_the_readme_installs_in_two_commands_and_names_the_page_of_all_systems() -> None:
+    install = (ROOT / "README.md").read_text().partition("## Install\n")[2].partition("\n## ")[0]
+    first = re.findall(r"(?ms)^```sh\n(.*?)^```", install)[0]
+    assert len(first.splitlines()) == 2
+    assert "(docs/install.md)" in install
 
 
-def test_what_the_readme_installs_can_be_removed() -> None:
-    """Each file that the README puts somewhere stands in "Remove spfmilter", or lies in a folder that stands there."""
-    install = (ROOT / "README.md").read_text().partition("## Install\n")[2].partition("## Read on")[0]
+def test_every_system_of_the_table_has_its_commands() -> None:
+    """Two commands, but for NixOS, which has none, and the sources, which have no package."""
+    text = INSTALL.read_text()
+    table, _, rest = text.partition("\n## ")
+    named = set(re.findall(r"\]\(#([a-z0-9-]+)\)", table)) - {"first-steps"}
+    sections = {
+        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-"): body
+        for title, body in re.findall(r"(?ms)^## ([^\n]+)\n(.*?)(?=^## |\Z)", f"## {rest}")
+    }
+    assert len(named) == 8
+    assert named <= set(sections)
+    for name in named - {"from-source", "nixos"}:
+        [commands, *_] = re.findall(r"(?ms)^```sh\n(.*?)^```", sections[name])
+        assert len(commands.splitlines()) <= 2, name
+
+
+def test_the_first_steps_say_how_to_send_a_test_message() -> None:
+    steps = INSTALL.read_text().partition("## First steps\n")[2]
+    assert -1 < steps.find("spfmilter attach --apply") < steps.find("swaks --server ") < steps.find("would=reject")
+
+
+def test_what_is_installed_from_source_can_be_removed() -> None:
+    """Each file that is put somewhere stands among those to remove, or lies in a folder that stands there."""
+    install, _, removed = INSTALL.read_text().partition("### From source, by hand\n")
     installed = [f"{folder}/{file}" for folder, file in re.findall(r"install -D -m \d+ -t (\S+) \S*/(\S+)", install)]
     installed += re.findall(r"(?:venv|ln -s \S+) (/\S+)", install)
-    removed = (DOCS / "operation.md").read_text().partition("## Remove spfmilter\n")[2]
     gone = [path for line in re.findall(r"(?m)^ *rm (.*)$", removed) for path in line.split() if path.startswith("/")]
     assert len(installed) > 7
     assert [path for path in installed if not any(_covers(path, at) for at in gone)] == []
@@ -60,10 +89,6 @@ def test_what_the_readme_installs_can_be_removed() -> None:
 
 def _covers(path: str, removed: str) -> bool:
     return path.startswith(removed.removesuffix("*") if removed.endswith("*") else f"{removed}/") or path == removed
-
-
-def name_of(path: Path) -> str:
-    return str(path.relative_to(ROOT))
 
 
 def code(page: Path) -> list[str]:

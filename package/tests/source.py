@@ -1,6 +1,6 @@
 """Install spfmilter in a root from these sources, with the commands that an administrator would type.
 
-Knows what README.md and docs/help-page.md say. Does not know what is tested with it.
+Knows what docs/install.md and docs/help-page.md say. Does not know what is tested with it.
 """
 
 import subprocess
