@@ -22,6 +22,7 @@ from spfmilter.settings import DEFAULT_PATH, Settings, SettingsError, load
 EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = os.EX_USAGE, os.EX_UNAVAILABLE, os.EX_CANTCREAT, os.EX_CONFIG
 EX_NOINPUT, EX_NOPERM = os.EX_NOINPUT, os.EX_NOPERM
 _ERROR = 3  # the priority (syslog(3))
+_STDERR = 2
 _UNLIMITED = 100_000  # columns
 
 
@@ -52,7 +53,7 @@ def _complain(text: str) -> None:
     If it cannot be written, systemd still sees the exit status.
     """
     try:
-        click.echo(journal.with_priority(text, _ERROR) if journal.is_standard_error() else text, err=True)
+        click.echo(journal.with_priority(text, _ERROR) if journal.takes_stream(_STDERR) else text, err=True)
     except OSError:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - Python flushes stderr at exit, and exits with 120 if that fails
 

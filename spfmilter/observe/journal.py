@@ -1,4 +1,4 @@
-"""systemd's journal: recognise a standard error that leads there, write entries, and send them.
+"""systemd's journal: recognise a standard stream that leads there, write entries, and send them.
 
 Knows sd-daemon(3), systemd.journal-fields(7) and the native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/).
 Does not know the events. Imports only the outlets, since the commands use it as well.
@@ -16,18 +16,17 @@ from collections.abc import Mapping
 from spfmilter.observe.sink import Datagrams
 
 _SOCKET = "/run/systemd/journal/socket"
-_STDERR = 2
 _NO_CHANGES = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
-def is_standard_error() -> bool:
-    """Return whether our standard error is a stream to the journal: systemd.exec(5), $JOURNAL_STREAM.
+def takes_stream(number: int) -> bool:
+    """Return whether a standard stream of this process, 1 or 2, leads to the journal: systemd.exec(5), $JOURNAL_STREAM.
 
-    The variable alone is not enough: children inherit it, even if their standard error goes elsewhere.
+    The variable alone is not enough: children inherit it, even if their streams go elsewhere.
     """
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
     try:
-        status = os.fstat(_STDERR)
+        status = os.fstat(number)
         return (status.st_dev, status.st_ino) == (int(device), int(inode))
     except (OSError, ValueError):
         return False

@@ -165,7 +165,7 @@ class Sink:
         return whole
 
 
-# -- standard error ----------------------------------------------------------------------------------------------------
+# -- standard streams --------------------------------------------------------------------------------------------------
 
 
 def hold_standard_descriptors() -> None:
@@ -181,30 +181,30 @@ def hold_standard_descriptors() -> None:
     os.close(number)
 
 
-def standard_error() -> Outlet:
-    """Return an outlet for this process's standard error that never waits.
+def standard_stream(number: int) -> Outlet:
+    """Return an outlet for a standard stream of this process, 1 or 2, that never waits.
 
     We share its descriptor with the process that started us, and must not make it non-blocking. A pipe or a terminal is
     opened once more, which gives us our own descriptor. A file needs none: it never blocks a write, and its position
     must stay the common one.
     """
     try:
-        mode = os.fstat(_STDERR).st_mode
+        mode = os.fstat(number).st_mode
     except OSError:  # closed
         return _Nowhere()
     if stat.S_ISREG(mode):
-        return _Descriptor(_STDERR)
+        return _Descriptor(number)
     try:
         if stat.S_ISSOCK(mode):
-            return _Stream(socket.socket(fileno=os.dup(_STDERR)))
+            return _Stream(socket.socket(fileno=os.dup(number)))
         flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        return _Descriptor(os.open(f"/proc/self/fd/{_STDERR}", flags))
+        return _Descriptor(os.open(f"/proc/self/fd/{number}", flags))
     except OSError:  # it belongs to another user, its reader is gone, there is no /proc, or no descriptor is left
-        return _Shared()
+        return _Shared(number)
 
 
 class _Nowhere:
-    """Discard all lines, for a process without standard error."""
+    """Discard all lines, for a process without that stream."""
 
     torn_by = memoryview(bytearray(4)).cast("i")
 
@@ -227,7 +227,7 @@ class _Descriptor:
         return os.write(self._descriptor, data)
 
     def close(self) -> None:
-        if self._descriptor != _STDERR:
+        if self._descriptor > _STDERR:
             os.close(self._descriptor)
 
 
@@ -241,10 +241,11 @@ class _Shared:
 
     torn_by = _torn_by
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self._number = number
         self._poll = select.poll()
-        self._poll.register(_STDERR, select.POLLOUT)
-        self._terminal = os.isatty(_STDERR)
+        self._poll.register(number, select.POLLOUT)
+        self._terminal = os.isatty(number)
         self._lock: int | None = None
         with suppress(OSError):
             self._lock = os.memfd_create("spfmilter-log", os.MFD_CLOEXEC)
@@ -255,16 +256,16 @@ class _Shared:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         blocking = False
         try:
-            if blocking := self._terminal and os.get_blocking(_STDERR):
-                os.set_blocking(_STDERR, False)
+            if blocking := self._terminal and os.get_blocking(self._number):
+                os.set_blocking(self._number, False)
             while written < len(data) and self._poll.poll(0):
-                written += os.write(_STDERR, data[written : written + select.PIPE_BUF])
+                written += os.write(self._number, data[written : written + select.PIPE_BUF])
         except OSError:
             if not written:
                 raise
         finally:
             if blocking:
-                os.set_blocking(_STDERR, True)
+                os.set_blocking(self._number, True)
             if self._lock is not None:
                 fcntl.lockf(self._lock, fcntl.LOCK_UN)
         if not written:

@@ -1,4 +1,4 @@
-"""Where the log's lines go, and in which form: text or JSON, to stderr, syslog or the journal.
+"""Where the log's lines go, and in which form: text or JSON, to a standard stream, syslog or the journal.
 
 Knows the forms of a line and what each target needs beside it: a time, a priority, fields. Does not know the events.
 """
@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 
 from spfmilter.observe import journal
-from spfmilter.observe.sink import Datagrams, Outlet, Sink, standard_error
+from spfmilter.observe.sink import Datagrams, Outlet, Sink, standard_stream
 from spfmilter.settings.schema import LogFormat, LogSection, LogTarget
 from spfmilter.text import log_value, unicode_line
 
 _SYSLOG = "/dev/log"
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _MAIL = 2 << 3  # syslog's facility (RFC 3164 section 4.1.1)
-_STDERR = 2
+_STDOUT, _STDERR = 1, 2
 Value = str | int | float | bool
 Stamp = Callable[[logging.LogRecord], str]  # returns the time of a record
 _BLANK = logging.LogRecord("spfmilter", 0, "", 0, "", None, None).__dict__
@@ -125,7 +125,7 @@ class Target(logging.Handler):
 
 
 class _JournalStream(Target):
-    """Write lines with their priorities to a standard error that is a stream to the journal."""
+    """Write lines with their priorities to a standard stream that leads to the journal."""
 
     def _encoded(self, record: logging.LogRecord) -> bytes:
         text = journal.with_priority(self.format(record), _PRIORITIES.get(record.levelno, 6))
@@ -161,18 +161,20 @@ def open_target(section: LogSection) -> tuple[Target, str]:
             case LogTarget.JOURNAL:
                 return _Journal(section, journal.Entries()), ""
             case LogTarget.AUTO:
-                if journal.is_standard_error():
+                if journal.takes_stream(_STDERR):
                     return _Journal(section, journal.Entries()), ""
+            case LogTarget.STDOUT:
+                return _to_stream(section, _STDOUT), ""
             case LogTarget.STDERR:
                 pass
     except OSError as error:
         trouble = error.strerror or str(error)
         section = section.model_copy(update={"to": LogTarget.STDERR})
-    return _to_stderr(section), trouble
+    return _to_stream(section, _STDERR), trouble
 
 
-def _to_stderr(section: LogSection) -> Target:
-    """Return the target for standard error. The journal knows the time itself, and needs a priority."""
-    if journal.is_standard_error():
-        return _JournalStream(section, standard_error())
-    return Target(section, standard_error(), stamp=_local if os.isatty(_STDERR) else _utc)
+def _to_stream(section: LogSection, number: int) -> Target:
+    """Return the target for a standard stream. The journal knows the time itself, and needs a priority."""
+    if journal.takes_stream(number):
+        return _JournalStream(section, standard_stream(number))
+    return Target(section, standard_stream(number), stamp=_local if os.isatty(number) else _utc)

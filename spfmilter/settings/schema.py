@@ -83,6 +83,7 @@ class LogTarget(StrEnum):
 
     AUTO = "auto"  # the journal where systemd has connected standard error with it, else standard error
     STDERR = "stderr"
+    STDOUT = "stdout"
     SYSLOG = "syslog"
     JOURNAL = "journal"
 

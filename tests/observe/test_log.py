@@ -56,15 +56,31 @@ def logged(write: Callable[[], None], **section: str) -> list[str]:
 
 
 @contextmanager
-def standard_error(descriptor: int) -> Iterator[None]:
-    """Let a descriptor take the place of standard error."""
-    before = os.dup(2)
-    os.dup2(descriptor, 2)
+def standard_error(descriptor: int, number: int = 2) -> Iterator[None]:
+    """Let a descriptor take the place of standard error, or of another standard stream."""
+    before = os.dup(number)
+    os.dup2(descriptor, number)
     try:
         yield
     finally:
-        os.dup2(before, 2)
+        os.dup2(before, number)
         os.close(before)
+
+
+def test_lines_for_standard_output_go_there_and_not_to_standard_error() -> None:
+    with (
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as error,
+        standard_error(output.fileno(), 1),
+        standard_error(error.fileno()),
+    ):
+        log.configure(LogSection(to="stdout", format="json"))
+        log.info("reloaded", generation=2)
+        output.seek(0)
+        error.seek(0)
+        (line,) = output.read().decode().splitlines()
+        assert error.read() == b""
+    assert json.loads(line)["generation"] == 2
 
 
 def read_text(line: str) -> dict[str, str]:

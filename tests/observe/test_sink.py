@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spfmilter.observe import sink
-from spfmilter.observe.sink import Datagrams, Outlet, Sink, standard_error
+from spfmilter.observe.sink import Datagrams, Outlet, Sink, standard_stream
 from tests.observe.test_log import standard_error as standing_in
 
 
@@ -176,17 +176,17 @@ def test_a_sink_that_takes_the_place_of_another_reports_what_that_one_could_not_
 @contextmanager
 def outlet_to(descriptor: int) -> Iterator[Outlet]:
     with standing_in(descriptor):
-        outlet = standard_error()
+        outlet = standard_stream(2)
         yield outlet
         outlet.close()
 
 
 def reopened() -> Outlet:
-    return standard_error()
+    return standard_stream(2)
 
 
 def not_reopened() -> Outlet:
-    return sink._Shared()
+    return sink._Shared(2)
 
 
 @pytest.mark.parametrize("made", [reopened, not_reopened])
@@ -215,7 +215,7 @@ def test_lines_through_a_pipe_that_is_full_now_and_then(made: Callable[[], Outle
 def test_two_processes_that_ask_for_room_do_not_wait_for_each_other() -> None:
     reader, writer = os.pipe()
     with outlet_to(reader), standing_in(writer):
-        shared = sink._Shared()
+        shared = sink._Shared(2)
         pid = os.fork()
         if not pid:
             assert shared._lock is not None
