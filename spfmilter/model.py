@@ -265,17 +265,24 @@ class Rule:
     section: str  # empty: built in, no setting; EXEMPTION: no setting either, and ``key`` is its id
     key: str
     value: str
-    line: int | None = None  # in the file; None: the default, not written there
+    line: int | None = None  # in the file; None: no file sets it
     remark: str = ""  # why the entry was not followed exactly
-    file: str = ""  # a list file, or one of conf.d, from the INI file's folder on; empty: the INI file
+    # A list file, or one of conf.d, from the INI file's folder on; without a line an environment variable; empty: the
+    # INI file.
+    file: str = ""
+
+    @property
+    def place(self) -> str:
+        """Return the line, with its file unless that is the INI file, or the variable; empty: it is the default."""
+        line = f"line {self.line}" if self.line is not None else ""
+        return f"{self.file} {line}".strip()
 
     def __str__(self) -> str:
         if not self.section:
             return f"built in: {self.key}"
         if self.section == EXEMPTION:
             return f"exemption {self.key}: {self.value}" if self.key else self.value
-        file = f"{self.file} " if self.file else ""
-        place = f" ({file}line {self.line})" if self.line is not None else ""
+        place = f" ({self.place})" if self.place else ""
         remark = f", {self.remark}" if self.remark else ""
         return f"[{self.section}] {self.key} = {self.value or '(empty)'}{place}{remark}"
 

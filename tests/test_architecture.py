@@ -35,6 +35,7 @@ IMPURE = frozenset({
 })  # fmt: skip
 EXCEPTIONS = {
     ("settings.reader", "pathlib"): "load reads the INI file, and parse, which it calls, does not",
+    ("settings.reader", "os"): "load reads the environment, unless its caller has one for it",
     ("settings.files", "os"): "reads the files beside the INI file, for load alone",
     ("settings.files", "pathlib"): "the same",
     ("spf.record", "socket"): "inet_pton, which is a pure function",

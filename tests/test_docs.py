@@ -15,7 +15,7 @@ from spfmilter.cli import cli
 from spfmilter.commands import mta
 from spfmilter.model import CONDITIONS, Condition, Disposition, Identity, Result, SkipReason
 from spfmilter.reply import Extras, reply_for
-from spfmilter.settings import Settings, parse, schema
+from spfmilter.settings import Settings, environment, parse, schema
 from spfmilter.settings.sockets import socket_address
 from tests import walls
 from tests.source import modules, nodes, tree
@@ -268,12 +268,21 @@ def test_every_event_is_documented() -> None:
     assert {event for event in events if not event.startswith(documented)} == set()
 
 
+# Variables of others, and a mistake, in the decision on the names.
+NO_SETTINGS = {"VERSION", "SERVICE_HOST", "PORT", "WEB_PORT", "WEB_PORT_8891_TCP", "DOMAIN_"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_fields_of_the_journal_that_are_named_exist(page: Path) -> None:
-    """``SPFMILTER_`` and a key of a message, as the log's journal target writes them."""
+def test_fields_of_the_journal_and_variables_that_are_named_exist(page: Path) -> None:
+    """``SPFMILTER_`` and a key of a message, as the log's journal target writes them; or a setting's variable."""
     keys = {key.upper() for function in functions_of_a_transaction() for key in keys_set_in(function)}
-    named = set(re.findall(r"SPFMILTER_([A-Z_]+)\b", page.read_text()))
-    assert named <= keys
+    keys |= {
+        environment.variable(section, schema.key_of(model, attribute)).removeprefix("SPFMILTER_")
+        for section, (_, model) in schema.SECTIONS.items()
+        for attribute in model.model_fields
+    }
+    named = set(re.findall(r"SPFMILTER_([A-Z0-9_]+)", page.read_text()))
+    assert named - (NO_SETTINGS if page.name == "0074-environment.md" else set()) <= keys
 
 
 # What the administrator can do is in another key, or there is nothing to do.

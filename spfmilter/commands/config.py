@@ -44,12 +44,13 @@ def check(path: Path, *, attempt: bool, json_output: bool) -> None:
         settings = settings_from(path)
         for idle in without_effect(settings, is_public=has_public_address()):
             click.echo(f"{idle.file or path}: warning: {idle}")
-        click.echo(f"{path}: no problems")
+        click.echo(f"{path}{_with_variables(settings)}: no problems")
         found = _printed(_tried(settings, path)) if attempt else []
     else:
-        problems, warnings, found = [], [], []
+        problems, warnings, found, variables = [], [], [], []
         try:
             settings = load(path)
+            variables = list(settings.variables)
             warnings = [
                 f"{idle.file}: {idle}" if idle.file else str(idle)
                 for idle in without_effect(settings, is_public=has_public_address())
@@ -59,6 +60,7 @@ def check(path: Path, *, attempt: bool, json_output: bool) -> None:
             problems = [{**dataclasses.asdict(each), "file": error.file_of(each)} for each in error.problems]
         result = {
             "file": str(path),
+            "variables": variables,
             "problems": problems,
             "warnings": warnings,
             "tried": [dataclasses.asdict(finding) for finding in found] if attempt else None,
@@ -69,6 +71,12 @@ def check(path: Path, *, attempt: bool, json_output: bool) -> None:
             sys.exit(EX_CONFIG)
     if any(finding.outcome == "problem" for finding in found):
         sys.exit(EX_CANTCREAT)
+
+
+def _with_variables(settings: Settings) -> str:
+    """Return how many environment variables set something; empty: none does."""
+    number = len(settings.variables)
+    return f" and {number} environment {'variable' if number == 1 else 'variables'}" if number else ""
 
 
 def _tried(settings: Settings, path: Path) -> Iterator[Finding]:
@@ -108,7 +116,7 @@ def show_effective(path: Path, *, changed: bool, json_output: bool) -> None:
         changed: only the settings that differ from their defaults.
         json_output: whether to print JSON.
     """
-    text = show(settings_from(path), changed=changed)
+    text = show(settings_from(path), changed=changed, variables=True)
     if json_output:
         click.echo(json.dumps(_as_json(text), indent=2))
     else:

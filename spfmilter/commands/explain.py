@@ -212,13 +212,13 @@ def _forwarder(advice: ForwarderAdvice) -> Iterator[RenderableType]:
     lines = [Text("[exempt]")]
     for rule in advice.lines:
         lines.append(Text(unicode_line(f"{rule.key} = {rule.value}", _SHOWN_VALUE)))
-        if rule.line is not None:
-            lines.append(Text(f"# in place of line {rule.line}", style="dim"))
+        if rule.place:
+            lines.append(Text(f"# in place of {rule.place}", style="dim"))
     yield indented(lines)
 
 
 def _rule(rule: Rule) -> str:
-    is_default = rule.line is None and rule.section not in {"", EXEMPTION} and ":" not in rule.section
+    is_default = not rule.place and rule.section not in {"", EXEMPTION} and ":" not in rule.section
     return f"{rule} (the default)" if is_default else f"{rule}"
 
 

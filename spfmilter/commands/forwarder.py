@@ -91,4 +91,4 @@ def with_entry(key: str, name: str, settings: Settings) -> Rule:
     """Return the line of the INI file that holds a further name."""
     present = settings.rule("exempt", key)
     value = f"{present.value}, {name}" if present.value else name
-    return Rule(section="exempt", key=key, value=value, line=present.line)
+    return Rule(section="exempt", key=key, value=value, line=present.line, file=present.file)

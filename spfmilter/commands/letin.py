@@ -68,8 +68,9 @@ def ways_in(
     key = row.mailfrom_condition or row.mailfrom_result or ""
     if domain and row.decided_by == "mailfrom" and key in _KEYS:
         section = f"domain:{domain}"
-        line = settings.lines.get((section, key))
-        own = Rule(section=section, key=key, value="accept", line=line)
+        where = (section, key)
+        line, file = settings.lines.get(where), settings.short_name(settings.files.get(where, ""))
+        own = Rule(section=section, key=key, value="accept", line=line, file=file)
         yield Way(who=f"mail from {domain} with this result, from every client", command="", lines=(own,))
 
 

@@ -119,7 +119,7 @@ def _today(today: RuleToday) -> str:
     if today.rule is None:
         return "the INI file no longer has this section or key"
     if today.same:
-        return "the same" + (f" (line {today.rule.line})" if today.rule.line is not None else " (the default)")
+        return "the same" + (f" ({today.rule.place})" if today.rule.place else " (the default)")
     return f"changed: {unicode_line(str(today.rule), _SHOWN_VALUE)}"
 
 
@@ -189,8 +189,8 @@ def _ways(ways: Sequence[Way]) -> Iterator[RenderableType]:
         for rule in way.lines:
             lines.append(Text(f"    [{rule.section}]"))
             lines.append(Text(f"    {unicode_line(f'{rule.key} = {rule.value}', _SHOWN_VALUE)}"))
-            if rule.line is not None:
-                lines.append(Text(f"    # in place of line {rule.line}", style="dim"))
+            if rule.place:
+                lines.append(Text(f"    # in place of {rule.place}", style="dim"))
         yield indented(lines)
 
 

@@ -24,6 +24,7 @@ def configuration(known: Known) -> Iterator[Part]:
         "valid": settings is not None if known.ini.readable else None,
         "problems": list(known.ini.problems),
         "further_files": list(settings.further) if settings is not None else [],
+        "variables": list(settings.variables) if settings is not None else [],
         "list_files": _list_files(settings),
         "reload_needed": None,
         "restart_needed": None,
@@ -74,10 +75,11 @@ def _list_files(settings: Settings | None) -> dict[str, int]:
 
 
 def _valid(settings: Settings) -> str:
-    """Return that the INI file is valid, with the files beside it."""
-    lists, further = len(_list_files(settings)), len(settings.further)
+    """Return that the INI file is valid, with the files beside it and the environment."""
+    lists, further, variables = len(_list_files(settings)), len(settings.further), len(settings.variables)
     others = [f"{further} of conf.d"] if further else []
     others += [f"{lists} list {'file' if lists == 1 else 'files'}"] if lists else []
+    others += [f"{variables} environment {'variable' if variables == 1 else 'variables'}"] if variables else []
     return f"with {' and '.join(others)} is valid" if others else "is valid"
 
 

@@ -60,8 +60,8 @@ def without(key: str, value: str, values: Sequence[str], settings: Settings) -> 
 
 
 def _place(key: str, settings: Settings) -> str:
-    line = settings.rule("exempt", key).line
-    return "in [exempt]" if line is None else f"in [exempt] at line {line}"
+    place = settings.rule("exempt", key).place
+    return f"in [exempt] at {place}" if place else "in [exempt]"
 
 
 def is_name(text: str) -> bool:

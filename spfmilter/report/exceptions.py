@@ -59,7 +59,7 @@ def of_settings(
     entries = []
     for key in _KEYS:
         values = getattr(settings.exempt, key)
-        if settings.rule("exempt", key).line is None or not values:
+        if not settings.rule("exempt", key).place or not values:
             continue
         hits = used[key]()
         texts = [to_ini(value) for value in values]

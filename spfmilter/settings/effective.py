@@ -1,6 +1,6 @@
 """The settings in force: the values of the INI file, and defaults for all others.
 
-Knows one attribute a section, and which line of which file sets a value. Reads no file.
+Knows one attribute a section, and which line of which file, or which variable, sets a value. Reads no file.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ class Settings:
     recipients: Mapping[str, schema.RecipientSection] = field(default_factory=dict)  # by the pattern
     services: Mapping[str, schema.ServiceSection] = field(default_factory=dict)  # by the name
     # (section, key) -> line in the file, key "" for the section itself; two files that say the same are equal settings
-    lines: Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False, repr=False)
-    # The same places -> the file, where it is one of conf.d
+    # None: an environment variable sets it
+    lines: Mapping[tuple[str, str], int | None] = field(default_factory=dict, compare=False, repr=False)
+    # The same places -> the file, where it is one of conf.d; or the variable
     files: Mapping[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)
     further: tuple[str, ...] = field(default=(), compare=False, repr=False)  # the files of conf.d, in their order
+    variables: tuple[str, ...] = field(default=(), compare=False, repr=False)  # those that set a key, sorted
     folder: str = field(default="", compare=False, repr=False)  # of the INI file
     _rules: dict[tuple[str, str], Rule] = field(default_factory=dict, init=False, compare=False, repr=False)  # a cache
 
@@ -65,7 +67,7 @@ class Settings:
         return self.headers.own_id or urlsplit(str(self.reply.help_url or "")).hostname or ""
 
     def rule(self, section: str, key: str, place: int | None = None) -> Rule:
-        """Return the line of the file that sets a key, or the default, for the log and for people.
+        """Return the line of the file or the variable that sets a key, or the default, for the log and for people.
 
         Args:
             section: its name in the file, such as ``policy.mailfrom`` or ``domain:example.com``.
@@ -86,6 +88,11 @@ class Settings:
             file = self.short_name(self.files.get((section, key), ""))
             rule = self._rules[section, key] = Rule(section=section, key=key, value=value, line=line, file=file)
         return rule
+
+    def variable(self, section: str, key: str) -> str:
+        """Return the environment variable that sets a key; empty: none does."""
+        by_variable = (section, key) in self.lines and self.lines[section, key] is None
+        return self.files.get((section, key), "") if by_variable else ""
 
     def _origin(self, section: str, key: str, place: int) -> Origin | None:
         value = self._value(section, key)
@@ -132,28 +139,34 @@ class Settings:
         return named.get(own_name)
 
 
-def show(settings: Settings, *, changed: bool = False) -> str:
+def show(settings: Settings, *, changed: bool = False, variables: bool = False) -> str:
     """Return the effective settings as INI text with defaults; parsed again, it gives equal settings.
 
     Args:
         settings: those of the file.
         changed: only the keys that differ from their defaults. The text gives equal settings, too.
+        variables: with a comment above each key that an environment variable sets.
     """
     blocks = []
     for section, (attribute, _) in schema.SECTIONS.items():
-        lines = list(_shown(getattr(settings, attribute), changed=changed))
+        chosen_by = {key: settings.variable(section, key) for _, key in settings.lines} if variables else {}
+        lines = list(_shown(getattr(settings, attribute), chosen_by, changed=changed))
         if lines or not changed:
             blocks.append("\n".join([f"[{section}]", *lines]))
     for kind, (_, _, attribute) in schema.NAMED_SECTIONS.items():
         for name, value in getattr(settings, attribute).items():
-            blocks.append("\n".join([f"[{kind}:{name}]", *_shown(value, changed=changed)]))
+            blocks.append("\n".join([f"[{kind}:{name}]", *_shown(value, {}, changed=changed)]))
     return "\n\n".join(blocks) + "\n" if blocks else ""
 
 
-def _shown(value: schema.SectionModel, *, changed: bool) -> Iterator[str]:
+def _shown(value: schema.SectionModel, variables: Mapping[str, str], *, changed: bool) -> Iterator[str]:
+    """Yield the lines of a section, with a comment above each key that a variable sets."""
     model = type(value)
     for name, info in model.model_fields.items():
         chosen = getattr(value, name)
         if not changed or chosen != info.default:
             text = to_ini(chosen).replace("\n", "\n    ")
-            yield f"{schema.key_of(model, name)} = {text}".rstrip()
+            key = schema.key_of(model, name)
+            if variables.get(key):
+                yield f"# set by {variables[key]}"
+            yield f"{key} = {text}".rstrip()

@@ -24,7 +24,7 @@ class SettingProblem:
 
     message: str
     line: int | None = None
-    file: str | None = None  # None: the INI file itself
+    file: str | None = None  # None: the INI file itself; also the name of an environment variable
     section: str | None = None
     key: str | None = None
 
@@ -41,7 +41,7 @@ class Entry:
 
     key: str
     value: str
-    line: int
+    line: int | None  # None: it is the value of an environment variable
     continuation: list[tuple[int, str]] = field(default_factory=list)  # the continuing lines, with their numbers
 
 
@@ -50,7 +50,7 @@ class Section:
     """One ``[name]`` with its entries by key, in the file's order."""
 
     name: str
-    line: int
+    line: int | None  # None: see ``Entry``
     entries: dict[str, Entry] = field(default_factory=dict)
 
 

@@ -1,13 +1,15 @@
 """INI text in; the typed, frozen settings of the daemon out, or every problem with its section, key and line.
 
-Knows how the files, their schema and their problems fit together. ``parse`` is pure; ``load`` reads the files.
+Knows how the files, the environment, their schema and their problems fit together. ``parse`` is pure; ``load`` reads
+the files and the environment.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from spfmilter import ownership, units
-from spfmilter.settings import files, ini, schema
+from spfmilter.settings import environment, files, ini, schema
 from spfmilter.settings.consistency import contradictions
 from spfmilter.settings.effective import Settings
 from spfmilter.settings.ini import SettingProblem
@@ -37,7 +39,7 @@ class SettingsError(Exception):
         super().__init__("\n".join(f"{self.file_of(problem)}: {problem}" for problem in self.problems))
 
     def file_of(self, problem: SettingProblem) -> str:
-        """Return the name of the file in which a problem is."""
+        """Return the name of the file, or of the environment variable, in which a problem is."""
         return problem.file or self.source
 
     def named(self, problem: SettingProblem) -> str:
@@ -51,11 +53,15 @@ class SettingsError(Exception):
         return f"{number} {'problem' if number == 1 else 'problems'} in {where}"
 
 
-def load(path: Path) -> Settings:
-    """Read the settings from an INI file, from those of ``conf.d`` beside it, and from the list files that they name.
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from an INI file, from those of ``conf.d`` beside it, and from the environment.
+
+    Args:
+        path: the INI file.
+        environ: variables, which come after the files.
 
     Raises:
-        SettingsError: a file cannot be read, or holds problems.
+        SettingsError: a file cannot be read, or a file or variable holds problems.
     """
     texts, problems = _Texts(), []
     try:
@@ -73,14 +79,18 @@ def load(path: Path) -> Settings:
             texts.read(str(further))
     except files.FileError as error:
         problems.append(SettingProblem(message=str(error)))
-    return _Merge(str(path), files.list_file, [*problems, *texts.problems]).settings(texts.found, str(path.parent))
+    merge = _Merge(str(path), files.list_file, [*problems, *texts.problems])
+    return merge.settings(texts.found, *environment.parse(environ), folder=str(path.parent))
+
+
+_Source = tuple[str | None, ini.Document]  # a file or variable, None for the INI file, and what it says
 
 
 class _Texts:
     """The INI texts of several files, in their order."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[str | None, str]] = []  # the file, None for the first one, and its text
+        self.found: list[_Source] = []
         self.problems: list[SettingProblem] = []
 
     def read(self, path: str) -> None:
@@ -94,7 +104,7 @@ class _Texts:
         """Add the content of a file."""
         text, problems = ini.decode(data)
         self.problems += [replace(problem, file=path) for problem in problems]
-        self.found.append((path, text))
+        self.found.append((path, ini.parse(text)))
 
 
 def _advice(error: OSError, path: Path) -> str:
@@ -130,13 +140,13 @@ def parse(text: str, source: str = "settings", read_file: ReadFile | None = None
     Raises:
         SettingsError: with every problem of the text, not only the first.
     """
-    return _Merge(source, read_file, []).settings([(None, text)], "")
+    return _Merge(source, read_file, []).settings([(None, ini.parse(text))])
 
 
 class _Merge:
-    """Makes the settings of several INI texts: of each key, the last one that a text sets.
+    """Makes the settings of several sources: of each key, the last value that a source sets.
 
-    Each section of each text is read by itself, so that what a later text replaces is found wrong all the same.
+    Each section of each source is read by itself, so that what a later one replaces is found wrong all the same.
     """
 
     def __init__(self, source: str, read_file: ReadFile | None, problems: Iterable[SettingProblem]) -> None:
@@ -144,21 +154,39 @@ class _Merge:
         self._problems = list(problems)
         self._incomplete = bool(self._problems)  # a file could not be read
         self._values: dict[str, Any] = {attribute: {} for _, _, attribute in schema.NAMED_SECTIONS.values()}
-        self._lines: dict[tuple[str, str], int] = {}
-        self._files: dict[tuple[str, str], str] = {}  # of the same places, where it is not the first text
+        self._lines: dict[tuple[str, str], int | None] = {}
+        self._files: dict[tuple[str, str], str] = {}  # of the same places, where it is not the INI file
         self._failed: set[str] = set()
 
-    def settings(self, texts: Iterable[tuple[str | None, str]], folder: str) -> Settings:
-        """Return the settings of the texts, each with its file.
+    def settings(
+        self,
+        texts: Sequence[_Source],
+        variables: Sequence[_Source] = (),
+        misnamed: Iterable[SettingProblem] = (),
+        folder: str = "",
+    ) -> Settings:
+        """Return the settings.
+
+        Args:
+            texts: the files.
+            variables: those of the environment, which come after the files.
+            misnamed: problems with the names of variables.
+            folder: of the INI file.
 
         Raises:
             SettingsError: with every problem.
         """
-        further = []
-        for file, text in texts:
-            self._text(file, text)
-            further += [file] if file is not None else []
-        settings = Settings(**self._values, lines=self._lines, files=self._files, folder=folder, further=tuple(further))
+        for source, document in (*texts, *variables):
+            self._document(source, document)
+        self._problems += misnamed
+        settings = Settings(
+            **self._values,
+            lines=self._lines,
+            files=self._files,
+            folder=folder,
+            further=tuple(file for file, _ in texts if file is not None),
+            variables=tuple(name for name, _ in variables if name is not None),
+        )
         # Of a section with errors there are only defaults, which are not in the file: do not compare them.
         if not self._incomplete and not self._failed & {"policy", "exempt", "milter", "dns", "web"}:
             self._problems.extend(contradictions(settings))
@@ -166,11 +194,10 @@ class _Merge:
             raise SettingsError(self._source, self._problems)
         return settings
 
-    def _text(self, file: str | None, text: str) -> None:
-        """Take in one text."""
-        document = ini.parse(text)
+    def _document(self, file: str | None, document: ini.Document) -> None:
+        """Take in what one source says."""
         problems = list(document.problems)
-        seen: dict[str, int] = {}  # the sections of this text that carry a name, by their normalized name
+        seen: dict[str, int | None] = {}  # the sections of this text that carry a name, by their normalized name
         for section in (*document.sections.values(), *document.repeated):
             known = schema.SECTIONS.get(section.name)
             name = section.name
@@ -198,7 +225,7 @@ class _Merge:
                     self._files[name, key] = file
 
     def _named_section(
-        self, section: ini.Section, seen: dict[str, int], problems: list[SettingProblem], *, repeated: bool
+        self, section: ini.Section, seen: dict[str, int | None], problems: list[SettingProblem], *, repeated: bool
     ) -> str:
         """Take in a section such as ``[domain:example.com]``; return its normalized name."""
 

@@ -70,6 +70,7 @@ def test_for_programs() -> None:
         "valid": True,
         "problems": [],
         "further_files": [],
+        "variables": [],
         "list_files": {},
         "reload_needed": True,
         "restart_needed": ["[milter] socket"],

@@ -110,7 +110,18 @@ SCHEMA: dict[str, dict[str, tuple[str, ...]]] = {
         "workers": WORKER,
     },
     "configuration": dict.fromkeys(
-        ("file", "valid", "problems", "further_files", "list_files", "reload_needed", "restart_needed", "reload"), ()
+        (
+            "file",
+            "valid",
+            "problems",
+            "further_files",
+            "variables",
+            "list_files",
+            "reload_needed",
+            "restart_needed",
+            "reload",
+        ),
+        (),
     ),
     "resolver": {"nameservers": ("address", "answers", "seconds", "failure"), "silence": (), "errors": ()},
     "caches": {"answers": CACHE, "verdicts": CACHE},
