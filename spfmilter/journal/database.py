@@ -50,7 +50,7 @@ def open_engine(url: JournalUrl, *, read_only: bool = False) -> Engine:
     """
     try:
         return _sqlite(url, read_only=read_only) if url.embedded else _postgresql(url, read_only=read_only)
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # psycopg names no module where it finds no libpq
         name = error.name or "psycopg"
         raise JournalError(f"the package {name} is missing: {how_to_install('postgresql', name)}") from None
 

@@ -6,6 +6,7 @@ Knows files and packages. Does not load the database's library, so the superviso
 from __future__ import annotations
 
 import os
+from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from spfmilter.settings.journalurl import JournalUrl
 
 _PACKAGES = ("sqlalchemy", "alembic")
 _DRIVER = "psycopg"
+_COMPILED = ("psycopg_binary", "psycopg_c")  # the driver's forms that bring PostgreSQL's library, or are linked to it
 
 
 def trouble(url: JournalUrl) -> tuple[str, str] | None:
@@ -23,6 +25,8 @@ def trouble(url: JournalUrl) -> tuple[str, str] | None:
         if find_spec(package) is None:
             install = how_to_install("postgresql" if package == _DRIVER else "", package)
             return f"the package {package} is missing", f"{install}, and restart"
+    if not url.embedded and not any(map(find_spec, _COMPILED)) and find_library("pq") is None:
+        return "libpq, PostgreSQL's library, is missing", f"{how_to_install('postgresql', 'libpq')}, and restart"
     return _file_trouble(Path(url.path)) if url.embedded else None
 
 

@@ -188,10 +188,11 @@ def test_a_locked_database_is_away_and_not_broken(url: JournalUrl, monkeypatch: 
 # -- what is wrong with its place --------------------------------------------------------------------------------------
 
 
-def test_a_place_that_can_be_used(url: JournalUrl) -> None:
+def test_a_place_that_can_be_used(url: JournalUrl, monkeypatch: pytest.MonkeyPatch) -> None:
     assert place.trouble(url) is None
     made(url)
     assert place.trouble(url) is None
+    monkeypatch.setattr(place, "find_library", lambda _: "libpq.so.5")
     assert place.trouble(JournalUrl(host="db.example.net", database="x")) is None
 
 
@@ -227,6 +228,27 @@ def test_a_missing_package(missing: str, url: JournalUrl, fix: str, monkeypatch:
     assert reason == f"the package {missing} is missing"
     assert fix in said
     assert place.fix_for(url) == said
+
+
+def test_a_driver_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python form of psycopg loads the system's libpq. The compiled forms need not look for it."""
+    url = JournalUrl(host="db", database="x")
+    monkeypatch.setattr(place, "find_library", lambda _: None)
+    monkeypatch.setattr(place, "find_spec", lambda name: None if name in {"psycopg_binary", "psycopg_c"} else name)
+    reason, fix = place.trouble(url) or ("", "")
+    assert reason == "libpq, PostgreSQL's library, is missing"
+    assert fix.endswith("install 'spfmilter[postgresql]', and restart")
+    monkeypatch.setattr(place, "find_spec", lambda name: None if name == "psycopg_c" else name)
+    assert place.trouble(url) is None
+
+
+def test_a_driver_that_cannot_be_loaded_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_engine(*_: object, **__: object) -> None:
+        raise ImportError("no pq wrapper available")
+
+    monkeypatch.setattr(database, "create_engine", create_engine)
+    with pytest.raises(JournalError, match=r"^the package psycopg is missing: .* install 'spfmilter"):
+        open_engine(JournalUrl(host="db", database="x"))
 
 
 def test_what_a_server_says_is_one_harmless_line() -> None:
