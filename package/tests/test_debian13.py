@@ -186,7 +186,7 @@ def test_removal_detaches_and_purge_leaves_nothing(root: Root, packages: list[Pa
         server = attached(booted, packages)
         secret = server.sh("cat /var/lib/spfmilter/secret")
 
-        assert "done: postfix reload" in server.sh("apt-get -y remove spfmilter")
+        assert "done: postfix -c /etc/postfix reload" in server.sh("apt-get -y remove spfmilter")
         assert server.state() == "inactive"
         assert server.answer(FORGED).startswith("250"), "mail flows, unchecked"
         assert "spfmilter" not in server.sh("postconf -n")
