@@ -17,7 +17,8 @@ from spfmilter import language
 from spfmilter.exemptions.when import utc
 from spfmilter.requests.request import SenderRequest, State
 
-_PLACES = "/usr/sbin:/usr/lib:/usr/bin:/sbin:/bin"  # of sendmail: a service has no PATH that names the first two
+# Of sendmail: a service has no PATH that names the first two. The last one is NixOS's.
+_PLACES = "/usr/sbin:/usr/lib:/usr/bin:/sbin:/bin:/run/wrappers/bin"
 _SECONDS = 30  # for the program, which hands the mail to the MTA
 _MOST = 50  # requests in a digest
 _PAUSE = 3600  # seconds between two digests, at least
