@@ -22,7 +22,7 @@ BUILD = ("gcc", "libc6-dev", "libmilter-dev", "python3-dev", "python3-venv")
 PACKAGES = (
     "base-files", "dash", "libc6", "libgcc-s1", "netbase", "media-types", "tzdata",
     PYTHON, f"{PYTHON}-minimal", f"lib{PYTHON}-minimal", f"lib{PYTHON}-stdlib",
-    "libbz2-1.0", "libexpat1", "libffi8", "liblzma5", "libsqlite3-0", "libssl3t64", "libuuid1", "zlib1g",
+    "libbz2-1.0", "libexpat1", "libffi8", "liblzma5", "libsqlite3-0", "libssl3t64", "libuuid1", "libzstd1", "zlib1g",
     "libmilter1.0.1",
 )  # fmt: skip
 ENVIRONMENT = "usr/lib/spfmilter"
