@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+from package.privateenv import languages, trim
 from package.roots import Root
 from package.sources import BuildError, Sources
 
@@ -119,16 +120,12 @@ def _environment(root: Root, sources: Sources) -> None:
 def _trim(tree: Path) -> None:
     """Delete what no process of spfmilter opens."""
     site = tree / ENVIRONMENT / "lib" / PYTHON / "site-packages"
-    spoken = {path.name.partition("_")[0] for path in (site / _LANGUAGES).iterdir()} | {"root", "en"}
-    for data in (site / "babel" / "locale-data").glob("*.dat"):
-        if data.name.split(".")[0].partition("_")[0] not in spoken:
-            data.unlink()
+    trim(site, languages(site / _LANGUAGES))
     for pattern in (*_expanded(UNUSED), f"{ENVIRONMENT}/include", f"{ENVIRONMENT}/lib64"):
         for path in tree.glob(pattern):
             _delete(path)
-    for pattern in ("**/tests", "**/*.pyi", "**/*.c", "**/*.pyx", "sqlalchemy/testing", "alembic/testing"):
-        for path in list(site.glob(pattern)):
-            _delete(path)
+    for path in list(site.glob("**/tests")):
+        _delete(path)
 
 
 def _expanded(patterns: tuple[str, ...]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import resource
 import shutil
 import subprocess
 import tarfile
@@ -173,7 +174,13 @@ class Podman:
     folder: Path
 
     def __call__(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command of podman."""
+        """Run a command of podman.
+
+        It asks for more processes than a test machine's own limit may be, so the limit is that.
+        """
+        if arguments[0] == "run":
+            most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+            arguments = ("run", f"--ulimit=nproc={most}:{most}", *arguments[1:])
         command = ["podman", f"--root={self.folder}/root", f"--runroot={self.folder}/run", "--storage-driver=vfs",
                    "--cgroup-manager=cgroupfs", "--runtime=runc", "--events-backend=none", *arguments]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300 * patience())
