@@ -29,7 +29,7 @@ PACKAGES = (
 ENVIRONMENT = "usr/lib/spfmilter"
 # Below the root, as patterns of pathlib. Licences stay (usr/share/doc/*/copyright).
 UNUSED = (
-    f"usr/lib/{PYTHON}/{{ensurepip,idlelib,lib2to3,pydoc_data,test,tkinter,turtledemo,venv,curses,__pycache__}}",
+    f"usr/lib/{PYTHON}/{{ensurepip,idlelib,lib2to3,pydoc_data,test,tkinter,turtle.py,turtledemo,venv,curses,_pyrepl,__pycache__}}",
     f"usr/lib/{PYTHON}/lib-dynload/{{_curses,_curses_panel,_dbm,_gdbm,readline,_tkinter,_test*,xxlimited*,_xx*}}.*",
     "usr/lib/*/{gconv,perl-base,audit}",
     "usr/lib/{locale,lsb,systemd,valgrind}",
@@ -98,11 +98,13 @@ def _unpack(root: Root) -> None:
 
 
 def _environment(root: Root, sources: Sources) -> None:
+    """Install the wheels. Libraries bring symbols for debuggers; those in ``*.libs`` were changed since, and stay."""
     _run(
         root,
         sources,
         f"python3 -m venv --without-pip --symlinks /image/{ENVIRONMENT}; PATH=/tools/bin:$PATH;"
-        f"pip -q --python /image/{ENVIRONMENT}/bin/python install --no-index --no-deps --no-compile /wheels/*.whl",
+        f"pip -q --python /image/{ENVIRONMENT}/bin/python install --no-index --no-deps --no-compile /wheels/*.whl;"
+        f"find /image/{ENVIRONMENT} -name '*.so' ! -path '*.libs/*' -exec strip --strip-unneeded {{}} +",
         network=False,
     )
     place = root.path / "image" / ENVIRONMENT
