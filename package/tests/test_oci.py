@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import resource
 import shutil
 import subprocess
 import tarfile
@@ -174,13 +173,9 @@ class Podman:
     folder: Path
 
     def __call__(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command of podman.
-
-        It asks for more processes than a test machine's own limit may be, so the limit is that.
-        """
+        """Run a command of podman. Its own limits may be higher than those of a test machine, which runc refuses."""
         if arguments[0] == "run":
-            most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-            arguments = ("run", f"--ulimit=nproc={most}:{most}", *arguments[1:])
+            arguments = ("run", "--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096", *arguments[1:])
         command = ["podman", f"--root={self.folder}/root", f"--runroot={self.folder}/run", "--storage-driver=vfs",
                    "--cgroup-manager=cgroupfs", "--runtime=runc", "--events-backend=none", *arguments]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300 * patience())
@@ -231,7 +226,7 @@ def container(podman: Podman, name_server: Nsd) -> Iterator[Container]:
     port, name = free_port(), "spfmilter-test"
     podman(
         "run", "--detach", f"--name={name}", "--network=host", "--read-only", "--read-only-tmpfs=false",
-        "--cap-drop=all", "--security-opt=no-new-privileges", "--ulimit=nofile=20000:20000",
+        "--cap-drop=all", "--security-opt=no-new-privileges",
         f"--env=SPFMILTER_MILTER_SOCKET=inet:{port}@0.0.0.0", f"--env=SPFMILTER_DNS_NAMESERVERS={name_server.address}",
         "--health-cmd=spfmilter status --quiet --only socket", IMAGE,
     )  # fmt: skip
