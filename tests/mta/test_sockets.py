@@ -82,7 +82,7 @@ def test_attach_follows_a_change_of_the_socket_and_detach_takes_it_back(name_ser
         daemon.start()
         until(lambda: answer(server, LISTED).code == 451, 10, server.log)
         done = attach(daemon.ini_path, server, "--apply")
-        assert f"'spfmilter_socket = inet:127.0.0.1:{present}'" in done
+        assert f"spfmilter_socket = inet:127.0.0.1:{present} (before: inet:127.0.0.1:{former})" in done
         until(lambda: answer(server, LISTED).code == 250, 10, lambda: f"good mail is taken:\n{server.log()}")
         assert refusal(server).code == 550
         assert "nothing to change" in attach(daemon.ini_path, server, "--apply")
