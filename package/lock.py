@@ -1,7 +1,7 @@
 """Renew the lists of what the Debian 12 packages bring along: ``python -m package.lock``.
 
 Each list in ``package/locks`` names exact versions, with the hashes of all files that PyPI has of them. Knows
-pyproject.toml and uv(1), which finds the versions. Does not know what is done with the lists: see ``environment``.
+pyproject.toml and uv(1), which finds the versions. Does not know what is done with the lists: see ``privateenv``.
 """
 
 from __future__ import annotations
