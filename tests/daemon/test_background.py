@@ -5,7 +5,6 @@ import logging
 import os
 import select
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -54,16 +53,15 @@ def test_a_process_knows_whether_the_supervisor_was_killed(monkeypatch: pytest.M
 def test_a_process_that_was_replaced_is_waited_for_before_the_one_that_runs_is_ended() -> None:
     """What it leaves is for the one that runs."""
     order, told = os.pipe()
+    pids: list[int] = []
 
     def work(link: socket.socket) -> int:
+        """Say which process was told to end, and how many of those before it were not waited for until then."""
         select.select([link], [], [])
-        if os.read(link.fileno(), 1):
-            time.sleep(0.2)  # what it stores last
-        os.write(told, b"%d\n" % os.getpid())
+        os.write(told, b"%d %d\n" % (os.getpid(), sum(Path(f"/proc/{pid}").exists() for pid in pids)))
         return 0
 
     process = BackgroundProcess("storage process", lambda: None, finishes=True)
-    pids = []
     for purpose in ("one", "other"):
         process.hurry()
         process.keep(purpose, work, 0.0)
@@ -72,6 +70,6 @@ def test_a_process_that_was_replaced_is_waited_for_before_the_one_that_runs_is_e
     assert process.finish(10) == pids
     os.close(told)
     with open(order, "rb") as file:  # noqa: PTH123 - a descriptor
-        assert [int(line) for line in file] == pids
+        assert [tuple(map(int, line.split())) for line in file] == [(pid, 0) for pid in pids]
     for pid in pids:
         assert not Path(f"/proc/{pid}").exists()
