@@ -96,11 +96,8 @@ def _files(settings: Settings) -> Iterator[Finding]:
 
 def _log_target(settings: Settings) -> Iterator[Finding]:
     what, to = "[log] to", settings.log.to
-    if to in {
-        LogTarget.AUTO,
-        LogTarget.STDERR,
-        LogTarget.STDOUT,
-    }:  # auto uses the journal only if standard error leads there
+    # auto uses the journal only if standard error leads there.
+    if to in {LogTarget.AUTO, LogTarget.STDERR, LogTarget.STDOUT}:
         return
     path = _SYSLOG if to is LogTarget.SYSLOG else _JOURNAL
     try:

@@ -149,24 +149,27 @@ def show(settings: Settings, *, changed: bool = False, variables: bool = False) 
     """
     blocks = []
     for section, (attribute, _) in schema.SECTIONS.items():
-        chosen_by = {key: settings.variable(section, key) for _, key in settings.lines} if variables else {}
-        lines = list(_shown(getattr(settings, attribute), chosen_by, changed=changed))
+        lines = list(_shown(settings, section, getattr(settings, attribute), changed=changed, variables=variables))
         if lines or not changed:
             blocks.append("\n".join([f"[{section}]", *lines]))
     for kind, (_, _, attribute) in schema.NAMED_SECTIONS.items():
         for name, value in getattr(settings, attribute).items():
-            blocks.append("\n".join([f"[{kind}:{name}]", *_shown(value, {}, changed=changed)]))
+            section = f"{kind}:{name}"
+            lines = list(_shown(settings, section, value, changed=changed, variables=variables))
+            blocks.append("\n".join([f"[{section}]", *lines]))
     return "\n\n".join(blocks) + "\n" if blocks else ""
 
 
-def _shown(value: schema.SectionModel, variables: Mapping[str, str], *, changed: bool) -> Iterator[str]:
-    """Yield the lines of a section, with a comment above each key that a variable sets."""
+def _shown(
+    settings: Settings, section: str, value: schema.SectionModel, *, changed: bool, variables: bool
+) -> Iterator[str]:
+    """Yield the lines of a section; with ``variables``, a comment above each key that a variable sets."""
     model = type(value)
     for name, info in model.model_fields.items():
         chosen = getattr(value, name)
         if not changed or chosen != info.default:
             text = to_ini(chosen).replace("\n", "\n    ")
             key = schema.key_of(model, name)
-            if variables.get(key):
-                yield f"# set by {variables[key]}"
+            if variables and (name_of_variable := settings.variable(section, key)):
+                yield f"# set by {name_of_variable}"
             yield f"{key} = {text}".rstrip()
