@@ -7,16 +7,16 @@ of ``package/locks``, each with a known hash. They are downloaded first; the bui
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from package import debsource
+from package.debroot import Builder
 from package.lock import LOCKS, NAMES
-from package.roots import Root, missing
-from package.sources import ROOT, BuildError, Sources
+from package.roots import Root
+from package.sources import ROOT, Sources
 
 SUITE, RELEASE = "bookworm", "12"
-TOOLS = ("build-essential", "debhelper", "python3")
+BUILDER = Builder(SUITE, RELEASE, ("build-essential", "debhelper", "python3"))
 CACHE = ROOT / ".cache" / "wheels"  # what was downloaded stays there; a list's hashes tell what is still of use
 _PLACE = Path("/build")
 _DOWNLOADS = "/var/cache/wheels"
@@ -24,12 +24,7 @@ _DOWNLOADS = "/var/cache/wheels"
 
 def build(sources: Sources, dist: Path) -> list[Path]:
     """Build the binary packages, for the processor of this machine."""
-    if why := missing():
-        raise BuildError(why)
-    with tempfile.TemporaryDirectory(prefix="spfmilter-debian12-") as scratch:
-        root = Root.make(
-            SUITE, Path(scratch, "root"), (*TOOLS, *debsource.needed(sources.tree, RELEASE, "Build-Depends"))
-        )
+    with BUILDER.root(sources) as root:
         return build_in(root, sources, dist)
 
 

@@ -6,26 +6,21 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from package import debsource
-from package.roots import Root, missing
-from package.sources import BuildError, Sources
+from package.debroot import Builder
+from package.roots import Root
+from package.sources import Sources
 
 SUITE, RELEASE = "trixie", "13"
-TOOLS = ("build-essential", "debhelper", "dh-python")
+BUILDER = Builder(SUITE, RELEASE, ("build-essential", "debhelper", "dh-python"))
 _PLACE = Path("/build")
 
 
 def build(sources: Sources, dist: Path) -> list[Path]:
     """Build the binary packages and the source package."""
-    if why := missing():
-        raise BuildError(why)
-    with tempfile.TemporaryDirectory(prefix="spfmilter-debian13-") as scratch:
-        root = Root.make(
-            SUITE, Path(scratch, "root"), (*TOOLS, *debsource.needed(sources.tree, RELEASE, "Build-Depends"))
-        )
+    with BUILDER.root(sources) as root:
         return build_in(root, sources, dist)
 
 

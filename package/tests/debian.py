@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from package.debsource import COMMON, FOLDERS
 from package.roots import Booted, Root
+from package.sources import Sources
 
 TOOLS = "/root/tests"
 FORGED, GENUINE = ("203.0.113.7", "alice@forged.example"), ("192.0.2.1", "alice@forged.example")
 SETTINGS = "/etc/spfmilter/conf.d/test.ini"
 RESOLVER = "[dns]\nnameservers = 127.0.0.1:5353\n"
+
+
+def with_version(sources: Sources, version: str, tree: Path) -> Sources:
+    """Return the same sources with another version, in a folder of their own."""
+    shutil.copytree(sources.tree, tree, symlinks=True)
+    module = tree / "spfmilter" / "__init__.py"
+    module.write_text(module.read_text().replace(f'"{sources.version}"', f'"{version}"'))
+    return replace(sources, tree=tree, version=version)
 
 
 def prepare(root: Root, packages: Sequence[Path]) -> None:

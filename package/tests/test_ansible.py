@@ -77,8 +77,8 @@ def prepared(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     packages: list[Path] = []
     if suite == debian13.SUITE:
         sources = export(place / "sources" / "spfmilter")
-        build, depends = (debsource.needed(sources.tree, debian13.RELEASE, f) for f in ("Build-Depends", "Depends"))
-        builder = Root.make(suite, place / "builder", (*debian13.TOOLS, *build))
+        depends = debsource.needed(sources.tree, debian13.RELEASE, "Depends")
+        builder = debian13.BUILDER.make(sources.tree, place / "builder")
         packages = debian13.build_in(builder, sources, place / "dist", checked=False)[:1]
         builder.remove()
         root = Root.make(suite, place / "root", (*tools, *depends))

@@ -4,9 +4,7 @@ What an administrator sees is the same as on Debian 13, so most tests are those 
 """
 
 import re
-import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +13,8 @@ from package import debian12, debsource
 from package.lock import LOCKS, MAIN, WEB
 from package.privateenv import FOLDER, LIBRARIES, LICENCES
 from package.roots import BOOTABLE, Root
-from package.sources import Sources, export
-from package.tests.debian import prepare
+from package.sources import Sources
+from package.tests.debian import prepare, with_version
 from package.tests.test_debian13 import (
     EARLIER,
     test_a_version_that_does_not_take_the_settings_leaves_the_old_daemon_at_work,
@@ -43,20 +41,9 @@ PYTHON = f"/{FOLDER}/bin/python3"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("debian12")
-
-
-@pytest.fixture(scope="module")
-def sources(place: Path) -> Sources:
-    return export(place / "sources" / "spfmilter")
-
-
-@pytest.fixture(scope="module")
 def builder(place: Path, sources: Sources) -> Iterator[Root]:
     """A root in which packages are built and looked at."""
-    needed = debsource.needed(sources.tree, debian12.RELEASE, "Build-Depends")
-    root = Root.make(debian12.SUITE, place / "builder", (*debian12.TOOLS, *needed, "lintian"))
+    root = debian12.BUILDER.make(sources.tree, place / "builder", "lintian")
     yield root
     root.remove()
 
@@ -70,11 +57,7 @@ def packages(builder: Root, place: Path, sources: Sources) -> list[Path]:
 @pytest.fixture(scope="module")
 def earlier(builder: Root, place: Path, sources: Sources) -> list[Path]:
     """The same packages with a lower version, as one that came before."""
-    tree = place / "earlier"
-    shutil.copytree(sources.tree, tree, symlinks=True)
-    module = tree / "spfmilter" / "__init__.py"
-    module.write_text(module.read_text().replace(f'"{sources.version}"', f'"{EARLIER}"'))
-    return debian12.build_in(builder, replace(sources, tree=tree, version=EARLIER), place / "before")
+    return debian12.build_in(builder, with_version(sources, EARLIER, place / "earlier"), place / "before")
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +72,6 @@ def bare(place: Path, sources: Sources, packages: list[Path], earlier: list[Path
     prepare(root, [*packages[:2], *earlier[:2]])
     yield root
     root.remove()
-
-
-@pytest.fixture
-def root(bare: Root, tmp_path: Path) -> Iterator[Root]:
-    copy = bare.copy(tmp_path / "root")
-    yield copy
-    copy.remove()
 
 
 def installed(root: Root, packages: list[Path]) -> Root:

@@ -1,10 +1,8 @@
 """The packages for Debian 13, on a machine that has never seen the project: with its systemd and its Postfix."""
 
 import re
-import shutil
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import pytest
 
 from package import debian13, debsource
 from package.roots import BOOTABLE, Booted, Root, snapshot
-from package.sources import ROOT, Sources, export
-from package.tests.debian import FORGED, GENUINE, RESOLVER, Server, left_behind, prepare
+from package.sources import ROOT, Sources
+from package.tests.debian import FORGED, GENUINE, RESOLVER, Server, left_behind, prepare, with_version
 
 EARLIER = "0.0.9"
 UNITS = ("spfmilter", "spfmilter-web", "spfmilter.socket", "spfmilter-requests.timer")
@@ -33,20 +31,9 @@ def attached(booted: Booted, packages: list[Path]) -> Server:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("debian13")
-
-
-@pytest.fixture(scope="module")
-def sources(place: Path) -> Sources:
-    return export(place / "sources" / "spfmilter")
-
-
-@pytest.fixture(scope="module")
 def builder(place: Path, sources: Sources) -> Iterator[Root]:
     """A root in which packages are built and looked at."""
-    needed = debsource.needed(sources.tree, debian13.RELEASE, "Build-Depends")
-    root = Root.make(debian13.SUITE, place / "builder", (*debian13.TOOLS, *needed, "lintian"))
+    root = debian13.BUILDER.make(sources.tree, place / "builder", "lintian")
     yield root
     root.remove()
 
@@ -60,11 +47,9 @@ def packages(builder: Root, place: Path, sources: Sources) -> list[Path]:
 @pytest.fixture(scope="module")
 def earlier(builder: Root, place: Path, sources: Sources) -> list[Path]:
     """The same packages with a lower version, as one that came before."""
-    tree = place / "earlier"
-    shutil.copytree(sources.tree, tree, symlinks=True)
-    module = tree / "spfmilter" / "__init__.py"
-    module.write_text(module.read_text().replace(f'"{sources.version}"', f'"{EARLIER}"'))
-    return debian13.build_in(builder, replace(sources, tree=tree, version=EARLIER), place / "before", checked=False)
+    return debian13.build_in(
+        builder, with_version(sources, EARLIER, place / "earlier"), place / "before", checked=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +60,6 @@ def bare(place: Path, sources: Sources, packages: list[Path], earlier: list[Path
     prepare(root, [*packages[:2], *earlier[:2]])
     yield root
     root.remove()
-
-
-@pytest.fixture
-def root(bare: Root, tmp_path: Path) -> Iterator[Root]:
-    copy = bare.copy(tmp_path / "root")
-    yield copy
-    copy.remove()
 
 
 def test_the_lower_bounds_are_those_of_pyproject() -> None:

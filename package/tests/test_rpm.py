@@ -17,7 +17,7 @@ import pytest
 from package import rpm
 from package.roots import BOOTABLE, Root, snapshot
 from package.rpmlocks import entries, versions
-from package.sources import ROOT, BuildError, Sources, export
+from package.sources import ROOT, BuildError, Sources
 from package.tests.debian import FORGED, GENUINE, RESOLVER, Server, left_behind, prepare
 
 SUITE, PYTHON = "bookworm", "3.11"
@@ -26,16 +26,6 @@ RUN = (*BOOTABLE, "rpm", "python3", "libmilter1.0.1", "postfix")
 EARLIER = "0.0.9"
 TOP = Path("/build")
 LINT = ROOT / "package" / "rpm" / "rpmlint.toml"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("rpm")
-
-
-@pytest.fixture(scope="module")
-def sources(place: Path) -> Sources:
-    return export(place / "sources" / "spfmilter")
 
 
 @pytest.fixture(scope="module")
