@@ -5,16 +5,13 @@ Knows the names and the form that dpkg-source(1) asks for. Does not know in whic
 
 from __future__ import annotations
 
-import lzma
 import re
 import shutil
-import tarfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
-from package.sources import Sources
+from package.sources import Sources, pack
 
 FOLDERS = Path(__file__).with_name("debian")  # what all releases of Debian share, and a folder for each of them
 COMMON = "common"
@@ -39,7 +36,7 @@ def write(sources: Sources, release: str, place: Path) -> Path:
     """
     place.mkdir(parents=True, exist_ok=True)
     name = f"spfmilter-{sources.version}"
-    _archive(sources, place / f"spfmilter_{sources.version}.orig.tar.xz", name)
+    pack(sources.tree, place / f"spfmilter_{sources.version}.orig.tar.xz", name, sources.epoch)
     folder = place / name
     shutil.copytree(sources.tree, folder, symlinks=True)
     for part in (COMMON, release):
@@ -80,24 +77,3 @@ def needed(tree: Path, release: str, field: str) -> list[str]:
 
 def _control(tree: Path, release: str) -> Path:
     return tree / "package" / "debian" / release / "control"
-
-
-def _archive(sources: Sources, target: Path, name: str) -> None:
-    """Pack the tree so that the same commit gives the same bytes."""
-    with (
-        lzma.open(target, "wb", preset=6) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive,
-    ):
-        for path in _sorted(sources.tree):
-            entry = archive.gettarinfo(str(path), str(Path(name, path.relative_to(sources.tree))))
-            entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = sources.epoch, 0, 0, "", ""
-            if entry.isreg():
-                with path.open("rb") as file:
-                    archive.addfile(entry, file)
-            else:
-                archive.addfile(entry)
-
-
-def _sorted(tree: Path) -> Iterator[Path]:
-    yield tree
-    yield from sorted(tree.rglob("*"))

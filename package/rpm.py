@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import tomllib
@@ -18,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from package.rpmlocks import versions
-from package.sources import BuildError, Sources
+from package.sources import BuildError, Sources, pack
 
 LOCKS = ("rpm", "rpm-web", "rpm-build")
 PYTHON = "3.12"  # as in the spec
@@ -61,8 +60,9 @@ def prepare(sources: Sources, top: Path, libraries: Path) -> Path:
     """Lay out the folders that rpmbuild wants, with the spec and its two archives, and return the spec."""
     for folder in ("SOURCES", "SPECS"):
         (top / folder).mkdir(parents=True, exist_ok=True)
-    pack(sources.tree, top / "SOURCES" / f"spfmilter-{sources.version}.tar.gz", f"spfmilter-{sources.version}", sources)
-    pack(libraries, top / "SOURCES" / f"spfmilter-libraries-{sources.version}.tar", "libraries", sources)
+    name, archives = f"spfmilter-{sources.version}", top / "SOURCES"
+    pack(sources.tree, archives / f"{name}.tar.gz", name, sources.epoch)
+    pack(libraries, archives / f"spfmilter-libraries-{sources.version}.tar", "libraries", sources.epoch)
     spec = top / "SPECS" / "spfmilter.spec"
     spec.write_text(filled(sources))
     for path in (spec, *(top / "SOURCES").iterdir()):
@@ -111,25 +111,6 @@ def tags(tag: str, requirements: Sequence[str]) -> str:
 def bundled(lock: str) -> str:
     """Return the lines that say which libraries the package contains, for those who look for vulnerable ones."""
     return "\n".join(f"Provides:       bundled(python3dist({name})) = {version}" for name, version in versions(lock))
-
-
-def pack(folder: Path, archive: Path, name: str, sources: Sources) -> None:
-    """Pack a folder. The same content makes the same archive: names in order, one time, one owner."""
-
-    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
-        member.uid = member.gid = 0
-        member.uname = member.gname = "root"
-        member.mtime = sources.epoch
-        member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
-        return member
-
-    compress = ["gzip", "--no-name", "--best"] if archive.suffix == ".gz" else ["cat"]
-    with archive.open("wb") as target, subprocess.Popen(compress, stdin=subprocess.PIPE, stdout=target) as packer:
-        assert packer.stdin is not None  # noqa: S101 - it is a pipe
-        with tarfile.open(fileobj=packer.stdin, mode="w|", format=tarfile.GNU_FORMAT) as tar:
-            tar.add(folder, name, filter=plain)  # tarfile sorts the names
-    if packer.returncode:
-        raise BuildError(f"{compress[0]} failed on {archive}")
 
 
 def rpmbuild(sources: Sources, top: Path, *options: str) -> None:

@@ -5,9 +5,14 @@ Knows git. Does not know what is built from them.
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import re
 import subprocess
+import tarfile
+from contextlib import ExitStack
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +57,34 @@ def export(place: Path, repository: Path = ROOT) -> Sources:
     unpack = ["tar", "--extract", "--preserve-permissions", "--no-same-owner", "--directory", str(place)]
     subprocess.run(unpack, input=files, check=True)
     return Sources(place, version_of(place), epoch)
+
+
+def pack(folder: Path, archive: Path, name: str, epoch: int) -> None:
+    """Pack a folder. The same content makes the same archive: names in order, one time, one owner.
+
+    Args:
+        folder: what to pack.
+        archive: the file to write; .gz and .xz at the end of its name compress it.
+        name: what the folder is called inside.
+        epoch: the time of all files in it, in seconds since 1970.
+    """
+
+    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = "root"
+        member.mtime = epoch
+        member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+        return member
+
+    with ExitStack() as stack:
+        file = stack.enter_context(archive.open("wb"))
+        target: BufferedIOBase = file
+        if archive.suffix == ".gz":
+            target = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+        elif archive.suffix == ".xz":
+            target = stack.enter_context(lzma.LZMAFile(file, "wb"))
+        with tarfile.open(fileobj=target, mode="w", format=tarfile.GNU_FORMAT) as tar:
+            tar.add(folder, name, filter=plain)  # tarfile sorts the names
 
 
 def version_of(tree: Path) -> str:

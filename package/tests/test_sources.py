@@ -4,12 +4,13 @@ import os
 import stat
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from package import build
-from package.sources import ROOT, BuildError, export, version_of
+from package.sources import ROOT, BuildError, export, pack, version_of
 from spfmilter import __version__
 
 
@@ -69,3 +70,30 @@ def test_a_name_that_is_none_is_answered_with_those_that_are() -> None:
     )
     assert done.returncode == 2
     assert "no artefact nonsense; there are pypi, debian13" in done.stderr
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "tar.xz"])
+def test_the_same_folder_makes_the_same_archive(tmp_path: Path, suffix: str) -> None:
+    """Whoever owns the files, whenever they were written, and in whatever order."""
+    archives = []
+    for number, names in enumerate(("ba", "ab")):
+        folder, archive = tmp_path / names, tmp_path / f"{names}.{suffix}"
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text(name)
+        (folder / "a").chmod((0o755, 0o700)[number])
+        (folder / "link").symlink_to("a")
+        os.utime(folder / "b", (number, number))
+        os.chown(folder / "b", number, number)
+        pack(folder, archive, "top-1", 1_700_000_000)
+        archives.append(archive)
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+    with tarfile.open(archives[0]) as tar:
+        members = [(member.name, member.mode, member.mtime, member.uname, member.linkname) for member in tar]
+    at = 1_700_000_000
+    assert members == [
+        ("top-1", 0o755, at, "root", ""),
+        ("top-1/a", 0o755, at, "root", ""),
+        ("top-1/b", 0o644, at, "root", ""),
+        ("top-1/link", 0o755, at, "root", "a"),
+    ]
