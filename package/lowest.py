@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import sys
 import tomllib
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from package.environment import KEPT, install
+from package.requirements import requirements
 from package.sources import ROOT
 
 
@@ -25,17 +25,11 @@ def constraints(project: dict[str, Any]) -> list[str]:
         project: the table ``project`` of pyproject.toml.
 
     Raises:
-        ValueError: a requirement has no lower bound, or more than that.
+        BuildError: a requirement has no lower bound, or more than that.
     """
     extras = project.get("optional-dependencies", {}).values()
-    found = {}
-    for requirement in (*project["dependencies"], *(each for extra in extras for each in extra)):
-        parts = re.fullmatch(r"([\w.-]+)(?:\[[\w,-]+\])?>=([\w.]+)", requirement)
-        if parts is None:
-            msg = f"{requirement}: write NAME>=VERSION"
-            raise ValueError(msg)
-        found[parts[1]] = parts[2]
-    return [f"{name}=={version}" for name, version in sorted(found.items())]
+    lines = (*project["dependencies"], *(each for extra in extras for each in extra))
+    return [f"{name}=={version}" for name, version in sorted(dict(requirements(lines)).items())]
 
 
 def lowest() -> Path:

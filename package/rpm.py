@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from package.requirements import requirements
 from package.rpmlocks import versions
 from package.sources import BuildError, Sources, pack
 
@@ -94,18 +95,14 @@ def fields(sources: Sources) -> Mapping[str, str]:
     }
 
 
-def tags(tag: str, requirements: Sequence[str]) -> str:
+def tags(tag: str, lines: Sequence[str]) -> str:
     """Return lines of the spec that require Python packages, by the names that Fedora gives them.
 
     An extra, such as that of `psycopg[binary]`, is left out: it brings a copy of a library that the system has.
     """
-    lines = []
-    for requirement in requirements:
-        found = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[a-z,]+\])?>=([0-9.]+)", requirement)
-        if found is None:
-            raise BuildError(f"pyproject.toml: {requirement}: the RPM package can translate NAME>=VERSION alone")
-        lines.append(f"{tag + ':':15} python3dist({found[1].lower()}) >= {found[2]}")
-    return "\n".join(lines)
+    return "\n".join(
+        f"{tag + ':':15} python3dist({name.lower()}) >= {version}" for name, version in requirements(lines)
+    )
 
 
 def bundled(lock: str) -> str:
