@@ -11,7 +11,7 @@ from pathlib import Path
 
 from package import debsource
 from package.debroot import Builder
-from package.lock import LOCKS, NAMES
+from package.lockfiles import LOCKS, PRIVATE
 from package.roots import Root
 from package.sources import ROOT, Sources
 
@@ -56,7 +56,7 @@ def download(root: Root) -> Path:
     folder = root.path / _DOWNLOADS.lstrip("/")
     CACHE.mkdir(parents=True, exist_ok=True)
     shutil.copytree(CACHE, folder, dirs_exist_ok=True)
-    for name in NAMES:
+    for name in PRIVATE:
         root.put(LOCKS / name, "/root/")
         pip = ("pip", "--quiet", "--disable-pip-version-check", "download", "--no-build-isolation",
                "--no-deps", "--require-hashes", f"--requirement=/root/{name}", f"--dest={_DOWNLOADS}")  # fmt: skip

@@ -1,7 +1,7 @@
 """Make the private environment of the Debian 12 packages: run by debian/rules, without a network.
 
 Knows what a virtual environment is, pip, and what of the libraries is never used. Does not know where their files come
-from (``debian12``) or how their versions are found (``lock``). Runs on Debian's own Python 3.11, without .venv.
+from (``debian12``) or which versions they are of (``lockfiles``). Runs on Debian's own Python 3.11, without .venv.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from package.lock import BUILD, LOCKS, MAIN, WEB
+from package.lockfiles import BUILD, MAIN, WEB, hashes, read, versions
 
 FOLDER = Path("usr/lib/spfmilter")
 LIBRARIES = FOLDER / "lib" / "python3.11" / "site-packages"
@@ -82,11 +82,11 @@ def verified(folder: Path, name: str) -> list[Path]:
     Raises:
         SystemExit: a file is missing, or has been changed.
     """
-    text = (LOCKS / name).read_text()
-    hashes = set(re.findall(r"--hash=sha256:([0-9a-f]{64})", text))
-    found = [path for path in sorted(folder.iterdir()) if hashlib.sha256(path.read_bytes()).hexdigest() in hashes]
+    lock = read(name)
+    allowed = hashes(lock)
+    found = [path for path in sorted(folder.iterdir()) if hashlib.sha256(path.read_bytes()).hexdigest() in allowed]
     have = {re.split(r"-\d", path.name)[0].replace("_", "-").lower() for path in found}
-    if missing := set(re.findall(r"(?m)^([a-z0-9-]+)==", text)) - have:
+    if missing := versions(lock).keys() - have:
         sys.exit(f"package.privateenv: {folder} has no file with a hash of {name} for {', '.join(sorted(missing))}")
     return found
 

@@ -1,70 +1,98 @@
-"""Renew the locks of the RPM package's private libraries: ``python -m package.rpmlocks``. Needs uv, and PyPI.
+"""Renew the locks: ``python -m package.renew`` takes the newest versions that pyproject.toml allows. Needs PyPI.
 
-A lock names the version of each library, and the hashes of its files. Knows which libraries go into which package.
+Knows what belongs into each lock, and uv(1), which finds the versions. Does not know what is done with them.
 """
 
 from __future__ import annotations
 
-import re
+import os
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-LOCKS = Path(__file__).with_name("locks")
-OLDEST_PYTHON = "3.11"
-# Without psycopg's binary wheel, which has a libpq of its own: this one loads the system's.
-DAEMON = ("redis>=5.0.1", "psycopg>=3.1.12")
-# What the wheel of spfmilter, and the libraries that have no wheel, are built with.
-BUILD = ("hatchling>=1.25", "babel>=2.17", "setuptools>=77")
-HEAD = "# Made by python -m package.rpmlocks: {what}.\n"
+from package.environment import environment
+from package.lockfiles import BUILD, LOCKS, MAIN, PYPI, TOOLS, WEB, entries
+from package.sources import ROOT
+
+_PYTHON = "3.11.2"  # Debian 12's, the oldest
+_INDEX = "https://pypi.org/simple"  # wherever this machine's pip looks: others are to get the same files
+_HEADER = "# Made by python -m package.renew: {what}.\n"
+_UNIVERSAL = ("--universal", "--python-version=3.11")  # for the Python that runs pip, with markers
+# For one system: pip judges markers by the Python that runs it, also while it downloads for another one.
+_PRIVATE = ("--python-platform=x86_64-manylinux_2_28", f"--python-version={_PYTHON}")
 
 
 def main() -> int:
-    """Write the three locks."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    daemon = compiled([*project["dependencies"], *DAEMON])
-    web = compiled([*project["dependencies"], *DAEMON, *project["optional-dependencies"]["web"]], constraints=daemon)
-    of_daemon = {name for name, _ in entries(daemon)}
-    only_web = "".join(text for name, text in entries(web) if name not in of_daemon)
-    for name, what, text in (
-        ("rpm", "what the daemon and the commands load", daemon),
-        ("rpm-web", "what the help page loads beside that", only_web),
-        ("rpm-build", "what the package is built with", compiled(BUILD)),
-    ):
-        (LOCKS / f"{name}.txt").write_text(HEAD.format(what=what) + text)
+    """Renew the locks, and return the exit status."""
+    uv = environment("tools") / "uv"
+    lists = wanted()
+    main_lock = _resolved(uv, lists[MAIN], _PRIVATE)
+    web = _resolved(uv, lists[WEB], _PRIVATE, main_lock)
+    of_main = entries(main_lock)
+    locks = {
+        MAIN: ("what the daemon and the commands load", main_lock),
+        WEB: (
+            "what the help page loads beside that",
+            "".join(text for name, text in entries(web).items() if name not in of_main),
+        ),
+        BUILD: ("what packages with private libraries are built with", _resolved(uv, lists[BUILD], _PRIVATE, web)),
+        PYPI: ("what an installation by pip takes, with all extras", _resolved(uv, lists[PYPI], _UNIVERSAL)),
+        TOOLS: ("what the wheel is built and checked with", _resolved(uv, lists[TOOLS], _UNIVERSAL)),
+    }
+    for name, (what, text) in locks.items():
+        (LOCKS / name).write_text(_HEADER.format(what=what) + text)
+        print(f"{len(entries(text)):3} libraries  {(LOCKS / name).relative_to(ROOT)}")
     return 0
 
 
-def compiled(wanted: Sequence[str], constraints: str = "") -> str:
-    """Return the lock of requirements: one version of each library, which all Pythons from the oldest on can have.
+def wanted(project: Path = ROOT / "pyproject.toml") -> Mapping[str, Sequence[str]]:
+    """Return the requirements of each lock.
 
-    Without markers: pip judges those by the Python that runs it, also while it downloads for another one.
+    The private libraries of the daemon have what its optional parts need: an administrator could not add it, since the
+    private environment sees none of the system's Python packages. psycopg comes without its binary form, which would
+    bring a libpq and an OpenSSL that nobody updates: it loads the system's libpq.
     """
-    with tempfile.TemporaryDirectory(prefix="spfmilter-locks-") as scratch:
-        asked, held = Path(scratch, "asked.in"), Path(scratch, "held.txt")
-        asked.write_text("\n".join(wanted) + "\n")
-        held.write_text(constraints)
-        command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--generate-hashes", "--no-header",
-                   "--no-annotate", "--python-platform=linux", f"--python-version={OLDEST_PYTHON}",
-                   f"--constraints={held}", str(asked)]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"package.rpmlocks: uv failed; is it installed (pip install uv)?\n{done.stderr}")
+    content = tomllib.loads(project.read_text())
+    dependencies, extras = content["project"]["dependencies"], content["project"]["optional-dependencies"]
+    backing = [line.replace("psycopg[binary]", "psycopg") for line in (*extras["redis"], *extras["postgresql"])]
+    return {
+        MAIN: [*dependencies, *backing],
+        WEB: [*dependencies, *backing, *extras["web"]],
+        # setuptools for the libraries that have no wheel.
+        BUILD: [*content["build-system"]["requires"], "setuptools>=77"],
+        PYPI: [*dependencies, *(line for extra in extras.values() for line in extra)],
+        TOOLS: (LOCKS / "tools.in").read_text().splitlines(),
+    }
+
+
+def _resolved(uv: Path, requirements: Sequence[str], options: Sequence[str], constraints: str = "") -> str:
+    """Return the lock of requirements.
+
+    Args:
+        uv: the program.
+        requirements: as in pyproject.toml.
+        options: for which Python and system.
+        constraints: a lock that was made before; where it names a library, its version is taken.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as before:
+        before.write(constraints)
+        before.flush()
+        command: list[str | Path] = [
+            uv, "pip", "compile", "-", "--quiet", "--no-config", "--no-header", "--no-annotate", "--generate-hashes",
+            "--upgrade", "--system-certs", "--default-index", _INDEX, "--constraints", before.name, *options,
+        ]  # fmt: skip
+        done = subprocess.run(
+            command,
+            input="\n".join(requirements),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env={**os.environ, "UV_NO_PROGRESS": "1"},
+        )
     return done.stdout
-
-
-def entries(lock: str) -> list[tuple[str, str]]:
-    """Return the name and the lines of each library in a lock."""
-    return [(match[1], match[0]) for match in re.finditer(r"(?m)^([a-z0-9-]+)==.*\n(?:[ \t]+.*\n)*", lock)]
-
-
-def versions(lock: str) -> list[tuple[str, str]]:
-    """Return the name and the version of each library in a lock."""
-    return re.findall(r"(?m)^([a-z0-9-]+)==([^ \\\n]+)", lock)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from package.lockfiles import MAIN, PRIVATE, WEB, read, versions
 from package.requirements import requirements
-from package.rpmlocks import versions
 from package.sources import BuildError, Sources, pack
 
-LOCKS = ("rpm", "rpm-web", "rpm-build")
 PYTHON = "3.12"  # as in the spec
 MACHINES = ("x86_64", "aarch64")
 # glibc 2.28 and 2.17: RHEL 9 has 2.34. pip takes the first of them for which there is a file.
@@ -45,7 +44,7 @@ def download(sources: Sources, place: Path, python: str, machines: Sequence[str]
         python: its version, such as 3.12.
         machines: as uname(1) names them.
     """
-    locks = [f"--requirement={sources.tree / 'package' / 'locks' / f'{name}.txt'}" for name in LOCKS]
+    locks = [f"--requirement={sources.tree / 'package' / 'locks' / name}" for name in PRIVATE]
     for machine in machines:
         platforms = [f"--platform={platform}_{machine}" for platform in PLATFORMS]
         download_all = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
@@ -83,15 +82,15 @@ def fields(sources: Sources) -> Mapping[str, str]:
     """Return what the spec leaves open: what is said in pyproject.toml and in the locks is not said twice."""
     project = tomllib.loads((sources.tree / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    locks = {name: (sources.tree / "package" / "locks" / f"{name}.txt").read_text() for name in LOCKS}
+    locks = sources.tree / "package" / "locks"
     return {
         "VERSION": sources.version,
         "DATE": time.strftime("%a %b %d %Y", time.gmtime(sources.epoch)),
         "BUILD": tags("BuildRequires", project["build-system"]["requires"]),
         "SUGGESTED": tags("Suggests", [*extras["redis"], *extras["postgresql"]]),
         "WEB": tags("Requires", extras["web"]),
-        "BUNDLED": bundled(locks["rpm"]),
-        "BUNDLEDWEB": bundled(locks["rpm-web"]),
+        "BUNDLED": bundled(read(MAIN, locks)),
+        "BUNDLEDWEB": bundled(read(WEB, locks)),
     }
 
 
@@ -107,7 +106,9 @@ def tags(tag: str, lines: Sequence[str]) -> str:
 
 def bundled(lock: str) -> str:
     """Return the lines that say which libraries the package contains, for those who look for vulnerable ones."""
-    return "\n".join(f"Provides:       bundled(python3dist({name})) = {version}" for name, version in versions(lock))
+    return "\n".join(
+        f"Provides:       bundled(python3dist({name})) = {version}" for name, version in versions(lock).items()
+    )
 
 
 def rpmbuild(sources: Sources, top: Path, *options: str) -> None:

@@ -24,9 +24,9 @@ install_lock() { # LOCK FOLDER
 }
 
 top=$buildroot$environment target=$buildroot$modules
-install_lock rpm "$target"
+install_lock private "$target"
 mkdir -p web/site-packages
-install_lock rpm-web web/site-packages
+install_lock private-web web/site-packages
 
 # Babel knows a thousand regions. The help page needs those of its languages; all of them inherit from "root".
 languages=$(ls spfmilter/locale | sed 's/_.*//' | sort -u | tr '\n' '|')

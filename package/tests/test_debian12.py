@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from package import debian12, debsource
-from package.lock import LOCKS, MAIN, WEB
+from package.lockfiles import MAIN, WEB, read, versions
 from package.privateenv import FOLDER, LIBRARIES, LICENCES
 from package.roots import BOOTABLE, Root
 from package.sources import Sources
@@ -109,8 +109,7 @@ def test_the_environment_is_its_own(root: Root, packages: list[Path]) -> None:
     installed(root, packages)
     libraries = root.path / LIBRARIES
     there = {path.name.removesuffix(".dist-info").rpartition("-")[::2] for path in libraries.glob("*.dist-info")}
-    lines = (LOCKS / MAIN).read_text() + (LOCKS / WEB).read_text()
-    wanted = dict(re.findall(r"(?m)^([a-z0-9-]+)==(\S+)", lines))
+    wanted = versions(read(MAIN) + read(WEB))
     left_out = {"markdown-it-py", "mdurl", "pygments"}
     assert {name.lower().replace("_", "-"): version for name, version in there if name != "spfmilter"} == {
         name: version for name, version in wanted.items() if name not in left_out
