@@ -216,6 +216,7 @@ def start_thread(action: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_equal_questions_in_flight_are_one(server: ScriptedDNS) -> None:
     server.load({"e.example": [HOST, {"DELAY": 0.2}]})
     server.reset_counts()
@@ -286,16 +287,18 @@ def test_the_timeout_of_a_patient_one_is_known_to_all(server: ScriptedDNS) -> No
     assert server.queries["e.example", "A"] == asked
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("shared_timeout", [2.0, 0.1])
 def test_who_has_time_left_goes_on_waiting(server: ScriptedDNS, shared_timeout: float) -> None:
     """A deadline is its caller's own, however much others in the message, or in other ones, may learn of it."""
-    server.load({"e.example": [HOST, {"DELAY": 0.3}]})
+    pace = patience()
+    server.load({"e.example": [HOST, {"DELAY": 0.3 * pace}]})
     server.reset_counts()
     resolver, heard = caching(nameserver(server.address)), list[Answer]()
-    resolver.shared_timeout = shared_timeout
+    resolver.shared_timeout = shared_timeout * pace
     with channel(resolver) as asking:
         asking.start("e.example", Type.A, heard.append)
-        assert asking.ask("e.example", Type.A, soon(0.15)).status is Status.FAILED
+        assert asking.ask("e.example", Type.A, soon(0.15 * pace)).status is Status.FAILED
         assert not heard
         assert asking.ask("e.example", Type.A, soon()) == FOUND
         assert heard == [FOUND]
@@ -362,14 +365,16 @@ def test_whose_time_is_over_is_answered_at_once(server: ScriptedDNS, behaviour: 
         assert resolver.in_flight == {}
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_tcp_that_the_caller_has_no_time_for_is_tried_again(server: ScriptedDNS, second: ScriptedDNS) -> None:
     """There, where it was cut off: that says nothing against this server."""
-    server.load({"e.example": [HOST, {"TRUNCATE": True}, {"DELAY": 0.2}]})
+    pace = patience()
+    server.load({"e.example": [HOST, {"TRUNCATE": True}, {"DELAY": 0.2 * pace}]})
     second.load({"e.example": [{"A": "192.0.2.2"}]})
     second.reset_counts()
     resolver = caching(nameserver(server.address), nameserver(second.address))
     with channel(resolver) as asking:
-        assert asking.ask("e.example", Type.A, soon(0.3)).status is Status.FAILED
+        assert asking.ask("e.example", Type.A, soon(0.3 * pace)).status is Status.FAILED
         assert asking.ask("e.example", Type.A, soon()).records == FOUND.records
     assert not second.queries
 

@@ -83,12 +83,6 @@ def waiters(resolver: Resolver) -> int:
     return sum(len(pending.waiters) for pending in list(resolver.in_flight.values()))
 
 
-@pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is sent again, however busy the machine is."""
-    monkeypatch.setattr(Flight, "_resend", lambda _, pending, now: setattr(pending, "due", now + 60))
-
-
 @pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("entries", [1000, 0], ids=["cache", "no cache"])
 @pytest.mark.parametrize("behaviour", [{}, {"TTL": 0}, {"TRUNCATE": True}], ids=["", "no TTL", "TCP"])
