@@ -5,6 +5,8 @@ Knows the steps by hand: sendmail.cf is built from sendmail.mc, and a running Se
 
 from __future__ import annotations
 
+from enum import Enum
+
 from spfmilter.commands import mta, survey
 from spfmilter.commands.sendmailcf import OUR_NAME, SendmailConfig
 from spfmilter.commands.settingchange import SettingChange
@@ -14,6 +16,15 @@ _STALE = "Sendmail was started before sendmail.cf was built, and works with its 
 _RESTART = "systemctl restart sendmail"
 _FILE = "sendmail.mc"
 _LINE = f"INPUT_MAIL_FILTER(`{OUR_NAME}')"
+
+
+class _Lack(Enum):
+    """Why Sendmail does not ask us as it should."""
+
+    LINE = "no INPUT_MAIL_FILTER of ours"
+    SOCKET = "its socket is another one"
+    PATIENCE = "it does not wait long enough for an answer"
+    TURN = "InputMailFilters leaves it out"
 
 
 def to_attach(settings: Settings, config: SendmailConfig | None) -> list[str]:
@@ -29,20 +40,19 @@ def to_attach(settings: Settings, config: SendmailConfig | None) -> list[str]:
     line = mta.sendmail_line(settings)
     if config is None:
         return ["# Sendmail, in sendmail.mc:", line]
-    present = config.ours
-    if present is None:
-        return ["# Sendmail, in sendmail.mc:", line, _then(config)]
-    if present.socket != mta.sendmail_socket(settings):
-        where = f"in place of the line with S={present.socket}"
-    elif not mta.sendmail_waits(present.answer, settings):
-        where = f"in place of the line that has it: Sendmail waits {present.answer} for an answer, which is too short"
-    elif not present.asked:
-        where = "where InputMailFilters leaves spfmilter out, so mail is not checked"
-    elif config.unread:
-        return [f"# {_STALE}. Run: {_RESTART}"]
-    else:
+    lack, present = _lack(settings, config), config.ours
+    if lack is None:
+        if config.unread:
+            return [f"# {_STALE}. Run: {_RESTART}"]
         return ["# Sendmail is attached already: there is nothing to change."]
-    return [f"# Sendmail, in sendmail.mc, {where}:", line, _then(config)]
+    where = ""
+    if present is not None:
+        where = {
+            _Lack.SOCKET: f", in place of the line with S={present.socket}",
+            _Lack.PATIENCE: f", in place of the line that has it: Sendmail waits {present.answer} for an answer, "
+            "which is too short",
+        }.get(lack, ", where InputMailFilters leaves spfmilter out, so mail is not checked")
+    return [f"# Sendmail, in sendmail.mc{where}:", line, _then(config)]
 
 
 def changes_to_attach(settings: Settings, config: SendmailConfig | None) -> list[SettingChange]:
@@ -57,16 +67,27 @@ def changes_to_attach(settings: Settings, config: SendmailConfig | None) -> list
     """
     if config is None:
         return []
-    present, wanted = config.ours, mta.sendmail_equates(settings)
-    if present is None:
-        return [SettingChange(file=_FILE, setting=_LINE, before="", after=wanted)]
-    if present.socket != mta.sendmail_socket(settings) or not mta.sendmail_waits(present.answer, settings):
-        return [SettingChange(file=_FILE, setting=_LINE, before=present.equates, after=wanted)]
-    if not present.asked:
+    lack, present = _lack(settings, config), config.ours
+    if lack is None:
+        return []
+    if lack is _Lack.TURN:
         asked = [found.name for found in config.filters if found.asked]
         before, after = ", ".join(asked), ", ".join([OUR_NAME, *asked])
         return [SettingChange(file=_FILE, setting="confINPUT_MAIL_FILTERS", before=before, after=after)]
-    return []
+    before = present.equates if present is not None else ""
+    return [SettingChange(file=_FILE, setting=_LINE, before=before, after=mta.sendmail_equates(settings))]
+
+
+def _lack(settings: Settings, config: SendmailConfig) -> _Lack | None:
+    """Return what sendmail.cf lacks first; None if Sendmail asks us as it should."""
+    present = config.ours
+    if present is None:
+        return _Lack.LINE
+    if present.socket != mta.sendmail_socket(settings):
+        return _Lack.SOCKET
+    if not mta.sendmail_waits(present.answer, settings):
+        return _Lack.PATIENCE
+    return None if present.asked else _Lack.TURN
 
 
 def changes_to_detach(config: SendmailConfig | None) -> list[SettingChange]:
