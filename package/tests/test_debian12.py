@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from package import debian12, debsource
+from package import debian12, debian13, debsource
 from package.lockfiles import MAIN, WEB, read, versions
 from package.privateenv import FOLDER, LIBRARIES, LICENCES
 from package.roots import BOOTABLE, Root
-from package.sources import Sources
-from package.tests.debian import prepare, with_version
+from package.sources import ROOT, Sources
+from package.tests.debian import FORGED, GENUINE, Server, prepare, with_version
 from package.tests.test_debian13 import (
     EARLIER,
+    attached,
     test_a_version_that_does_not_take_the_settings_leaves_the_old_daemon_at_work,
     test_an_upgrade_refuses_no_connection_on_systemds_socket,
     test_removal_detaches_and_purge_leaves_nothing,
@@ -178,3 +179,44 @@ def test_purge_takes_what_was_compiled(root: Root, packages: list[Path]) -> None
     assert list((root.path / LIBRARIES).glob("spfmilter/__pycache__/*.pyc")), "compiled at the installation"
     root.enter("dpkg", "--purge", "spfmilter-web", "spfmilter")
     assert not (root.path / FOLDER).exists()
+
+
+@pytest.fixture(scope="module")
+def newer(place: Path, sources: Sources) -> Iterator[list[Path]]:
+    """The same version for Debian 13."""
+    root = debian13.BUILDER.make(sources.tree, place / "builder13")
+    yield debian13.build_in(root, sources, place / "dist13", checked=False)[:2]
+    root.remove()
+
+
+def test_an_upgrade_to_debian_13_keeps_everything(root: Root, packages: list[Path], newer: list[Path]) -> None:
+    """The packages serve on in the new Debian, until those for it take their place."""
+    with root.boot() as booted:
+        server = attached(booted, packages)
+        server.sh("systemctl enable spfmilter")
+        settings = "/etc/spfmilter/spfmilter.ini"
+        server.sh(f"sed -i 's/^mode = monitor/mode = enforce/; $a # of the administrator' {settings}")
+        kept = server.sh(f"cat /var/lib/spfmilter/secret {settings} /etc/spfmilter/conf.d/*; postconf -n smtpd_milters")
+    root.enter("sed", "-i", "s/bookworm/trixie/g", "/etc/apt/sources.list")
+    apt = ("apt-get", "-qq", "-y", "-o", "Dpkg::Options::=--force-confold")
+    root.enter(*apt, "update")
+    root.enter(*apt, "full-upgrade")
+    root.enter(*apt, "install", *debsource.needed(ROOT, debian13.RELEASE, "Depends"))
+    assert (root.path / "etc" / "debian_version").read_text().startswith("13")
+    for package in newer:
+        root.put(package, "/root/")
+    with root.boot() as booted:
+        server = Server(booted)
+        server.serve_dns()
+        assert "~deb12" in server.sh("dpkg-query -W spfmilter")
+        assert server.answer(FORGED).startswith("550")
+        said = server.install(*newer)
+        assert "Configuration file" not in said
+        assert "~deb13" in server.sh("dpkg-query -W spfmilter")
+        assert (server.state(), server.enabled()) == ("active", "enabled")
+        assert server.answer(FORGED).startswith("550")
+        assert server.answer(GENUINE).startswith("250")
+        assert kept == server.sh(
+            f"cat /var/lib/spfmilter/secret {settings} /etc/spfmilter/conf.d/*; postconf -n smtpd_milters"
+        )
+        assert server.sh("ls -d /usr/lib/spfmilter", check=False).startswith("ls: "), "the private libraries are gone"
