@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from package import debian13, debsource
+from package.command import run_command
 from package.roots import BOOTABLE, Booted, Root, snapshot
 from package.sources import ROOT, Sources
 from package.tests.debian import FORGED, GENUINE, RESOLVER, Server, left_behind, prepare, with_version
@@ -216,6 +217,21 @@ def test_a_missing_package_is_named_as_debian_names_it(root: Root, packages: lis
     done = root.enter("spfmilter", "web", check=False)
     assert done.returncode == 69
     assert done.stderr.strip() == "the package uvicorn is missing: apt install spfmilter-web"
+
+
+def test_piuparts_finds_nothing(packages: list[Path], tmp_path: Path) -> None:
+    """Installed, removed and purged in a chroot where no systemd runs, the packages leave no file and no process."""
+    chroot = Root.make(debian13.SUITE, tmp_path / "chroot")
+    root = Root.make(debian13.SUITE, tmp_path / "root", ("piuparts",))
+    run_command(["tar", "-c", "-z", "-f", root.path / "chroot.tar.gz", "-C", chroot.path, "."])
+    for package in packages[:2]:
+        root.put(package, "/root/")
+    said = root.enter("piuparts", "--keep-sources-list", "--basetgz=/chroot.tar.gz",
+                      f"--distribution={debian13.SUITE}", "--no-eatmydata",
+                      *(f"/root/{package.name}" for package in packages[:2])).stdout  # fmt: skip
+    assert "PASS: All tests." in said
+    for each in (chroot, root):
+        each.remove()
 
 
 def test_debians_own_tests_pass(sources: Sources, packages: list[Path], tmp_path: Path) -> None:
