@@ -182,6 +182,46 @@ def test_removal_detaches_and_purge_leaves_nothing(root: Root, packages: list[Pa
         assert left_behind(before, snapshot(root.path)) == {}
 
 
+def test_a_package_takes_over_from_an_installation_from_source(
+    root: Root, packages: list[Path], sources: Sources
+) -> None:
+    """By the commands of docs/install.md. The virtual environment is a script here: what it has is Debian's."""
+    root.put(sources.tree, "/root/spfmilter")
+    root.put(packages[0], "/root/new/")
+    command = root.path / "opt" / "spfmilter" / "bin" / "spfmilter"
+    command.parent.mkdir(parents=True)
+    command.write_text('#!/bin/sh\nPYTHONPATH=/root/spfmilter exec python3 -m spfmilter "$@"\n')
+    command.chmod(0o755)
+    (root.path / "root").chmod(0o755)  # as the daemon's user reads the sources there
+    page = (sources.tree / "docs" / "install.md").read_text()
+    [by_hand] = re.findall(r"(?s)pip install \.\n(ln -s .*?)```", page)
+    [take_over] = re.findall(r"(?s)### From source to a package\n.*?```sh\n(.*?)```", page)
+    with root.boot() as booted:
+        server = Server(booted)
+        server.serve_dns()
+        server.sh(f"set -e; cd /root/spfmilter; {by_hand}")
+        server.configure(RESOLVER)
+        server.sh("echo '# of the administrator' >>/etc/spfmilter/spfmilter.ini")
+        server.sh("systemctl enable --now spfmilter; spfmilter attach --apply")
+        assert server.answer(FORGED).startswith("550")
+        process, secret = server.main_process(), server.sh("cat /var/lib/spfmilter/secret")
+
+        first, _, rest = take_over.partition("\n")
+        server.sh(f"set -e; cd /root/new; {first}")
+        assert server.main_process() == process
+        assert server.answer(FORGED).startswith("550")
+        server.sh(f"set -e; cd /root/new; {rest}")
+        assert server.sh("systemctl show --value -p FragmentPath spfmilter").startswith("/usr/lib/")
+        assert (server.state(), server.enabled()) == ("active", "enabled")
+        assert server.main_process() != process
+        assert server.answer(FORGED).startswith("550")
+        assert server.sh("cat /var/lib/spfmilter/secret") == secret
+        assert "# of the administrator" in server.sh("cat /etc/spfmilter/spfmilter.ini")
+        assert server.sh("dpkg --verify spfmilter").replace("/etc/spfmilter/spfmilter.ini", "").split() in (
+            ["??5??????", "c"], []
+        )  # fmt: skip
+
+
 def test_an_upgrade_refuses_no_connection_on_systemds_socket(
     root: Root, packages: list[Path], earlier: list[Path]
 ) -> None:
