@@ -6,6 +6,8 @@
 # would write the names of the build's folders into more files than that.
 set -eu
 python=$1 buildroot=$2 environment=$3 modules=$4
+# pip compiles in a folder with a new name each time. With debugging information the linker's build id would depend on it.
+export CFLAGS="${CFLAGS-} -g0"
 export PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 
 install_lock() { # LOCK FOLDER

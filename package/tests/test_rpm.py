@@ -21,8 +21,9 @@ from package.sources import ROOT, BuildError, Sources
 from package.tests.debian import FORGED, GENUINE, RESOLVER, Server, left_behind, prepare
 
 SUITE, PYTHON = "bookworm", "3.11"
-BUILD = ("rpm", "gcc", "libmilter-dev", "python3-dev", "python3-pip", "python3-setuptools", "rpmlint")
+BUILD = ("rpm", "gcc", "file", "libmilter-dev", "python3-dev", "python3-pip", "python3-setuptools", "rpmlint")
 RUN = (*BOOTABLE, "rpm", "python3", "libmilter1.0.1", "postfix")
+FOR_THE_NAMESERVER = ("python3-dnspython",)  # of the tests; the packages cannot see it
 EARLIER = "0.0.9"
 TOP = Path("/build")
 LINT = ROOT / "package" / "rpm" / "rpmlint.toml"
@@ -161,7 +162,7 @@ def test_without_private_libraries_the_package_asks_for_the_distributions(
 @pytest.fixture(scope="module")
 def bare(place: Path, packages: list[Path], earlier: Path) -> Iterator[Root]:
     """A mail server before the installation, whose RPM has a database already."""
-    root = Root.make(SUITE, place / "bare", RUN)
+    root = Root.make(SUITE, place / "bare", (*RUN, *FOR_THE_NAMESERVER))
     prepare(root, [*packages[:2], earlier])
     root.enter("rpm", "--initdb", network=False)
     yield root
