@@ -2,9 +2,10 @@
 
 import gc
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -370,16 +371,22 @@ def test_what_is_counted_is_what_is_there(clock: Clock) -> None:
         assert cache._count <= 30
 
 
+def traced(make: Callable[[int], Verdict], clock: Clock) -> tuple[int, int]:
+    """Return what a cache of 500 verdicts counts, and what Python has allocated meanwhile."""
+    cache = VerdictCache(entries=10_000, clock=clock)
+    gc.collect()
+    tracemalloc.start()
+    for n in range(500):
+        cache.put(make(n))
+    gc.collect()
+    real, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert cache._count == 500
+    return cache._bytes, real
+
+
 def test_the_count_of_bytes_is_an_honest_one(clock: Clock) -> None:
-    """By Python's own count of what it has allocated."""
+    """By Python's own count of what it has allocated. Other threads, such as those of pytest, can only add to it."""
     for make in (lambda n: verdict(check=check(f"d{n:07d}.example")), long):
-        cache = VerdictCache(entries=10_000, clock=clock)
-        gc.collect()
-        tracemalloc.start()
-        for n in range(500):
-            cache.put(make(n))
-        gc.collect()
-        real, _ = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert cache._count == 500
-        assert 0.75 < cache._bytes / real < 1.35, (cache._bytes / 500, real / 500)
+        counted, real = min((traced(make, clock) for _ in range(4)), key=itemgetter(1))
+        assert 0.75 < counted / real < 1.35, (counted / 500, real / 500)
