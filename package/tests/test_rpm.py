@@ -190,6 +190,7 @@ def test_installed_it_refuses_forged_mail_and_removed_it_leaves_nothing(
     mx.sh("spfmilter config check")
     assert mx.sh("rpm --verify --nodeps spfmilter spfmilter-web") == ""
     assert mx.sh("stat -c '%a %U %G' /var/lib/spfmilter").split() == ["2710", "spfmilter", "spfmilter-web"]
+    assert mx.sh("stat -c '%a %U %G' /var/lib/spfmilter/secret").split() == ["640", "spfmilter", "spfmilter-web"]
 
     mx.serve_dns()
     mx.configure(RESOLVER)
@@ -199,7 +200,6 @@ def test_installed_it_refuses_forged_mail_and_removed_it_leaves_nothing(
     mx.sh("spfmilter status")
     mx.sh("systemctl reload spfmilter")
     assert mx.answer(FORGED).startswith("550")
-    assert mx.sh("stat -c '%a %U %G' /var/lib/spfmilter/secret").split() == ["640", "spfmilter", "spfmilter-web"]
 
     mx.sh("rpm --erase spfmilter spfmilter-web")
     assert mx.state() == "inactive"
