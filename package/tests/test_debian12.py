@@ -18,6 +18,7 @@ from package.tests.debian import FORGED, GENUINE, Server, prepare, with_version
 from package.tests.test_debian13 import (
     EARLIER,
     attached,
+    test_a_removal_that_cannot_detach_leaves_all_at_work,
     test_a_version_that_does_not_take_the_settings_leaves_the_old_daemon_at_work,
     test_an_upgrade_refuses_no_connection_on_systemds_socket,
     test_removal_detaches_and_purge_leaves_nothing,
@@ -28,6 +29,7 @@ from package.tests.test_debian13 import (
 )
 
 __all__ = [
+    "test_a_removal_that_cannot_detach_leaves_all_at_work",
     "test_a_version_that_does_not_take_the_settings_leaves_the_old_daemon_at_work",
     "test_an_upgrade_refuses_no_connection_on_systemds_socket",
     "test_removal_detaches_and_purge_leaves_nothing",

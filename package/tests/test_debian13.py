@@ -170,9 +170,11 @@ def test_removal_detaches_and_purge_leaves_nothing(root: Root, packages: list[Pa
         assert server.answer(FORGED).startswith("250"), "mail flows, unchecked"
         assert "spfmilter" not in server.sh("postconf -n")
 
-        server.install(*packages[:2])
+        said = server.install(*packages[:2])
         assert server.sh("cat /var/lib/spfmilter/secret") == secret, "the links in bounces stay good"
-        server.sh("systemctl start spfmilter; spfmilter attach --apply")
+        commands = re.findall(r"(?m)^    (\S.+)$", said.partition("spfmilter does not run")[2])
+        assert len(commands) == 2, said
+        server.sh("; ".join(commands))
         assert server.answer(FORGED).startswith("550")
 
         server.sh("systemctl enable spfmilter spfmilter.socket spfmilter-web spfmilter-requests.timer")
@@ -180,6 +182,22 @@ def test_removal_detaches_and_purge_leaves_nothing(root: Root, packages: list[Pa
         assert server.answer(FORGED).startswith("250")
         server.sh("systemctl stop spfmilter-nameserver")
         assert left_behind(before, snapshot(root.path)) == {}
+
+
+def test_a_removal_that_cannot_detach_leaves_all_at_work(root: Root, packages: list[Path]) -> None:
+    """Also where another instance of Postfix is broken: that one asks nobody."""
+    with root.boot() as booted:
+        server = attached(booted, packages)
+        server.sh("postmulti -e init; postmulti -I postfix-out -G mta -e create; rm /etc/postfix-out/main.cf")
+        server.sh("mount --bind /etc/postfix /etc/postfix; mount -o remount,bind,ro /etc/postfix")
+        said = server.sh("apt-get -y remove spfmilter", check=False)
+        assert "So it is not removed" in said
+        assert "grep -n spfmilter /etc/postfix/*.cf" in said
+        assert server.sh("dpkg-query -W -f '${db:Status-Status}' spfmilter") == "installed"
+        assert server.answer(FORGED).startswith("550")
+        assert server.answer(GENUINE).startswith("250")
+        server.sh("umount /etc/postfix; apt-get -y remove spfmilter")
+        assert server.answer(FORGED).startswith("250")
 
 
 def test_a_package_takes_over_from_an_installation_from_source(
