@@ -228,17 +228,19 @@ def test_a_worker_that_has_grown_is_replaced_without_loss(dns: NameServer) -> No
         for number, mta in enumerate(sessions):
             mta.greet(CLIENT, f"{number:060000d}")
             assert verdict(mta.deliver(FAIL, ["<bob@example.net>"])) == "550"
-        grown = [memory(pid) for pid in old]
-        until(lambda: not set(old) & set(workers(daemon)), 20, lambda: f"both replaced: {daemon.log()[-2000:]}")
+        # Which worker takes a session is the kernel's choice: on a busy machine one of them may get nearly all.
+        grown = {pid: memory(pid) for pid in old if memory(pid) > 80}
+        assert grown
+        until(lambda: not grown.keys() & set(workers(daemon)), 20, lambda: f"replaced: {daemon.log()[-2000:]}")
         assert len(wait_for_workers(daemon, 2)) == 2
-        assert set(old) <= set(children(daemon)), "the old ones have their sessions still"
+        assert grown.keys() <= set(children(daemon)), "they have their sessions still"
         assert [verdict(mta.deliver(FAIL, ["<bob@example.net>"])) for mta in sessions] == ["550"] * 2000
         for mta in sessions:
             mta.quit()
-        until(lambda: not set(old) & set(children(daemon)), 20, "their end after the last session")
+        until(lambda: not grown.keys() & set(children(daemon)), 20, "their end after the last session")
         log = daemon.log()
-    print(f"\nworkers of {[round(size) for size in grown]} MB replaced, 2000 of 2000 sessions went on")
-    assert log.count("worker memory limit exceeded, replacing worker") >= 2
+    print(f"\nworkers of {[round(size) for size in grown.values()]} MB replaced, 2000 of 2000 sessions went on")
+    assert log.count("worker memory limit exceeded, replacing worker") >= len(grown)
     assert "disconnected" not in log
     assert "exited unexpectedly" not in log
 
