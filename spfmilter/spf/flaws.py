@@ -161,6 +161,9 @@ def _read(text: str, domain: str) -> _Meant | None:
     parts = spelling.read(text)
     if not parts:
         return None
+    # What is joined to the version is in one word with it: "v=spf1include:example.com".
+    first = replace(parts[0], terms=tuple(term for term in parts[0].terms if not _leads_to(term, domain)))
+    parts = (first, *parts[1:])
     own = frozenset(part for part in parts[1:] if any(_leads_to(term, domain) for term in part.terms))
     version, *terms = [term for part in parts if part not in own for term in part.terms]
     published = record.VERSION.match(text.encode(errors="replace")) is not None and record.is_valid(text)
