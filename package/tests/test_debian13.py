@@ -20,6 +20,16 @@ UNITS = ("spfmilter", "spfmilter-web", "spfmilter.socket", "spfmilter-requests.t
 DEBIAN_NAMES = {"pymilter": "python3-milter", "pyspf": "python3-spf"}
 
 
+# What a build of the wheel does with the translations.
+COMPILE = """
+from pathlib import Path
+from babel.messages import mofile, pofile
+for path in Path("spfmilter/locale").glob("*/LC_MESSAGES/*.po"):
+    with path.open("rb") as source, path.with_suffix(".mo").open("wb") as target:
+        mofile.write_mo(target, pofile.read_po(source))
+"""
+
+
 def attached(booted: Booted, packages: list[Path]) -> Server:
     """Install, start and attach: forged mail is refused."""
     server = Server(booted)
@@ -211,6 +221,7 @@ def test_a_package_takes_over_from_an_installation_from_source(
     command.write_text('#!/bin/sh\nPYTHONPATH=/root/spfmilter exec python3 -m spfmilter "$@"\n')
     command.chmod(0o755)
     (root.path / "root").chmod(0o755)  # as the daemon's user reads the sources there
+    root.enter("env", "--chdir=/root/spfmilter", "python3", "-c", COMPILE)
     page = (sources.tree / "docs" / "install.md").read_text()
     [by_hand] = re.findall(r"(?s)pip install \.\n(ln -s .*?)```", page)
     [take_over] = re.findall(r"(?s)### From source to a package\n.*?```sh\n(.*?)```", page)
