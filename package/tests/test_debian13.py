@@ -118,7 +118,7 @@ def test_the_installation_starts_nothing_and_says_what_to_do(root: Root, package
         server.configure(RESOLVER)
         server.sh(first)
         assert (server.state(), server.enabled()) == ("active", "enabled")
-        assert "done: postfix reload" in server.sh(second)
+        assert "done: postfix -c /etc/postfix reload" in server.sh(second)
         assert server.answer(FORGED).startswith("250")
         assert "would=reject" in server.sh("journalctl -u spfmilter")
 

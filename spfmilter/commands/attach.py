@@ -63,11 +63,11 @@ def attach(path: Path, options: Options) -> None:
             skipping = mta.bypasses(postfix, ours)
             own = next((found for found in silent if found.ours), None)
             refused = own if options.apply and not options.force and own is not None else None
-            commands = _commands(changes, options, unless=refused)
+            commands = _commands(changes, postfix, options, unless=refused)
             if options.apply:
                 silent = [dataclasses.replace(found, asked=True) for found in silent]
         else:
-            commands = _commands(None, options)
+            commands = _commands(changes, None, options)
         by_hand = sendmail.to_attach(settings, config)
     except AttachError as error:
         _fail(str(error))
@@ -120,7 +120,7 @@ def detach(path: Path, options: Options) -> None:
         if postfix is not None:
             changes = mta.detached(settings, postfix, {*options.former, *survey.former(postfix, "")})
             changed = changes.each(postfix)
-        commands = _commands(changes if postfix is not None else None, options)
+        commands = _commands(changes, postfix, options)
     except AttachError as error:
         _fail(str(error))
     if options.json_output:
@@ -152,25 +152,29 @@ def _our_socket(settings: Settings, postfix: Postfix, *, activated: bool) -> str
         raise AttachError(f"{error}{where}") from None
 
 
-def _commands(changes: Changes | None, options: Options, *, unless: Silent | None = None) -> list[list[str]]:
+def _commands(
+    changes: Changes, postfix: Postfix | None, options: Options, *, unless: Silent | None = None
+) -> list[list[str]]:
     """Return the commands for Postfix; run them first if they are to be applied.
 
     Args:
-        changes: what to change; None: there is no Postfix.
+        changes: what to change.
+        postfix: its settings now; None: there is no Postfix.
         options: of the command.
         unless: our own milter, which does not answer: then leave a running Postfix unchanged.
 
     Raises:
         AttachError: they cannot be applied, or one failed.
     """
+    commands = changes.commands(postfix.config_directory) if postfix is not None else []
     if not options.apply:
-        return changes.commands(options.postfix_config) if changes is not None else []
-    if changes is None:
+        return commands
+    if postfix is None:
         raise AttachError(f"{_NO_POSTFIX}; for Sendmail, leave out --apply")
-    running = postconf.is_running(options.postfix_config)
+    running = postconf.is_running(postfix.config_directory)
     if running and unless is not None:
         raise AttachError(f"{unless}\nPostfix was left as it is; --force changes it all the same")
-    return postconf.apply(changes.commands(options.postfix_config), running=running)
+    return postconf.apply(commands, running=running)
 
 
 def _reloaded(commands: list[list[str]], options: Options) -> bool:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from spfmilter.commands.milterlist import OURS, PARAMETER, split
 from spfmilter.commands.settingchange import SettingChange
@@ -33,6 +34,7 @@ class Postfix:
     smtpd_milters: str
     queue_directory: str
     chroot: bool  # of the smtpd that takes mail from outside
+    config_directory: str = "/etc/postfix"  # absolute: postfix(1) takes no other path
     non_smtpd_milters: str = ""
     services: Mapping[str, str] = field(default_factory=dict)  # service/type -> its smtpd_milters in master.cf
     expanded: Mapping[str, str] = field(default_factory=dict)  # member of a list that refers to a parameter -> its text
@@ -60,9 +62,14 @@ class Changes:
     services: Mapping[str, str] = field(default_factory=dict)  # service/type -> its smtpd_milters in master.cf
     removed: tuple[str, ...] = ()  # parameters of main.cf to remove
 
-    def commands(self, config_directory: str | None) -> list[list[str]]:
-        """Return the commands that make the changes and reload Postfix; none if there are no changes."""
-        place = ["-c", config_directory] if config_directory else []
+    def commands(self, config_directory: str) -> list[list[str]]:
+        """Return the commands that make the changes and reload Postfix; none if there are no changes.
+
+        Args:
+            config_directory: Postfix's, also if it is the default. Without it, postfix(1) would reload every instance
+                of postmulti(1), and fail if one of them is stopped.
+        """
+        place = ["-c", config_directory]
         changes = [
             *(["postconf", *place, "-e", f"{name} = {value}".rstrip()] for name, value in self.main.items()),
             *(["postconf", *place, "-P", f"{_of(name)}={value}"] for name, value in self.services.items()),
@@ -129,6 +136,7 @@ def read(config_directory: str | None = None) -> Postfix | None:
         },
         socket=_own_parameter(_postconf(config_directory, "-n")),
         queue_directory=value("queue_directory"),
+        config_directory=str(Path(config_directory or value("config_directory")).absolute()),
         chroot=chrooted(_postconf(config_directory, "-M"), value("compatibility_level") or "0"),
         command_timeout=value("milter_command_timeout"),
         default_action=value("milter_default_action"),
@@ -181,10 +189,15 @@ def _own_parameter(settings: str) -> str:
     return ""
 
 
-def is_running(config_directory: str | None) -> bool:
-    """Return whether Postfix is running."""
+def is_running(config_directory: str) -> bool:
+    """Return whether Postfix is running.
+
+    Args:
+        config_directory: Postfix's, also if it is the default. Without it, postfix(1) would ask every instance of
+            postmulti(1), and fail if one of them is stopped.
+    """
     try:
-        _run("postfix", *(["-c", config_directory] if config_directory else []), "status")
+        _run("postfix", "-c", config_directory, "status")
     except AttachError:
         return False
     return True
@@ -204,7 +217,7 @@ def apply(commands: list[list[str]], *, running: bool) -> list[list[str]]:
             if not number:
                 raise
             done = "; ".join(map(shlex.join, wanted[:number]))
-            fix = "run this again, and then postfix reload" if running else "run this again"
+            fix = f"run this again, and then {shlex.join(commands[-1])}" if running else "run this again"
             raise AttachError(f"{error}\nDone before: {done}. Correct the cause, {fix}") from None
     return wanted
 

@@ -144,7 +144,7 @@ def test_a_unix_socket_is_known_however_it_is_written(present) -> None:
 def test_where_all_is_set_nothing_is_changed(present, services) -> None:
     server = replace(a_postfix(present), socket="inet:127.0.0.1:8890", services=services)
     changes = attaching.attached(settings(), server)
-    assert (changes.main, changes.services, changes.commands(None)) == ({}, {}, [])
+    assert (changes.main, changes.services, changes.commands("/etc/postfix")) == ({}, {}, [])
 
 
 @pytest.mark.parametrize(
@@ -199,13 +199,13 @@ def test_detaching_leaves_the_other_filters() -> None:
     )
     changes = attaching.detached(settings(), server)
     assert (changes.main, changes.services) == ({"smtpd_milters": "unix:a"}, {"smtp/inet": ""})
-    assert changes.commands(None) == [
-        ["postconf", "-e", "smtpd_milters = unix:a"],
-        ["postconf", "-P", "smtp/inet/smtpd_milters="],
-        ["postconf", "-X", "spfmilter_socket"],
-        ["postfix", "reload"],
+    assert changes.commands("/etc/postfix") == [
+        ["postconf", "-c", "/etc/postfix", "-e", "smtpd_milters = unix:a"],
+        ["postconf", "-c", "/etc/postfix", "-P", "smtp/inet/smtpd_milters="],
+        ["postconf", "-c", "/etc/postfix", "-X", "spfmilter_socket"],
+        ["postfix", "-c", "/etc/postfix", "reload"],
     ]
-    assert attaching.detached(None, a_postfix("unix:a")).commands(None) == []
+    assert attaching.detached(None, a_postfix("unix:a")).commands("/etc/postfix") == []
     with pytest.raises(AttachError, match="take it out there by hand"):
         attaching.detached(None, replace(a_postfix("$mine"), expanded={"$mine": f"{milterlist.OURS}, unix:a"}))
 
@@ -243,10 +243,11 @@ def test_a_command_that_fails_is_reported_with_those_before_it(monkeypatch) -> N
         return ""
 
     monkeypatch.setattr(postconf, "_run", run)
-    commands = [["postconf", "-e", "a = b"], ["postfix", "reload"]]
+    commands = [["postconf", "-e", "a = b"], ["postfix", "-c", "/etc", "reload"]]
     failing = "postfix"
     said = (
-        "postfix failed\nDone before: postconf -e 'a = b'. Correct the cause, run this again, and then postfix reload"
+        "postfix failed\nDone before: postconf -e 'a = b'. Correct the cause, run this again, and then postfix -c /etc "
+        "reload"
     )
     with pytest.raises(AttachError, match=f"^{re.escape(said)}$"):
         postconf.apply(commands, running=True)
@@ -547,6 +548,28 @@ def test_an_address_with_our_name_where_nothing_answers_is_a_former_one(tmp_path
         assert survey.former(server, gone) == set()
 
 
+@pytest.mark.outside
+def test_the_default_instance_is_named_to_postfix(run, write, monkeypatch, tmp_path) -> None:
+    """Without a name, postfix(1) asks every instance, and fails if another one is stopped."""
+    settings = {"config_directory": "/etc/postfix", "queue_directory": str(tmp_path), "milter_command_timeout": "30s"}
+
+    def answers(*command: str) -> str:
+        if command[0] == "postfix" and command[1:3] != ("-c", "/etc/postfix"):
+            raise AttachError("postfix-out/postfix-script: the Postfix mail system is not running")
+        return settings.get(command[-1], "")
+
+    monkeypatch.setattr(postconf, "_run", answers)
+    monkeypatch.setattr("shutil.which", lambda name, **_: name)
+    path = write(f"[milter]\nsocket = inet:{free_port()}@127.0.0.1\n")
+    refused = run("attach", "-c", path, "--apply")
+    assert (refused.returncode, refused.stdout) == (os.EX_UNAVAILABLE, "")
+    assert "Postfix was left as it is; --force changes it all the same" in refused.stderr
+    done = "done: postfix -c /etc/postfix reload\n"
+    assert run("attach", "-c", path, "--apply", "--force").stdout.endswith(done)
+    settings["smtpd_milters"] = "unix:spfmilter/former"
+    assert run("detach", "-c", path, "--apply").stdout.endswith(done)
+
+
 # -- with a real Postfix -----------------------------------------------------------------------------------------------
 
 with_postfix = pytest.mark.skipif(bool(lab_postfix.unavailable()), reason=lab_postfix.unavailable() or "available")
@@ -567,7 +590,7 @@ def value(mta: lab_postfix.Postfix, name: str) -> str:
 
 @pytest.mark.outside
 @with_postfix
-def test_what_is_printed_is_what_apply_does_and_once_is_enough(run, write, mta) -> None:
+def test_what_is_printed_is_what_apply_does_and_once_is_enough(run, write, mta, monkeypatch) -> None:
     path, directory = write(), mta.folder / "etc"
     printed = run("attach", "-c", path, "--postfix-config", directory)
     assert printed.stdout.splitlines() == [
@@ -576,6 +599,9 @@ def test_what_is_printed_is_what_apply_does_and_once_is_enough(run, write, mta) 
         f"postfix -c {directory} reload",
     ], "and nothing of Sendmail, which is not here"
     assert value(mta, "smtpd_milters") == "inet:127.0.0.1:8891", "printing changes nothing"
+    monkeypatch.chdir(mta.folder)
+    relative = run("attach", "-c", path, "--postfix-config", "etc")
+    assert relative.stdout == printed.stdout, "postfix(1) takes no relative path"
 
     applied = run("attach", "-c", path, "--postfix-config", directory, "--apply")
     assert applied.returncode == 0

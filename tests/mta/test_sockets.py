@@ -92,6 +92,43 @@ def test_attach_follows_a_change_of_the_socket_and_detach_takes_it_back(name_ser
         until(lambda: refusal(server).code == 250, 10, server.log)
 
 
+def _as_default(server: Postfix, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that finds this Postfix's settings where Postfix looks by default."""
+    bound = 'mount --bind "$0" /etc/postfix && exec "$@"'
+    words = ["unshare", "--mount", "sh", "-c", bound, str(server.config_directory), *command]
+    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=HUNG)  # noqa: S603 - own arguments
+
+
+def test_attach_reloads_the_default_instance_while_another_one_is_stopped(name_server: Nsd) -> None:
+    """Without `-c`, `postfix status` and `postfix reload` go to every instance, and fail because of that one."""
+    stopped = Postfix(main_cf={"multi_instance_enable": "yes", "multi_instance_name": "postfix-out"})
+    instances = {
+        "multi_instance_enable": "yes",
+        "multi_instance_wrapper": "${command_directory}/postmulti -p --",
+        "multi_instance_directories": str(stopped.config_directory),
+    }
+    ini = f"[milter]\nsocket = inet:{free_port()}@127.0.0.1\n[dns]\nnameservers = {name_server.address}\n"
+    try:
+        with Postfix(main_cf=instances) as server, SpfmilterDaemon(at_mail(ini)) as daemon:
+            if (tried := _as_default(server, "true")).returncode:
+                pytest.skip(f"no mount of one's own: {tried.stderr}")
+            assert _as_default(server, "/usr/sbin/postfix", "status").returncode == 1
+            words = [sys.executable, "-m", "spfmilter"]
+            done = _as_default(server, *words, "attach", "-c", str(daemon.ini_path), "--apply")
+            assert done.stdout.endswith("done: postfix -c /etc/postfix reload\n"), done
+            until(lambda: refusal(server).code == 550, 10, server.log)
+
+            daemon.kill()
+            refused = _as_default(server, *words, "attach", "-c", str(daemon.ini_path), "--apply", "--former", "unix:a")
+            assert (refused.returncode, refused.stdout) == (69, "")
+            assert "Postfix was left as it is" in refused.stderr
+            done = _as_default(server, *words, "detach", "-c", str(daemon.ini_path), "--apply")
+            assert done.stdout.endswith("done: postfix -c /etc/postfix reload\n"), done
+            until(lambda: refusal(server).code == 250, 10, server.log)
+    finally:
+        stopped.stop()
+
+
 def test_a_former_address_written_by_hand_is_said_and_replaced_on_request(name_server: Nsd) -> None:
     by_hand = f"inet:127.0.0.1:{free_port()}"
     ini = f"[milter]\nsocket = inet:{free_port()}@127.0.0.1\n[dns]\nnameservers = {name_server.address}\n"
