@@ -169,8 +169,10 @@ def effect(action: str) -> str:
     match action:
         case "accept":
             return "Postfix takes mail without it"
-        case "reject" | "shutdown":
+        case "reject":
             return "Postfix refuses every message"
+        case "shutdown":  # the default since Postfix 3.10
+            return "Postfix defers every message (421)"
         case "quarantine":
             return "Postfix holds every message"
         case _:

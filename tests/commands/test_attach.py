@@ -500,6 +500,7 @@ def test_a_folder_in_which_the_daemon_may_not_make_its_socket_is_said(tmp_path) 
     ("usual", "options", "said"),
     [
         ("tempfail", "", "Postfix defers every message (451)"),
+        ("shutdown", "", "Postfix defers every message (421)"),
         ("accept", "", "Postfix takes mail without it"),
         ("accept", ", default_action = reject", "Postfix refuses every message"),
         ("reject", ", default_action=quarantine", "Postfix holds every message"),

@@ -151,7 +151,7 @@ def test_an_ipv6_socket_serves_as_well(name_server: Nsd) -> None:
 
 @pytest.fixture(scope="module")
 def mortal(name_server: Nsd) -> Iterator[Site]:
-    """A site whose daemon may come and go; Postfix is told to defer meanwhile, its default."""
+    """A site whose daemon may come and go; Postfix is told to defer meanwhile."""
     with Site(name_server) as running:
         yield running
 
