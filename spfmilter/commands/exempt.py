@@ -30,6 +30,7 @@ from spfmilter.commands.console import (
     settings_from,
 )
 from spfmilter.commands.storing import failed, go_on_as_owner, open_or_stop, stop, tell, who_acts
+from spfmilter.daemon import statusfile
 from spfmilter.exemptions.dangers import dangers
 from spfmilter.exemptions.exemption import (
     ID_BITS,
@@ -47,6 +48,7 @@ from spfmilter.exemptions.exemption import (
 from spfmilter.exemptions.opening import open_store
 from spfmilter.exemptions.store import Store, place
 from spfmilter.exemptions.when import end_after, end_at, local
+from spfmilter.health.known import IniFile, known_from
 from spfmilter.requests import opening as requests
 from spfmilter.settings import Settings
 from spfmilter.stores.choice import StoreError, is_shared
@@ -222,6 +224,19 @@ def keep(store: Store, one: Exemption) -> None:
         failed(error)
 
 
+def when_in_force(settings: Settings, path: Path) -> str:
+    """Return when an exemption that was added is in force: once the daemon runs, if there is no sign of it here.
+
+    Args:
+        settings: the daemon's. If hosts share the store, the daemon of another host may follow.
+        path: the INI file.
+    """
+    found = statusfile.find(path)
+    known = known_from(path, IniFile(settings=settings), found, deadline=0)
+    runs = known.snapshot is not None or found.denied or is_shared(settings)
+    return f"in force within {IN_FORCE} seconds{'' if runs else ' once the daemon runs'}"
+
+
 def _tell(one: Exemption, settings: Settings, path: Path, wish: Wish, *, done: bool) -> None:
     shared = is_shared(settings)
     if wish.json_output:
@@ -229,7 +244,7 @@ def _tell(one: Exemption, settings: Settings, path: Path, wish: Wish, *, done: b
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
     where = "on all hosts that share the store" if shared else "on this host"
-    said = f"in force within {IN_FORCE} seconds, {where}" if done else "would be added; nothing was changed"
+    said = f"{when_in_force(settings, path)}, {where}" if done else "would be added; nothing was changed"
     rows = [
         ("let in", str(one.subject)),
         ("until", f"{local(one.until)}{time_left(one, one.added)}"),

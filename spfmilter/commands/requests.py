@@ -177,19 +177,20 @@ def grant(path: Path, case: str, lasts: str, reply: AnswerOptions) -> None:
     except StoreError as error:
         click.echo(f"exemption {exemption.id} was added, but the help page does not say so", err=True)
         failed(error)
-    _tell_granted(answered, exemption, path, reply, mailed=_send(message))
-
-
-def _tell_granted(one: SenderRequest, exemption: Exemption, path: Path, reply: AnswerOptions, *, mailed: bool) -> None:
+    mailed = _send(message)
     if reply.json_output:
-        click.echo(json.dumps({**json_of(one), "answer_sent": mailed}, indent=2, ensure_ascii=False))
-        return
+        click.echo(json.dumps({**json_of(answered), "answer_sent": mailed}, indent=2, ensure_ascii=False))
+    else:
+        _tell_granted(answered, exemption, path, when=exempt.when_in_force(settings, path), mailed=mailed)
+
+
+def _tell_granted(one: SenderRequest, exemption: Exemption, path: Path, *, when: str, mailed: bool) -> None:
     rows = [
         ("let in", str(exemption.subject)),
         ("until", f"{local(exemption.until)}{exempt.time_left(exemption, exemption.added)}"),
         ("remove", f"{command_line('exempt remove', path)} {exemption.id}"),
         ("told", f"on the help page{f', and by mail to {one.answer_to}' if mailed else ''}"),
-        ("", f"in force within {exempt.IN_FORCE} seconds"),
+        ("", when),
     ]
     tell(rows)
 

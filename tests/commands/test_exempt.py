@@ -1,12 +1,16 @@
 """``spfmilter exempt``, with a store of this host: what it says, what it refuses, and its exit status."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spfmilter.commands.exempt import when_in_force
+from spfmilter.daemon import statusfile
+from spfmilter.daemon.statusfile import Found
 from spfmilter.exemptions import saved
 from spfmilter.exemptions.embedded import EmbeddedStore
 from spfmilter.exemptions.exemption import exemption_of
@@ -14,9 +18,10 @@ from spfmilter.exemptions.store import place
 from spfmilter.journal.database import open_engine, upgrade
 from spfmilter.journal.rows import Decision
 from spfmilter.journal.tables import DECISION
-from spfmilter.settings import load
+from spfmilter.settings import load, parse
 from spfmilter.settings.journalurl import JournalUrl
 from tests.commands.conftest import Run
+from tests.health.snapshots import snapshot
 
 CASE = "H1FC-402Z-GPWG"
 PAIR = ("--domain", "example.com", "--from", "203.0.113.7")
@@ -55,11 +60,27 @@ def test_what_is_printed_can_be_acted_upon(exempt: Callable[..., Any], tmp_path:
     assert lines["until"].endswith("(in 7 days)")
     assert lines["id"] == one.id
     assert (one.until or 0) - one.added == 7 * 86400
-    assert "in force within 2 seconds, on this host" in done.stdout
+    assert lines["in"] == "force within 2 seconds once the daemon runs, on this host"
     command = lines["remove"].split()
     assert command[:3] == ["spfmilter", "exempt", "remove"]
     assert exempt(*command[2:3], *command[5:]).returncode == 0
     assert kept(tmp_path)[one.id].removed is not None
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Found(trouble="there is no status file"), "in force within 2 seconds once the daemon runs"),
+        (Found(snapshot=snapshot(monotonic=time.monotonic() + 1e6)), "in force within 2 seconds once the daemon runs"),
+        (Found(snapshot=snapshot()), "in force within 2 seconds"),
+        (Found(trouble="Permission denied", denied=True), "in force within 2 seconds"),
+    ],
+)
+def test_a_daemon_that_does_not_run_is_not_said_to_follow(monkeypatch, tmp_path: Path, found: Found, said: str) -> None:
+    monkeypatch.setattr(statusfile, "find", lambda _: found)
+    assert when_in_force(parse(""), tmp_path / "spfmilter.ini") == said
+    shared = parse("[state]\nurl = redis://192.0.2.1\n")
+    assert when_in_force(shared, tmp_path / "spfmilter.ini") == "in force within 2 seconds", "other hosts may run one"
 
 
 @pytest.mark.parametrize(

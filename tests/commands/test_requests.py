@@ -108,6 +108,7 @@ def test_grant_lets_in_this_domain_from_this_address_for_a_week(command: Command
     assert (answer.answer, answer.answered_by) == ("Welcome.", one.added_by)
     assert "let in   example.com from 203.0.113.7" in done.stdout
     assert "told     on the help page\n" in done.stdout
+    assert done.stdout.endswith("\nin force within 2 seconds once the daemon runs\n")
     assert sent == [], "nothing is sent without --answer"
 
 
