@@ -23,6 +23,7 @@ from spfmilter import caseid
 from spfmilter.addresses import embedded_ip4
 from spfmilter.commands.console import (
     EX_NOINPUT,
+    EX_NOPERM,
     EX_UNAVAILABLE,
     EX_USAGE,
     command_line,
@@ -111,7 +112,7 @@ def add(path: Path, wish: Wish) -> None:
     """Add an exemption. Print whom it lets in, until when, and how to remove it.
 
     Exits with 64 if it is not understood or needs ``--force``, 66 if the case is not known, 69 if the store cannot be
-    used, 77 if this user may not write there.
+    used, 77 if this user may not write there, or may not read the journal of the case.
     """
     settings = settings_from(path)
     who = who_acts()
@@ -191,7 +192,7 @@ def _case(text: str, settings: Settings) -> Subject:
         with reading(settings.journal.url) as journal:
             found = journal.case(case)
     except JournalError as error:
-        stop(EX_UNAVAILABLE, f"the journal cannot be read: {error}")
+        stop(EX_NOPERM if error.denied else EX_UNAVAILABLE, f"the journal cannot be read: {error}")
     if found is None:
         stop(EX_NOINPUT, f"the journal has no case {case}; it may be older than [journal] keep")
     if not found.client:

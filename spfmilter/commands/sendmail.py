@@ -5,6 +5,7 @@ Knows the steps by hand: sendmail.cf is built from sendmail.mc, and a running Se
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 
 from spfmilter.commands import mta, survey
@@ -129,6 +130,6 @@ def notes(settings: Settings, config: SendmailConfig | None, *, activated: bool 
 def _then(config: SendmailConfig) -> str:
     """Return the step after a change of sendmail.mc. Debian and Red Hat have a Makefile beside it."""
     folder = config.path.parent
-    if (folder / "Makefile").exists():
+    if os.path.exists(folder / "Makefile"):  # noqa: PTH110 - Path.exists raises where a link leads to a closed folder
         return f"# Then: make -C {folder} && {_RESTART}"
     return "# Then build sendmail.cf, and restart Sendmail."

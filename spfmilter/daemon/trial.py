@@ -113,7 +113,7 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     what, path = "[web] secret_file", Path(settings.web.secret_file)
     if settings.reply.help_url is None:
         return
-    if path.parent.is_dir() and not path.exists():
+    if _is_missing(path):
         if units.keeps_read_only(path):
             fix = f"make the file as root: {secrethints.by_hand(path)}"
             # A read-only folder leaves the daemon without links; one that is not for its user ends it.
@@ -133,6 +133,14 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield _ok(what, f"{path} can be read")
+
+
+def _is_missing(path: Path) -> bool:
+    """Return whether a file is not there, in a folder that is; False if it cannot be looked for: reading says why."""
+    try:
+        return path.parent.is_dir() and not path.exists()
+    except OSError:
+        return False
 
 
 def _made_by_the_daemon(what: str, path: Path) -> Finding:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from spfmilter import ownership
 from spfmilter.journal.tables import DECISION
 from spfmilter.packages import how_to_install
 from spfmilter.settings.journalurl import JournalUrl
@@ -37,6 +38,10 @@ _LOCK = 0x5350_464A  # PostgreSQL's advisory lock, so that only one of several h
 class JournalError(Exception):
     """The database cannot be used; the message says why, and holds no password."""
 
+    def __init__(self, message: str, *, denied: bool = False) -> None:
+        super().__init__(message)
+        self.denied = denied  # another user could perhaps read it
+
 
 def open_engine(url: JournalUrl, *, read_only: bool = False) -> Engine:
     """Return SQLAlchemy's engine. Nothing is opened before the first connection.
@@ -46,7 +51,7 @@ def open_engine(url: JournalUrl, *, read_only: bool = False) -> Engine:
         read_only: only reads; a database that is not there is not made.
 
     Raises:
-        JournalError: the driver is not installed, or SQLite's file is not there to be read.
+        JournalError: the driver is not installed, or SQLite's file is not there to be read, or not for this user.
     """
     try:
         return _sqlite(url, read_only=read_only) if url.embedded else _postgresql(url, read_only=read_only)
@@ -56,7 +61,7 @@ def open_engine(url: JournalUrl, *, read_only: bool = False) -> Engine:
 
 
 def _sqlite(url: JournalUrl, *, read_only: bool) -> Engine:
-    if read_only and not Path(url.path).exists():
+    if read_only and not _is_there(Path(url.path)):
         raise JournalError(f"{url.path}: no such file: the daemon makes it when it starts")
     engine = create_engine(url.connection(), connect_args={"timeout": BUSY})
     if not read_only:
@@ -76,6 +81,26 @@ def _sqlite(url: JournalUrl, *, read_only: bool) -> Engine:
         cursor.close()
 
     return engine
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether SQLite's file is there to be read.
+
+    Raises:
+        JournalError: this user may not read it, or not even see whether it is there.
+    """
+    try:
+        path.stat()  # not exists(), which raises some errors and hides others
+        if os.access(path, os.R_OK):
+            return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError:
+        pass
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror or error}") from None
+    who = f"user {ownership.user()} may not read {path} ({ownership.nearest(path)})"
+    raise JournalError(f"{who}: run this as root, or as that user", denied=True)
 
 
 def write_ahead(cursor: sqlite3.Cursor) -> None:
@@ -136,7 +161,7 @@ def attempt(url: JournalUrl) -> str:
     """
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - as above
 
-    if url.embedded and not Path(url.path).exists():
+    if url.embedded and not _is_there(Path(url.path)):
         return "will be made at the start"
     engine = open_engine(url, read_only=True)
     try:

@@ -10,7 +10,7 @@ from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
 
-from spfmilter import ownership
+from spfmilter import ownership, units
 from spfmilter.packages import how_to_install
 from spfmilter.settings.journalurl import JournalUrl
 
@@ -31,20 +31,40 @@ def trouble(url: JournalUrl) -> tuple[str, str] | None:
 
 
 def _file_trouble(path: Path) -> tuple[str, str] | None:
-    folder, user = path.parent, ownership.user()
+    try:
+        return _trouble_in(path.parent, path)
+    except PermissionError:  # also of is_dir() and exists(), below a folder that may not be entered
+        user = ownership.user()
+        return f"user {user} may not look for {path}", _given(
+            path, user, "let that user enter it, or name another folder"
+        )
+    except OSError as error:
+        return f"{path}: {error.strerror or error}", "name another file in [journal] url"
+
+
+def _trouble_in(folder: Path, path: Path) -> tuple[str, str] | None:
+    user = ownership.user()
     if not folder.is_dir():
         return f"there is no folder {folder}", f"install -d -o {user} -m 0750 {folder}"
     if path.exists() and not path.is_file():
         return f"{path} is not a file", "name another file in [journal] url"
     if not os.access(folder, os.W_OK | os.X_OK):
-        whose = ownership.nearest(folder)
-        return f"user {user} may not write in {folder}", f"{whose}: give it to {user}, or name another folder"
+        return f"user {user} may not write in {folder}", _given(
+            folder, user, f"give it to {user}, or name another folder"
+        )
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        return f"user {user} may not write {path}", f"{ownership.nearest(path)}: give it to {user}"
+        return f"user {user} may not write {path}", _given(path, user, f"give it to {user}")
     status = os.statvfs(folder)
     if status.f_blocks and not status.f_bavail:
         return f"no space is left in {folder}", "make space there, or shorten [journal] keep"
     return None
+
+
+def _given(path: Path, user: str, change: str) -> str:
+    """Return what to do about a lack of rights: a change for the daemon's user, and none for another one."""
+    daemon = units.daemon_user(user)
+    advice = change if user == daemon else f"run this as root, or as user {daemon}"
+    return f"{ownership.nearest(path)}: {advice}"
 
 
 def fix_for(url: JournalUrl) -> str:
