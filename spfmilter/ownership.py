@@ -83,6 +83,14 @@ def may_write(folder: Path, name: str) -> bool:
     return uid == 0 or bits & 0o3 == 0o3
 
 
+def is_read_only(place: Path) -> bool:
+    """Return whether a file system is read-only for this process, as most are in systemd's sandbox."""
+    try:
+        return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def barrier(path: Path) -> Path:
     """Return the file; if it cannot be looked at, the first folder above it that can be, which keeps us out."""
     for place in (path, *path.parents):

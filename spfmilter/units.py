@@ -1,4 +1,4 @@
-"""Read systemd's unit files: the settings of a unit with its drop-ins (systemd.unit(5)).
+"""Read systemd's unit files: the settings of a unit with its drop-ins (systemd.unit(5)), and where it may write.
 
 Knows the files' syntax and the folders where they are. Reads files only, so it needs no running service manager, and
 works for every user. Does not know specifiers, templates and aliases.
@@ -22,6 +22,12 @@ _ROOTS = tuple(
     )
 )  # the first one that has a file wins
 _FOLDERS = {"RuntimeDirectory": "/run", "StateDirectory": "/var/lib", "CacheDirectory": "/var/cache"}
+STATE = Path("/var/lib/spfmilter")
+# Where the shipped unit lets the daemon write. A test compares this with the unit file.
+WRITABLE = (Path("/run/spfmilter"), STATE, Path("/var/spool/postfix/spfmilter"))
+DROP_IN = "in a drop-in (systemctl edit spfmilter, below [Service])"
+MAKE_ALL = "systemd-tmpfiles --create spfmilter.conf"  # each folder with its owner, group and mode
+_MADE = frozenset({STATE, STATE / "requests"})  # by that command
 _SIZE_LIMIT = 64 * 1024  # bytes of one file
 
 
@@ -77,6 +83,36 @@ def keeps_read_only(path: Path) -> bool:
     for key, top in _FOLDERS.items():
         allowed += [Path(top) / word for word in " ".join(service.get(key, [])).split()]
     return not any(path.is_relative_to(place) for place in allowed)
+
+
+def to_make(folder: Path, command: str, services: str = "spfmilter") -> str:
+    """Return how to make a missing folder, so that the service can write in it.
+
+    systemd binds the folders of ReadWritePaths= when a service starts: one that is made later is read-only for it.
+
+    Args:
+        folder: the one that is missing.
+        command: makes it, where tmpfiles.d has no line for it.
+        services: those that write there.
+    """
+    restart = f"systemctl restart {services}"
+    if folder in _MADE:
+        return f"{MAKE_ALL} && {restart}"
+    if keeps_read_only(folder):
+        return f"{command}, with ReadWritePaths={folder} {DROP_IN}, and {restart}"
+    return f"{command} && {restart}"
+
+
+def to_write(folder: Path, services: str = "spfmilter") -> str:
+    """Return what to do if a folder is read-only for the service; the parameters are those of ``to_make``."""
+    restart = f"systemctl restart {services}"
+    named = f"ReadWritePaths={folder} {DROP_IN}, and {restart}"
+    if keeps_read_only(folder):
+        return f"systemd lets the service write in few folders: add {named}"
+    late = f"if it was made after the start of the service: {restart}"
+    if any(folder.is_relative_to(place) for place in WRITABLE) or settings(SERVICE, "Service") is not None:
+        return f"{late}; otherwise the file system itself is read-only"
+    return f"{late}; otherwise systemd lets the service write in few folders: add {named}"
 
 
 def _drop_ins(name: str, folders: Sequence[Path]) -> Iterator[str]:

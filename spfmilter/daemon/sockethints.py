@@ -7,19 +7,15 @@ the errors of inet addresses.
 from __future__ import annotations
 
 import errno
-import os
 import pwd
 from contextlib import suppress
 from pathlib import Path
 
 from spfmilter import ownership, units
 
-# Where the shipped unit lets the daemon write. A test compares this with the unit file.
-WRITABLE = (Path("/run/spfmilter"), Path("/var/lib/spfmilter"), Path("/var/spool/postfix/spfmilter"))
 _RUN = Path("/run")
 _OUR_NAME = "spfmilter"  # of a folder that is the daemon's alone
 _NO = frozenset({"", "0", "n", "no", "f", "false", "off"})  # of systemd.syntax(7)
-_DROP_IN = "in a drop-in (systemctl edit spfmilter, below [Service])"
 
 
 def for_path(error: OSError, path: Path) -> str:
@@ -38,8 +34,8 @@ def _missing(folder: Path) -> str:
         return f"{place} is not a folder: choose another path"
     if folder.is_relative_to(_RUN):
         name = folder.relative_to(_RUN)
-        return f"there is no folder {folder}: let systemd make it, with RuntimeDirectory={name} {_DROP_IN}"
-    return f"there is no folder {folder}: {_install(folder)}{_allow(folder, sandboxed=_is_read_only(place))}"
+        return f"there is no folder {folder}: let systemd make it, with RuntimeDirectory={name} {units.DROP_IN}"
+    return f"there is no folder {folder}: {_install(folder)}{_allow(folder, sandboxed=ownership.is_read_only(place))}"
 
 
 def _not_writable(path: Path, user: str, *, sandboxed: bool) -> str:
@@ -55,7 +51,7 @@ def _not_writable(path: Path, user: str, *, sandboxed: bool) -> str:
         if ownership.may_write(folder, user):
             if not sandboxed:
                 return f"the system refuses it, although the modes allow it; {ownership.nearest(folder)}"
-            return f"systemd lets the service write in few folders: add ReadWritePaths={folder} {_DROP_IN}"
+            return f"{folder} is read-only: {units.to_write(folder)}"
         who = f"user {user} may not write in {folder} ({ownership.rights(folder)})"
         if _OUR_NAME in folder.name:
             owner = units.daemon_user(user)
@@ -82,16 +78,9 @@ def _group() -> str:
 
 def _allow(folder: Path, *, sandboxed: bool) -> str:
     """Return how the unit lets the daemon write in a folder; empty if it does already."""
-    if not sandboxed or any(folder.is_relative_to(place) for place in WRITABLE):
+    if not sandboxed or any(folder.is_relative_to(place) for place in units.WRITABLE):
         return ""
-    return f", with ReadWritePaths={folder} {_DROP_IN}"
-
-
-def _is_read_only(place: Path) -> bool:
-    try:
-        return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
-    except OSError:
-        return False
+    return f", with ReadWritePaths={folder} {units.DROP_IN}"
 
 
 # -- the group ---------------------------------------------------------------------------------------------------------
@@ -132,7 +121,7 @@ def _without_group(group: str, path: Path) -> str:
 
 
 def _with_group(group: str) -> str:
-    return f"SupplementaryGroups={group} and PrivateUsers=no {_DROP_IN}"
+    return f"SupplementaryGroups={group} and PrivateUsers=no {units.DROP_IN}"
 
 
 def unit_hides(group: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spfmilter import units
 from spfmilter.exemptions.exemption import Exemption
 from spfmilter.settings.journalurl import JournalUrl
 from spfmilter.stores.embedded import EmbeddedAccess
@@ -28,7 +29,7 @@ class EmbeddedStore(EmbeddedAccess["SqlStore"]):
     forgets = False
 
     def __init__(self, path: Path) -> None:
-        make = f"install -d -o spfmilter -m 0750 {path.parent}"
+        make = units.to_make(path.parent, f"install -d -o spfmilter -m 0750 {path.parent}")
         super().__init__(
             path,
             _in_file,

@@ -37,6 +37,8 @@ def to_make(error: OSError, path: Path, user: str) -> str:
     """Return what to do if the file is not there, and a user cannot make it; empty if it is unknown."""
     folder = path.parent
     if isinstance(error, FileNotFoundError | NotADirectoryError):
+        if folder == units.STATE:  # with the folders in it; and a running service could not write in a new one
+            return f": make the folder: {units.to_make(folder, '')}"
         command = f"install -d -o {_owners().replace(':', ' -g ')} -m 2710 {folder}"
         return f": make the folder: {command}{f' && {by_hand(path)}' if units.keeps_read_only(path) else ''}"
     if not isinstance(error, PermissionError) and error.errno != errno.EROFS:

@@ -45,9 +45,11 @@ def _file_trouble(path: Path) -> tuple[str, str] | None:
 def _trouble_in(folder: Path, path: Path) -> tuple[str, str] | None:
     user = ownership.user()
     if not folder.is_dir():
-        return f"there is no folder {folder}", f"install -d -o {user} -m 0750 {folder}"
+        return f"there is no folder {folder}", units.to_make(folder, f"install -d -o {user} -m 0750 {folder}")
     if path.exists() and not path.is_file():
         return f"{path} is not a file", "name another file in [journal] url"
+    if ownership.is_read_only(folder):
+        return f"{folder} is read-only", units.to_write(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"user {user} may not write in {folder}", _given(
             folder, user, f"give it to {user}, or name another folder"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spfmilter import units
 from spfmilter.requests.request import SenderRequest
 from spfmilter.settings.journalurl import JournalUrl
 from spfmilter.stores.embedded import EmbeddedAccess
@@ -23,19 +24,23 @@ if TYPE_CHECKING:
 
 
 # What gives both users their rights, after an upgrade as well.
-_MAKE_ALL = "systemd-sysusers && systemd-tmpfiles --create spfmilter.conf"
+_MAKE_ALL = f"systemd-sysusers && {units.MAKE_ALL}"
 
 
 class EmbeddedRequests(EmbeddedAccess["SqlRequests"]):
     """See ``RequestStore``."""
 
+    services = "spfmilter spfmilter-web"
+
     def __init__(self, path: Path) -> None:
         folder = path.parent
-        make = f"install -d -o spfmilter -g spfmilter-web -m 2770 {folder}"
+        command = f"install -d -o spfmilter -g spfmilter-web -m 2770 {folder}"
+        then = "" if folder.parent == units.STATE else ", and then"  # tmpfiles.d makes both
+        make = f"make it{then}: {units.to_make(folder, command, self.services)}"
         super().__init__(
             path,
             _in_file,
-            no_folder=f"{folder.parent} is not a folder: make it, and then: {make}",
+            no_folder=f"{folder.parent} is not a folder: {make}",
             no_right=f"as root, {_MAKE_ALL}",
         )
 

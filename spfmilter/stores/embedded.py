@@ -5,13 +5,14 @@ SQLAlchemy is loaded when there is such a file. Does not know who makes the file
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from spfmilter import ownership
+from spfmilter import ownership, units
 from spfmilter.settings.journalurl import JournalUrl
 from spfmilter.stores.choice import StoreError
 
@@ -26,6 +27,8 @@ _Inside = TypeVar("_Inside", bound=_Closable)
 
 class EmbeddedAccess(Generic[_Inside]):
     """The way to the file, which may come, vanish, or be replaced by another one."""
+
+    services = "spfmilter"  # systemd's, that write the file
 
     def __init__(self, path: Path, inside: Callable[[JournalUrl], _Inside], *, no_folder: str, no_right: str) -> None:
         """Prepare; open nothing.
@@ -80,6 +83,9 @@ class EmbeddedAccess(Generic[_Inside]):
         """Return what is wrong, of the system's error; None: this user has no right to the file."""
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return StoreError(self._no_folder)
+        folder = self._path.parent
+        if error.errno == errno.EROFS if error is not None else ownership.is_read_only(folder):
+            return StoreError(f"{folder} is read-only: {units.to_write(folder, self.services)}")
         if error is None or isinstance(error, PermissionError):
             whose = ownership.nearest(self._path)
             text = f"user {ownership.user()} may not write {self._path} ({whose}): {self._no_right}"

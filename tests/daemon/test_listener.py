@@ -136,7 +136,7 @@ def test_a_folder_that_is_read_only_and_not_the_daemons_is_no_place_for_the_sock
         )
         assert inside in said
         assert said.endswith(f", and set [milter] socket = unix:{folder}/spfmilter/x.sock")
-        monkeypatch.setattr(sockethints, "WRITABLE", (folder / "spfmilter",))
+        monkeypatch.setattr(units, "WRITABLE", (folder / "spfmilter",))
         said = _hint(READ_ONLY, SocketAddress("unix", path=f"{folder}/x.sock"))
         assert "ReadWritePaths" not in said
         said = _hint(READ_ONLY, SocketAddress("unix", path="/run/x.sock"))
@@ -152,7 +152,7 @@ def test_a_missing_folder_below_run_is_made_by_systemd_with_its_whole_path() -> 
 def test_what_the_hints_call_writable_is_what_the_unit_lets_the_daemon_write(monkeypatch) -> None:
     shipped = [Path(__file__).parents[2] / "systemd"]
     monkeypatch.setattr(units, "_ROOTS", shipped)
-    for place in sockethints.WRITABLE:
+    for place in units.WRITABLE:
         assert sockethints.unit_denies(place / "socket") == ""
         assert sockethints.unit_denies(place / "a" / "socket") == ""
         said = sockethints.unit_denies(place.parent / "socket")
