@@ -32,6 +32,7 @@ from spfmilter.commands.console import (
 )
 from spfmilter.commands.storing import failed, go_on_as_owner, open_or_stop, stop, tell, who_acts
 from spfmilter.daemon import statusfile
+from spfmilter.exemptions import saved
 from spfmilter.exemptions.dangers import dangers
 from spfmilter.exemptions.exemption import (
     ID_BITS,
@@ -261,13 +262,17 @@ def _tell(one: Exemption, settings: Settings, path: Path, wish: Wish, *, done: b
 
 
 def show(path: Path, *, everything: bool, json_output: bool) -> None:
-    """Print the exemptions in force; with ``everything``, those that ended or were removed, too."""
+    """Print the exemptions in force; with ``everything``, those that ended or were removed, too.
+
+    Exits with 69 if the store cannot be used, or its file is gone with exemptions that are in force.
+    """
     settings = settings_from(path)
     store = open_or_stop(open_store, settings)
     go_on_as_owner(settings)
     now = time.time()
     try:
         found = [one for one in _valid(store.read()) if everything or one.is_in_force(now)]
+        saved.refuse_vanished(store, settings, now)
     except StoreError as error:
         failed(error)
     found.sort(key=lambda one: (not one.is_in_force(now), one.until is None, one.until or 0, one.id))
@@ -313,7 +318,7 @@ def time_left(one: Exemption, now: float) -> str:
 def remove(path: Path, ids: Sequence[str], whom: Whom, *, json_output: bool) -> None:
     """Remove exemptions in force: those with these ids, or those for exactly this client, domain or forwarder.
 
-    Exits with 66 if there is none.
+    Exits with 66 if there is none, and with 69 as ``show`` does.
     """
     settings = settings_from(path)
     who = who_acts()
@@ -327,6 +332,7 @@ def remove(path: Path, ids: Sequence[str], whom: Whom, *, json_output: bool) -> 
     try:
         found = [one for one in _in_force(store.read(), now) if one.id in wanted or one.subject == subject]
         missing = wanted - {one.id for one in found}
+        saved.refuse_vanished(store, settings, now)
         if found:
             store.remove([one.id for one in found], now, who)
     except StoreError as error:

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spfmilter.exemptions.exemption import Exemption, exemption_of, row_of
+from spfmilter.exemptions.store import Store, place
+from spfmilter.settings import Settings
+from spfmilter.stores.choice import StoreError
 
 FILE = "exemptions.json"  # in [state] folder
 FORMAT = 1
@@ -77,3 +80,21 @@ def save(folder: str, store: str, exemptions: Sequence[Exemption]) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def refuse_vanished(store: Store, settings: Settings, now: float) -> None:
+    """Raise an error where the store is gone, and the daemon goes on with the exemptions that it has saved.
+
+    Raises:
+        StoreError: it is gone, or cannot be used.
+    """
+    if store.forgets or store.version() is not None:
+        return
+    try:
+        kept = sum(one.is_in_force(now) for one in load(settings.state.folder, place(settings)))
+    except (OSError, ValueError):  # the daemon does not use it, either
+        return
+    if kept:
+        copy = f"{settings.state.folder}/{FILE}"
+        still = f"the daemon keeps in force what it knew, {kept} in {copy}"
+        raise StoreError(f"{place(settings)} is not there any more; {still}: restore the file from a backup")

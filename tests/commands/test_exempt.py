@@ -240,3 +240,19 @@ def test_check_names_the_exemption_that_the_daemon_has(write, run: Run, tmp_path
     (tmp_path / saved.FILE).chmod(0o600)
     done = run(*message)
     assert "temporary exemptions have no effect here" in done.stderr
+
+
+def test_a_file_that_vanished_is_not_an_empty_list(exempt: Callable[..., Any], tmp_path: Path) -> None:
+    """The daemon keeps in force what it has saved, so that no command may say that there is nothing."""
+    assert (exempt("list").returncode, exempt("remove", "AAAAAA").returncode) == (0, 66), "there never was a file"
+    one = added(exempt, *PAIR, *WHY)
+    settings = load(tmp_path / "spfmilter.ini")
+    saved.save(settings.state.folder, place(settings), list(kept(tmp_path).values()))
+    (tmp_path / "state" / "exemptions.db").unlink()
+    for command in (("list",), ("list", "--all"), ("list", "--json"), ("remove", one["id"])):
+        done = exempt(*command)
+        assert (done.returncode, done.stdout) == (69, "")
+        gone = f"{tmp_path}/state/exemptions.db is not there any more; the daemon keeps in force what it knew, 1 in "
+        assert done.stderr == f"{gone}{tmp_path}/state/exemptions.json: restore the file from a backup\n"
+    (tmp_path / "state" / "exemptions.json").write_text("{}")
+    assert exempt("list").returncode == 0, "a copy that the daemon does not use, either"

@@ -13,6 +13,7 @@ from spfmilter.daemon import exemptiontask
 from spfmilter.daemon.exemptionboard import ExemptionBoard, ExemptionReader
 from spfmilter.daemon.exemptiontask import ExemptionTask
 from spfmilter.exemptions import saved
+from spfmilter.exemptions.embedded import EmbeddedStore
 from spfmilter.exemptions.exemption import Exemption, row_of
 from spfmilter.exemptions.store import place
 from spfmilter.settings import Settings, parse
@@ -167,6 +168,20 @@ def test_a_file_that_vanishes_is_a_store_that_is_away(tmp_path: Path, lines: pyt
     fresh = Site(tmp_path, Written())
     fresh.store.there = False
     assert Site(tmp_path / "other", fresh.store).step() == "", "where nothing was known, there is nothing to keep"
+
+
+def test_the_real_file_that_vanishes_is_away_also_after_a_restart(tmp_path: Path) -> None:
+    path, settings = tmp_path / "exemptions.db", parse(f"[state]\nfolder = {tmp_path}\n")
+    store, board = EmbeddedStore(path), ExemptionBoard()
+    store.add(exempt("192.0.2.1", until=None))
+    store.close()
+    task = ExemptionTask(settings, board)
+    task.step()
+    assert (board.state().number, board.state().reason) == (1, "")
+    path.unlink()
+    for after in (task, task, ExemptionTask(settings, board)):
+        after.step()
+        assert (board.state().number, board.state().reason) == (1, f"{path} is not there any more")
 
 
 def test_a_server_that_has_lost_its_memory_gets_it_back(tmp_path: Path, lines: pytest.LogCaptureFixture) -> None:
