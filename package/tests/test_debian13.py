@@ -214,21 +214,20 @@ def test_a_package_takes_over_from_an_installation_from_source(
     root: Root, packages: list[Path], sources: Sources
 ) -> None:
     """By the commands of docs/install.md. The virtual environment is a script here: what it has is Debian's."""
-    root.put(sources.tree, "/root/spfmilter")
+    root.put(sources.tree, "/srv/spfmilter")  # the unit hides /root
     root.put(packages[0], "/root/new/")
     command = root.path / "opt" / "spfmilter" / "bin" / "spfmilter"
     command.parent.mkdir(parents=True)
-    command.write_text('#!/bin/sh\nPYTHONPATH=/root/spfmilter exec python3 -m spfmilter "$@"\n')
+    command.write_text('#!/bin/sh\nPYTHONPATH=/srv/spfmilter exec python3 -m spfmilter "$@"\n')
     command.chmod(0o755)
-    (root.path / "root").chmod(0o755)  # as the daemon's user reads the sources there
-    root.enter("env", "--chdir=/root/spfmilter", "python3", "-c", COMPILE)
+    root.enter("env", "--chdir=/srv/spfmilter", "python3", "-c", COMPILE)
     page = (sources.tree / "docs" / "install.md").read_text()
     [by_hand] = re.findall(r"(?s)pip install \.\n(ln -s .*?)```", page)
     [take_over] = re.findall(r"(?s)### From source to a package\n.*?```sh\n(.*?)```", page)
     with root.boot() as booted:
         server = Server(booted)
         server.serve_dns()
-        server.sh(f"set -e; cd /root/spfmilter; {by_hand}")
+        server.sh(f"set -e; cd /srv/spfmilter; {by_hand}")
         server.configure(RESOLVER)
         server.sh("echo '# of the administrator' >>/etc/spfmilter/spfmilter.ini")
         server.sh("systemctl enable --now spfmilter; spfmilter attach --apply")
