@@ -232,7 +232,8 @@ def test_a_package_takes_over_from_an_installation_from_source(
         server.sh("echo '# of the administrator' >>/etc/spfmilter/spfmilter.ini")
         server.sh("systemctl enable --now spfmilter; spfmilter attach --apply")
         assert server.answer(FORGED).startswith("550")
-        process, secret = server.main_process(), server.sh("cat /var/lib/spfmilter/secret")
+        process = server.main_process()
+        server.sh("echo kept >/var/lib/spfmilter/of-the-state")
 
         first, _, rest = take_over.partition("\n")
         server.sh(f"set -e; cd /root/new; {first}")
@@ -243,7 +244,8 @@ def test_a_package_takes_over_from_an_installation_from_source(
         assert (server.state(), server.enabled()) == ("active", "enabled")
         assert server.main_process() != process
         assert server.answer(FORGED).startswith("550")
-        assert server.sh("cat /var/lib/spfmilter/secret") == secret
+        assert server.sh("cat /var/lib/spfmilter/of-the-state") == "kept\n"
+        assert server.sh("stat -c '%U %G %a' /var/lib/spfmilter/secret").strip() == "spfmilter spfmilter-web 640"
         assert "# of the administrator" in server.sh("cat /etc/spfmilter/spfmilter.ini")
         assert server.sh("dpkg --verify spfmilter").replace("/etc/spfmilter/spfmilter.ini", "").split() in (
             ["??5??????", "c"], []
