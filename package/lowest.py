@@ -46,10 +46,9 @@ def lowest() -> Path:
         wanted.write_text("\n".join(constraints(tomllib.loads(text)["project"])) + "\n")
         group = ["--group", f"{ROOT / 'pyproject.toml'}:dev"]
         # What the test client of Starlette before 1.0 needs: httpx, not httpx2, and an anyio that has its old names.
-        older = ["httpx", "anyio==4.8.0"]
-        install(
-            place, "--constraint", str(wanted), "--editable", f"{ROOT}[web,redis,postgresql]", *group, *older, "pip"
-        )  # for a test of the wheel
+        more = ["httpx", "anyio==4.8.0"]
+        more.append("pip")  # a test builds the wheel with it
+        install(place, "--constraint", str(wanted), "--editable", f"{ROOT}[web,redis,postgresql]", *group, *more)
         made.touch()
     return place / "bin" / "python"
 
