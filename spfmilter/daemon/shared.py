@@ -99,7 +99,8 @@ class Shared:
 
     def close(self) -> None:
         """Log how many rows no process has taken any more. Call this when all have ended."""
-        left = (*self._channel.remaining(), *self._leftovers.take())
-        if lost := sum(packet.rows for packet in left):
+        with self._leftovers.taken() as left:
+            lost = sum(packet.rows for packet in (*self._channel.remaining(), *left))
+        if lost:
             self._totals.drop(lost)
             log.error("journal rows lost at the end", rows=lost, fix="see why the database was not available")

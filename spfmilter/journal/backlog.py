@@ -47,15 +47,15 @@ class Leftovers:
                     lost += packet.rows
         return lost
 
-    def take(self) -> list[Packet]:
-        """Return the packets, and remove them."""
+    @contextmanager
+    def taken(self) -> Iterator[list[Packet]]:
+        """Yield the packets. They are removed at the end: so they can be counted before."""
         if self._file is None or not os.fstat(self._file).st_size:
-            return []
-        with self._locked(), suppress(OSError):
-            data = os.pread(self._file, os.fstat(self._file).st_size, 0)
+            yield []
+            return
+        with self._locked():
+            yield list(_split(os.pread(self._file, os.fstat(self._file).st_size, 0)))
             os.ftruncate(self._file, 0)
-            return list(_split(data))
-        return []
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -95,7 +95,9 @@ class Backlog:
         self._packets: deque[Packet] = deque()
         self._size = self._rows = 0  # of the packets
         self._in_hand: Sequence[Row] = ()  # taken out, and not settled
+        self._expected = 0  # rows that are about to come
         self._counts = Counts(pid=os.getpid())
+        self._shown: Counts | None = None  # what the record says
         self._rate_limited = RateLimitedLog()
         self.enough = threading.Event()  # there is a whole transaction, or there will be no more
         self.complete = False  # no more rows come
@@ -107,23 +109,33 @@ class Backlog:
 
     # -- coming in -----------------------------------------------------------------------------------------------------
 
-    def add(self, arrived: Iterable[Packet], enough: int) -> None:
-        """Add packets, those that another process has left included. Set ``enough`` if so many rows wait."""
-        for packet in (*self._leftovers.take(), *arrived):
-            with self._lock:
-                self._packets.append(packet)
-                self._size, self._rows = self._size + packet.size, self._rows + packet.rows
-                while self._size > self._max_bytes:
-                    self._drop(self._pop().rows, "the database does not take them")
+    def expect(self, rows: int) -> None:
+        """Count rows that are about to be taken out of the channel. If this process is killed then, they are lost."""
         with self._lock:
+            self._expected = rows
+            self._show()
+
+    def add(self, arrived: Packet | None, enough: int) -> None:
+        """Add the packet that was expected; None: there was none. Set ``enough`` if so many rows wait."""
+        with self._lock:
+            self._expected = 0
+            if arrived is not None:
+                self._append(arrived)
             self._show()
         if self._rows >= enough:
             self.enough.set()
+
+    def take_over(self, enough: int) -> None:
+        """Add what another storage process has left. Set ``enough`` if so many rows wait."""
+        with self._leftovers.taken() as left:
+            for packet in left:
+                self.add(packet, enough)
 
     def corrupt(self, number: int) -> None:
         """Count packets that could not be read, each as one row."""
         with self._lock:
             self._drop(number, "corrupt")
+            self._show()
 
     # -- going out -----------------------------------------------------------------------------------------------------
 
@@ -176,6 +188,12 @@ class Backlog:
             self._show()
         log.info("journal rows left to the next storage process", rows=rows - lost)
 
+    def _append(self, packet: Packet) -> None:
+        self._packets.append(packet)
+        self._size, self._rows = self._size + packet.size, self._rows + packet.rows
+        while self._size > self._max_bytes:
+            self._drop(self._pop().rows, "the database does not take them")
+
     def _pop(self) -> Packet:
         packet = self._packets.popleft()
         self._size, self._rows = self._size - packet.size, self._rows - packet.rows
@@ -186,4 +204,7 @@ class Backlog:
         self._rate_limited.rows_dropped(self._counts.dropped, reason)
 
     def _show(self) -> None:
-        self._record.write(dataclasses.replace(self._counts, waiting=self.waiting))
+        counts = dataclasses.replace(self._counts, waiting=self.waiting + self._expected)
+        if counts != self._shown:
+            self._shown = counts
+            self._record.write(counts)

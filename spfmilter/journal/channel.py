@@ -150,18 +150,36 @@ class Receiver:
         """Wait until a packet is there, at most so long."""
         self._poll.poll(seconds * 1000)
 
+    def coming(self) -> int:
+        """Return how many rows the next packet has, and leave it there; 0: none is there. A corrupt one has one row."""
+        head, _ = self._receive(_HEAD.size, socket.MSG_PEEK)
+        if len(head) < _HEAD.size:
+            return 1 if head else 0
+        mark, rows, _, _ = _HEAD.unpack(head)
+        return rows if mark == _MARK and 0 < rows <= MAX_ROWS else 1
+
+    def take(self) -> Packet | None:
+        """Take the next packet out, without waiting; None: none is there, or it was corrupt, which is counted.
+
+        Sets ``ended`` if none is there and all senders are gone.
+        """
+        data, flags = self._receive(_HEAD.size + MAX_PACKET)
+        packet = None if flags & socket.MSG_TRUNC else decode(data)
+        if data and packet is None:
+            self.corrupt += 1
+        return packet
+
     def read(self) -> Iterator[Packet]:
-        """Yield what is there, without waiting. Sets ``ended`` if all senders are gone, and counts corrupt packets."""
-        while True:
-            try:
-                data, _, flags, _ = self._end.recvmsg(_HEAD.size + MAX_PACKET)
-            except (BlockingIOError, InterruptedError):
-                return
-            if not data:
-                self.ended = True
-                return
-            packet = None if flags & socket.MSG_TRUNC else decode(data)
-            if packet is None:
-                self.corrupt += 1
-            else:
+        """Take out what is there, without waiting."""
+        while self.coming():
+            if (packet := self.take()) is not None:
                 yield packet
+
+    def _receive(self, size: int, flags: int = 0) -> tuple[bytes, int]:
+        """Return up to so many bytes of the next packet, and the flags of recvmsg(2); no bytes: none is there."""
+        try:
+            data, _, found, _ = self._end.recvmsg(size, 0, flags)
+        except (BlockingIOError, InterruptedError):
+            return b"", 0
+        self.ended = self.ended or not data
+        return data, found

@@ -49,7 +49,11 @@ class Intake:
         self._backlog.enough.set()
 
     def _read(self) -> None:
-        self._backlog.add(self._receiver.read(), ENOUGH)
+        """Read what is there. Each packet is counted before it is taken: this process may be killed in between."""
+        self._backlog.take_over(ENOUGH)
+        while rows := self._receiver.coming():
+            self._backlog.expect(rows)
+            self._backlog.add(self._receiver.take(), ENOUGH)
         if self._receiver.corrupt > self._corrupt:
             self._backlog.corrupt(self._receiver.corrupt - self._corrupt)
             self._corrupt = self._receiver.corrupt

@@ -24,7 +24,8 @@ class Storage:
 
     def write(self, given: list[Row]) -> tuple[int, int]:
         """Write these rows and end. Return how many are written, and how many are lost."""
-        self.backlog.add(packets(given), 1)
+        for packet in packets(given):
+            self.backlog.add(packet, 1)
         self.backlog.complete = True
         self.backlog.enough.set()
         ending = threading.Event()

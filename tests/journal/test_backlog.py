@@ -1,5 +1,6 @@
 """The rows in the memory of the storage process: bounded, counted, and left to the next one."""
 
+import os
 import random
 
 import pytest
@@ -22,7 +23,8 @@ class Storage:
 
     def add(self, number: int) -> None:
         """Let so many rows arrive."""
-        self.backlog.add(packets(rows(number)), ENOUGH)
+        for packet in packets(rows(number)):
+            self.backlog.add(packet, ENOUGH)
 
     def counted(self) -> tuple[int, int, int]:
         """Rows that wait, are written, and are dropped."""
@@ -70,6 +72,8 @@ def test_what_is_not_written_goes_to_the_next_storage_process() -> None:
     first.backlog.leave()
     assert first.counted() == (0, 0, 0)
     second = Storage(first.leftovers)
+    second.backlog.take_over(ENOUGH)
+    assert second.backlog.enough.is_set()
     second.add(1)
     assert second.counted() == (151, 0, 0)
     assert [*second.backlog.take(200)] == [*rows(150), *rows(1)]
@@ -86,7 +90,8 @@ def test_without_memory_for_them_they_are_dropped(monkeypatch: pytest.MonkeyPatc
     storage.add(5)
     storage.backlog.leave()
     assert storage.counted() == (0, 0, 5)
-    assert leftovers.take() == []
+    with leftovers.taken() as left:
+        assert left == []
 
 
 def test_corrupt_packets_are_counted() -> None:
@@ -94,6 +99,30 @@ def test_corrupt_packets_are_counted() -> None:
     storage.backlog.corrupt(2)
     storage.add(1)
     assert storage.counted() == (1, 0, 2)
+
+
+def test_rows_are_counted_before_they_are_taken_over() -> None:
+    """If this process is killed between the two, both processes count them: none is lost unseen."""
+    first = Storage()
+    first.add(150)
+    first.backlog.leave()
+    second = Storage(first.leftovers)
+    with first.leftovers.taken() as left:
+        for packet in left:
+            second.backlog.add(packet, ENOUGH)
+        assert second.counted() == (150, 0, 0)
+        assert first.leftovers._file is not None
+        assert os.fstat(first.leftovers._file).st_size > 0
+    assert os.fstat(first.leftovers._file).st_size == 0
+
+
+def test_a_packet_that_did_not_come_is_not_counted() -> None:
+    """Another storage process has taken it, as after a reload."""
+    storage = Storage()
+    storage.backlog.expect(64)
+    assert storage.counted() == (64, 0, 0)
+    storage.backlog.add(None, ENOUGH)
+    assert storage.counted() == (0, 0, 0)
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------
@@ -124,8 +153,6 @@ def test_a_torn_record_is_none(seed: int) -> None:
     record = totals.of_storage()
     record.write(Counts(pid=1, written=5, reason="x" * 1000))
     assert totals.totals().written == 5
-    import os  # noqa: PLC0415
-
     choice = random.Random(seed)  # noqa: S311
     assert record._file is not None
     os.pwrite(record._file, choice.randbytes(20), choice.randrange(200))

@@ -1,5 +1,6 @@
 """The end of the storage process: which rows it still waits for."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -7,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from spfmilter.journal.backlog import Backlog, Leftovers
-from spfmilter.journal.channel import RowChannel, Sender, packets
+from spfmilter.journal.channel import Packet, Receiver, RowChannel, Sender, packets
 from spfmilter.journal.intake import Intake
 from spfmilter.journal.totals import TotalsFile
 from tests.journal.values import rows
@@ -21,7 +22,8 @@ class Ends:
         self.worker = Sender(channel._sending)
         self._sending, self._receiving = channel._sending, channel._receiving
         channel._sending = channel._sending.dup()  # to_receive closes its own
-        self.backlog = Backlog(TotalsFile().of_storage(), Leftovers())
+        self.totals = TotalsFile()
+        self.backlog = Backlog(self.totals.of_storage(), Leftovers())
         self.ending, self.orphaned = threading.Event(), threading.Event()
         self.intake = Intake(channel.to_receive(), self.backlog, self.orphaned)
         self.thread = threading.Thread(target=self.intake.run, args=(self.ending,), daemon=True)
@@ -68,3 +70,29 @@ def test_the_last_rows_of_the_workers_are_waited_for_if_the_supervisor_was_kille
     ends.worker_exits()
     ends.thread.join(60)
     assert (ends.thread.is_alive(), ends.backlog.waiting, ends.backlog.complete) == (False, 7, True)
+
+
+class Killed(BaseException):
+    """The process ends at this point."""
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_a_process_that_is_killed_as_it_takes_a_packet(ends: Ends, monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
+    """No row is lost unseen: each lies in the channel still, or counts as lost with the process."""
+    take, left = Receiver.take, [taken]
+
+    def last(receiver: Receiver) -> Packet | None:
+        packet = take(receiver)
+        left[0] -= 1
+        if not left[0]:
+            raise Killed
+        return packet
+
+    monkeypatch.setattr(Receiver, "take", last)
+    for _ in range(3):
+        ends.send(5)
+    with pytest.raises(Killed):
+        ends.intake.run(ends.ending)
+    monkeypatch.undo()
+    in_channel = sum(packet.rows for packet in ends.intake._receiver.read())
+    assert (ends.totals.ended(os.getpid()), in_channel) == (5 * taken, 15 - 5 * taken)
