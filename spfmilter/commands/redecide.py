@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from spfmilter import policy
 from spfmilter.addresses import parse_address
+from spfmilter.exemptions.inforce import NONE_IN_FORCE, Exemptions, InForce
 from spfmilter.model import (
     NO_OWN_RULES,
     Check,
@@ -259,6 +260,15 @@ class _RecordedEvidence(NoEvidence):
         if found is None:
             self.assumed.add("a client has no other confirmed name than the MTA's")
         return found
+
+    def exemptions(self) -> InForce:
+        """Return the temporary exemption that was the reason to accept the message: no setting says more of it."""
+        identity = self._overridden_by(OverrideType.EXEMPTION)
+        address = parse_address(self.recorded.client or "")
+        if not identity or address is None:
+            return NONE_IN_FORCE
+        entry = (identity, None, address.version, 0, int(address), "", "", "")
+        return InForce(exemptions=Exemptions([entry]), now=0.0)
 
     def dmarc(self, domain: str) -> DmarcPolicy | None:
         """Return the recorded policy."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from spfmilter import policy
 from spfmilter.commands.against import Comparison, as_json, as_text, compared
 from spfmilter.commands.redecide import Recorded, Redecision, Unjudged, redecide
+from spfmilter.exemptions.exemption import Exemption
 from spfmilter.journal.rows import COLUMNS, row_of
 from spfmilter.model import (
     CONDITIONS,
@@ -82,6 +83,7 @@ DMARC = {
     "evidence": {"dmarc": {"a.example": DmarcPolicy(domain="a.example", policy="reject")}},
 }
 WAITED = {"evidence": {"deferred_for": 1e6}}
+EXEMPTED = {"evidence": {"exempt": [Exemption(id="A1B2C3", domain="example.com", added=0, until=9)]}}
 RECIPIENTS = "rules of recipients took part, and recipients are not recorded"
 HEADERS = "header fields decided, which are not recorded"
 NOW_A_RELAY = "its client is in [relays] trusted now, and Received fields are not recorded"
@@ -147,6 +149,9 @@ UNREACHABLE = "whether it is unreachable is not recorded"
          YIELD, (ACCEPT, ACCEPT)),
         (YIELD, DMARC,
          "", (ACCEPT, REJECT)),
+        ("", EXEMPTED, "", (ACCEPT, ACCEPT)),
+        ("", EXEMPTED, f"{FAIL.format('defer')}[policy.helo]\nfail = reject\n", (ACCEPT, ACCEPT)),
+        ("", {**EXEMPTED, "changed": {"client": "<script>"}}, "", (ACCEPT, ACCEPT)),
         (FAIL.format("defer, tag"), WAITED, FAIL.format("defer, quarantine"), (TAG, QUARANTINE)),
         (FAIL.format("defer"), {}, FAIL.format("defer"), (DEFER, DEFER)),
         ("", {"results": "temperror", "changed": {"mailfrom_problem": "own-resolver"}},
