@@ -16,9 +16,11 @@ from spfmilter.model import OverrideType
 from spfmilter.report.advice import NextStep, command, without
 from spfmilter.settings import Settings
 from spfmilter.settings.entries import ExemptSender
+from spfmilter.settings.schema import ExemptSection
 from spfmilter.settings.values import to_ini
 
 SOON = 7 * 86_400_000  # milliseconds before its end
+_DEFAULT = ExemptSection()  # its entries are there in case; the INI file that we ship names them
 _KEYS = ("networks", "forwarders", "forwarder_spf", "senders")
 
 
@@ -28,12 +30,13 @@ class ExemptEntry:
 
     text: str  # such as "[exempt] forwarders: mx.example.org"
     used: bool  # in the span
-    ends: int | None = None  # None: never by itself
+    begun: int = 0  # milliseconds since 1970 UTC
+    ends: int | None = None  # the same; None: never by itself
     steps: tuple[NextStep, ...] = ()  # that remove it
 
     def ends_soon(self, now: int) -> bool:
-        """Return whether it will have ended in a week."""
-        return self.ends is not None and self.ends - now <= SOON
+        """Return whether it will have ended in a week, and half of its time is over: one for a week has just begun."""
+        return self.ends is not None and self.ends - now <= min(SOON, (self.ends - self.begun) / 2)
 
 
 def of_settings(
@@ -42,7 +45,7 @@ def of_settings(
     clients: Callable[[], Iterable[str]],
     senders: Callable[[], Iterable[tuple[str, str | None]]],
 ) -> list[ExemptEntry]:
-    """Return the entries that the INI file has in ``[exempt]``.
+    """Return the entries that the INI file has in ``[exempt]``, but for the defaults.
 
     Args:
         settings: those of the file.
@@ -63,7 +66,10 @@ def of_settings(
             continue
         hits = used[key]()
         texts = [to_ini(value) for value in values]
+        kept = {to_ini(value) for value in getattr(_DEFAULT, key)}
         for text in texts:
+            if text in kept:
+                continue
             rest = without(key, text, texts, settings)
             entries.append(ExemptEntry(text=f"[exempt] {key}: {text}", used=text in hits, steps=(rest,)))
     return entries
@@ -85,6 +91,7 @@ def of_exemptions(
         ExemptEntry(
             text=f"exemption {one.id}: {one.subject}",
             used=one.id in hits or one.added * 1000 > since,
+            begun=one.added * 1000,
             ends=one.until * 1000 if one.until is not None else None,
             steps=(command("remove it", "exempt", "remove", one.id),),
         )

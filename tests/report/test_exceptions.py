@@ -99,6 +99,10 @@ def test_an_override_uses_its_entry(kind, by, rule, entry) -> None:
 
 def test_the_defaults_are_not_listed() -> None:
     assert of_settings(settings("[policy]\nmode = monitor\n"), [], list, list) == []
+    shipped = settings("[exempt]\nnetworks = 127.0.0.0/8, ::1, 192.0.2.1\n")
+    (entry,) = of_settings(shipped, [], list, list)
+    assert entry.text == "[exempt] networks: 192.0.2.1"
+    assert [step.text for step in entry.steps] == ["networks = 127.0.0.0/8, ::1"]
 
 
 def test_the_step_is_the_line_without_the_entry() -> None:
@@ -111,9 +115,16 @@ def test_the_step_is_the_line_without_the_entry() -> None:
 
 
 def test_what_ends_within_a_week_ends_soon() -> None:
-    assert ExemptEntry(text="x", used=True, ends=SOON + 5).ends_soon(5)
-    assert not ExemptEntry(text="x", used=True, ends=SOON + 6).ends_soon(5)
+    assert ExemptEntry(text="x", used=True, begun=-SOON, ends=SOON + 5).ends_soon(5)
+    assert not ExemptEntry(text="x", used=True, begun=-SOON, ends=SOON + 6).ends_soon(5)
     assert not ExemptEntry(text="x", used=True).ends_soon(5)
+
+
+@pytest.mark.parametrize(("days", "first"), [(1, 0.5), (7, 3.5), (14, 7), (30, 23)])
+def test_an_exemption_that_has_just_been_added_does_not_end_soon(days: int, first: float) -> None:
+    one = ExemptEntry(text="x", used=True, begun=0, ends=days * 86_400_000)
+    assert one.ends_soon(int(first * 86_400_000))
+    assert not one.ends_soon(int(first * 86_400_000) - 1)
 
 
 DAY = 86_400
