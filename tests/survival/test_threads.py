@@ -168,8 +168,11 @@ def test_sessions_without_a_thread_end_and_later_mail_is_answered(dns: NameServe
             int(number) for number in re.findall(r"sessions without a thread disconnected sessions=(\d+)", daemon.log())
         ]
         assert len(cut) == len(lost)
-        # How many had one of the few threads that there were depends on the machine. Each of the others is counted.
-        assert 0 < sum(lost.values()) <= sum(cut) == 100 - answered
+        # How many had one of the few threads that there were depends on the machine. Each of the others is counted,
+        # and so is an answered one that found no thread for what it said next.
+        assert 0 < sum(lost.values()) <= sum(cut) <= 100
+        assert answered < 100
+        assert sum(cut) >= 100 - answered
         assert "exited unexpectedly" not in daemon.log()
 
 
