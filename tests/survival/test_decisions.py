@@ -67,7 +67,7 @@ class Site:
             command, capture_output=True, text=True, env=environment, check=False, timeout=60
         )
         parts: dict[str, Any] = {part["name"]: part for part in json.loads(done.stdout)["parts"]}
-        found: dict[str, Any] = parts.get(name, {"data": {}})
+        found: dict[str, Any] = parts.get(name, {"status": "", "data": {}})
         return found
 
     def storage(self) -> int:

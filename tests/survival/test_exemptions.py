@@ -85,7 +85,8 @@ class Host:
         """What ``spfmilter status`` says about the exemptions."""
         done = self.spfmilter("status", "--json", "--only", "exemptions")
         parts: list[dict[str, Any]] = json.loads(done.stdout)["parts"]
-        return parts[0] if parts else {}
+        none = {"status": "", "data": {"number": None, "answers": False}}  # before the daemon's first look
+        return {**none, **(parts[0] if parts else {})}
 
     def connect(self, number: int = 2) -> None:
         """Open connections until each of the workers has one."""
