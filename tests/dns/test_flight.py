@@ -145,13 +145,13 @@ def test_when_the_reader_runs_out_of_time_another_one_reads_on(server: ScriptedD
     with channels(resolver, 4) as (hurried, *others):
         first, answers = list[Answer](), list[list[Answer]]()
         one = start_thread(lambda: first.append(hurried.ask("e.example", Type.A, soon(0.2))))
-        until(lambda: readers(resolver) == [hurried])
+        until(lambda: first or readers(resolver) == [hurried])
         rest = start_thread(lambda: answers.append(all_ask(others)))
         one.join()
         rest.join()
         assert first[0].failure == "timeout"
         assert [answer.records for answer in answers[0]] == [FOUND.records] * 3
-    assert server.queries[QUESTION] == 2, "sent again once, by the one that read then"
+    assert server.queries[QUESTION] in {2, 3}, "sent again by the one that read then: once, or twice on a busy machine"
 
 
 def test_followers_of_a_dead_question_sleep(server: ScriptedDNS, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,10 +176,11 @@ def test_followers_of_a_dead_question_sleep(server: ScriptedDNS, monkeypatch: py
 
 
 def test_a_deadline_is_its_followers_own(server: ScriptedDNS) -> None:
-    server.load({"e.example": [HOST, {"DELAY": 1.0}]})
+    pace = patience()
+    server.load({"e.example": [HOST, {"DELAY": 1.0 * pace}]})
     with channels(caching(nameserver(server.address)), 2) as (patient, hurried):
         answers: list[Answer] = []
-        thread = start_thread(lambda: answers.append(patient.ask("e.example", Type.A, soon(20))))
+        thread = start_thread(lambda: answers.append(patient.ask("e.example", Type.A, soon(20 * pace))))
         assert server.wait_until_asked(*QUESTION)
         assert hurried.ask("e.example", Type.A, soon(0.1)).status is Status.FAILED
         assert not answers
@@ -192,11 +193,12 @@ def test_a_deadline_is_its_followers_own(server: ScriptedDNS) -> None:
 @pytest.mark.parametrize("gives_up", [True, False])
 def test_tcp_is_tried_by_one_at_a_time(server: ScriptedDNS, gives_up: bool) -> None:
     """The one that fetches may have less time than the others, which then fetch it themselves."""
-    server.load({"e.example": [HOST, {"TRUNCATE": True}, {"DELAY": 0.4}]})
+    pace = patience()
+    server.load({"e.example": [HOST, {"TRUNCATE": True}, {"DELAY": 0.4 * pace}]})
     server.reset_counts()
     with channels(caching(nameserver(server.address)), 6) as (first, *others):
         answers: list[Answer] = []
-        limit = 0.6 if gives_up else 20
+        limit = (0.6 if gives_up else 20) * pace
         thread = start_thread(lambda: answers.append(first.ask("e.example", Type.A, soon(limit))))
         until(lambda: server.tcp_queries[QUESTION])
         assert [answer.records for answer in all_ask(others)] == [FOUND.records] * 5

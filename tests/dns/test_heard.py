@@ -4,7 +4,7 @@ import pytest
 
 from lab.dnsserver import ScriptedDNS
 from lab.dnszone import ZoneData
-from lab.processes import free_port
+from lab.processes import free_port, patience
 from spfmilter.dns.answer import ANSWERED, Answer, Status, Type
 from spfmilter.dns.cache import AnswerCache
 from spfmilter.dns.channel import ask_once
@@ -60,7 +60,7 @@ def test_a_server_that_was_silent_is_named_beside_the_one_that_answered(
 def test_a_failure_names_what_each_server_said(server: ScriptedDNS, second: ScriptedDNS) -> None:
     server.load(SILENT)
     second.load(BROKEN)
-    found = ask(of(server, second), 1.5)
+    found = ask(of(server, second), 1.5 * patience())
     assert found.status is Status.FAILED
     assert found.heard == ((server.address, ""), (second.address, "SERVFAIL"))
 

@@ -47,8 +47,8 @@ def test_only_the_wanted_parts_are_asked_for() -> None:
 def test_a_probe_that_hangs_is_left_behind() -> None:
     probes = [PartProbe(parts=("hangs", "too"), look=hangs, late=CRITICAL), good("x")]
     began = time.monotonic()
-    parts = ask(known(), ["hangs", "too", "x"], began + 0.2, probes)
-    assert time.monotonic() - began < 1 * patience()
+    parts = ask(known(), ["hangs", "too", "x"], began + patience(), probes)
+    assert time.monotonic() - began < 5 * patience(), "a probe that hangs never ends"
     assert [(part.name, part.level) for part in parts] == [("hangs", CRITICAL), ("too", CRITICAL), ("x", OK)]
     assert parts[0].text == "no outcome in time"
 
@@ -65,6 +65,6 @@ def test_an_ini_file_that_cannot_be_read_in_time(tmp_path: Path) -> None:
     os.mkfifo(path)
     began = time.monotonic()
     seen = gather(path, began + 0.2, began + 1)
-    assert time.monotonic() - began < 1 * patience()
+    assert time.monotonic() - began < 5 * patience(), "it would never be read"
     assert seen.settings is None
     assert seen.ini.problems == ("it could not be read in time",)

@@ -106,9 +106,9 @@ def test_each_nameserver_is_asked_at_the_same_time() -> None:
         written = snapshot(
             nameservers=(good.address, *dead), workers=(worker(0, figures=figures(4712, silence=2.0)), worker(1))
         )
-        began = time.monotonic()
-        (part,) = resolver(replace(known(written), deadline=began + 1))
-        assert time.monotonic() - began < 1.5 * patience()
+        began, pace = time.monotonic(), patience()
+        (part,) = resolver(replace(known(written), deadline=began + pace))
+        assert time.monotonic() - began < 1.8 * pace, "two dead ones, one after the other, take 2"
     answers = {each["address"]: each["answers"] for each in part.data["nameservers"]}  # type: ignore[attr-defined]
     assert answers == {good.address: True, dead[0]: False, dead[1]: False}
     assert part.level is WARNING

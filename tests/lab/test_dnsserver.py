@@ -210,6 +210,7 @@ def test_timeouts_are_those_of_the_suites_own_driver(entries: list[Any], rtype: 
         else:
             with pytest.raises(dns.exception.Timeout):
                 ask(server, "example.com", rtype, timeout=SHORT)
+            assert server.wait_until_asked("example.com", rtype)
             assert server.queries["example.com", rtype] == 1
 
 

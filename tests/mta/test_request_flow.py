@@ -49,7 +49,7 @@ def test_a_refused_sender_asks_on_the_page_is_let_in_and_is_delivered(names: Nsd
         assert (asked["case_id"], asked["domain"], asked["address"]) == (case[1], DOMAIN, "127.0.0.1")
         assert not arrives(own, receiver.postfix), "asking alone lets no message in"
         requests(receiver.daemon.ini_path, "grant", case[1], "--say", "Welcome.")
-        page.reload()
+        until(lambda: page.reload() and page.locator(".answered").count(), 20.0, "the answer is shown")
         expect(page.get_by_role("heading", name="The administrator has let your server in")).to_be_visible()
         expect(page.locator(".answered blockquote")).to_have_text("Welcome.")
         until(lambda: arrives(own, receiver.postfix), 20.0, "delivered")

@@ -54,7 +54,7 @@ def test_the_page_writes_requests_and_the_daemons_user_answers(place: Place) -> 
         [one] = json.loads(listed.stdout)["requests"]
         granted = command(place, ini, "requests", "grant", one["case_id"])
         assert granted.returncode == 0, granted.stderr
-        assert "The administrator has let your server in" in get(url)[1]
+        until(lambda: "The administrator has let your server in" in get(url)[1], 20.0, "granted")
         file, exemptions = folder / "requests.db", place.folder / "exemptions.db"
         assert (file.stat().st_gid, file.stat().st_mode & 0o7777) == (PAGE, 0o660)
         assert exemptions.stat().st_mode & 0o7777 == 0o600

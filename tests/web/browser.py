@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -25,6 +25,7 @@ def chromium() -> Iterator[BrowserContext]:
             profile, executable_path=CHROMIUM, args=FLAGS, headless=True, locale="en-GB", java_script_enabled=True
         )
         context.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
         try:
             yield context
         finally:
