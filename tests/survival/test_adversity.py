@@ -81,8 +81,8 @@ def test_two_thousand_idle_connections(dns: NameServer) -> None:
     complete(alone)
     complete(beside)
     assert answers == ["550"] * 2000
-    assert beside.rate > alone.rate / 10  # far below what it is: this is about standing still, not about speed
-    assert max(after) - max(before) < 40
+    assert beside.rate > alone.rate / (10 * patience()), "this is about standing still, not about speed"
+    assert sum(after) - sum(before) < 80
 
 
 def test_nasty_clients_disturb_no_other_session(dns: NameServer) -> None:
@@ -114,12 +114,12 @@ def test_nasty_clients_disturb_no_other_session(dns: NameServer) -> None:
         stack.close()
     print(f"beside {60 * len(NASTY)} nasty ones: {tally}\nMB of the workers: {before} before, {after} after")
     complete(tally)
-    assert max(after) - max(before) < 8
+    assert sum(after) - sum(before) < 16
 
 
 def held(stack: ExitStack, address: str, count: int) -> tuple[list[MilterClient], list[MilterClient]]:
     """Connections: those that are served, and those from the first on that gets no answer."""
-    crowd = [stack.enter_context(MilterClient(address, timeout=1 * patience())) for _ in range(count)]
+    crowd = [stack.enter_context(MilterClient(address, timeout=10 * patience())) for _ in range(count)]
     for number, mta in enumerate(crowd):
         try:
             mta.greet(CLIENT)
@@ -213,20 +213,22 @@ def test_sessions_that_wait_for_a_dead_name_server_leave_others_their_speed(dns:
         Load(address, PLAIN, connections=8, messages=50, per_session=5) as first,
     ):
         alone = first.finish()
-        with Load(address, slow, connections=60, messages=2) as waiting:
-            with Load(address, PLAIN, connections=8, messages=50, per_session=5) as second:
-                beside = second.finish()
-            still = waiting.verdict_count
-            tally = waiting.finish()
+        with Load(address, PLAIN, connections=8, per_session=5) as second:
+            second.wait_for(1)
+            with Load(address, slow, connections=60, messages=2) as waiting:
+                begun = second.verdict_count
+                tally = waiting.finish()
+                went_on = second.verdict_count - begun
+            beside = second.stop()
     print(f"\nalone:  {alone}\nbeside: {beside}\nwaiting: {tally}")
     complete(alone)
     complete(beside)
     complete(tally)
-    assert still < 120, "the healthy ones were done while others still waited"
+    assert went_on > 60, "the healthy ones went on while others waited"
     assert tally.verdicts == {"mail:451": 120}
     # The time limit is 2 s; some wait twice, since libmilter puts a session behind another's callback now and then.
     # A failure is remembered for seconds, so that not every message has to wait.
-    assert 1.5 < tally.latency(0.5) <= tally.latency(1.0) < 5 * patience()
+    assert 1.5 < tally.latency(0.8) <= tally.latency(1.0) < 5 * patience()
     assert beside.latency(1.0) < 1.5 * patience(), "no healthy message waited out a time limit"
 
 
@@ -254,7 +256,7 @@ def test_no_name_server_at_all(dns: NameServer) -> None:
 def test_a_client_that_goes_away_in_the_middle(dns: NameServer) -> None:
     """While its DNS question is under way; its session ends with it, and no worker notices."""
     address = inet_socket()
-    with SpfmilterDaemon(ini(address, dns.address, dns="timeout = 1s")) as daemon:
+    with SpfmilterDaemon(ini(address, dns.address)) as daemon:
         pids = workers(daemon)
         for _ in range(30):
             with MilterClient(address) as mta, suppress(MilterError):

@@ -22,7 +22,7 @@ from lab import postgresql, redis
 from lab.daemon import SpfmilterDaemon
 from lab.milterclient import MilterClient
 from lab.postgresql import PostgreSQL
-from lab.processes import until
+from lab.processes import patience, until
 from lab.redis import Redis
 from spfmilter.exemptions.exemption import row_of
 from spfmilter.exemptions.opening import open_store
@@ -90,11 +90,16 @@ class Host:
 
     def connect(self, number: int = 2) -> None:
         """Open connections until each of the workers has one."""
-        while len({pid for pid in workers(self.daemon) if peers(pid) & {mta.local for mta in self.clients}}) < number:
+
+        def reached() -> bool:
+            if len({pid for pid in workers(self.daemon) if peers(pid) & {mta.local for mta in self.clients}}) >= number:
+                return True
             mta = MilterClient(self.address)
             mta.greet(CLIENT)
             self.clients.append(mta)
-            assert len(self.clients) < 200
+            return False
+
+        until(reached, 10, "a connection to each worker")
 
     def answers(self, sender: str = FAIL) -> set[str]:
         """What the workers answer to a message."""
@@ -227,9 +232,10 @@ def test_it_ends_by_itself(dns: NameServer, tmp_path: Path) -> None:
         here.wait_for(TAKEN)
         here.spfmilter("exempt", "remove", "--domain", "fail.example", "--from", CLIENT)
         here.wait_for(REFUSED)
-        added = here.add(*AGAIN, "--for", "20s")
+        seconds = round(20 * patience())
+        added = here.add(*AGAIN, "--for", f"{seconds}s")
         here.wait_for(TAKEN)
-        until(lambda: here.answers() == {REFUSED}, 21, "its end")
+        until(lambda: here.answers() == {REFUSED}, seconds + 1, "its end")
         here.daemon.wait_for_log(rf"exemption expired id={added['id']}")
         assert json.loads(here.spfmilter("exempt", "list", "--json").stdout)["exemptions"] == []
 

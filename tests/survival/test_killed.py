@@ -110,8 +110,8 @@ def test_killed_workers_take_only_their_own_sessions_along(dns: NameServer, numb
 def test_a_killed_supervisor(dns: NameServer, family: str, tmp_path: object) -> None:
     """Its workers finish their sessions and go; the daemon that is started next serves on the same socket at once."""
     address = inet_socket() if family == "inet" else f"unix:{tmp_path}/socket"
-    metrics = f"127.0.0.1:{free_port()}"
-    daemon = SpfmilterDaemon(ini(address, dns.address, metrics=f"listen = {metrics}")).start()
+    metrics, drain = f"127.0.0.1:{free_port()}", f"drain_timeout = {round(30 * patience())}s"
+    daemon = SpfmilterDaemon(ini(address, dns.address, milter=drain, metrics=f"listen = {metrics}")).start()
     with ExitStack() as stack:
         # The group, since the supervisor that is gone does not clean up.
         group = daemon.process.pid
@@ -152,31 +152,35 @@ def test_a_killed_supervisor(dns: NameServer, family: str, tmp_path: object) -> 
 )
 def test_a_worker_that_hangs_is_replaced(dns: NameServer, command: dict[str, Any], silence: float) -> None:
     address = inet_socket()
+    if command:
+        silence *= patience()  # a busy machine delays a healthy worker's sign, too
+        command = {"command": changed({"daemon.fleet.MAX_SILENCE": silence})}
     daemon = SpfmilterDaemon(ini(address, dns.address), **command)
     with daemon, Load(address, PLAIN, connections=8) as load:
         load.wait_for(50)
         hung = workers(daemon)[0]
+        begun = time.monotonic()
         os.kill(hung, signal.SIGSTOP)
         until(lambda: frozen(hung), 5, "the worker stands still")
-        begun, at, ports = time.monotonic(), time.time(), peers(hung)
+        at, ports = time.time(), peers(hung)
         daemon.wait_for_log(rf"worker not responding, killed pid={hung}", timeout=silence + 10)
         seconds = time.monotonic() - begun
         daemon.wait_for_log(rf'worker exited unexpectedly pid={hung} how="killed by SIGKILL"')
         tally = load.stop()
         assert hung not in wait_for_workers(daemon, 2)
     print(f"\nkilled after {seconds:.1f} s: {tally}")
-    assert silence - 1.5 <= seconds <= (silence + 2) * patience()
+    assert silence - 1.5 * patience() <= seconds <= (silence + 2) * patience()
     assert unexplained(tally, [Kill(pid=hung, at=at, peers=ports)]) == []
 
 
 def test_a_daemon_that_was_frozen_as_a_whole_spares_its_workers(dns: NameServer) -> None:
     """As a paused virtual machine or cgroup is: no worker is at fault for the silence."""
-    address = inet_socket()
-    with SpfmilterDaemon(ini(address, dns.address), command=changed({"daemon.fleet.MAX_SILENCE": 2.0})) as daemon:
+    address, silence = inet_socket(), 2 * patience()  # a busy machine delays a healthy worker's sign, too
+    with SpfmilterDaemon(ini(address, dns.address), command=changed({"daemon.fleet.MAX_SILENCE": silence})) as daemon:
         before = workers(daemon)
         os.killpg(daemon.process.pid, signal.SIGSTOP)
         begun = time.monotonic()
-        until(lambda: time.monotonic() - begun > 3.5, 5, "longer than the silence that kills")
+        until(lambda: time.monotonic() - begun > silence + 1.5, silence + 5, "longer than the silence that kills")
         os.killpg(daemon.process.pid, signal.SIGCONT)
         assert ask(address) == "continue"
         daemon.signal(signal.SIGHUP)  # its end shows that the supervisor has looked at its workers since
@@ -229,7 +233,7 @@ def test_a_worker_that_has_grown_is_replaced_without_loss(dns: NameServer) -> No
             mta.greet(CLIENT, f"{number:060000d}")
             assert verdict(mta.deliver(FAIL, ["<bob@example.net>"])) == "550"
         # Which worker takes a session is the kernel's choice: on a busy machine one of them may get nearly all.
-        grown = {pid: memory(pid) for pid in old if memory(pid) > 80}
+        grown = {pid: memory(pid) for pid in old if memory(pid) > 68}
         assert grown
         until(lambda: not grown.keys() & set(workers(daemon)), 20, lambda: f"replaced: {daemon.log()[-2000:]}")
         assert len(wait_for_workers(daemon, 2)) == 2

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lab.daemon import SpfmilterDaemon
 from lab.load import Load, Mail
 from lab.milterclient import MilterClient
-from lab.processes import free_port, until
+from lab.processes import free_port, patience, until
 from spfmilter.counters import Counters
 from spfmilter.dns.answer import Status
 from spfmilter.model import Disposition, Identity, OverrideType, Result
@@ -47,7 +47,7 @@ TARGET_LABELS = {"job", "instance"}
 
 def scrape(listen: str) -> dict[str, dict[Labels, float]]:
     """All samples: name -> labels -> value."""
-    with urllib.request.urlopen(f"http://{listen}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{listen}/metrics", timeout=10 * patience()) as answer:
         text = answer.read().decode()
     found: dict[str, dict[Labels, float]] = {}
     for family in text_string_to_metric_families(text):

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -251,11 +251,11 @@ def test_sighup_while_draining_changes_nothing(dns: NameServer) -> None:
 def test_sigterm_gives_drain_timeout_to_sessions_of_an_old_generation_too(dns: NameServer) -> None:
     """Their worker drains since the reload: its time for the stop begins with the stop."""
     address = inet_socket()
-    text = ini(address, dns.address, milter="drain_timeout = 2s")
+    text = ini(address, dns.address, milter="drain_timeout = 8s")
     with SpfmilterDaemon(text) as daemon, greeted(address) as old, greeted(address) as stays:
         reload(daemon, text)
         begun = time.monotonic()
-        until(lambda: time.monotonic() - begun > 2.5, 5, "longer than drain_timeout")
+        until(lambda: time.monotonic() - begun > 8.5, 12, "longer than drain_timeout")
         stopped = time.monotonic()
         daemon.signal(signal.SIGTERM)
         daemon.wait_for_notification("STOPPING=1")
@@ -266,7 +266,7 @@ def test_sigterm_gives_drain_timeout_to_sessions_of_an_old_generation_too(dns: N
         log = daemon.log()
         with pytest.raises(MilterError):
             said(stays)
-    assert 2.0 <= seconds < 4.0 * patience()
+    assert 8.0 <= seconds < 10.0 * patience()
     assert "sessions disconnected after drain_timeout sessions=1" in log
 
 
@@ -276,7 +276,8 @@ def test_the_supervisors_own_start_is_not_lost_to_an_early_sighup(dns: NameServe
     with SpfmilterDaemon(ini(address, dns.address)) as daemon:
         reload(daemon, ini(address, dns.address))
         for pid in children(daemon):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # one that was replaced may end at this moment
+                os.kill(pid, signal.SIGKILL)
         daemon.signal(signal.SIGHUP)
         until(lambda: daemon.log().count("reloaded") == 2, 10, daemon.log)
         assert ask(address) == "continue"
