@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +229,8 @@ def test_a_flood_of_connections_to_the_socket_passes(dns: ScriptedDNS, tmp_path:
                 one = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
                 one.connect(str(path))  # waits where too many wait already
                 if number % 3 == 1:
-                    one.send((b"\xff", b"x" * 60_000, b"a.b" * 600)[number % 9 // 3])
+                    with suppress(BrokenPipeError):  # its second is over, on a busy machine
+                        one.send((b"\xff", b"x" * 60_000, b"a.b" * 600)[number % 9 // 3])
                 elif number % 3 == 2:
                     one.close()
             assert pagelink.ask(str(tmp_path), token("right.example")) in {*RefreshOutcome, None}
