@@ -49,14 +49,13 @@ def test_a_silent_resolver_is_reported_and_soon_costs_no_time() -> None:
             def is_not_asked() -> bool:
                 name = f"new{next(numbers)}"
                 assert ask(address, f"<a@{name}.example>") == "continue"
-                return name.encode() not in questions(resolver)
+                spent = float(re.findall(r"message client=.* ms=([\d.]+)", daemon.log())[-1])
+                # Not even until a packet would be sent again.
+                return name.encode() not in questions(resolver) and spent < 400
 
             until(is_not_asked, 30, "messages do not wait for the resolver any more")
             last = re.findall(r"message client=.*", daemon.log())[-1]
             assert "problem_kind=own-resolver" in last
-            spent = re.search(r"ms=([\d.]+)", last)
-            assert spent is not None
-            assert float(spent[1]) < 400, "not even until a packet would be sent again"
             assert daemon.log().count("nameservers not responding") == 1
             resolver.close()
             with name_server(port=port):
@@ -97,7 +96,7 @@ def test_what_one_worker_has_waited_for_costs_no_time_in_the_others() -> None:
                 if select.select([resolver], [], [], 0)[0]:
                     probes += 1
                     assert b"example" not in resolver.recv(4096)
-                return probes >= 16
+                return probes >= 32
 
             until(have_probed, 60, "each worker has asked for some seconds")
             for number, worker in enumerate(workers):
