@@ -97,7 +97,6 @@ class Backlog:
         self._in_hand: Sequence[Row] = ()  # taken out, and not settled
         self._expected = 0  # rows that are about to come
         self._counts = Counts(pid=os.getpid())
-        self._shown: Counts | None = None  # what the record says
         self._rate_limited = RateLimitedLog()
         self.enough = threading.Event()  # there is a whole transaction, or there will be no more
         self.complete = False  # no more rows come
@@ -204,7 +203,4 @@ class Backlog:
         self._rate_limited.rows_dropped(self._counts.dropped, reason)
 
     def _show(self) -> None:
-        counts = dataclasses.replace(self._counts, waiting=self.waiting + self._expected)
-        if counts != self._shown:
-            self._shown = counts
-            self._record.write(counts)
+        self._record.write(dataclasses.replace(self._counts, waiting=self.waiting + self._expected))

@@ -159,10 +159,7 @@ class Receiver:
         return rows if mark == _MARK and 0 < rows <= MAX_ROWS else 1
 
     def take(self) -> Packet | None:
-        """Take the next packet out, without waiting; None: none is there, or it was corrupt, which is counted.
-
-        Sets ``ended`` if none is there and all senders are gone.
-        """
+        """Take the next packet out, without waiting; None: none is there, or it was corrupt, which is counted."""
         data, flags = self._receive(_HEAD.size + MAX_PACKET)
         packet = None if flags & socket.MSG_TRUNC else decode(data)
         if data and packet is None:
@@ -176,7 +173,10 @@ class Receiver:
                 yield packet
 
     def _receive(self, size: int, flags: int = 0) -> tuple[bytes, int]:
-        """Return up to so many bytes of the next packet, and the flags of recvmsg(2); no bytes: none is there."""
+        """Return up to so many bytes of the next packet, and the flags of recvmsg(2); no bytes: none is there.
+
+        Sets ``ended`` if all senders are gone.
+        """
         try:
             data, _, found, _ = self._end.recvmsg(size, 0, flags)
         except (BlockingIOError, InterruptedError):

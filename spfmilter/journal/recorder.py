@@ -56,7 +56,6 @@ class Recorder:
         self._packets: deque[Packet] = deque()  # that the channel has not taken yet
         self._size = 0  # their bytes
         self._dropped = 0
-        self._shown: tuple[int, int] | None = None  # what the record says
         self._rate_limited = RateLimitedLog()
 
     def record(self, ended: Transaction) -> None:
@@ -79,10 +78,7 @@ class Recorder:
         with self._lock:
             batch, self._ended = self._ended, []
         self._send(batch)
-        shown = self._waiting(), self._dropped
-        if shown != self._shown:
-            self._shown = shown
-            self._counts.write(Counts(pid=os.getpid(), waiting=shown[0], dropped=shown[1]))
+        self._counts.write(Counts(pid=os.getpid(), waiting=self._waiting(), dropped=self._dropped))
 
     def close(self) -> None:
         """Send the last rows, and drop those that the channel does not take. No session is open any more."""

@@ -45,15 +45,17 @@ class CountsRecord:
 
     def __init__(self, file: int | None, place: int) -> None:
         self._file, self._place = file, place
+        self._written: Counts | None = None
 
     def write(self, counts: Counts) -> None:
-        """Replace the record. Without memory for it, the counts are incomplete."""
-        if self._file is None or self._place >= _MAX_RECORDS:
+        """Replace the record, if it says something else. Without memory for it, the counts are incomplete."""
+        if self._file is None or self._place >= _MAX_RECORDS or counts == self._written:
             return
         short = dataclasses.replace(counts, reason=counts.reason[:_MAX_REASON])
         text = json.dumps(dataclasses.asdict(short)).encode()
         with suppress(OSError):
             os.pwrite(self._file, _HEAD.pack(len(text), zlib.crc32(text)) + text, self._place * _SPACE)
+            self._written = counts
 
 
 class TotalsFile:
