@@ -431,7 +431,7 @@ NARROWER: Mapping[str, tuple[str, ...]] = {
     "commands.survey": ("commands", "health.handshake", "units"),
     "commands.status": ("health",),
     "commands.tree": ("dns.answer", "evaluation.recordflaws", "model", "reply", "spf.loops", "text"),
-    "commands.redecide": ("addresses", "exemptions.inforce", "model", "policy", "settings"),
+    "commands.redecide": ("addresses", "exemptions", "model", "policy", "settings"),
     "commands.against": ("commands.console", "commands.redecide", "journal", "model", "settings", "text"),
     "commands.explain": ("commands.tree", "edits", "evaluation.recordflaws", "model", "reply", "text"),
 }

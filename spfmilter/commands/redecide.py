@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import NamedTuple
 
 from spfmilter import policy
 from spfmilter.addresses import parse_address
-from spfmilter.exemptions.inforce import NONE_IN_FORCE, Exemptions, InForce
+from spfmilter.exemptions.exemption import Exemption
+from spfmilter.exemptions.inforce import NONE_IN_FORCE, InForce, pack, unpack
 from spfmilter.model import (
     NO_OWN_RULES,
     Check,
@@ -267,8 +269,8 @@ class _RecordedEvidence(NoEvidence):
         address = parse_address(self.recorded.client or "")
         if not identity or address is None:
             return NONE_IN_FORCE
-        entry = (identity, None, address.version, 0, int(address), "", "", "")
-        return InForce(exemptions=Exemptions([entry]), now=0.0)
+        recorded = Exemption(id=identity, network=ip_network(address), added=0, until=None)
+        return InForce(exemptions=unpack(pack([recorded])), now=0.0)
 
     def dmarc(self, domain: str) -> DmarcPolicy | None:
         """Return the recorded policy."""
