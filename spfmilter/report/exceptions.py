@@ -20,7 +20,6 @@ from spfmilter.settings.schema import ExemptSection
 from spfmilter.settings.values import to_ini
 
 SOON = 7 * 86_400_000  # milliseconds before its end
-_DEFAULT = ExemptSection()  # its entries are there in case; the INI file that we ship names them
 _KEYS = ("networks", "forwarders", "forwarder_spf", "senders")
 
 
@@ -66,9 +65,10 @@ def of_settings(
             continue
         hits = used[key]()
         texts = [to_ini(value) for value in values]
-        kept = {to_ini(value) for value in getattr(_DEFAULT, key)}
+        # The defaults are there in case; the INI file that we ship names them.
+        usual = {to_ini(value) for value in ExemptSection.model_fields[key].default}
         for text in texts:
-            if text in kept:
+            if text in usual:
                 continue
             rest = without(key, text, texts, settings)
             entries.append(ExemptEntry(text=f"[exempt] {key}: {text}", used=text in hits, steps=(rest,)))
