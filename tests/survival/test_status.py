@@ -308,9 +308,8 @@ def test_a_worker_that_dies_and_comes_back(dns: NameServer) -> None:
         assert answer.status == WARNING, answer
         assert "1 exited unexpectedly, the last" in answer.text("workers")
         assert answer.text("workers").endswith("killed by SIGKILL")
-        back = awaited(daemon, lambda answer: answer.parts["workers"]["data"].get("serving") == 2).parts["workers"][
-            "data"
-        ]
+        answer = awaited(daemon, lambda answer: answer.parts["workers"]["data"].get("serving") == 2)
+        back = answer.parts["workers"]["data"]
         assert first not in [worker["pid"] for worker in back["workers"]]
         assert sorted(worker["restarts"] for worker in back["workers"]) == [0, 1]
 
