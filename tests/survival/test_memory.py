@@ -2,12 +2,14 @@
 
 import resource
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from lab.daemon import SpfmilterDaemon
 from lab.load import Load, Mail
+from lab.milterwire import MilterError
 from lab.processes import until
 from tests.survival.site import (
     FAIL,
@@ -35,6 +37,14 @@ def leave(pid: int, octets: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_AS, (size(pid) + octets, resource.RLIM_INFINITY))
 
 
+def asked(address: str) -> str | None:
+    """The verdict on a forged message; None if the session ended before, as that of a worker without memory does."""
+    try:
+        return ask(address, FAIL)
+    except MilterError:
+        return None
+
+
 @pytest.mark.parametrize("octets", [0, 16 << 20], ids=["none", "16 MB"])
 def test_no_memory_left(dns: NameServer, octets: int) -> None:
     """If something fails for lack of memory, the message follows on_error, or its worker ends; no session hangs."""
@@ -50,11 +60,12 @@ def test_no_memory_left(dns: NameServer, octets: int) -> None:
         with Load(address, mails, connections=60, messages=3, timeout=60) as load:
             tally = load.finish()
         print(f"\n{tally}\n{tally.by_sender}")
-        assert not [cut for cut in tally.cuts if "timed out" in cut.reason], "no session hangs"
+        assert not [cut for cut in tally.cuts if "no answer within" in cut.reason], "no session hangs"
         for pid in set(old) & set(children(daemon)):
-            resource.prlimit(pid, resource.RLIMIT_AS, NONE)
+            with suppress(ProcessLookupError):  # it has ended since
+                resource.prlimit(pid, resource.RLIMIT_AS, NONE)
         wait_for_workers(daemon, 2, timeout=40)
-        until(lambda: ask(address, FAIL) == "550", 20, "later mail is served")
+        until(lambda: asked(address) == "550", 20, "later mail is served")
         daemon.signal(signal.SIGHUP)
         daemon.wait_for_notification("READY=1", count=2)
         until(

@@ -127,7 +127,7 @@ def test_workers_die_every_half_second(dns: NameServer, messages: int) -> None:
 def test_a_reload_under_load_defers_nothing(dns: NameServer) -> None:
     """Three of them, the last to a policy that does not refuse."""
     with site(dns) as (daemon, server, text):
-        senders, threads = at_work(server.port, 240)
+        senders, threads = at_work(server.port, 360)
         for number in (1, 2, 3):
             aim = number * 60
             until(lambda aim=aim: sum(len(sender.accepted) for sender in senders) >= aim, 60, f"{aim} accepted")
@@ -144,7 +144,7 @@ def test_a_reload_under_load_defers_nothing(dns: NameServer) -> None:
         answers = check(senders, server)
         assert "milter" not in "".join(line for line in server.log().splitlines() if "warning" in line)
     print(f"\n3 reloads: {answers}")
-    assert answers == {"accepted": 240, "forged 550": 240}
+    assert answers == {"accepted": 360, "forged 550": 360}
 
 
 def test_a_killed_supervisor_under_postfix(dns: NameServer) -> None:
