@@ -1,4 +1,7 @@
-"""Fixtures for tests of the DNS: two scripted servers on loopback, and a resolver that asks the first of them."""
+"""Fixtures for tests of the DNS: two scripted servers on loopback, and a resolver that asks the first of them.
+
+Those that count questions exactly use `unhurried`: on a busy machine an answer may come after the next sending.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ import pytest
 from lab.dnsserver import ScriptedDNS
 from spfmilter.dns.answer import Answer, Type
 from spfmilter.dns.channel import ask_once
+from spfmilter.dns.flight import Flight
 from spfmilter.dns.resolver import Resolver
 from spfmilter.settings.values import nameserver
 
@@ -28,6 +32,12 @@ def second() -> Iterator[ScriptedDNS]:
 def resolver(server: ScriptedDNS) -> Resolver:
     server.reset_counts()
     return Resolver([nameserver(server.address)])
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent again, however busy the machine is."""
+    monkeypatch.setattr(Flight, "_resend", lambda _, pending, now: setattr(pending, "due", now + 60))
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ def honest(query: bytes, record: bytes = b"\xc0\0\2\1") -> bytes:
 # -- early questions ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_question_that_was_sent_early_is_answered_when_it_is_asked(server: ScriptedDNS, resolver: Resolver) -> None:
     server.load({"e.example": [HOST], "f.example": [HOST]})
     with channel(resolver) as asking:
@@ -149,6 +150,7 @@ def test_without_a_server_the_answer_is_a_failure_at_once() -> None:
     assert heard[0].local_failure
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_message_that_is_forgotten_leaves_nothing(server: ScriptedDNS, resolver: Resolver) -> None:
     """Its answers come late, on the same socket, and are strays: the question is asked again."""
     server.load({"e.example": [HOST]})
@@ -161,6 +163,7 @@ def test_a_message_that_is_forgotten_leaves_nothing(server: ScriptedDNS, resolve
     assert resolver.in_flight == {}
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_what_has_no_ttl_is_used_within_the_message_only(server: ScriptedDNS) -> None:
     server.load({"e.example": [HOST, {"TTL": 0}]})
     resolver = caching(nameserver(server.address))
@@ -190,6 +193,7 @@ def test_an_answer_that_has_lain_unread_is_older_than_it_says(server: ScriptedDN
     assert kept.ttl <= 10
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_what_was_looked_up_at_a_helo_long_ago_is_looked_up_again(server: ScriptedDNS) -> None:
     server.load({"e.example": [{"TXT": "v=spf1 -all"}]})
     server.reset_counts()

@@ -63,6 +63,7 @@ def timed(resolver: Resolver, name: str = "e.example", *, limit: float) -> tuple
         ([{"RCODE": "REFUSED"}], Type.A, Answer(Status.FAILED, failure="REFUSED")),
     ],
 )
+@pytest.mark.usefixtures("unhurried")
 def test_an_answer_comes_at_once(
     server: ScriptedDNS, resolver: Resolver, entries: list[object] | None, rdtype: Type, answer: Answer
 ) -> None:
@@ -174,6 +175,7 @@ def test_the_last_failure_is_told(server: ScriptedDNS, second: ScriptedDNS) -> N
 # -- EDNS and TCP -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_server_without_edns_is_asked_again_without(server: ScriptedDNS, resolver: Resolver) -> None:
     """RFC 6891 section 7, and it is remembered."""
     server.load({"e.example": [HOST, {"FORMERR_ON_EDNS": True}]})
@@ -311,6 +313,7 @@ def test_ids_and_ports_differ_from_question_to_question(server: ScriptedDNS, res
 # -- aliases ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_chain_in_one_packet_is_one_question(server: ScriptedDNS, resolver: Resolver) -> None:
     server.load(
         {"e.example": [{"CNAME": "f.example"}], "f.example": [{"CNAME": "g.example"}, {"TTL": 60}], "g.example": [HOST]}
@@ -344,6 +347,7 @@ def test_a_loop_in_one_packet_holds_nothing(server: ScriptedDNS, resolver: Resol
     assert ask(resolver).status is Status.NO_DATA
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_loop_over_packets_holds_nothing(server: ScriptedDNS, resolver: Resolver) -> None:
     server.load({"e.example": [dangling("f.example", 5)], "f.example": [dangling("e.example", 5)]})
     assert ask(resolver) == Answer(Status.NO_DATA, (), 5)

@@ -1,5 +1,5 @@
-"""The scripted servers, for this folder."""
+"""For this folder: the scripted servers, and a machine that is never too slow for them."""
 
-from tests.scripted import resolver, second, server
+from tests.scripted import resolver, second, server, unhurried
 
-__all__ = ["resolver", "second", "server"]
+__all__ = ["resolver", "second", "server", "unhurried"]

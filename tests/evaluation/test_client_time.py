@@ -198,6 +198,7 @@ def test_what_has_come_is_used_when_the_time_is_up() -> None:
 
 
 @pytest.mark.outside
+@pytest.mark.usefixtures("unhurried")
 def test_a_channel_out_of_time_returns_what_lies_in_the_socket_and_asks_nothing(
     server: ScriptedDNS, resolver: Resolver
 ) -> None:

@@ -390,6 +390,7 @@ def test_a_verdict_takes_the_depth_of_the_record_in_round_trips(zone: Zone, dept
 
 @pytest.mark.outside
 @pytest.mark.parametrize(("zone", "_depth", "more"), NAMED.values(), ids=NAMED.keys())
+@pytest.mark.usefixtures("unhurried")
 def test_hardly_more_is_asked_than_without(zone: Zone, _depth: int, more: int) -> None:
     without, with_it = (questions(zone, check(), prefetch=prefetch) for prefetch in (False, True))
     assert without <= with_it
@@ -451,6 +452,7 @@ def test_more_records_than_are_read_are_no_fault_of_the_dns(server: ScriptedDNS,
 
 
 @pytest.mark.outside
+@pytest.mark.usefixtures("unhurried")
 def test_of_many_mail_servers_not_all_addresses_are_sent_for_ahead(server: ScriptedDNS) -> None:
     """A hundred answers full of addresses would be read for a record that ends in permerror after fifteen."""
     zone: Zone = {"e.example": [{"TXT": "v=spf1 " + " ".join(f"mx:m{n}.example" for n in range(10)) + " -all"}]}

@@ -21,7 +21,7 @@ from spfmilter.spf.clues import Clues
 from tests.evaluation import world
 from tests.values import settings as ini
 
-pytestmark = pytest.mark.outside
+pytestmark = [pytest.mark.outside, pytest.mark.usefixtures("unhurried")]
 
 CLIENT = "203.0.113.7"
 SECRET = "api key=4711"
