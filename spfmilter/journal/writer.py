@@ -89,9 +89,11 @@ class Writer:
             self._sql = str(insert(DECISION).compile(engine, column_keys=list(COLUMNS)))
             with engine.connect() as connection:
                 self._settle_doubt(connection)
-                self._present()
+                if self._away_since is None:
+                    self._present()
                 while self._step(connection):
-                    pass
+                    if self._away_since is not None:  # a full disk lets it be opened, too, and takes no row
+                        self._present()
         finally:
             engine.dispose()
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -303,15 +303,16 @@ def test_the_supervisor_is_killed(dns: NameServer, tmp_path: Path) -> None:
 _OWN_FOLDER = 'mount -t tmpfs -o "$2" tmpfs "$1"; shift 2; exec "$@"'
 
 
-def _mounted(folder: Path, options: str) -> tuple[str, ...]:
-    return ("unshare", "-m", "sh", "-c", _OWN_FOLDER, "sh", str(folder), options, *COMMAND)
+def _mounted(folder: Path, options: str, command: Sequence[str] = COMMAND) -> tuple[str, ...]:
+    return ("unshare", "-m", "sh", "-c", _OWN_FOLDER, "sh", str(folder), options, *command)
 
 
 @AS_ROOT
 def test_a_full_disk(dns: NameServer, tmp_path: Path) -> None:
     """Mail goes on; the log says to make space; with space, all rows are written."""
     url = f"sqlite:///{tmp_path}/journal.db"
-    with site(dns, url, command=_mounted(tmp_path, "size=1m")) as running:
+    command = _mounted(tmp_path, "size=1m", changed({"journal.writer._SAY_EVERY": 0.0}))
+    with site(dns, url, command=command) as running:
         inside = Path(f"/proc/{running.daemon.process.pid}/root{tmp_path}")
         ask(running.address)
         running.wait_for_rows(1)
@@ -323,6 +324,8 @@ def test_a_full_disk(dns: NameServer, tmp_path: Path) -> None:
         assert not tally.cuts
         said = running.daemon.wait_for_log(r"journal database unavailable.*", 30)[0]
         assert "make space" in said
+        until(lambda: running.daemon.log().count("journal database unavailable") >= 3, 60, "each try is told here")
+        assert "journal database available" not in running.daemon.log(), "it can be opened, and takes no row"
         (inside / "filler").unlink()
         running.daemon.wait_for_log("journal database available", 60)
         data = running.wait_for_rows(tally.offered + 1)
