@@ -126,9 +126,12 @@ class Backlog:
 
     def take_over(self, enough: int) -> None:
         """Add what another storage process has left. Set ``enough`` if so many rows wait."""
-        with self._leftovers.taken() as left:
+        with self._leftovers.taken() as left, self._lock:
             for packet in left:
-                self.add(packet, enough)
+                self._append(packet)
+            self._show()  # once for all, before they are removed
+        if self._rows >= enough:
+            self.enough.set()
 
     def corrupt(self, number: int) -> None:
         """Count packets that could not be read, each as one row."""
