@@ -116,22 +116,13 @@ class Backlog:
 
     def add(self, arrived: Packet | None, enough: int) -> None:
         """Add the packet that was expected; None: there was none. Set ``enough`` if so many rows wait."""
-        with self._lock:
-            self._expected = 0
-            if arrived is not None:
-                self._append(arrived)
-            self._show()
-        if self._rows >= enough:
-            self.enough.set()
+        self._take_in([] if arrived is None else [arrived], enough)
 
     def take_over(self, enough: int) -> None:
         """Add what another storage process has left. Set ``enough`` if so many rows wait."""
-        with self._leftovers.taken() as left, self._lock:
-            for packet in left:
-                self._append(packet)
-            self._show()  # once for all, before they are removed
-        if self._rows >= enough:
-            self.enough.set()
+        with self._leftovers.taken() as left:
+            if left:
+                self._take_in(left, enough)  # counted once for all, before they are removed
 
     def corrupt(self, number: int) -> None:
         """Count packets that could not be read, each as one row."""
@@ -189,6 +180,15 @@ class Backlog:
                 self._drop(lost, "the storage process ends")
             self._show()
         log.info("journal rows left to the next storage process", rows=rows - lost)
+
+    def _take_in(self, arrived: Iterable[Packet], enough: int) -> None:
+        with self._lock:
+            self._expected = 0
+            for packet in arrived:
+                self._append(packet)
+            self._show()
+        if self._rows >= enough:
+            self.enough.set()
 
     def _append(self, packet: Packet) -> None:
         self._packets.append(packet)
