@@ -147,9 +147,13 @@ class ScriptedDNS:
         """Return a copy of the count of queries by (name in lower case, type), over both transports."""
         return self._readable(self._asked)
 
+    def queries_for(self, *names: str) -> Counter[tuple[str, str]]:
+        """Return the same count for these names only: packets of an earlier test may be counted in the next."""
+        return Counter({key: times for key, times in self.queries.items() if key[0] in names})
+
     @property
     def tcp_queries(self) -> Counter[tuple[str, str]]:
-        """Return the same count for TCP only."""
+        """Return the count for TCP only."""
         return self._readable(self._asked_over_tcp)
 
     def reset_counts(self) -> None:

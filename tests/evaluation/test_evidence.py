@@ -1,6 +1,5 @@
 """What the policy asks of the DNS beside the evaluation, of a real server: conditions, hosts, DMARC, pinned records."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,14 +26,6 @@ CLIENT6 = ip_address("2001:db8::7")
 
 def check(domain: str) -> Check:
     return world.check(domain, client=str(CLIENT))
-
-
-def questions(server: ScriptedDNS, *names: str) -> Counter[str]:
-    """How often each was asked for. Of a test's own names, since an earlier test's packets may be counted only now."""
-    found: Counter[str] = Counter()
-    for (name, _), count in server.queries.items():
-        found[name] += count if name in names else 0
-    return +found
 
 
 @contextmanager
@@ -147,7 +138,7 @@ def test_a_record_for_every_host_is_seen_by_a_client_of_ipv6(
 def test_a_verdict_that_is_remembered_keeps_its_condition(server: ScriptedDNS) -> None:
     with evidence(server, {"once.example": [{"TXT": "v=spf1 +all"}]}) as asking:
         assert asking.verdict(check("once.example")).condition is asking.verdict(check("once.example")).condition
-        assert questions(server, "once.example") == {"once.example": 1}
+        assert server.queries_for("once.example") == {("once.example", "TXT"): 1}
 
 
 # -- conditions that are looked up -------------------------------------------------------------------------------------
@@ -260,7 +251,7 @@ def test_only_ten_names_are_looked_at_and_only_those_that_are_wanted(server: Scr
     zone = {REVERSE: [{"PTR": name} for name in names], names[12]: [{"A": "203.0.113.7"}]}
     with evidence(server, zone) as asking:
         assert asking.host_name(CLIENT, lambda _: True) is None
-        assert questions(server, *names) == dict.fromkeys(names[:10], 1)
+        assert server.queries_for(*names) == {(name, "A"): 1 for name in names[:10]}
     with evidence(server, zone) as asking:
         asking.host_name(CLIENT, lambda name: name.startswith("h3."))
         assert [name for name, kind in server.queries if kind == "A"] == ["h3.fwd.example"]
@@ -328,7 +319,7 @@ def test_an_expected_policy_is_asked_for_at_once_and_only_once(server: ScriptedD
         for name in names:
             assert server.wait_until_asked(name, "TXT")
         assert asking.dmarc("a.once.example") == DmarcPolicy(domain="once.example", policy="reject")
-        assert questions(server, *names) == dict.fromkeys(names, 1)
+        assert server.queries_for(*names) == {(name, "TXT"): 1 for name in names}
 
 
 # -- time --------------------------------------------------------------------------------------------------------------
@@ -362,7 +353,7 @@ def test_a_pinned_record_is_evaluated_in_place_of_the_published_one(server: Scri
         asking.expect([asked])
         found = asking.verdict(asked)
         assert (found.result, found.term, found.term_domain) == (Result.PASS, "include:in.example", "e.example")
-        assert questions(server, *zone) == {"in.example": 1}
+        assert server.queries_for(*zone) == {("in.example", "TXT"): 1}
         assert asking.verdict(replace(asked, record="")).result is Result.FAIL, "the one does not answer for the other"
         assert asking.verdict(asked).result is Result.PASS
 

@@ -340,6 +340,8 @@ def test_queries_are_counted_by_name_and_type_until_reset(server: ScriptedDNS) -
     for name, rtype in [("EXAMPLE.com", "A"), ("example.com", "A"), ("example.com", "NAPTR")]:
         ask(server, name, rtype)
     assert server.queries == {("example.com", "A"): 2, ("example.com", "TYPE35"): 1}
+    assert server.queries_for("other.example", "example.com") == server.queries
+    assert not server.queries_for("com", "other.example")
     server.reset_counts()
     assert not server.queries
 
