@@ -15,7 +15,8 @@ from typing import Any
 from lab.daemon import COMMAND, SpfmilterDaemon
 from lab.load import Mail
 from lab.milterclient import MilterClient, Outcome
-from lab.processes import free_port, group_members, until
+from lab.milterwire import MilterError
+from lab.processes import free_port, group_members, patience, until
 from lab.server import Server
 
 CLIENT = "192.0.2.1"
@@ -129,6 +130,14 @@ def ask(address: str, sender: str = PASS, *, client: str = CLIENT, timeout: floa
     with MilterClient(address, timeout=timeout) as mta:
         mta.greet(client)
         return verdict(mta.deliver(sender, ["<bob@example.net>"]))
+
+
+def all_served(address: str, sessions: int) -> bool:
+    """Whether so many sessions in a row, of any workers, get the right verdicts."""
+    try:
+        return all(ask(address, FAIL, timeout=2 * patience()) == "550" for _ in range(sessions))
+    except MilterError:
+        return False
 
 
 def verdict(outcome: Outcome) -> str:

@@ -21,6 +21,7 @@ from tests.survival.site import (
     PASS,
     PLAIN,
     NameServer,
+    all_served,
     ask,
     children,
     descriptors,
@@ -152,7 +153,7 @@ def test_no_descriptors_left(dns: NameServer, seconds: float) -> None:
             mta.quit()
         released = time.monotonic()
         # A lookup for which there was no descriptor is a temperror, which a worker remembers for a second.
-        until(lambda: _all_served(address, 50), 30, lambda: f"served again:\n{daemon.log()[-2000:]}")
+        until(lambda: all_served(address, 50), 30, lambda: f"served again:\n{daemon.log()[-2000:]}")
         recovery = time.monotonic() - released
         until(lambda: len(children(daemon)) == 2, 30, "two workers, and no other")
         log = daemon.log()
@@ -162,14 +163,6 @@ def test_no_descriptors_left(dns: NameServer, seconds: float) -> None:
     )
     assert "Traceback" not in log
     assert "sessions disconnected" not in log
-
-
-def _all_served(address: str, sessions: int) -> bool:
-    """Whether so many sessions in a row, of any workers, get the right verdicts."""
-    try:
-        return all(ask(address, FAIL, timeout=2 * patience()) == "550" for _ in range(sessions))
-    except MilterError:
-        return False
 
 
 def test_descriptors_run_out_during_a_reload_and_a_stop(dns: NameServer) -> None:

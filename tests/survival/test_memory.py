@@ -9,14 +9,13 @@ import pytest
 
 from lab.daemon import SpfmilterDaemon
 from lab.load import Load, Mail
-from lab.milterwire import MilterError
 from lab.processes import until
 from tests.survival.site import (
     FAIL,
     PASS,
     SOFT,
     NameServer,
-    ask,
+    all_served,
     children,
     inet_socket,
     ini,
@@ -35,14 +34,6 @@ def size(pid: int) -> int:
 def leave(pid: int, octets: int) -> None:
     """Let a process have so much more memory than it has now (RLIMIT_AS)."""
     resource.prlimit(pid, resource.RLIMIT_AS, (size(pid) + octets, resource.RLIM_INFINITY))
-
-
-def asked(address: str) -> str | None:
-    """The verdict on a forged message; None if the session ended before, as that of a worker without memory does."""
-    try:
-        return ask(address, FAIL)
-    except MilterError:
-        return None
 
 
 @pytest.mark.parametrize("octets", [0, 16 << 20], ids=["none", "16 MB"])
@@ -65,7 +56,7 @@ def test_no_memory_left(dns: NameServer, octets: int) -> None:
             with suppress(ProcessLookupError):  # it has ended since
                 resource.prlimit(pid, resource.RLIMIT_AS, NONE)
         wait_for_workers(daemon, 2, timeout=40)
-        until(lambda: asked(address) == "550", 20, "later mail is served")
+        until(lambda: all_served(address, 1), 20, "later mail is served")
         daemon.signal(signal.SIGHUP)
         daemon.wait_for_notification("READY=1", count=2)
         until(
